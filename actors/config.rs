@@ -1,0 +1,103 @@
+//! What the daemon's shell hands over: everything decided, opened and checked before the actors run.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The settings of one running system.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The one URL path that subscribers are answered on, such as `/sse`.
+    pub path: String,
+    /// Allowed origins for subscribers' pages.
+    pub cors: Cors,
+    /// The ASCII byte that ends a text message or command (a newline does so too).
+    pub delimiter: u8,
+    /// Longest message in bytes; a longer one is refused whole.
+    pub max_message: usize,
+    /// Unsent bytes a slow client may have waiting before it is disconnected.
+    pub client_buffer: usize,
+    /// Silence after which a stream gets a position block; none = never. Whole seconds.
+    pub heartbeat: Option<Duration>,
+    /// Milliseconds of the `retry:` that opens a stream, before jitter; none = not sent.
+    pub retry: Option<u32>,
+    /// Who may subscribe to `*`.
+    pub subscribe_all: SubscribeAll,
+    /// Whether a new GET on an open stream replaces its subscription.
+    pub reinit: bool,
+    /// Whether 50 ms of silence ends a text message on TCP and Unix sockets too (old switches).
+    pub silence_ends_message: bool,
+    /// Further `Host` names that HTTP on the control port answers to, in lower case, no port.
+    pub control_hosts: Vec<String>,
+    /// How much is logged at the start; commands change it.
+    pub log_level: LogLevel,
+    /// Where log lines go.
+    pub log: LogTarget,
+    /// The FIFO to read, already made by the shell.
+    pub fifo: Option<Fifo>,
+    /// Facts about this program that `status` shows.
+    pub about: About,
+    /// Lines for a person who just started it in the foreground, written to stderr as they are
+    /// once everything answers.
+    pub greeting: Option<String>,
+}
+
+/// What `status` says about the program itself.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// Such as `2.0.0`.
+    pub version: &'static str,
+    /// The day it was compiled, such as `May  7 2020`.
+    pub compiled: &'static str,
+    /// The user asked for with `--user`, if any.
+    pub user: Option<String>,
+}
+
+/// Allowed origins (Fetch standard, CORS protocol).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cors {
+    /// `*`, without credentials.
+    Any,
+    /// These, with credentials. One is always sent; of several the request's own is echoed, with
+    /// `Vary: Origin`.
+    Only(Vec<String>),
+}
+
+/// Who may subscribe to `*`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SubscribeAll {
+    /// Nobody: 403.
+    Nobody,
+    /// Anyone, for live events only: the old switches' rule.
+    LiveOnly,
+    /// Anyone.
+    Anyone,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Errors, and answers to commands.
+    Quiet,
+    /// What an administrator wants to know.
+    Normal,
+    /// Each connection, request and message.
+    Debug,
+}
+
+/// Where log lines go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogTarget {
+    /// Standard error.
+    Stderr,
+    /// Standard output (old switches with `-nodaemon`).
+    Stdout,
+    /// A file, appended to, reopened on SIGHUP.
+    File(PathBuf),
+}
+
+/// The named pipe that publishers write to.
+#[derive(Debug, Clone)]
+pub struct Fifo {
+    /// Its path; absolute when the daemon detaches.
+    pub path: PathBuf,
+}

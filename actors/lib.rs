@@ -1,0 +1,8 @@
+//! The running system of hasses.
+
+pub mod config;
+pub mod model;
+pub mod net;
+pub mod wire;
+
+pub use config::Config;

@@ -1,0 +1,136 @@
+//! Tokens, client ids and event ids: the three kinds of name on hasses' wires.
+
+use std::fmt;
+use std::rc::Rc;
+
+/// The most bytes a token or a client id may have.
+pub const MAX_NAME: usize = 255;
+
+/// Why a text is no token or no client id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameError {
+    /// It has no bytes.
+    Empty,
+    /// It has more than [`MAX_NAME`] bytes.
+    TooLong,
+    /// It has a control character (Unicode category Cc) in it.
+    Control,
+    /// It is a token with `*` in it, which is kept for "every token" and prefixes.
+    Star,
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "is empty; it needs 1 to 255 bytes",
+            Self::TooLong => "is longer than 255 bytes",
+            Self::Control => "has a control character in it",
+            Self::Star => "has a '*' in it; '*' alone means every token",
+        })
+    }
+}
+
+impl std::error::Error for NameError {}
+
+fn check(text: &str) -> Result<(), NameError> {
+    if text.is_empty() {
+        Err(NameError::Empty)
+    } else if text.len() > MAX_NAME {
+        Err(NameError::TooLong)
+    } else if text.chars().any(char::is_control) {
+        Err(NameError::Control)
+    } else {
+        Ok(())
+    }
+}
+
+/// What a subscriber asks for and a publisher addresses: 1–255 bytes of UTF-8, no control
+/// characters, no `*`. Other daemons call it a topic or a channel.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token(Rc<str>);
+
+impl Token {
+    /// Checks `text` and makes it a token.
+    pub fn new(text: &str) -> Result<Self, NameError> {
+        check(text)?;
+        if text.contains('*') {
+            return Err(NameError::Star);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The token's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The name that a subscriber gave itself with `id=`: 1–255 bytes of UTF-8, no control characters.
+/// Several subscribers may have the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ClientId(Rc<str>);
+
+impl ClientId {
+    /// Checks `text` and makes it a client id.
+    pub fn new(text: &str) -> Result<Self, NameError> {
+        check(text)?;
+        Ok(Self(text.into()))
+    }
+
+    /// The id's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The number of an event: microseconds since 1970 where the clock allows, unique, strictly
+/// growing, below 2^53 so that JavaScript keeps it exactly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId(pub u64);
+
+impl EventId {
+    /// The first number that is no event id any more: 2^53.
+    pub const END: u64 = 1 << 53;
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_has_bounds() {
+        assert!(Token::new("room1").is_ok());
+        assert!(Token::new("550e8400-e29b").is_ok());
+        assert!(Token::new("szoba é").is_ok());
+        assert_eq!(Token::new(""), Err(NameError::Empty));
+        assert_eq!(Token::new("a*"), Err(NameError::Star));
+        assert_eq!(Token::new("a\nb"), Err(NameError::Control));
+        assert_eq!(Token::new("a\u{85}b"), Err(NameError::Control));
+        assert!(Token::new(&"x".repeat(255)).is_ok());
+        assert_eq!(Token::new(&"x".repeat(256)), Err(NameError::TooLong));
+    }
+
+    #[test]
+    fn a_client_id_may_have_a_star() {
+        assert!(ClientId::new("a*b").is_ok());
+        assert_eq!(ClientId::new("\0"), Err(NameError::Control));
+    }
+}

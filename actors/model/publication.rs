@@ -1,0 +1,62 @@
+//! What a publisher asks for.
+
+use super::{ClientId, Token};
+
+/// Whom a message is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// The subscribers of one token (and whoever subscribed to `*`).
+    Token(Token),
+    /// The subscribers of every token that begins with this text (1–255 bytes, no `*`, no
+    /// control characters).
+    Prefix(Token),
+    /// Every subscriber.
+    All,
+}
+
+/// One message, checked, before it has an id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publication {
+    /// Whom it is for; a subscriber that several of them match gets one event.
+    pub to: Targets,
+    /// The subscribers that are spared: those with this id.
+    pub except: Option<ClientId>,
+    /// The event's name; without one a browser calls it `message`. No CR or LF in it.
+    pub event: Option<Box<str>>,
+    /// The text, with any line ends.
+    pub data: Box<str>,
+    /// Whether it is kept for replay.
+    pub retain: bool,
+}
+
+/// One target or several, without an allocation for the usual one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Targets {
+    /// One target.
+    One(Target),
+    /// Several, at least two.
+    Many(Box<[Target]>),
+}
+
+impl Targets {
+    /// All of them.
+    pub fn as_slice(&self) -> &[Target] {
+        match self {
+            Self::One(target) => std::slice::from_ref(target),
+            Self::Many(targets) => targets,
+        }
+    }
+}
+
+impl Publication {
+    /// A plain message to one target.
+    pub fn new(to: Target, data: impl Into<Box<str>>) -> Self {
+        Self {
+            to: Targets::One(to),
+            except: None,
+            event: None,
+            data: data.into(),
+            retain: true,
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Sockets: addresses and binding.
+
+pub mod bind;

@@ -1,0 +1,3 @@
+//! hasses.
+
+fn main() {}
