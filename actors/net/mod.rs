@@ -1,3 +1,4 @@
 //! Sockets: addresses and binding.
 
 pub mod bind;
+pub mod stream;

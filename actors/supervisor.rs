@@ -1,0 +1,427 @@
+//! Lives and deaths of the service actors: start, restart, stop in order.
+//!
+//! * An actor that fails or panics is restarted after a pause that doubles from 100 ms up to 5 s and
+//!   starts again at 100 ms once an actor has lived for a minute ([`Policy::Restart`]), or ends the
+//!   whole process with an error ([`Policy::Vital`]), or is only counted ([`Policy::Passing`]).
+//! * Stopping goes stage by stage ([`Stage`]): first what takes messages in, then what hands them out,
+//!   the logger last. A deadline bounds the whole.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use async_io::Timer;
+use futures_lite::FutureExt;
+use smol::LocalExecutor;
+
+use crate::system::{self, Address, Failure, Mailbox, Stop, Stopper};
+
+/// The shortest and the longest pause before a restart, and the life after which it is short again.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+const SETTLED: Duration = Duration::from_secs(60);
+
+/// What the supervisor is told.
+#[derive(Debug)]
+pub enum Message {
+    /// An actor came to its end.
+    Exited {
+        /// Which.
+        child: Child,
+        /// How.
+        how: Exit,
+    },
+    /// Everything is to end, in order.
+    Stop,
+}
+
+/// The number of an actor under supervision; a restarted one keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Child(u64);
+
+/// How an actor ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exit {
+    /// It was done.
+    Finished,
+    /// It could not go on.
+    Failed(String),
+    /// It panicked.
+    Panicked(String),
+}
+
+/// What the end of an actor means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// It is started again, unless it finished because it was asked to stop.
+    Restart,
+    /// The process cannot go on without it.
+    Vital,
+    /// It was made for one job, such as one connection.
+    Passing,
+}
+
+/// When in a stop an actor is asked to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Takes connections and messages in.
+    Intake,
+    /// Hands events out.
+    Delivery,
+    /// Watches the others.
+    Watch,
+}
+
+const STAGES: [Stage; 3] = [Stage::Intake, Stage::Delivery, Stage::Watch];
+
+/// The body of an actor.
+pub type Life = Pin<Box<dyn Future<Output = Result<(), Failure>>>>;
+
+struct Entry {
+    name: String,
+    policy: Policy,
+    stage: Stage,
+    start: Option<Rc<dyn Fn(Stop) -> Life>>,
+    started: Instant,
+    pause: Duration,
+}
+
+/// Starts actors; held by whoever makes some. Cheap to clone.
+#[derive(Clone)]
+pub struct Nursery {
+    executor: Rc<LocalExecutor<'static>>,
+    shared: Rc<Shared>,
+}
+
+struct Shared {
+    supervisor: Address<Message>,
+    children: RefCell<HashMap<Child, Entry>>,
+    next: Cell<u64>,
+    stops: Vec<(Stopper, Stop)>,
+}
+
+/// The supervisor itself.
+pub struct Supervisor {
+    nursery: Nursery,
+    mailbox: Mailbox<Message>,
+}
+
+impl Supervisor {
+    /// A supervisor for actors that live on `executor`.
+    pub fn new(executor: Rc<LocalExecutor<'static>>) -> Self {
+        // Ends of clients go to the registry, so these are few: a bound that is never the brake.
+        let (supervisor, mailbox) = system::mailbox(64);
+        let shared = Shared {
+            supervisor,
+            children: Default::default(),
+            next: Default::default(),
+            stops: STAGES.iter().map(|_| system::stopper()).collect(),
+        };
+        let nursery = Nursery {
+            executor,
+            shared: Rc::new(shared),
+        };
+        Self { nursery, mailbox }
+    }
+
+    /// Where to start actors.
+    pub fn nursery(&self) -> Nursery {
+        self.nursery.clone()
+    }
+
+    /// Runs until everything has ended: after [`Message::Stop`], within `deadline` of it, or when a
+    /// vital actor died.
+    ///
+    /// # Errors
+    /// What a vital actor died of.
+    pub async fn run(mut self, deadline: Duration) -> Result<(), Failure> {
+        loop {
+            match self.mailbox.next().await {
+                Some(Message::Exited { child, how }) => self.nursery.exited(child, how)?,
+                Some(Message::Stop) | None => break,
+            }
+        }
+        let end = Instant::now() + deadline;
+        let mut outcome = Ok(());
+        for stage in STAGES {
+            self.nursery.shared.stops[stage as usize].0.stop();
+            let ended = self.stage_ends(stage);
+            let late = async {
+                Timer::at(end).await;
+                log::warn!("stopping took too long; {stage:?} was ended where it stood");
+                Ok(())
+            };
+            outcome = outcome.and(ended.or(late).await);
+        }
+        outcome
+    }
+
+    /// Waits until no actor of a stage is left, not restarting any.
+    async fn stage_ends(&mut self, stage: Stage) -> Result<(), Failure> {
+        while self.nursery.lives(stage) {
+            if let Some(Message::Exited { child, how }) = self.mailbox.next().await {
+                let gone = self.nursery.shared.children.borrow_mut().remove(&child);
+                let name = gone.map(|entry| entry.name).unwrap_or_default();
+                if how != Exit::Finished {
+                    log::error!("{name} {how}");
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Nursery {
+    /// Tells the supervisor to end everything.
+    pub fn supervisor(&self) -> Address<Message> {
+        self.shared.supervisor.clone()
+    }
+
+    /// Starts an actor that is started anew, by `start`, when it ends ([`Policy::Restart`]) or whose
+    /// end is the process's.
+    pub fn start(
+        &self,
+        name: impl Into<String>,
+        policy: Policy,
+        stage: Stage,
+        start: impl Fn(Stop) -> Life + 'static,
+    ) -> Child {
+        self.adopt(name.into(), policy, stage, Some(Rc::new(start)))
+    }
+
+    /// Starts an actor for one job.
+    pub fn pass(&self, name: impl Into<String>, stage: Stage, life: impl FnOnce(Stop) -> Life) -> Child {
+        let child = self.adopt(name.into(), Policy::Passing, stage, None);
+        self.run(child, life(self.stop(stage)));
+        child
+    }
+
+    /// How many actors live.
+    pub fn count(&self) -> usize {
+        self.shared.children.borrow().len()
+    }
+
+    fn stop(&self, stage: Stage) -> Stop {
+        self.shared.stops[stage as usize].1.clone()
+    }
+
+    fn lives(&self, stage: Stage) -> bool {
+        let children = self.shared.children.borrow();
+        children.values().any(|entry| entry.stage == stage)
+    }
+
+    fn adopt(
+        &self,
+        name: String,
+        policy: Policy,
+        stage: Stage,
+        start: Option<Rc<dyn Fn(Stop) -> Life>>,
+    ) -> Child {
+        let child = Child(self.shared.next.get());
+        self.shared.next.set(child.0 + 1);
+        let life = start.as_ref().map(|start| start(self.stop(stage)));
+        let entry = Entry {
+            name,
+            policy,
+            stage,
+            start,
+            started: Instant::now(),
+            pause: PAUSE.0,
+        };
+        self.shared.children.borrow_mut().insert(child, entry);
+        if let Some(life) = life {
+            self.run(child, life);
+        }
+        child
+    }
+
+    /// Lets an actor live and reports its end.
+    fn run(&self, child: Child, life: Life) {
+        let supervisor = self.supervisor();
+        let task = async move {
+            let how = match AssertUnwindSafe(life).catch_unwind().await {
+                Ok(Ok(())) => Exit::Finished,
+                Ok(Err(failure)) => Exit::Failed(failure.0),
+                Err(panic) => Exit::Panicked(panic_text(&*panic)),
+            };
+            // Refused only when the supervisor has gone, and then nobody is left to be told.
+            let _gone = supervisor.send(Message::Exited { child, how }).await;
+        };
+        self.executor.spawn(task).detach();
+    }
+
+    /// Decides what an end means.
+    fn exited(&self, child: Child, how: Exit) -> Result<(), Failure> {
+        let mut children = self.shared.children.borrow_mut();
+        let Some(entry) = children.get_mut(&child) else {
+            return Ok(());
+        };
+        match (entry.policy, &entry.start) {
+            (Policy::Vital, _) => return Err(Failure(format!("{} {how}", entry.name))),
+            (Policy::Restart, Some(start)) => {
+                if entry.started.elapsed() >= SETTLED {
+                    entry.pause = PAUSE.0;
+                }
+                let pause = entry.pause;
+                log::error!("{} {how}; it starts again in {pause:?}", entry.name);
+                entry.pause = (pause * 2).min(PAUSE.1);
+                entry.started = Instant::now() + pause;
+                let (start, stop) = (Rc::clone(start), self.stop(entry.stage));
+                self.run(child, after(pause, start, stop));
+            }
+            (Policy::Restart | Policy::Passing, _) => {
+                if how != Exit::Finished {
+                    log::error!("{} {how}", entry.name);
+                }
+                children.remove(&child);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A life that begins after a pause, or at once when it is only to see that it must stop.
+fn after(pause: Duration, start: Rc<dyn Fn(Stop) -> Life>, stop: Stop) -> Life {
+    Box::pin(async move {
+        let pause = async {
+            Timer::after(pause).await;
+        };
+        pause.or(stop.requested()).await;
+        start(stop).await
+    })
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Finished => f.write_str("finished"),
+            Self::Failed(why) => write!(f, "ended: {why}"),
+            Self::Panicked(why) => write!(f, "panicked: {why}"),
+        }
+    }
+}
+
+/// What a panic said, if it was a text.
+pub fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_string());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no text".to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_channel::unbounded;
+
+    /// Runs a supervisor with what `set_up` starts, stops it when `until` is done.
+    fn supervised(
+        set_up: impl FnOnce(&Nursery),
+        until: impl Future<Output = ()>,
+        deadline: Duration,
+    ) -> Result<(), Failure> {
+        let executor = Rc::new(LocalExecutor::new());
+        let supervisor = Supervisor::new(Rc::clone(&executor));
+        let nursery = supervisor.nursery();
+        set_up(&nursery);
+        let stop = async {
+            until.await;
+            let _gone = nursery.supervisor().send(Message::Stop).await;
+            std::future::pending().await
+        };
+        async_io::block_on(executor.run(supervisor.run(deadline).or(stop)))
+    }
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn what_fails_or_panics_starts_again() {
+        let (says, hears) = unbounded();
+        let start = move |stop: Stop| -> Life {
+            let says = says.clone();
+            Box::pin(async move {
+                let _heard = says.send(()).await;
+                match says.len() {
+                    1 => Err(Failure("first".into())),
+                    2 => panic!("second"),
+                    _ => {
+                        stop.requested().await;
+                        Ok(())
+                    }
+                }
+            })
+        };
+        let until = async {
+            while hears.len() < 3 {
+                Timer::after(Duration::from_millis(1)).await;
+            }
+        };
+        let outcome = supervised(
+            |nursery| {
+                nursery.start("worker", Policy::Restart, Stage::Intake, start);
+            },
+            until,
+            LONG,
+        );
+        assert_eq!(outcome, Ok(()));
+    }
+
+    #[test]
+    fn a_vital_actor_takes_the_process_with_it() {
+        let outcome = supervised(
+            |nursery| {
+                nursery.start("registry", Policy::Vital, Stage::Delivery, |_| {
+                    Box::pin(async { panic!("broken") })
+                });
+            },
+            std::future::pending(),
+            LONG,
+        );
+        assert_eq!(outcome, Err(Failure("registry panicked: broken".into())));
+    }
+
+    #[test]
+    fn stages_end_in_order_and_each_waits_for_the_one_before() {
+        let (says, hears) = unbounded();
+        let actor = |name: &'static str| {
+            let says = says.clone();
+            move |stop: Stop| -> Life {
+                let says = says.clone();
+                Box::pin(async move {
+                    stop.requested().await;
+                    Timer::after(Duration::from_millis(5)).await;
+                    let _heard = says.send(name).await;
+                    Ok(())
+                })
+            }
+        };
+        let outcome = supervised(
+            |nursery| {
+                nursery.start("watch", Policy::Vital, Stage::Watch, actor("watch"));
+                nursery.start("out", Policy::Vital, Stage::Delivery, actor("out"));
+                nursery.pass("in", Stage::Intake, actor("in"));
+            },
+            async {},
+            LONG,
+        );
+        assert_eq!(outcome, Ok(()));
+        let order: Vec<_> = std::iter::from_fn(|| hears.try_recv().ok()).collect();
+        assert_eq!(order, ["in", "out", "watch"]);
+    }
+
+    #[test]
+    fn a_deadline_bounds_the_stop() {
+        let outcome = supervised(
+            |nursery| {
+                nursery.pass("deaf", Stage::Intake, |_| Box::pin(std::future::pending()));
+            },
+            async {},
+            Duration::from_millis(20),
+        );
+        assert_eq!(outcome, Ok(()));
+    }
+}

@@ -1,0 +1,307 @@
+//! Actors: typed addresses and mailboxes, replies, stopping.
+//!
+//! An actor is a future that owns its state and takes typed messages from its [`Mailbox`]; others
+//! hold an [`Address`] of it and nothing else. The supervisor starts actors and learns of their ends
+//! ([`crate::supervisor`]).
+//!
+//! # Semantics
+//!
+//! * **Order.** Messages from one sender arrive in the order in which they were sent. Messages of
+//!   several senders are taken in one total order, that of their arrival in the mailbox.
+//! * **Full mailbox.** Every mailbox has a bound. [`Address::send`] waits for room, which is how
+//!   pressure reaches whoever writes to us; [`Address::offer`] never waits and gives the message
+//!   back. Awaited sends form a graph without circles (drawn in the crate's documentation), so
+//!   waiting always ends.
+//! * **Close.** When a mailbox is dropped, `send` and `offer` give the message back as
+//!   [`Undelivered::Closed`]; what was in it is dropped, so that each [`Reply`] in it tells its
+//!   asker. When the last address is dropped, [`Mailbox::next`] gives what is left, then `None`.
+//! * **Reply.** A [`Reply`] is used once. Dropped unused, it makes its [`Answer`] give `None`:
+//!   nobody waits forever for an actor that died.
+//! * **Panic.** A panic ends the one actor that panicked, its mailbox closes, and the supervisor is
+//!   told, as of any other end.
+//! * **Stop.** Stopping is asked for, not done to an actor: it watches its [`Stop`], finishes what
+//!   it has taken in, and returns.
+
+use std::fmt;
+
+use async_channel::{Receiver, Sender, TryRecvError, TrySendError};
+
+/// Where messages to an actor are sent; cheap to clone.
+pub struct Address<M> {
+    sender: Sender<M>,
+}
+
+impl<M> Clone for Address<M> {
+    fn clone(&self) -> Self {
+        Self {
+            sender: self.sender.clone(),
+        }
+    }
+}
+
+/// A message that did not get into a mailbox.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Undelivered<M> {
+    /// The mailbox is full now.
+    Full(M),
+    /// The actor is gone.
+    Closed(M),
+}
+
+impl<M> Address<M> {
+    /// Delivers a message, waiting while the mailbox is full.
+    ///
+    /// # Errors
+    /// [`Undelivered::Closed`] when the actor is gone.
+    pub async fn send(&self, message: M) -> Result<(), Undelivered<M>> {
+        // The mailbox nearly always has room, and then no listener need be set up.
+        match self.offer(message) {
+            Err(Undelivered::Full(message)) => self
+                .sender
+                .send(message)
+                .await
+                .map_err(|refused| Undelivered::Closed(refused.0)),
+            delivered_or_closed => delivered_or_closed,
+        }
+    }
+
+    /// Delivers a message if there is room for it now.
+    ///
+    /// # Errors
+    /// The message back, with the reason.
+    pub fn offer(&self, message: M) -> Result<(), Undelivered<M>> {
+        self.sender.try_send(message).map_err(|refused| match refused {
+            TrySendError::Full(message) => Undelivered::Full(message),
+            TrySendError::Closed(message) => Undelivered::Closed(message),
+        })
+    }
+
+    /// How many messages wait in the mailbox.
+    pub fn depth(&self) -> usize {
+        self.sender.len()
+    }
+}
+
+/// Where an actor takes its messages from.
+pub struct Mailbox<M> {
+    receiver: Receiver<M>,
+}
+
+impl<M> Mailbox<M> {
+    /// The next message; `None` when every address is gone and nothing is left.
+    pub async fn next(&mut self) -> Option<M> {
+        match self.receiver.try_recv() {
+            Ok(message) => Some(message),
+            Err(TryRecvError::Closed) => None,
+            Err(TryRecvError::Empty) => self.receiver.recv().await.ok(),
+        }
+    }
+
+    /// The next message if one waits.
+    pub fn take(&mut self) -> Option<M> {
+        self.receiver.try_recv().ok()
+    }
+}
+
+impl<M> Drop for Mailbox<M> {
+    fn drop(&mut self) {
+        // The channel would keep its messages, and their replies, as long as an address lives.
+        self.receiver.close();
+        while self.receiver.try_recv().is_ok() {}
+    }
+}
+
+/// A mailbox that holds at most `bound` messages (at least one), and its address.
+pub fn mailbox<M>(bound: usize) -> (Address<M>, Mailbox<M>) {
+    let (sender, receiver) = async_channel::bounded(bound.max(1));
+    (Address { sender }, Mailbox { receiver })
+}
+
+/// A mailbox whose bound is the number of its senders, each of which has a fixed small number of
+/// messages under way at most: the clients' lane to the registry. `offer` is never refused as full.
+pub fn lane<M>() -> (Address<M>, Mailbox<M>) {
+    let (sender, receiver) = async_channel::unbounded();
+    (Address { sender }, Mailbox { receiver })
+}
+
+/// The right to answer one request, once.
+#[derive(Debug)]
+pub struct Reply<T> {
+    sender: Sender<T>,
+}
+
+impl<T> Reply<T> {
+    /// Answers. Whoever asked may have gone; then the answer is dropped.
+    pub fn send(self, answer: T) {
+        // A channel for one message that is sent once is never full.
+        let _gone = self.sender.try_send(answer);
+    }
+}
+
+/// The answer to come.
+#[derive(Debug)]
+pub struct Answer<T> {
+    receiver: Receiver<T>,
+}
+
+impl<T> Answer<T> {
+    /// Waits for the answer; `None` when the request was dropped unanswered.
+    pub async fn wait(self) -> Option<T> {
+        self.receiver.recv().await.ok()
+    }
+}
+
+/// A pair for one request: the reply goes into the message, the answer stays.
+pub fn reply<T>() -> (Reply<T>, Answer<T>) {
+    let (sender, receiver) = async_channel::bounded(1);
+    (Reply { sender }, Answer { receiver })
+}
+
+/// Tells an actor that it should come to its end.
+#[derive(Debug, Clone)]
+pub struct Stop {
+    // Nothing is ever sent: closing is the signal, and it reaches every clone.
+    signal: Receiver<Never>,
+}
+
+#[derive(Debug)]
+enum Never {}
+
+impl Stop {
+    /// Waits until stopping is asked for.
+    pub async fn requested(&self) {
+        while self.signal.recv().await.is_ok() {}
+    }
+
+    /// Whether stopping was asked for.
+    pub fn is_requested(&self) -> bool {
+        self.signal.is_closed()
+    }
+}
+
+/// The other side of a [`Stop`]; dropping it asks to stop too.
+#[derive(Debug)]
+pub struct Stopper {
+    signal: Sender<Never>,
+}
+
+impl Stopper {
+    /// Asks everyone who holds the [`Stop`] to come to an end.
+    pub fn stop(&self) {
+        self.signal.close();
+    }
+}
+
+/// A fresh pair.
+pub fn stopper() -> (Stopper, Stop) {
+    let (sender, receiver) = async_channel::bounded(1);
+    (Stopper { signal: sender }, Stop { signal: receiver })
+}
+
+/// Why an actor could not go on, told to its supervisor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure(pub String);
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_lite::future::{block_on, poll_once};
+
+    #[test]
+    fn order_is_kept() {
+        let (address, mut mailbox) = mailbox(8);
+        for n in 0..5 {
+            assert_eq!(address.offer(n), Ok(()));
+        }
+        assert_eq!(address.depth(), 5);
+        for n in 0..5 {
+            assert_eq!(block_on(mailbox.next()), Some(n));
+        }
+    }
+
+    #[test]
+    fn a_full_mailbox_refuses_an_offer_and_holds_a_send() {
+        let (address, mut mailbox) = mailbox(1);
+        assert_eq!(address.offer(1), Ok(()));
+        assert_eq!(address.offer(2), Err(Undelivered::Full(2)));
+        block_on(async {
+            let mut waiting = Box::pin(address.send(2));
+            assert!(poll_once(&mut waiting).await.is_none());
+            assert_eq!(mailbox.next().await, Some(1));
+            assert_eq!(waiting.await, Ok(()));
+            assert_eq!(mailbox.take(), Some(2));
+            assert_eq!(mailbox.take(), None);
+        });
+    }
+
+    #[test]
+    fn a_lane_takes_every_offer() {
+        let (address, mut mailbox) = lane();
+        for n in 0..100_000 {
+            assert_eq!(address.offer(n), Ok(()));
+        }
+        assert_eq!(mailbox.take(), Some(0));
+    }
+
+    #[test]
+    fn a_dropped_mailbox_gives_messages_back_and_tells_askers() {
+        let (address, mailbox) = mailbox(2);
+        let (to_asker, answer) = reply::<u8>();
+        assert!(address.offer(Some(to_asker)).is_ok());
+        drop(mailbox);
+        assert!(block_on(answer.wait()).is_none());
+        assert!(matches!(block_on(address.send(None)), Err(Undelivered::Closed(None))));
+        assert!(matches!(address.offer(None), Err(Undelivered::Closed(None))));
+    }
+
+    #[test]
+    fn a_mailbox_without_addresses_gives_its_rest_and_ends() {
+        let (address, mut mailbox) = mailbox(2);
+        assert!(address.offer(1).is_ok());
+        drop(address);
+        assert_eq!(block_on(mailbox.next()), Some(1));
+        assert_eq!(block_on(mailbox.next()), None);
+    }
+
+    #[test]
+    fn a_reply_answers_once_or_tells_of_its_loss() {
+        let (to_asker, answer) = reply();
+        to_asker.send(7);
+        assert_eq!(block_on(answer.wait()), Some(7));
+        let (to_asker, answer) = reply::<u8>();
+        drop(to_asker);
+        assert_eq!(block_on(answer.wait()), None);
+        let (to_asker, answer) = reply();
+        drop(answer);
+        to_asker.send(7);
+    }
+
+    #[test]
+    fn a_stop_reaches_every_clone() {
+        let (stopper, stop) = stopper();
+        let other = stop.clone();
+        block_on(async {
+            assert!(poll_once(stop.requested()).await.is_none());
+            assert!(!other.is_requested());
+            stopper.stop();
+            stop.requested().await;
+            other.requested().await;
+            assert!(other.is_requested());
+        });
+    }
+
+    #[test]
+    fn a_dropped_stopper_asks_to_stop() {
+        let (stopper, stop) = stopper();
+        drop(stopper);
+        block_on(stop.requested());
+    }
+}
