@@ -1,8 +1,11 @@
 //! Bytes to types and back: no I/O, nothing asynchronous.
 
+pub mod address;
 pub mod command;
+pub mod escape;
 pub mod http;
 pub mod json;
+pub mod refusal;
 pub mod report;
 pub mod sse;
 pub mod text;
