@@ -1,1 +1,19 @@
-//! HTTP
+//! HTTP/1.x for both ports (RFC 9110, RFC 9112): bytes in, types out, and back.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | [`reader`] | a request's head out of bytes in any pieces |
+//! | [`request`] | what a head says: the method, the target, the fields that matter here |
+//! | [`detect`] | HTTP told apart from text on the control port |
+//! | [`refused`] | why a request is not answered with what it asked for |
+
+pub mod detect;
+mod fields;
+pub mod reader;
+pub mod refused;
+pub mod request;
+
+pub use detect::looks_like_http;
+pub use reader::{Head, Reader};
+pub use refused::Refused;
+pub use request::{BodyLength, Method, Request, Version};
