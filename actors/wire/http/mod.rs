@@ -4,15 +4,18 @@
 //! | --- | --- |
 //! | [`reader`] | a request's head out of bytes in any pieces |
 //! | [`request`] | what a head says: the method, the target, the fields that matter here |
+//! | [`body`] | a request's body out of bytes in any pieces |
 //! | [`detect`] | HTTP told apart from text on the control port |
 //! | [`refused`] | why a request is not answered with what it asked for |
 
+pub mod body;
 pub mod detect;
 mod fields;
 pub mod reader;
 pub mod refused;
 pub mod request;
 
+pub use body::Body;
 pub use detect::looks_like_http;
 pub use reader::{Head, Reader};
 pub use refused::Refused;
