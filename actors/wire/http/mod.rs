@@ -6,11 +6,13 @@
 //! | [`request`] | what a head says: the method, the target, the fields that matter here |
 //! | [`body`] | a request's body out of bytes in any pieces |
 //! | [`detect`] | HTTP told apart from text on the control port |
+//! | [`query`] | percent-decoding, and a subscriber's query |
 //! | [`refused`] | why a request is not answered with what it asked for |
 
 pub mod body;
 pub mod detect;
 mod fields;
+pub mod query;
 pub mod reader;
 pub mod refused;
 pub mod request;
