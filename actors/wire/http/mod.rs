@@ -7,18 +7,23 @@
 //! | [`body`] | a request's body out of bytes in any pieces |
 //! | [`detect`] | HTTP told apart from text on the control port |
 //! | [`query`] | percent-decoding, and a subscriber's query |
+//! | [`cors`] | the CORS header lines of the subscribers' port |
+//! | [`response`] | heads and whole answers |
 //! | [`refused`] | why a request is not answered with what it asked for |
 
 pub mod body;
+pub mod cors;
 pub mod detect;
 mod fields;
 pub mod query;
 pub mod reader;
 pub mod refused;
 pub mod request;
+pub mod response;
 
 pub use body::Body;
 pub use detect::looks_like_http;
 pub use reader::{Head, Reader};
 pub use refused::Refused;
 pub use request::{BodyLength, Method, Request, Version};
+pub use response::{Answer, Date};
