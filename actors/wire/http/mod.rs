@@ -8,13 +8,17 @@
 //! | [`detect`] | HTTP told apart from text on the control port |
 //! | [`query`] | percent-decoding, and a subscriber's query |
 //! | [`cors`] | the CORS header lines of the subscribers' port |
+//! | [`guard`] | requests on the control port that a web page could have forged |
+//! | [`control_api`] | which request on the control port means what |
 //! | [`response`] | heads and whole answers |
 //! | [`refused`] | why a request is not answered with what it asked for |
 
 pub mod body;
+pub mod control_api;
 pub mod cors;
 pub mod detect;
 mod fields;
+pub mod guard;
 pub mod query;
 pub mod reader;
 pub mod refused;
