@@ -1,1 +1,33 @@
-//! HTTP
+//! HTTP/1.x for both ports (RFC 9110, RFC 9112): bytes in, types out, and back.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | [`reader`] | a request's head out of bytes in any pieces |
+//! | [`request`] | what a head says: the method, the target, the fields that matter here |
+//! | [`body`] | a request's body out of bytes in any pieces |
+//! | [`detect`] | HTTP told apart from text on the control port |
+//! | [`query`] | percent-decoding, and a subscriber's query |
+//! | [`cors`] | the CORS header lines of the subscribers' port |
+//! | [`guard`] | requests on the control port that a web page could have forged |
+//! | [`control_api`] | which request on the control port means what |
+//! | [`response`] | heads and whole answers |
+//! | [`refused`] | why a request is not answered with what it asked for |
+
+pub mod body;
+pub mod control_api;
+pub mod cors;
+pub mod detect;
+mod fields;
+pub mod guard;
+pub mod query;
+pub mod reader;
+pub mod refused;
+pub mod request;
+pub mod response;
+
+pub use body::Body;
+pub use detect::looks_like_http;
+pub use reader::{Head, Reader};
+pub use refused::Refused;
+pub use request::{BodyLength, Method, Request, Version};
+pub use response::{Answer, Date};

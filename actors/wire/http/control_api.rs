@@ -1,0 +1,306 @@
+//! Which request on the control port means what. Nothing is done here.
+
+use super::query::{decode, decoded, parameters, wrong};
+use super::refused::quoted;
+use super::{Method, Refused, Request};
+use crate::model::{ClientId, NameError, Target, Token};
+
+/// What a request on the control port asks for. HEAD is routed like GET.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// `POST /publish/TOKEN`: the body is the data of one message.
+    PublishTo {
+        /// Whom it is for.
+        target: Target,
+        /// Who is spared (`except=`).
+        except: Option<ClientId>,
+        /// The event's name (`event=`), no CR or LF in it.
+        event: Option<Box<str>>,
+        /// Whether it is kept for replay (`retain=`).
+        retain: bool,
+    },
+    /// `POST /publish`: the body is messages as JSON.
+    PublishJson {
+        /// One object a line, where otherwise the body is one object or a list of them.
+        ndjson: bool,
+    },
+    /// `GET /status`.
+    Status,
+    /// `GET /subscribers/TOKEN`.
+    Subscribers(Target),
+    /// `GET /healthz`.
+    Healthz,
+}
+
+impl Route {
+    /// Finds out what `request` asks for; whether it may is not looked at.
+    ///
+    /// Errors: 404 for an unknown path, 405 with the right methods and 501 for another method,
+    /// 415 for messages in another format, 400 for a wrong target or parameter.
+    pub fn find(request: &Request) -> Result<Self, Refused> {
+        if request.method == Method::Unknown {
+            return Err(Refused::unknown_method());
+        }
+        match request.path.as_str() {
+            "/publish" => post(request).and_then(|()| publish_json(request)),
+            "/status" => get(request).map(|()| Self::Status),
+            "/healthz" => get(request).map(|()| Self::Healthz),
+            path => {
+                if let Some(name) = path.strip_prefix("/publish/") {
+                    post(request)?;
+                    publish_to(target(name)?, request.query.as_deref().unwrap_or_default())
+                } else if let Some(name) = path.strip_prefix("/subscribers/") {
+                    get(request)?;
+                    Ok(Self::Subscribers(target(name)?))
+                } else {
+                    Err(Refused::new(
+                        404,
+                        format!("there is nothing at {}", quoted(path.as_bytes())),
+                    ))
+                }
+            }
+        }
+    }
+}
+
+fn post(request: &Request) -> Result<(), Refused> {
+    match request.method {
+        Method::Post => Ok(()),
+        _ => Err(Refused::method("POST")),
+    }
+}
+
+fn get(request: &Request) -> Result<(), Refused> {
+    match request.method {
+        Method::Get | Method::Head => Ok(()),
+        _ => Err(Refused::method("GET, HEAD")),
+    }
+}
+
+fn publish_to(target: Target, query: &str) -> Result<Route, Refused> {
+    let (mut except, mut event, mut retain) = (None, None, None);
+    for (name, value) in parameters(query) {
+        match name {
+            "except" => {
+                let id = ClientId::new(&decoded(name, value)?)
+                    .map_err(|error| wrong(name, value, error))?;
+                set(&mut except, name, id)?;
+            }
+            "event" => {
+                let text = decoded(name, value)?;
+                if text.contains(['\r', '\n']) {
+                    return Err(wrong(name, value, "has a line end in it"));
+                }
+                set(&mut event, name, text.into_boxed_str())?;
+            }
+            "retain" => {
+                let keep = match value {
+                    "true" | "1" => true,
+                    "false" | "0" => false,
+                    _ => return Err(wrong(name, value, "is neither true nor false (1, 0)")),
+                };
+                set(&mut retain, name, keep)?;
+            }
+            // A misspelt `except` must not reach the one who was to be spared.
+            _ => {
+                return Err(Refused::new(
+                    400,
+                    format!(
+                        "unknown parameter {}; known are except, event and retain",
+                        quoted(name.as_bytes())
+                    ),
+                ));
+            }
+        }
+    }
+    Ok(Route::PublishTo {
+        target,
+        except,
+        // As no name is what an empty one is to a browser (WHATWG HTML §9.2.6).
+        event: event.filter(|name| !name.is_empty()),
+        retain: retain.unwrap_or(true),
+    })
+}
+
+/// Takes a parameter that is given once.
+fn set<T>(parameter: &mut Option<T>, name: &str, value: T) -> Result<(), Refused> {
+    match parameter.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(Refused::new(400, format!("{name} is given twice"))),
+    }
+}
+
+fn publish_json(request: &Request) -> Result<Route, Refused> {
+    let content_type = request.content_type.as_deref().unwrap_or_default();
+    // Parameters such as charset follow the media type (RFC 9110 §8.3.1).
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case("application/json") {
+        Ok(Route::PublishJson { ndjson: false })
+    } else if media_type.eq_ignore_ascii_case("application/x-ndjson") {
+        Ok(Route::PublishJson { ndjson: true })
+    } else {
+        Err(Refused::new(
+            415,
+            format!(
+                "Content-Type {} is neither application/json nor application/x-ndjson; \
+                 plain text goes to /publish/TOKEN",
+                quoted(content_type.as_bytes())
+            ),
+        ))
+    }
+}
+
+/// Reads the raw last part of a path as whom it is about: a whole token, `-` and all, `pre*` or
+/// `*`. No token has a `*`, so it makes no difference whether that is encoded.
+fn target(raw: &str) -> Result<Target, Refused> {
+    let wrong = |error: &dyn std::fmt::Display| {
+        Refused::new(400, format!("the token {} {error}", quoted(raw.as_bytes())))
+    };
+    let text = decode(raw, false).map_err(|error| wrong(&error))?;
+    let target = match text.strip_suffix('*') {
+        Some("") => Ok(Target::All),
+        Some(prefix) => Token::new(prefix).map(Target::Prefix),
+        None => Token::new(&text).map(Target::Token),
+    };
+    target.map_err(|error| match error {
+        NameError::Star => {
+            wrong(&"has a '*' before its end; 'pre*' means tokens that begin with pre")
+        }
+        error => wrong(&error),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::super::Reader;
+    use super::*;
+
+    /// Routes a request line, with `fields` that each end in a newline.
+    fn find_with(line: &str, fields: &str) -> Result<Route, Refused> {
+        let head = format!("{line} HTTP/1.1\nHost: h\n{fields}\n");
+        let head = Reader::new().read(head.as_bytes()).unwrap().unwrap();
+        Route::find(&head.request)
+    }
+
+    fn find(line: &str) -> Result<Route, Refused> {
+        find_with(line, "")
+    }
+
+    fn token(text: &str) -> Token {
+        Token::new(text).unwrap()
+    }
+
+    fn publish(target: Target) -> Route {
+        Route::PublishTo {
+            target,
+            except: None,
+            event: None,
+            retain: true,
+        }
+    }
+
+    #[test]
+    fn a_path_names_a_whole_token() {
+        for (path, target) in [
+            ("room1", Target::Token(token("room1"))),
+            ("a-b-r7", Target::Token(token("a-b-r7"))),
+            ("a%20b%2Fc+d", Target::Token(token("a b/c+d"))),
+            ("a/b", Target::Token(token("a/b"))),
+            ("pre*", Target::Prefix(token("pre"))),
+            ("a-b%2A", Target::Prefix(token("a-b"))),
+            ("*", Target::All),
+            ("%2A", Target::All),
+        ] {
+            let subscribers = find(&format!("GET /subscribers/{path}"));
+            assert_eq!(subscribers, Ok(Route::Subscribers(target.clone())));
+            assert_eq!(find(&format!("POST /publish/{path}")), Ok(publish(target)));
+        }
+        for path in ["", "a*b", "**", "%", "%zz", "%ff", "a%0Ab"] {
+            let refused = find(&format!("POST /publish/{path}")).unwrap_err();
+            assert_eq!(refused.status, 400, "{path}");
+            assert!(refused.reason.contains(path), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_query_says_more() {
+        let route = find("POST /publish/a?except=7+8&event=new%2Fs&retain=0");
+        let expected = Route::PublishTo {
+            target: Target::Token(token("a")),
+            except: Some(ClientId::new("7 8").unwrap()),
+            event: Some("new/s".into()),
+            retain: false,
+        };
+        assert_eq!(route, Ok(expected));
+        let all = publish(Target::All);
+        for query in ["", "&", "event=", "retain=true", "retain=1"] {
+            assert_eq!(find(&format!("POST /publish/*?{query}")).as_ref(), Ok(&all));
+        }
+        for query in [
+            "except=",
+            "except=%",
+            "except=1&except=1",
+            "event=a%0Ab",
+            "event=%0D",
+            "event=&event=",
+            "retain=",
+            "retain=yes",
+            "exept=1",
+        ] {
+            let refused = find(&format!("POST /publish/a?{query}")).unwrap_err();
+            assert_eq!(refused.status, 400, "{query}");
+            let name = query.split('=').next().unwrap();
+            assert!(refused.reason.contains(name), "{refused}");
+        }
+    }
+
+    #[test]
+    fn messages_are_json() {
+        for (kind, ndjson) in [
+            ("application/json", false),
+            ("Application/JSON ; charset=utf-8", false),
+            ("application/x-ndjson", true),
+        ] {
+            let route = find_with("POST /publish", &format!("Content-Type: {kind}\n"));
+            assert_eq!(route, Ok(Route::PublishJson { ndjson }));
+        }
+        for field in [
+            "",
+            "Content-Type: text/plain\n",
+            "Content-Type: application/jsonx\n",
+        ] {
+            let refused = find_with("POST /publish", field).unwrap_err();
+            assert_eq!(refused.status, 415);
+            assert!(
+                refused
+                    .reason
+                    .contains("application/json nor application/x-ndjson")
+            );
+        }
+    }
+
+    #[test]
+    fn the_rest() {
+        for method in ["GET", "HEAD"] {
+            assert_eq!(find(&format!("{method} /status?x")), Ok(Route::Status));
+            assert_eq!(find(&format!("{method} /healthz")), Ok(Route::Healthz));
+        }
+        for (line, status, allow) in [
+            ("GET /publish", 405, Some("POST")),
+            ("PUT /publish/a", 405, Some("POST")),
+            ("POST /status", 405, Some("GET, HEAD")),
+            ("OPTIONS /healthz", 405, Some("GET, HEAD")),
+            ("DELETE /subscribers/a", 405, Some("GET, HEAD")),
+            ("BREW /status", 501, None),
+            ("GET /", 404, None),
+            ("GET /status/", 404, None),
+            ("POST /publishes", 404, None),
+            ("OPTIONS *", 404, None),
+        ] {
+            let refused = find(line).unwrap_err();
+            assert_eq!((refused.status, refused.allow), (status, allow), "{line}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The CORS header lines of the subscribers' port (Fetch standard, "CORS protocol").
+
+use crate::config::Cors;
+
+/// The methods of the subscribers' port: the value of `Allow`.
+pub const ALLOW: &str = "GET, HEAD, OPTIONS";
+
+/// The further header lines, CR LF included, of the 204 that answers OPTIONS: what a page's
+/// script may do, good for a day.
+pub const PREFLIGHT: &str = "Allow: GET, HEAD, OPTIONS\r\n\
+    Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n\
+    Access-Control-Allow-Headers: Authorization, Last-Event-ID, Cache-Control, X-Requested-With\r\n\
+    Access-Control-Max-Age: 86400\r\n";
+
+/// The header lines, each with its CR LF, that stand on every answer of the subscribers' port,
+/// errors too. `origin` is the request's.
+///
+/// With several allowed origins the answer depends on who asks, so caches are told by
+/// `Vary: Origin`, also where the origin is not among them.
+pub fn lines(cors: &Cors, origin: Option<&str>) -> String {
+    match cors {
+        Cors::Any => "Access-Control-Allow-Origin: *\r\n".to_owned(),
+        Cors::Only(allowed) => match allowed.as_slice() {
+            [only] => named(only),
+            several => {
+                let own = several
+                    .iter()
+                    .find(|allowed| Some(allowed.as_str()) == origin);
+                own.map(|own| named(own)).unwrap_or_default() + "Vary: Origin\r\n"
+            }
+        },
+    }
+}
+
+fn named(origin: &str) -> String {
+    format!("Access-Control-Allow-Origin: {origin}\r\nAccess-Control-Allow-Credentials: true\r\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "Access-Control-Allow-Origin: https://a.example\r\n\
+        Access-Control-Allow-Credentials: true\r\n";
+
+    #[test]
+    fn any_origin_gets_no_credentials() {
+        for origin in [None, Some("https://a.example")] {
+            assert_eq!(
+                lines(&Cors::Any, origin),
+                "Access-Control-Allow-Origin: *\r\n"
+            );
+        }
+    }
+
+    #[test]
+    fn one_origin_is_always_sent() {
+        let cors = Cors::Only(vec!["https://a.example".into()]);
+        for origin in [None, Some("https://a.example"), Some("https://b.example")] {
+            assert_eq!(lines(&cors, origin), A);
+        }
+    }
+
+    #[test]
+    fn of_several_origins_the_requests_own_is_sent() {
+        let cors = Cors::Only(vec!["https://b.example".into(), "https://a.example".into()]);
+        assert_eq!(
+            lines(&cors, Some("https://a.example")),
+            format!("{A}Vary: Origin\r\n")
+        );
+        for origin in [None, Some("null"), Some("https://a.example.evil")] {
+            assert_eq!(lines(&cors, origin), "Vary: Origin\r\n");
+        }
+    }
+
+    #[test]
+    fn the_preflight_says_what_the_405_says() {
+        assert!(PREFLIGHT.starts_with(&format!("Allow: {ALLOW}\r\n")));
+        assert!(PREFLIGHT.lines().count() == 4 && PREFLIGHT.ends_with("\r\n"));
+    }
+}

@@ -1,0 +1,289 @@
+//! Percent-decoding, and a subscriber's query.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use percent_encoding::percent_decode_str;
+
+use super::Refused;
+use super::refused::quoted;
+use crate::model::{ClientId, Subscription, Token};
+
+/// Why a text cannot be percent-decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DecodeError {
+    /// A `%` is not followed by two hexadecimal digits.
+    Percent,
+    /// The decoded bytes are not UTF-8.
+    Utf8,
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Percent => {
+                "has a '%' that two hexadecimal digits do not follow; '%' itself is written %25"
+            }
+            Self::Utf8 => "is not UTF-8 when it is percent-decoded",
+        })
+    }
+}
+
+impl std::error::Error for DecodeError {}
+
+/// Percent-decodes `text` (RFC 3986 §2.1), strictly. In a query `+` is a space
+/// (`application/x-www-form-urlencoded`, WHATWG URL §5.1), in a path it is a plus.
+pub fn decode(text: &str, plus_is_space: bool) -> Result<String, DecodeError> {
+    // The crate leaves a '%' that encodes nothing as it is; here it is a mistake.
+    let encoded = text.split('%').skip(1).all(|after| {
+        matches!(after.as_bytes(), [high, low, ..]
+            if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
+    });
+    if !encoded {
+        return Err(DecodeError::Percent);
+    }
+    let text = if plus_is_space {
+        text.replace('+', " ").into()
+    } else {
+        std::borrow::Cow::Borrowed(text)
+    };
+    percent_decode_str(&text)
+        .decode_utf8()
+        .map(String::from)
+        .map_err(|_| DecodeError::Utf8)
+}
+
+/// The parameters of a raw query in their order: name and value, both raw; without `=` the value
+/// is empty.
+pub fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    query
+        .split('&')
+        .filter(|parameter| !parameter.is_empty())
+        .map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")))
+}
+
+/// What a subscriber asks for in its query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// Which tokens, and as whom: at least one token, or all.
+    pub subscription: Subscription,
+    /// `lastEventId=`, raw: the last event that the client has. The last one counts, as a script
+    /// that reconnects may append its own.
+    pub last_event_id: Option<String>,
+    /// `recent=`, raw: how many kept events of each token are wanted. The last one counts.
+    pub recent: Option<String>,
+}
+
+impl Query {
+    /// Reads the raw query of a subscriber's request. Parameters with other names are ignored.
+    ///
+    /// `subscribe` is split at `-` before it is decoded, so a token that has a `-` in it is given
+    /// encoded or as `token=`; either may be repeated, and `*` as a name means every token.
+    ///
+    /// Errors: 400, naming the parameter, for one that is empty or badly encoded or whose value
+    /// is no token or id, for a second `id`, and where neither `subscribe` nor `token` is there.
+    pub fn read(query: Option<&str>) -> Result<Self, Refused> {
+        let mut names = Names::default();
+        let (mut id, mut last_event_id, mut recent) = (None, None, None);
+        for (name, value) in parameters(query.unwrap_or_default()) {
+            match name {
+                "subscribe" => value
+                    .split('-')
+                    .try_for_each(|token| names.add("subscribe", token, value))?,
+                "token" => names.add("token", value, value)?,
+                "id" if id.is_some() => {
+                    return Err(Refused::new(400, "id is given twice"));
+                }
+                "id" => {
+                    let text = decoded("id", value)?;
+                    id = Some(ClientId::new(&text).map_err(|error| wrong("id", value, error))?);
+                }
+                "lastEventId" => last_event_id = Some(value.to_owned()),
+                "recent" => recent = Some(value.to_owned()),
+                _ => {}
+            }
+        }
+        if names.tokens.is_empty() && !names.all {
+            return Err(Refused::new(
+                400,
+                "which tokens? Say subscribe=TOKEN or token=TOKEN in the query",
+            ));
+        }
+        Ok(Self {
+            subscription: Subscription {
+                tokens: names.tokens,
+                all: names.all,
+                id,
+            },
+            last_event_id,
+            recent,
+        })
+    }
+}
+
+/// The tokens so far.
+#[derive(Default)]
+struct Names {
+    tokens: Vec<Token>,
+    seen: HashSet<Token>,
+    all: bool,
+}
+
+impl Names {
+    /// Adds one raw name out of `value`, the whole of what `parameter` says.
+    fn add(&mut self, parameter: &str, name: &str, value: &str) -> Result<(), Refused> {
+        let name = decoded(parameter, name)?;
+        if name == "*" {
+            self.all = true;
+            return Ok(());
+        }
+        let token = Token::new(&name).map_err(|error| match name.as_str() {
+            "" => wrong(parameter, value, "has an empty token in it"),
+            name => wrong(parameter, name, error),
+        })?;
+        if self.seen.insert(token.clone()) {
+            self.tokens.push(token);
+        }
+        Ok(())
+    }
+}
+
+/// Decodes a query parameter's value, or says what is wrong with it.
+pub(super) fn decoded(parameter: &str, value: &str) -> Result<String, Refused> {
+    decode(value, true).map_err(|error| wrong(parameter, value, error))
+}
+
+/// 400 for a query parameter's value.
+pub(super) fn wrong(parameter: &str, value: &str, error: impl fmt::Display) -> Refused {
+    Refused::new(
+        400,
+        format!("{parameter}={} {error}", quoted(value.as_bytes())),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tokens(query: &str) -> Vec<String> {
+        let subscription = Query::read(Some(query)).unwrap().subscription;
+        assert!(!subscription.all);
+        subscription.tokens.iter().map(Token::to_string).collect()
+    }
+
+    fn refused(query: &str) -> String {
+        let refused = Query::read(Some(query)).unwrap_err();
+        assert_eq!(refused.status, 400);
+        refused.reason
+    }
+
+    #[test]
+    fn tokens_are_split_before_they_are_decoded() {
+        assert_eq!(tokens("subscribe=a"), ["a"]);
+        assert_eq!(tokens("subscribe=a-b&x=y&subscribe=c"), ["a", "b", "c"]);
+        assert_eq!(
+            tokens("subscribe=a%2Db-c+d-%C3%A9%2b"),
+            ["a-b", "c d", "é+"]
+        );
+        assert_eq!(
+            tokens("token=550e8400-e29b&subscribe=a"),
+            ["550e8400-e29b", "a"]
+        );
+        assert_eq!(tokens("token=a=b"), ["a=b"]);
+        assert_eq!(tokens("&subscribe=a&&"), ["a"]);
+        assert_eq!(
+            tokens("subscribe=a-b-a&token=b&token=a-b"),
+            ["a", "b", "a-b"]
+        );
+        assert_eq!(
+            tokens("subscribe=a&Subscribe=b&%73ubscribe=c&other=%zz"),
+            ["a"]
+        );
+    }
+
+    #[test]
+    fn a_star_means_all() {
+        for query in ["subscribe=*", "subscribe=%2A", "subscribe=%2a", "token=*"] {
+            let subscription = Query::read(Some(query)).unwrap().subscription;
+            assert!(subscription.all && subscription.tokens.is_empty());
+        }
+        let both = Query::read(Some("subscribe=a-*&id=7"))
+            .unwrap()
+            .subscription;
+        assert!(both.all && both.tokens.len() == 1);
+        assert_eq!(both.id.unwrap().as_str(), "7");
+        for query in ["subscribe=a*", "subscribe=a-%2A%2A", "token=*-a"] {
+            assert!(refused(query).contains("'*'"));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for query in [
+            "subscribe=",
+            "subscribe",
+            "subscribe=a--b",
+            "subscribe=-a",
+            "subscribe=a-",
+            "subscribe=a&subscribe=",
+        ] {
+            let reason = refused(query);
+            assert!(
+                reason.contains("subscribe=") && reason.contains("empty"),
+                "{reason}"
+            );
+        }
+        assert!(refused("token=").contains("token=\"\" has an empty token"));
+        assert!(refused("subscribe=a-%zz").contains("%25"));
+        assert!(refused("subscribe=a%2-b").contains("%25"));
+        assert!(refused("subscribe=%").contains("%25"));
+        assert!(refused("token=%ff").contains("UTF-8"));
+        assert!(refused("token=%0A").contains("control character"));
+        assert!(refused(&format!("token={}", "a".repeat(256))).contains("255"));
+        assert!(refused("subscribe=a&id=").contains("id=\"\" is empty"));
+        assert!(refused("subscribe=a&id=%").contains("id="));
+        assert!(refused("subscribe=a&id=1&id=1").contains("twice"));
+        for query in ["", "id=7", "x"] {
+            assert!(refused(query).contains("subscribe=TOKEN"));
+        }
+        assert!(Query::read(None).is_err());
+    }
+
+    #[test]
+    fn what_replay_needs_is_carried_raw() {
+        let query =
+            Query::read(Some("subscribe=a&lastEventId=5&recent=3&lastEventId=%36")).unwrap();
+        assert_eq!(query.last_event_id.as_deref(), Some("%36"));
+        assert_eq!(query.recent.as_deref(), Some("3"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_encoded_comes_out(text in any::<String>()) {
+            let encoded = utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string();
+            prop_assert_eq!(decode(&encoded, true), Ok(text.clone()));
+            prop_assert_eq!(decode(&encoded, false), Ok(text));
+        }
+
+        #[test]
+        fn no_query_panics(query in "(subscribe=|token=|id=|&|-|%|[0-9a-f]|\\*|\\PC){0,20}") {
+            if let Ok(query) = Query::read(Some(&query)) {
+                prop_assert!(query.subscription.all || !query.subscription.tokens.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn a_plus_is_a_space_in_a_query_only() {
+        assert_eq!(decode("a+b%2B", true).unwrap(), "a b+");
+        assert_eq!(decode("a+b%2B", false).unwrap(), "a+b+");
+        assert_eq!(decode("%%", false), Err(DecodeError::Percent));
+        assert_eq!(decode("%+1", true), Err(DecodeError::Percent));
+        assert_eq!(decode("%é", true), Err(DecodeError::Percent));
+    }
+}

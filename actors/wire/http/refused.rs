@@ -1,0 +1,71 @@
+//! Why a request is not answered with what it asked for.
+
+use std::fmt;
+
+/// A refusal: what the answer's status and body are made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The status code, 400 to 505.
+    pub status: u16,
+    /// What is wrong and what would be right, for a person; one line, safe in a log.
+    pub reason: String,
+    /// With 405, the methods that would do: the value of `Allow` (RFC 9110 §15.5.6).
+    pub allow: Option<&'static str>,
+}
+
+impl Refused {
+    /// A refusal without `Allow`.
+    pub fn new(status: u16, reason: impl Into<String>) -> Self {
+        Self {
+            status,
+            reason: reason.into(),
+            allow: None,
+        }
+    }
+
+    /// 405, naming the methods that would do, such as `GET, HEAD`.
+    pub fn method(allow: &'static str) -> Self {
+        Self {
+            status: 405,
+            reason: format!("this method is not allowed here; allowed: {allow}"),
+            allow: Some(allow),
+        }
+    }
+
+    /// 501, for a method that is none of HTTP's own.
+    pub fn unknown_method() -> Self {
+        Self::new(501, "unknown method")
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.status, self.reason)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// Text from outside as an error may show it: in quotes, escaped, at most 80 characters of it.
+pub(super) fn quoted(text: &[u8]) -> String {
+    // Four bytes are the most that a character has.
+    let text = String::from_utf8_lossy(&text[..text.len().min(4 * 81)]);
+    let mut shown: String = text.chars().take(80).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    format!("{shown:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shown_text_is_short_and_cannot_break_a_line() {
+        assert_eq!(quoted(b"a\r\n\x1b[m"), r#""a\r\n\u{1b}[m""#);
+        assert_eq!(quoted(b"\xff"), "\"\u{fffd}\"");
+        let long = quoted("é".repeat(5000).as_bytes());
+        assert_eq!(long.chars().count(), 80 + 3);
+    }
+}

@@ -1,0 +1,315 @@
+//! Heads and whole answers (RFC 9110 §15, RFC 9112 §4).
+
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::{Refused, Version};
+
+/// The interim answer that a client with `Expect: 100-continue` waits for.
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// A moment, to the second, as the `Date` field has it (RFC 9110 §5.6.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Date {
+    seconds: u64,
+}
+
+impl Date {
+    /// The date of a moment; one before 1970 is taken as 1970.
+    pub fn new(time: SystemTime) -> Self {
+        Self {
+            seconds: time
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs()),
+        }
+    }
+}
+
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+        const MONTHS: [&str; 12] = [
+            "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Jan", "Feb",
+        ];
+        let (days, second) = (self.seconds / 86_400, self.seconds % 86_400);
+        // Counted in years from March, so that a leap day is a year's last, and in eras of 400
+        // years, which all have the same days (the proleptic Gregorian calendar).
+        let since_march_0 = days + 719_468;
+        let (era, day) = (since_march_0 / 146_097, since_march_0 % 146_097);
+        let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        let month = (5 * day + 2) / 153;
+        write!(
+            f,
+            "{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT",
+            DAYS[(days % 7) as usize],
+            day - (153 * month + 2) / 5 + 1,
+            MONTHS[(month % 12) as usize],
+            era * 400 + year + u64::from(month >= 10),
+            second / 3600,
+            second / 60 % 60,
+            second % 60,
+        )
+    }
+}
+
+/// The head of a stream; `cors` are header lines, each with its CR LF. The answer to HEAD is the
+/// same.
+///
+/// Towards HTTP/1.0 the body is not chunked and ends with the connection. The status line says
+/// HTTP/1.1 to both (RFC 9110 §6.2: the server's own highest minor version).
+pub fn stream_head(version: Version, cors: &str, date: Date) -> Vec<u8> {
+    let ending = match version {
+        Version::Http11 => "Transfer-Encoding: chunked",
+        Version::Http10 => "Connection: close",
+    };
+    format!(
+        "HTTP/1.1 200 OK\r\n\
+         Date: {date}\r\n\
+         Content-Type: text/event-stream\r\n\
+         {ending}\r\n\
+         Cache-Control: no-cache, no-transform\r\n\
+         X-Accel-Buffering: no\r\n\
+         {cors}\r\n"
+    )
+    .into_bytes()
+}
+
+/// A whole answer, body included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The body and its media type; none with 204.
+    pub body: Option<(&'static str, Vec<u8>)>,
+    /// Further header lines, each with its CR LF.
+    pub lines: String,
+    /// Whether the request was HEAD: the head tells the body's length, and no body follows.
+    pub head_only: bool,
+    /// Whether the connection ends after it.
+    pub close: bool,
+}
+
+impl Answer {
+    /// A line of plain text, after which the connection ends.
+    pub fn text(status: u16, text: &str) -> Self {
+        Self::new(
+            status,
+            "text/plain; charset=utf-8",
+            format!("{text}\n").into_bytes(),
+        )
+    }
+
+    /// JSON, after which the connection stays open.
+    pub fn json(status: u16, json: impl Into<Vec<u8>>) -> Self {
+        let mut answer = Self::new(status, "application/json", json.into());
+        answer.close = false;
+        answer
+    }
+
+    /// 204: no body. The connection stays open.
+    pub fn no_content() -> Self {
+        Self {
+            status: 204,
+            body: None,
+            lines: String::new(),
+            head_only: false,
+            close: false,
+        }
+    }
+
+    /// A refusal as plain text, with its `Allow`; the connection ends.
+    pub fn refused_text(refused: &Refused) -> Self {
+        Self::text(refused.status, &refused.reason).allowing(refused)
+    }
+
+    /// A refusal as `{"error":"…"}`, with its `Allow`; the connection ends.
+    pub fn refused_json(refused: &Refused) -> Self {
+        let error = serde_json::json!({ "error": refused.reason });
+        Self::new(
+            refused.status,
+            "application/json",
+            format!("{error}\n").into_bytes(),
+        )
+        .allowing(refused)
+    }
+
+    /// Adds a header line.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl fmt::Display) -> Self {
+        self.lines += &format!("{name}: {value}\r\n");
+        self
+    }
+
+    /// Appends the answer's bytes to `out`.
+    pub fn write(&self, date: Date, out: &mut Vec<u8>) {
+        let reason = reason_phrase(self.status);
+        let connection = if self.close { "close" } else { "keep-alive" };
+        let mut head = format!(
+            "HTTP/1.1 {} {reason}\r\nDate: {date}\r\nConnection: {connection}\r\n",
+            self.status
+        );
+        if let Some((kind, body)) = &self.body {
+            head += &format!("Content-Type: {kind}\r\nContent-Length: {}\r\n", body.len());
+        }
+        head += &self.lines;
+        head += "\r\n";
+        out.extend_from_slice(head.as_bytes());
+        if let Some((_, body)) = &self.body
+            && !self.head_only
+        {
+            out.extend_from_slice(body);
+        }
+    }
+
+    fn new(status: u16, kind: &'static str, body: Vec<u8>) -> Self {
+        Self {
+            status,
+            body: Some((kind, body)),
+            lines: String::new(),
+            head_only: false,
+            close: true,
+        }
+    }
+
+    fn allowing(self, refused: &Refused) -> Self {
+        match refused.allow {
+            Some(allow) => self.with("Allow", allow),
+            None => self,
+        }
+    }
+}
+
+/// The reason phrase of a status that is used here (RFC 9110 §15, RFC 6585).
+fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        204 => "No Content",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        503 => "Service Unavailable",
+        505 => "HTTP Version Not Supported",
+        // The phrase may be empty (RFC 9112 §4).
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::time::Duration;
+
+    use super::*;
+
+    fn date(seconds: u64) -> Date {
+        Date::new(UNIX_EPOCH + Duration::from_secs(seconds))
+    }
+
+    fn written(answer: &Answer) -> String {
+        let mut out = Vec::new();
+        answer.write(date(0), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn dates() {
+        for (seconds, text) in [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (951_782_399, "Mon, 28 Feb 2000 23:59:59 GMT"),
+            (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),
+            (951_868_800, "Wed, 01 Mar 2000 00:00:00 GMT"),
+            (1_735_689_599, "Tue, 31 Dec 2024 23:59:59 GMT"),
+            (4_107_542_400, "Mon, 01 Mar 2100 00:00:00 GMT"),
+        ] {
+            assert_eq!(date(seconds).to_string(), text);
+        }
+        let before = UNIX_EPOCH - Duration::from_secs(1);
+        assert_eq!(Date::new(before), date(0));
+    }
+
+    #[test]
+    fn dates_agree_with_chrono() {
+        for day in 0..60_000 {
+            let seconds = day * 86_400 + day % 86_400;
+            let theirs = chrono::DateTime::from_timestamp(seconds, 0).unwrap();
+            assert_eq!(
+                date(seconds as u64).to_string(),
+                theirs.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+            );
+        }
+    }
+
+    #[test]
+    fn a_stream_is_chunked_where_the_client_knows_chunks() {
+        let cors = "Access-Control-Allow-Origin: *\r\n";
+        let new = String::from_utf8(stream_head(Version::Http11, cors, date(0))).unwrap();
+        assert_eq!(
+            new,
+            "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+             Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\
+             Cache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\n\
+             Access-Control-Allow-Origin: *\r\n\r\n"
+        );
+        let old = String::from_utf8(stream_head(Version::Http10, cors, date(0))).unwrap();
+        assert_eq!(
+            old,
+            new.replace("Transfer-Encoding: chunked", "Connection: close")
+        );
+    }
+
+    #[test]
+    fn errors_close_and_say_why() {
+        assert_eq!(
+            written(&Answer::refused_text(&Refused::method("GET, HEAD"))),
+            "HTTP/1.1 405 Method Not Allowed\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+             Connection: close\r\nContent-Type: text/plain; charset=utf-8\r\n\
+             Content-Length: 52\r\nAllow: GET, HEAD\r\n\r\n\
+             this method is not allowed here; allowed: GET, HEAD\n"
+        );
+        assert!(
+            written(&Answer::refused_json(&Refused::new(400, "a \"b\"")))
+                .ends_with("\r\n\r\n{\"error\":\"a \\\"b\\\"\"}\n")
+        );
+    }
+
+    #[test]
+    fn no_body_after_head_nor_with_204() {
+        let mut answer = Answer::text(404, "gone").with("Retry-After", 5);
+        answer.head_only = true;
+        let head = written(&answer);
+        assert!(head.contains("Content-Length: 5\r\n") && head.contains("Retry-After: 5\r\n"));
+        assert!(head.ends_with("\r\n\r\n"));
+        assert_eq!(
+            written(&Answer::no_content()),
+            "HTTP/1.1 204 No Content\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+             Connection: keep-alive\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn httparse_reads_every_answer() {
+        for status in [
+            200, 204, 400, 401, 403, 404, 405, 408, 413, 414, 415, 429, 431, 500, 501, 503, 505,
+        ] {
+            let bytes = written(&Answer::json(status, "{}"));
+            let mut headers = [httparse::EMPTY_HEADER; 8];
+            let mut response = httparse::Response::new(&mut headers);
+            assert!(response.parse(bytes.as_bytes()).unwrap().is_complete());
+            assert_eq!(response.code, Some(status));
+            assert_ne!(response.reason, Some(""));
+        }
+    }
+}
