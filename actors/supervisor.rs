@@ -195,7 +195,12 @@ impl Nursery {
     }
 
     /// Starts an actor for one job.
-    pub fn pass(&self, name: impl Into<String>, stage: Stage, life: impl FnOnce(Stop) -> Life) -> Child {
+    pub fn pass(
+        &self,
+        name: impl Into<String>,
+        stage: Stage,
+        life: impl FnOnce(Stop) -> Life,
+    ) -> Child {
         let child = self.adopt(name.into(), Policy::Passing, stage, None);
         self.run(child, life(self.stop(stage)));
         child

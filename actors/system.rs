@@ -70,10 +70,12 @@ impl<M> Address<M> {
     /// # Errors
     /// The message back, with the reason.
     pub fn offer(&self, message: M) -> Result<(), Undelivered<M>> {
-        self.sender.try_send(message).map_err(|refused| match refused {
-            TrySendError::Full(message) => Undelivered::Full(message),
-            TrySendError::Closed(message) => Undelivered::Closed(message),
-        })
+        self.sender
+            .try_send(message)
+            .map_err(|refused| match refused {
+                TrySendError::Full(message) => Undelivered::Full(message),
+                TrySendError::Closed(message) => Undelivered::Closed(message),
+            })
     }
 
     /// How many messages wait in the mailbox.
@@ -258,8 +260,14 @@ mod tests {
         assert!(address.offer(Some(to_asker)).is_ok());
         drop(mailbox);
         assert!(block_on(answer.wait()).is_none());
-        assert!(matches!(block_on(address.send(None)), Err(Undelivered::Closed(None))));
-        assert!(matches!(address.offer(None), Err(Undelivered::Closed(None))));
+        assert!(matches!(
+            block_on(address.send(None)),
+            Err(Undelivered::Closed(None))
+        ));
+        assert!(matches!(
+            address.offer(None),
+            Err(Undelivered::Closed(None))
+        ));
     }
 
     #[test]

@@ -1,10 +1,15 @@
 //! What is decided: names, subscriptions, ids, counters. No I/O and nothing asynchronous.
 
+pub mod counters;
 pub mod names;
 pub mod publication;
+pub mod routes;
 pub mod sequence;
 pub mod subscription;
 
+pub use counters::{Channel, Counters};
 pub use names::{ClientId, EventId, NameError, Token};
 pub use publication::{Publication, Target};
+pub use routes::Routes;
+pub use sequence::Sequence;
 pub use subscription::Subscription;

@@ -1,4 +1,5 @@
-//! Sockets: addresses and binding.
+//! Sockets: addresses and binding, streams, peers.
 
 pub mod bind;
+pub mod peer;
 pub mod stream;

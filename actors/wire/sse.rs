@@ -96,7 +96,11 @@ impl<'a> Iterator for Lines<'a> {
             self.rest = None;
             return Some(text);
         };
-        let length = if text[end..].starts_with(b"\r\n") { 2 } else { 1 };
+        let length = if text[end..].starts_with(b"\r\n") {
+            2
+        } else {
+            1
+        };
         self.rest = Some(&text[end + length..]);
         Some(&text[..end])
     }
@@ -114,21 +118,36 @@ mod tests {
     #[test]
     fn an_event_has_id_name_and_a_data_line_for_each_line() {
         let frame = Frame::event(EventId(7), Some("done"), "a\r\nb\rc\n");
-        assert_eq!(plain(&frame), "id: 7\nevent: done\ndata: a\ndata: b\ndata: c\ndata: \n\n");
-        assert_eq!(plain(&Frame::event(EventId(8), None, "")), "id: 8\ndata: \n\n");
-        assert_eq!(plain(&Frame::event(EventId(8), None, " x ")), "id: 8\ndata:  x \n\n");
+        assert_eq!(
+            plain(&frame),
+            "id: 7\nevent: done\ndata: a\ndata: b\ndata: c\ndata: \n\n"
+        );
+        assert_eq!(
+            plain(&Frame::event(EventId(8), None, "")),
+            "id: 8\ndata: \n\n"
+        );
+        assert_eq!(
+            plain(&Frame::event(EventId(8), None, " x ")),
+            "id: 8\ndata:  x \n\n"
+        );
         assert!(frame.is_event());
     }
 
     #[test]
     fn a_frame_is_one_chunk() {
-        assert_eq!(Frame::position(EventId(12)).bytes(true), b"8\r\nid: 12\n\n\r\n");
+        assert_eq!(
+            Frame::position(EventId(12)).bytes(true),
+            b"8\r\nid: 12\n\n\r\n"
+        );
         assert!(!Frame::position(EventId(12)).is_event());
     }
 
     #[test]
     fn a_stream_opens_with_retry_and_position() {
-        assert_eq!(plain(&Frame::opening(Some(2900), EventId(5))), "retry: 2900\n\nid: 5\n\n");
+        assert_eq!(
+            plain(&Frame::opening(Some(2900), EventId(5))),
+            "retry: 2900\n\nid: 5\n\n"
+        );
         assert_eq!(plain(&Frame::opening(None, EventId(5))), "id: 5\n\n");
     }
 

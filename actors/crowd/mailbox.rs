@@ -1,0 +1,109 @@
+//! A client's mailbox: empty for nearly everyone, one message for some, many for few; bounded in bytes.
+
+use std::collections::VecDeque;
+
+use crate::client::Message;
+
+/// What waits for one client. Sixteen bytes while it is empty, as there are very many.
+#[derive(Debug, Default)]
+pub enum Waiting {
+    /// Nothing.
+    #[default]
+    Empty,
+    /// One message, without an allocation.
+    One(Message),
+    /// Several.
+    // Boxed: a bare VecDeque would double the size of every idle client's cell.
+    #[expect(clippy::box_collection, reason = "see the line above")]
+    Many(Box<VecDeque<Message>>),
+}
+
+impl Waiting {
+    /// Adds a message at the end.
+    pub fn push(&mut self, message: Message) {
+        match self {
+            Self::Empty => *self = Self::One(message),
+            Self::Many(queue) => queue.push_back(message),
+            Self::One(_) => {
+                if let Self::One(first) = std::mem::take(self) {
+                    *self = Self::Many(Box::new(VecDeque::from([first, message])));
+                }
+            }
+        }
+    }
+
+    /// The message at the front.
+    pub fn front(&self) -> Option<&Message> {
+        self.iter().next()
+    }
+
+    /// Takes the message at the front.
+    pub fn pop(&mut self) -> Option<Message> {
+        match self {
+            Self::Many(queue) => {
+                let message = queue.pop_front();
+                if queue.is_empty() {
+                    *self = Self::Empty;
+                }
+                message
+            }
+            _ => match std::mem::take(self) {
+                Self::One(message) => Some(message),
+                _ => None,
+            },
+        }
+    }
+
+    /// The messages in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Message> {
+        let (one, many) = match self {
+            Self::Empty => (None, None),
+            Self::One(message) => (Some(message), None),
+            Self::Many(queue) => (None, Some(queue.iter())),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
+    /// How many messages wait.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Empty => 0,
+            Self::One(_) => 1,
+            Self::Many(queue) => queue.len(),
+        }
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Self::Empty)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::EventId;
+
+    #[test]
+    fn messages_come_out_in_order_and_leave_nothing_behind() {
+        for count in 0..5 {
+            let mut waiting = Waiting::default();
+            for n in 0..count {
+                waiting.push(Message::Accepted { position: EventId(n) });
+            }
+            assert_eq!(waiting.len() as u64, count);
+            assert_eq!(waiting.iter().count() as u64, count);
+            for n in 0..count {
+                let expected = Message::Accepted { position: EventId(n) };
+                assert_eq!(waiting.front(), Some(&expected));
+                assert_eq!(waiting.pop(), Some(expected));
+            }
+            assert!(waiting.is_empty() && waiting.pop().is_none());
+        }
+    }
+
+    #[test]
+    fn an_idle_client_pays_little() {
+        assert!(size_of::<Waiting>() <= 24);
+    }
+}

@@ -1,0 +1,429 @@
+//! The clients' home: very many actors of one kind, each a boxed future in a small cell.
+//!
+//! A client is like any actor — a future with a mailbox — but cheaper: it awaits nothing except its
+//! own cell (its socket's readiness, its mailbox), so it needs no waker. Whoever changes a cell puts
+//! it into a queue, and [`Crowd::turn`] polls what is in the queues:
+//!
+//! * **fast**: sockets that became ready, and events for few recipients;
+//! * **bulk**: events for many. It gets a guaranteed share, so neither starves the other, and a
+//!   message for one client does not wait behind a broadcast to all.
+//!
+//! A cell is freed only after the registry has handled its client's end ([`Crowd::free`]), so an
+//! index that the registry holds always means the client it knows.
+
+use std::cell::{Cell as Copied, RefCell};
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::os::fd::AsFd;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use crate::client::{End, Message};
+use crate::net::stream::Stream;
+use crate::reactor::Reactor;
+use crate::wire::sse::Frame;
+
+mod mailbox;
+mod seat;
+
+use mailbox::Waiting;
+pub use seat::{Flushed, Seat};
+
+/// An event with at most this many recipients goes through the fast queue.
+const FEW: usize = 64;
+/// Of each [`BULK_EVERY`] polls one is kept for the bulk queue while both have work.
+const BULK_EVERY: usize = 4;
+/// Messages that may wait for clients which had no turn yet, before the registry is held.
+const BACKLOG: usize = 1 << 18;
+/// Tenths of a second that a client has for its request, and for reading an answer's end.
+const REQUEST_TIME: u32 = 100;
+const LINGER_TIME: u32 = 20;
+/// Bytes of the buffer that all clients share for reading, and for joining what they write.
+const SCRATCH: usize = 64 * 1024;
+
+/// Names one client: an index, and how many clients the cell had before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// The cell's index.
+    pub index: u32,
+    generation: u32,
+}
+
+impl Key {
+    pub(crate) fn to_number(self) -> usize {
+        (self.generation as usize) << 32 | self.index as usize
+    }
+
+    pub(crate) fn from_number(number: usize) -> Self {
+        Self {
+            index: number as u32,
+            generation: (number >> 32) as u32,
+        }
+    }
+}
+
+type Life = Pin<Box<dyn Future<Output = End>>>;
+
+/// One client's place.
+#[derive(Default)]
+struct Cell {
+    life: Option<Life>,
+    socket: Option<Stream>,
+    waiting: Waiting,
+    /// Bytes of the events that wait, whole.
+    bytes: usize,
+    /// Bytes of the event at the front that are written already.
+    written: u32,
+    generation: u32,
+    /// Messages that came since the last turn.
+    fresh: u32,
+    /// Events written whole.
+    events: u32,
+    /// When something was written last, in tenths of a second.
+    wrote_at: u32,
+    flags: Flags,
+}
+
+#[derive(Default, Clone, Copy)]
+struct Flags {
+    readable: bool,
+    writable: bool,
+    queued: bool,
+    /// The stream is open: events are written in chunks or plain.
+    open: bool,
+    chunked: bool,
+    /// Counted in `Inner::strained`.
+    strained: bool,
+    /// Not writable, and more than the limit waits.
+    overflowing: bool,
+}
+
+/// What a turn, or the registry, wants to know of all.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Totals {
+    /// Clients connected now, streams and others.
+    pub connected: usize,
+    /// Events written whole.
+    pub events: u64,
+    /// Bytes written.
+    pub bytes: u64,
+}
+
+struct Inner {
+    cells: Vec<Cell>,
+    vacant: Vec<u32>,
+    fast: VecDeque<u32>,
+    bulk: VecDeque<u32>,
+    /// Sum of `fresh`, and the number of strained cells: what the registry is held by.
+    backlog: usize,
+    strained: usize,
+    held: Option<Waker>,
+    requests: VecDeque<(u32, Key)>,
+    lingering: VecDeque<(u32, Key)>,
+    totals: Totals,
+}
+
+/// The clients' home.
+pub struct Crowd {
+    inner: RefCell<Inner>,
+    reactor: Reactor,
+    /// Bytes that may wait for a client beyond the event that is being written.
+    limit: usize,
+    scratch: RefCell<Box<[u8]>>,
+    exited: Box<dyn Fn(Key, End)>,
+    began: Instant,
+    now: Copied<u32>,
+}
+
+impl Crowd {
+    /// An empty crowd whose clients may have `limit` bytes waiting; `exited` is told of each end.
+    ///
+    /// # Errors
+    /// Too few descriptors for a poller.
+    pub fn new(limit: usize, exited: impl Fn(Key, End) + 'static) -> io::Result<Rc<Self>> {
+        Ok(Rc::new(Self {
+            inner: RefCell::new(Inner {
+                cells: Vec::new(),
+                vacant: Vec::new(),
+                fast: VecDeque::new(),
+                bulk: VecDeque::new(),
+                backlog: 0,
+                strained: 0,
+                held: None,
+                requests: VecDeque::new(),
+                lingering: VecDeque::new(),
+                totals: Totals::default(),
+            }),
+            reactor: Reactor::new()?,
+            limit,
+            scratch: RefCell::new(vec![0; SCRATCH].into()),
+            exited: Box::new(exited),
+            began: Instant::now(),
+            now: Copied::new(0),
+        }))
+    }
+
+    /// Gives a connected socket a client. It has its first turn when the socket is ready.
+    ///
+    /// # Errors
+    /// The socket could not be watched; it is closed.
+    pub fn join<F>(self: &Rc<Self>, socket: Stream, life: impl FnOnce(Seat) -> F) -> io::Result<Key>
+    where
+        F: Future<Output = End> + 'static,
+    {
+        let key = {
+            let inner = &mut *self.inner.borrow_mut();
+            let index = inner.vacant.pop().unwrap_or(inner.cells.len() as u32);
+            if index as usize == inner.cells.len() {
+                inner.cells.push(Cell::default());
+            }
+            Key {
+                index,
+                generation: inner.cells[index as usize].generation,
+            }
+        };
+        if let Err(error) = self.reactor.watch(socket.as_fd(), key) {
+            self.inner.borrow_mut().vacant.push(key.index);
+            return Err(error);
+        }
+        let life: Life = Box::pin(life(Seat {
+            crowd: Rc::clone(self),
+            index: key.index,
+        }));
+        let mut inner = self.inner.borrow_mut();
+        inner.totals.connected += 1;
+        inner.requests.push_back((self.now.get() + REQUEST_TIME, key));
+        let cell = &mut inner.cells[key.index as usize];
+        *cell = Cell {
+            life: Some(life),
+            socket: Some(socket),
+            generation: key.generation,
+            wrote_at: self.now.get(),
+            ..Cell::default()
+        };
+        Ok(key)
+    }
+
+    /// Gives a client's cell to the next one; for the registry, when it has handled the end.
+    pub fn free(&self, key: Key) {
+        let mut inner = self.inner.borrow_mut();
+        let cell = &mut inner.cells[key.index as usize];
+        // `usize::MAX` is the poller's own key.
+        cell.generation = (cell.generation + 1) % (u32::MAX - 1);
+        inner.vacant.push(key.index);
+    }
+
+    /// Sends one message to one client.
+    pub fn send(&self, index: u32, message: Message) {
+        let mut inner = self.inner.borrow_mut();
+        inner.post(index, message, true, self.limit);
+    }
+
+    /// Sends one event, or position, to many.
+    pub fn send_all(&self, recipients: &[u32], frame: &Rc<Frame>) {
+        let mut inner = self.inner.borrow_mut();
+        let few = recipients.len() <= FEW;
+        for &index in recipients {
+            inner.post(index, Message::Event(Rc::clone(frame)), few, self.limit);
+        }
+    }
+
+    /// Sends a position block to every open stream that has had nothing for `tenths` of a second.
+    pub fn send_to_silent(&self, tenths: u32, frame: &Rc<Frame>) {
+        let now = self.now.get();
+        let mut inner = self.inner.borrow_mut();
+        for index in 0..inner.cells.len() as u32 {
+            let cell = &mut inner.cells[index as usize];
+            if cell.flags.open && now.saturating_sub(cell.wrote_at) >= tenths {
+                // A stalled client gets one a period, not one a look.
+                cell.wrote_at = now;
+                inner.post(index, Message::Event(Rc::clone(frame)), false, self.limit);
+            }
+        }
+    }
+
+    /// Tells clients whose time for a request, or for reading a last answer, is over.
+    pub fn expire(&self) {
+        let now = self.look_at_clock();
+        let inner = &mut *self.inner.borrow_mut();
+        while let Some(key) = due(&mut inner.requests, now).or_else(|| due(&mut inner.lingering, now)) {
+            let cell = &inner.cells[key.index as usize];
+            if cell.generation == key.generation && !cell.flags.open {
+                inner.post(key.index, Message::Expired, true, self.limit);
+            }
+        }
+    }
+
+    /// Waits until clients have had enough turns for more to be sent.
+    pub async fn relief(&self) {
+        poll_fn(|context| {
+            let mut inner = self.inner.borrow_mut();
+            if inner.backlog < BACKLOG && inner.strained == 0 {
+                Poll::Ready(())
+            } else {
+                inner.held = Some(context.waker().clone());
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
+    /// Gives at most `turns` clients their turn; whether some still wait for one.
+    pub fn turn(&self, turns: usize) -> bool {
+        self.look_at_clock();
+        for turn in 0..turns {
+            let next = {
+                let mut inner = self.inner.borrow_mut();
+                let bulk_first = turn % BULK_EVERY == 0;
+                let next = match bulk_first.then(|| inner.bulk.pop_front()).flatten() {
+                    Some(index) => Some(index),
+                    None => inner.fast.pop_front(),
+                };
+                next.or_else(|| inner.bulk.pop_front())
+            };
+            match next {
+                Some(index) => self.poll(index),
+                None => return false,
+            }
+        }
+        let inner = self.inner.borrow();
+        !(inner.fast.is_empty() && inner.bulk.is_empty())
+    }
+
+    /// Tells the cells of their sockets' readiness, for ever.
+    ///
+    /// # Errors
+    /// What the poller says.
+    pub async fn watch(&self) -> io::Result<()> {
+        let ready = |key: Key, readable: bool, writable: bool| {
+            let inner = &mut *self.inner.borrow_mut();
+            let cell = &mut inner.cells[key.index as usize];
+            if cell.generation == key.generation && cell.life.is_some() {
+                cell.flags.readable |= readable;
+                cell.flags.writable |= writable;
+                if !std::mem::replace(&mut cell.flags.queued, true) {
+                    inner.fast.push_back(key.index);
+                }
+            }
+        };
+        self.reactor.run(ready).await
+    }
+
+    /// The totals.
+    pub fn totals(&self) -> Totals {
+        self.inner.borrow().totals
+    }
+
+    /// Events written to one client, and bytes that wait for it.
+    pub fn figures(&self, index: u32) -> (u64, u64) {
+        let inner = self.inner.borrow();
+        let cell = &inner.cells[index as usize];
+        (u64::from(cell.events), (cell.bytes - cell.written as usize) as u64)
+    }
+
+    /// Seconds since the crowd began, at the last turn.
+    pub fn seconds(&self) -> u32 {
+        self.now.get() / 10
+    }
+
+    fn look_at_clock(&self) -> u32 {
+        let tenths = (self.began.elapsed().as_millis() / 100) as u32;
+        self.now.set(tenths);
+        tenths
+    }
+
+    fn poll(&self, index: u32) {
+        let life = {
+            let mut inner = self.inner.borrow_mut();
+            let inner = &mut *inner;
+            let cell = &mut inner.cells[index as usize];
+            cell.flags.queued = false;
+            inner.backlog -= std::mem::take(&mut cell.fresh) as usize;
+            inner.strained -= usize::from(std::mem::take(&mut cell.flags.strained));
+            if inner.backlog < BACKLOG / 2
+                && inner.strained == 0
+                && let Some(waker) = inner.held.take()
+            {
+                waker.wake();
+            }
+            cell.life.take()
+        };
+        let Some(mut life) = life else { return };
+        let mut context = Context::from_waker(Waker::noop());
+        let polled = catch_unwind(AssertUnwindSafe(|| life.as_mut().poll(&mut context)));
+        match polled {
+            Ok(Poll::Pending) => self.inner.borrow_mut().cells[index as usize].life = Some(life),
+            Ok(Poll::Ready(end)) => self.leave(index, end),
+            Err(panic) => self.leave(index, End::Panicked(crate::supervisor::panic_text(&*panic))),
+        }
+    }
+
+    /// Takes a client's things away and tells of its end.
+    fn leave(&self, index: u32, end: End) {
+        let key = {
+            let mut inner = self.inner.borrow_mut();
+            inner.totals.connected -= 1;
+            let cell = &mut inner.cells[index as usize];
+            if let Some(socket) = cell.socket.take() {
+                self.reactor.unwatch(socket.as_fd());
+            }
+            // The figures stay until the registry has read them.
+            cell.waiting = Waiting::Empty;
+            cell.flags.open = false;
+            Key {
+                index,
+                generation: cell.generation,
+            }
+        };
+        (self.exited)(key, end);
+    }
+}
+
+/// Takes the next key whose time has come.
+fn due(queue: &mut VecDeque<(u32, Key)>, now: u32) -> Option<Key> {
+    let &(at, key) = queue.front()?;
+    if at > now {
+        return None;
+    }
+    queue.pop_front();
+    if queue.is_empty() {
+        // A rush of connections is over: its memory goes back.
+        queue.shrink_to_fit();
+    }
+    Some(key)
+}
+
+impl Inner {
+    /// Puts a message into a mailbox, and the client into a queue if it can do something about it.
+    fn post(&mut self, index: u32, message: Message, fast: bool, limit: usize) {
+        let cell = &mut self.cells[index as usize];
+        if cell.life.is_none() {
+            return;
+        }
+        let flags = cell.flags;
+        let mut wakes = flags.writable || !flags.open;
+        if let Message::Event(frame) = &message {
+            cell.bytes += frame.bytes(flags.chunked).len();
+        }
+        cell.waiting.push(message);
+        let behind = cell.behind();
+        let flags = &mut cell.flags;
+        if flags.writable && behind > limit / 2 && !flags.strained {
+            flags.strained = true;
+            self.strained += 1;
+        }
+        flags.overflowing = !flags.writable && behind > limit;
+        wakes |= flags.overflowing;
+        if wakes {
+            cell.fresh += 1;
+            self.backlog += 1;
+            if !std::mem::replace(&mut cell.flags.queued, true) {
+                if fast { &mut self.fast } else { &mut self.bulk }.push_back(index);
+            }
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! What a client does with its own cell: wait, read, write.
+
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::Poll;
+
+use super::{Cell, Crowd, Key, LINGER_TIME, SCRATCH};
+use crate::client::Message;
+
+/// An event of at least this many bytes is written from where it lies; smaller ones are joined.
+const JOINED: usize = SCRATCH / 8;
+
+/// A client's hold on its cell.
+pub struct Seat {
+    pub(super) crowd: Rc<Crowd>,
+    pub(super) index: u32,
+}
+
+/// What became of the events that wait.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Flushed {
+    /// All are written, and nothing else waits.
+    Empty,
+    /// All before a message of another kind are written: [`Seat::message`] gives it.
+    Message,
+    /// The socket takes no more now.
+    Blocked,
+    /// The socket takes no more, and too much waits.
+    Overflowing,
+}
+
+impl Seat {
+    /// The client's name.
+    pub fn key(&self) -> Key {
+        self.with(|cell| Key {
+            index: self.index,
+            generation: cell.generation,
+        })
+    }
+
+    /// Waits until something can be read, or a message waits.
+    pub async fn input(&self) {
+        self.until(|cell| cell.flags.readable || !cell.waiting.is_empty()).await;
+    }
+
+    /// Waits until a message waits.
+    pub async fn mail(&self) {
+        self.until(|cell| !cell.waiting.is_empty()).await;
+    }
+
+    /// Waits until something can be written, or never will be: too much waits, or the time is over.
+    pub async fn output(&self) {
+        self.until(|cell| {
+            cell.flags.writable
+                || cell.flags.overflowing
+                || cell.waiting.front() == Some(&Message::Expired)
+        })
+        .await;
+    }
+
+    /// Whether the socket takes no more, and too much waits.
+    pub fn is_overflowing(&self) -> bool {
+        self.with(|cell| cell.flags.overflowing)
+    }
+
+    /// Waits until a stream has something to do; whether something can be read.
+    pub async fn work(&self) -> bool {
+        self.until(|cell| {
+            let flags = cell.flags;
+            flags.readable || flags.overflowing || flags.writable && !cell.waiting.is_empty()
+        })
+        .await;
+        self.with(|cell| cell.flags.readable)
+    }
+
+    /// Waits for the next turn, at the back of the bulk queue: for who has had enough for now.
+    pub async fn step_back(&self) {
+        let mut stepped = false;
+        poll_fn(|_| {
+            if std::mem::replace(&mut stepped, true) {
+                return Poll::Ready(());
+            }
+            let mut inner = self.crowd.inner.borrow_mut();
+            if !std::mem::replace(&mut inner.cells[self.index as usize].flags.queued, true) {
+                inner.bulk.push_back(self.index);
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Reads what is there once, into the buffer that all clients share, and gives it to `take`;
+    /// nothing at all means that the peer has ended its side. `None`: nothing is there now.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub fn read<R>(&self, take: impl FnOnce(&[u8]) -> R) -> io::Result<Option<R>> {
+        let mut scratch = self.crowd.scratch.borrow_mut();
+        let count = self.with(|cell| {
+            let result = match &cell.socket {
+                Some(socket) => socket.read(&mut scratch),
+                None => Ok(0),
+            };
+            cell.flags.readable = result.is_ok();
+            result
+        });
+        match count {
+            Ok(count) => Ok(Some(take(&scratch[..count]))),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes what the socket takes now; how many bytes that is.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let mut inner = self.crowd.inner.borrow_mut();
+        let inner = &mut *inner;
+        let cell = &mut inner.cells[self.index as usize];
+        let count = cell.write(bytes)?;
+        cell.wrote_at = self.crowd.now.get();
+        inner.totals.bytes += count as u64;
+        Ok(count)
+    }
+
+    /// Writes the events that wait, joined, as far as the socket takes them.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub fn flush(&self) -> io::Result<Flushed> {
+        let mut scratch = self.crowd.scratch.borrow_mut();
+        let mut inner = self.crowd.inner.borrow_mut();
+        let inner = &mut *inner;
+        let cell = &mut inner.cells[self.index as usize];
+        loop {
+            let Some(Message::Event(front)) = cell.waiting.front() else {
+                return Ok(match cell.waiting.is_empty() {
+                    true => Flushed::Empty,
+                    false => Flushed::Message,
+                });
+            };
+            let chunked = cell.flags.chunked;
+            let front = Rc::clone(front);
+            let rest = &front.bytes(chunked)[cell.written as usize..];
+            let joined = if rest.len() >= JOINED || cell.waiting.len() == 1 {
+                rest
+            } else {
+                let length = cell.join(&mut scratch);
+                &scratch[..length]
+            };
+            let count = cell.write(joined)?;
+            inner.totals.bytes += count as u64;
+            inner.totals.events += cell.written(count);
+            if count > 0 {
+                cell.wrote_at = self.crowd.now.get();
+            }
+            if count < joined.len() {
+                cell.flags.overflowing = cell.behind() > self.crowd.limit;
+                return Ok(match cell.flags.overflowing {
+                    true => Flushed::Overflowing,
+                    false => Flushed::Blocked,
+                });
+            }
+        }
+    }
+
+    /// Takes the message at the front, if it is no event.
+    pub fn message(&self) -> Option<Message> {
+        self.with(|cell| match cell.waiting.front() {
+            None | Some(Message::Event(_)) => None,
+            Some(_) => cell.waiting.pop(),
+        })
+    }
+
+    /// Fixes how events are framed, before the first can come.
+    pub fn frame(&self, chunked: bool) {
+        self.with(|cell| cell.flags.chunked = chunked);
+    }
+
+    /// Opens the stream: it gets position blocks, and the request's time does not count any more.
+    pub fn open(&self) {
+        self.with(|cell| cell.flags.open = true);
+    }
+
+    /// Ends our side of the connection and gives the peer a little time to read what it got.
+    pub fn finish(&self) {
+        let due = self.crowd.now.get() + LINGER_TIME;
+        let key = self.key();
+        let mut inner = self.crowd.inner.borrow_mut();
+        inner.lingering.push_back((due, key));
+        let cell = &mut inner.cells[self.index as usize];
+        cell.flags.open = false;
+        if let Some(socket) = &cell.socket {
+            socket.finish();
+        }
+    }
+
+    async fn until(&self, mut condition: impl FnMut(&Cell) -> bool) {
+        poll_fn(|_| match self.with(|cell| condition(cell)) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
+    }
+
+    fn with<R>(&self, act: impl FnOnce(&mut Cell) -> R) -> R {
+        act(&mut self.crowd.inner.borrow_mut().cells[self.index as usize])
+    }
+}
+
+impl Cell {
+    /// Bytes that wait behind the event that is being written. That one does not count, so that
+    /// one event fits always, however large.
+    pub(super) fn behind(&self) -> usize {
+        match self.waiting.front() {
+            Some(Message::Event(front)) => self.bytes - front.bytes(self.flags.chunked).len(),
+            _ => self.bytes,
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let result = match &self.socket {
+            Some(socket) if self.flags.writable => socket.write(bytes),
+            _ => return Ok(0),
+        };
+        let count = match result {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            result => result?,
+        };
+        // A short write means a full socket; the next edge tells when there is room again.
+        self.flags.writable = count == bytes.len();
+        Ok(count)
+    }
+
+    /// Copies as many waiting events as fit, whole, to the start of `buffer`; their length.
+    fn join(&self, buffer: &mut [u8]) -> usize {
+        let mut length = 0;
+        let mut skip = self.written as usize;
+        for message in self.waiting.iter() {
+            let Message::Event(frame) = message else { break };
+            let bytes = &frame.bytes(self.flags.chunked)[skip..];
+            let Some(place) = buffer.get_mut(length..length + bytes.len()) else {
+                break;
+            };
+            place.copy_from_slice(bytes);
+            length += bytes.len();
+            skip = 0;
+        }
+        length
+    }
+
+    /// Takes `count` written bytes off the front; how many events were ended by them.
+    fn written(&mut self, count: usize) -> u64 {
+        let mut left = count + self.written as usize;
+        let mut events = 0;
+        while let Some(Message::Event(front)) = self.waiting.front() {
+            let length = front.bytes(self.flags.chunked).len();
+            if left < length {
+                break;
+            }
+            left -= length;
+            events += u32::from(front.is_event());
+            self.bytes -= length;
+            self.waiting.pop();
+        }
+        self.written = left as u32;
+        self.events += events;
+        u64::from(events)
+    }
+}

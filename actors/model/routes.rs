@@ -1,0 +1,429 @@
+//! Who listens to what: from a publication's targets to the clients that get it.
+//!
+//! The cost of routing grows with the recipients, not with the clients: tokens are found by hash,
+//! prefixes by an ordered index, and those who listen to everything stand apart. Every client knows
+//! its own places in these lists, so its end costs as much as it had tokens.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::ops::Bound;
+
+use hashbrown::HashTable;
+use smallvec::SmallVec;
+
+use super::{ClientId, Subscription, Target, Token};
+
+/// A client in a token's list, and which of the client's places that is.
+#[derive(Debug, Clone, Copy)]
+struct Member {
+    client: u32,
+    place: u32,
+}
+
+/// Where a client stands: a topic's index, and the position in its list.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    topic: u32,
+    position: u32,
+}
+
+/// A token that somebody listens to.
+#[derive(Debug)]
+struct Topic {
+    name: Token,
+    members: SmallVec<[Member; 2]>,
+}
+
+#[derive(Debug, Default)]
+struct Client {
+    id: Option<ClientId>,
+    places: SmallVec<[Place; 2]>,
+    /// Position in `Routes::everyone`.
+    everyone: u32,
+    /// Position in `Routes::listens_to_all`.
+    all: Option<u32>,
+    /// The last routing that reached this client, so that none reaches it twice.
+    mark: u32,
+}
+
+/// The subscriptions of all clients. Clients are named by small numbers, which are used again.
+#[derive(Debug, Default)]
+pub struct Routes {
+    hasher: RandomState,
+    by_hash: HashTable<u32>,
+    in_order: BTreeMap<Token, u32>,
+    topics: Vec<Option<Topic>>,
+    vacant: Vec<u32>,
+    everyone: Vec<u32>,
+    listens_to_all: Vec<u32>,
+    clients: Vec<Option<Client>>,
+    mark: u32,
+}
+
+impl Routes {
+    /// Enters a client. One that is entered already is left first.
+    pub fn join(&mut self, client: u32, subscription: &Subscription) {
+        self.leave(client);
+        if self.clients.len() <= client as usize {
+            self.clients.resize_with(client as usize + 1, || None);
+        }
+        let mut entry = Client {
+            id: subscription.id.clone(),
+            everyone: self.everyone.len() as u32,
+            ..Client::default()
+        };
+        self.everyone.push(client);
+        if subscription.all {
+            entry.all = Some(self.listens_to_all.len() as u32);
+            self.listens_to_all.push(client);
+        }
+        for token in &subscription.tokens {
+            let topic = self.topic(token);
+            let place = entry.places.len() as u32;
+            let members = self.topics[topic as usize]
+                .as_mut()
+                .map(|topic| &mut topic.members);
+            let Some(members) = members else { continue };
+            entry.places.push(Place {
+                topic,
+                position: members.len() as u32,
+            });
+            members.push(Member { client, place });
+        }
+        self.clients[client as usize] = Some(entry);
+    }
+
+    /// Takes a client out; whether it was in.
+    pub fn leave(&mut self, client: u32) -> bool {
+        let Some(entry) = self.clients.get_mut(client as usize).and_then(Option::take) else {
+            return false;
+        };
+        if let Some(moved) = swap_out(&mut self.everyone, entry.everyone)
+            && let Some(Some(moved)) = self.clients.get_mut(moved as usize)
+        {
+            moved.everyone = entry.everyone;
+        }
+        if let Some(position) = entry.all
+            && let Some(moved) = swap_out(&mut self.listens_to_all, position)
+            && let Some(Some(moved)) = self.clients.get_mut(moved as usize)
+        {
+            moved.all = Some(position);
+        }
+        for place in &entry.places {
+            self.leave_topic(*place);
+        }
+        true
+    }
+
+    /// The clients that a message to `targets` reaches, each once, put into `recipients`.
+    pub fn recipients(
+        &mut self,
+        targets: &[Target],
+        except: Option<&ClientId>,
+        recipients: &mut Vec<u32>,
+    ) {
+        recipients.clear();
+        if targets.contains(&Target::All) {
+            recipients.extend_from_slice(&self.everyone);
+        } else if let ([Target::Token(token)], []) = (targets, &self.listens_to_all[..]) {
+            // The usual case: one list, in which nobody stands twice.
+            if let Some(topic) = self.find(token.as_str()) {
+                recipients.extend(members(&self.topics, topic).map(|member| member.client));
+            }
+        } else {
+            self.mark = self.mark.wrapping_add(1);
+            let Self { clients, mark, .. } = &mut *self;
+            for &client in &self.listens_to_all {
+                reach(clients, *mark, client, recipients);
+            }
+            for target in targets {
+                self.reach_target(target, recipients);
+            }
+        }
+        if except.is_some() {
+            recipients.retain(|&client| self.id(client) != except);
+        }
+    }
+
+    /// The clients that named themselves `id`.
+    pub fn named(&self, id: &ClientId) -> Vec<u32> {
+        let named = |client: &u32| self.id(*client) == Some(id);
+        self.everyone.iter().copied().filter(named).collect()
+    }
+
+    /// The name that a client gave itself.
+    pub fn id(&self, client: u32) -> Option<&ClientId> {
+        self.clients.get(client as usize)?.as_ref()?.id.as_ref()
+    }
+
+    /// What a client listens to, in the order in which it asked; `*` first.
+    pub fn subscribes(&self, client: u32) -> Vec<String> {
+        let Some(Some(entry)) = self.clients.get(client as usize) else {
+            return Vec::new();
+        };
+        let all = entry.all.map(|_| "*".to_string());
+        let topics = entry.places.iter().filter_map(|place| {
+            let topic = self.topics[place.topic as usize].as_ref()?;
+            Some(topic.name.as_str().to_string())
+        });
+        all.into_iter().chain(topics).collect()
+    }
+
+    /// How many clients listen.
+    pub fn len(&self) -> usize {
+        self.everyone.len()
+    }
+
+    /// Whether no client listens.
+    pub fn is_empty(&self) -> bool {
+        self.everyone.is_empty()
+    }
+
+    /// All clients that listen.
+    pub fn everyone(&self) -> &[u32] {
+        &self.everyone
+    }
+
+    fn reach_target(&mut self, target: &Target, recipients: &mut Vec<u32>) {
+        let Self {
+            clients,
+            topics,
+            mark,
+            in_order,
+            ..
+        } = self;
+        let mut reach_topic = |topic: u32| {
+            for member in members(topics, topic) {
+                reach(clients, *mark, member.client, recipients);
+            }
+        };
+        match target {
+            Target::All => {}
+            Target::Token(token) => {
+                let hash = self.hasher.hash_one(token.as_str());
+                if let Some(&topic) = self.by_hash.find(hash, is_named(topics, token.as_str())) {
+                    reach_topic(topic);
+                }
+            }
+            Target::Prefix(prefix) => {
+                let from = (Bound::Included(prefix), Bound::Unbounded);
+                for (name, &topic) in in_order.range::<Token, _>(from) {
+                    if !name.as_str().starts_with(prefix.as_str()) {
+                        break;
+                    }
+                    reach_topic(topic);
+                }
+            }
+        }
+    }
+
+    fn find(&self, name: &str) -> Option<u32> {
+        let hash = self.hasher.hash_one(name);
+        self.by_hash
+            .find(hash, is_named(&self.topics, name))
+            .copied()
+    }
+
+    /// The topic of a token, made if it is not there.
+    fn topic(&mut self, token: &Token) -> u32 {
+        if let Some(topic) = self.find(token.as_str()) {
+            return topic;
+        }
+        let index = self.vacant.pop().unwrap_or(self.topics.len() as u32);
+        if index as usize == self.topics.len() {
+            self.topics.push(None);
+        }
+        self.topics[index as usize] = Some(Topic {
+            name: token.clone(),
+            members: SmallVec::new(),
+        });
+        self.in_order.insert(token.clone(), index);
+        let Self {
+            by_hash,
+            topics,
+            hasher,
+            ..
+        } = self;
+        let hash_of = |&topic: &u32| {
+            let name = topics[topic as usize]
+                .as_ref()
+                .map(|topic| topic.name.as_str());
+            hasher.hash_one(name.unwrap_or_default())
+        };
+        by_hash.insert_unique(hasher.hash_one(token.as_str()), index, hash_of);
+        index
+    }
+
+    /// Takes a member out of a topic, and the topic away with its last.
+    fn leave_topic(&mut self, place: Place) {
+        let Some(topic) = self.topics[place.topic as usize].as_mut() else {
+            return;
+        };
+        topic.members.swap_remove(place.position as usize);
+        if let Some(moved) = topic.members.get(place.position as usize)
+            && let Some(Some(client)) = self.clients.get_mut(moved.client as usize)
+        {
+            client.places[moved.place as usize].position = place.position;
+        }
+        if topic.members.capacity() > 8 && topic.members.len() < topic.members.capacity() / 4 {
+            topic.members.shrink_to_fit();
+        }
+        if topic.members.is_empty()
+            && let Some(topic) = self.topics[place.topic as usize].take()
+        {
+            self.in_order.remove(&topic.name);
+            let hash = self.hasher.hash_one(topic.name.as_str());
+            if let Ok(found) = self.by_hash.find_entry(hash, |&index| index == place.topic) {
+                found.remove();
+            }
+            self.vacant.push(place.topic);
+        }
+    }
+}
+
+fn is_named<'a>(topics: &'a [Option<Topic>], name: &'a str) -> impl Fn(&u32) -> bool + 'a {
+    move |&topic| {
+        let topic = topics[topic as usize].as_ref();
+        topic.is_some_and(|topic| topic.name.as_str() == name)
+    }
+}
+
+fn members(topics: &[Option<Topic>], topic: u32) -> impl Iterator<Item = &Member> {
+    topics[topic as usize]
+        .iter()
+        .flat_map(|topic| &topic.members)
+}
+
+/// Adds a client to the recipients unless this routing reached it already.
+fn reach(clients: &mut [Option<Client>], mark: u32, client: u32, recipients: &mut Vec<u32>) {
+    if let Some(Some(entry)) = clients.get_mut(client as usize)
+        && std::mem::replace(&mut entry.mark, mark) != mark
+    {
+        recipients.push(client);
+    }
+}
+
+/// `swap_remove`; which one stands in the place now.
+fn swap_out(list: &mut Vec<u32>, position: u32) -> Option<u32> {
+    list.swap_remove(position as usize);
+    list.get(position as usize).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use proptest::prelude::*;
+
+    fn token(name: &str) -> Token {
+        Token::new(name).unwrap()
+    }
+
+    fn subscription(tokens: &[&str], id: Option<&str>) -> Subscription {
+        Subscription {
+            tokens: tokens
+                .iter()
+                .filter(|name| **name != "*")
+                .map(|name| token(name))
+                .collect(),
+            all: tokens.contains(&"*"),
+            id: id.map(|id| ClientId::new(id).unwrap()),
+        }
+    }
+
+    fn target(text: &str) -> Target {
+        match text.strip_suffix('*') {
+            Some("") => Target::All,
+            Some(prefix) => Target::Prefix(token(prefix)),
+            None => Target::Token(token(text)),
+        }
+    }
+
+    fn reached(routes: &mut Routes, targets: &[&str], except: Option<&str>) -> Vec<u32> {
+        let targets: Vec<_> = targets.iter().map(|text| target(text)).collect();
+        let except = except.map(|id| ClientId::new(id).unwrap());
+        let mut recipients = Vec::new();
+        routes.recipients(&targets, except.as_ref(), &mut recipients);
+        recipients.sort_unstable();
+        recipients
+    }
+
+    #[test]
+    fn tokens_prefixes_and_all() {
+        let mut routes = Routes::default();
+        routes.join(0, &subscription(&["room1"], None));
+        routes.join(1, &subscription(&["room1", "room2", "x"], Some("me")));
+        routes.join(5, &subscription(&["*", "room2"], Some("me")));
+        assert_eq!(reached(&mut routes, &["room1"], None), [0, 1, 5]);
+        assert_eq!(reached(&mut routes, &["room1"], Some("me")), [0]);
+        assert_eq!(reached(&mut routes, &["room*"], None), [0, 1, 5]);
+        assert_eq!(reached(&mut routes, &["roomy*"], None), [5]);
+        assert_eq!(reached(&mut routes, &["x", "room2"], None), [1, 5]);
+        assert_eq!(reached(&mut routes, &["*"], None), [0, 1, 5]);
+        assert_eq!(reached(&mut routes, &["*"], Some("me")), [0]);
+        assert_eq!(reached(&mut routes, &["nobody"], None), [5]);
+        assert_eq!(routes.named(&ClientId::new("me").unwrap()).len(), 2);
+        assert_eq!(routes.subscribes(5), ["*", "room2"]);
+        assert_eq!(routes.subscribes(7), [""; 0]);
+        assert!(routes.leave(5) && !routes.leave(5) && !routes.leave(99));
+        assert_eq!(reached(&mut routes, &["nobody"], None), [0_u32; 0]);
+    }
+
+    #[test]
+    fn what_nobody_listens_to_any_more_is_forgotten() {
+        let mut routes = Routes::default();
+        for client in 0..100 {
+            routes.join(client, &subscription(&["a", "b"], None));
+        }
+        for client in 0..100 {
+            routes.leave(client);
+        }
+        assert!(routes.is_empty() && routes.by_hash.is_empty() && routes.in_order.is_empty());
+        routes.join(3, &subscription(&["c"], None));
+        assert_eq!(routes.topics.len(), 2);
+    }
+
+    proptest! {
+        /// Whatever the clients do, routing agrees with asking each of them.
+        #[test]
+        fn routing_agrees_with_a_scan(
+            steps in proptest::collection::vec((0..12_u32, 0..64_u32), 0..60),
+            targets in proptest::collection::vec(
+                prop_oneof!["a", "ab", "abc", "b", "a\\*", "ab\\*", "\\*"], 1..3),
+            except in proptest::option::of("[12]"),
+        ) {
+            const NAMES: [&str; 5] = ["a", "ab", "abc", "b", "*"];
+            let mut routes = Routes::default();
+            let mut model: Vec<Option<Subscription>> = vec![None; 12];
+            for (client, what) in steps {
+                let names: Vec<_> = (0..5).filter(|bit| what >> bit & 1 == 1).map(|bit| NAMES[bit]).collect();
+                if names.is_empty() {
+                    routes.leave(client);
+                    model[client as usize] = None;
+                } else {
+                    let id = ["1", "2"][(what >> 5) as usize];
+                    let subscription = subscription(&names, Some(id));
+                    routes.join(client, &subscription);
+                    model[client as usize] = Some(subscription);
+                }
+            }
+            let texts: Vec<&str> = targets.iter().map(String::as_str).collect();
+            let expected: Vec<u32> = (0..12).filter(|&client| {
+                let Some(subscription) = &model[client as usize] else { return false };
+                if except.as_deref() == subscription.id.as_ref().map(ClientId::as_str) {
+                    return false;
+                }
+                subscription.all || texts.iter().any(|text| match target(text) {
+                    Target::All => true,
+                    Target::Token(name) => subscription.tokens.contains(&name),
+                    Target::Prefix(prefix) => {
+                        subscription.tokens.iter().any(|name| name.as_str().starts_with(prefix.as_str()))
+                    }
+                })
+            }).collect();
+            prop_assert_eq!(reached(&mut routes, &texts, except.as_deref()), expected);
+            prop_assert_eq!(routes.len(), model.iter().flatten().count());
+        }
+    }
+}
