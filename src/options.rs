@@ -229,3 +229,7 @@ fn cors(mut origins: Vec<String>) -> Result<Cors, Failure> {
         _ => Ok(Cors::Only(origins)),
     }
 }
+
+#[cfg(test)]
+#[path = "options_tests.rs"]
+mod tests;

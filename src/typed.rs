@@ -87,7 +87,6 @@ impl Typed {
     /// Understands the options among `words`; others in it are passed over.
     pub(crate) fn parse(words: &[Word]) -> Result<Self, String> {
         let mut arguments = Vec::new();
-        let mut values = Vec::new();
         for word in words {
             let Word::Option { name, value } = word else {
                 continue;
@@ -95,26 +94,25 @@ impl Typed {
             arguments.push(format!("--{name}"));
             match value {
                 Some(_) if is_switch(name) => return Err(format!("--{name} takes no value")),
-                Some(value) => {
-                    arguments.push(value.clone());
-                    values.push(value);
-                }
+                Some(value) => arguments.push(value.clone()),
                 None if is_switch(name) => {}
                 // argh takes what follows as the value: nothing may follow.
                 None => break,
             }
         }
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        Self::from_args(&["hasses"], &arguments).map_err(|exit| {
-            let told = exit.output.trim_end().to_owned();
-            values.iter().fold(told, |told, value| {
-                let short = short(value);
-                if short == **value {
-                    told
-                } else {
-                    told.replace(value.as_str(), &short)
+        let borrowed: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        Self::from_args(&["hasses"], &borrowed).map_err(|exit| {
+            let mut told = exit.output.trim_end().to_owned();
+            for argument in &arguments {
+                let short = short(argument);
+                if short != *argument {
+                    told = told.replace(argument, &short);
                 }
-            })
+            }
+            if told.starts_with("Unrecognized") {
+                told.push_str("; hasses --help lists the options");
+            }
+            told
         })
     }
 
