@@ -29,7 +29,7 @@ Publishers:
 Process:
   --config FILE           more options, one a line; the command line wins
   --check                 say whether all this is right, and exit
-  --log FILE              log file, reopened on SIGHUP (default stderr)
+  --log FILE              log file, reopened on SIGHUP (default stderr, which a daemon has not)
   --log-level LEVEL       quiet, normal or debug (default normal)
   --daemon                detach once everything is open (default: stay in the foreground)
   --pidfile FILE          where to write the process id (default none)
