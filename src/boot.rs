@@ -55,11 +55,12 @@ fn serve(
         Some(path) => Some(PidFile::write(path, user).map_err(Failure::start)?),
         None => None,
     };
-    if let Some(account) = user {
-        privileges::become_user(account).map_err(Failure::start)?;
-    }
     let mut config = plan.config;
-    may_use(&config).map_err(Failure::start)?;
+    match user {
+        Some(account) => privileges::become_user(account, || may_use(&config)),
+        None => may_use(&config),
+    }
+    .map_err(Failure::start)?;
     if !plan.detach {
         let (subscribers, publishers) = (addresses(&subscribers), addresses(&publishers));
         config.greeting = Some(greeting::text(&config, &subscribers, &publishers));

@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown, fchown};
 use std::path::Path;
 
 use nix::sys::stat::Mode;
@@ -45,21 +45,23 @@ pub(crate) fn is_fifo(path: &Path) -> Result<bool, String> {
     }
 }
 
-/// Makes the log file if it is missing and sees that it can be written to.
+/// Makes the log file if it is missing and sees that it can be written to. What root has logged
+/// to so far becomes the owner's, who has to go on with it.
 pub(crate) fn log(path: &Path, owner: Option<&Account>) -> Result<Option<Made>, String> {
     let told = |error: io::Error| format!("--log {}: {error}", path.display());
     let existed = path.exists();
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path)
-        .map_err(told)?;
-    if existed {
-        return Ok(None);
-    }
-    let made = Made::new(path).map_err(told)?;
+    let mut options = OpenOptions::new();
+    let file = options.append(true).create(true).open(path).map_err(told)?;
+    let made = if existed {
+        None
+    } else {
+        Some(Made::new(path).map_err(told)?)
+    };
     if let Some(account) = owner {
-        chown(path, Some(account.uid), Some(account.gid)).map_err(told)?;
+        let metadata = file.metadata().map_err(told)?;
+        if metadata.is_file() && metadata.uid() == unistd::geteuid().as_raw() {
+            fchown(&file, Some(account.uid), Some(account.gid)).map_err(told)?;
+        }
     }
-    Ok(Some(made))
+    Ok(made)
 }

@@ -118,20 +118,19 @@ fn plan(line: Source, file: Source) -> Result<Plan, Failure> {
     let place = |path: PathBuf| absolute(path, detach);
 
     let fifo = all.fifo.map(place).transpose()?;
-    let log = match all.log {
-        Some(path) => LogTarget::File(place(path)?),
-        None if old && detach => LogTarget::File(legacy::LOG_FILE.into()),
-        None if old => LogTarget::Stdout,
-        None => LogTarget::Stderr,
+    let log = match (all.log, old) {
+        (Some(path), _) => LogTarget::File(place(path)?),
+        (None, true) if detach => LogTarget::File(legacy::LOG_FILE.into()),
+        (None, true) => LogTarget::Stdout,
+        (None, false) => LogTarget::Stderr,
     };
-    let control = match (old, &fifo) {
-        _ if !all.control.is_empty() => "",
-        (_, Some(_)) => "",
-        (true, None) => legacy::CONTROL,
-        (false, None) => CONTROL,
+    let control = match (&fifo, old) {
+        (Some(_), _) => None,
+        (None, true) => Some(legacy::CONTROL),
+        (None, false) => Some(CONTROL),
     };
     Ok(Plan {
-        listen: addresses(all.listen, LISTEN, detach)?,
+        listen: addresses(all.listen, Some(LISTEN), detach)?,
         control: addresses(all.control, control, detach)?,
         reuse_port: all.reuse_port,
         fifo_mode: if old { 0o666 } else { 0o660 },
@@ -144,11 +143,8 @@ fn plan(line: Source, file: Source) -> Result<Plan, Failure> {
             delimiter: all.delimiter.unwrap_or(b';'),
             max_message: all.max_message.unwrap_or(1 << 20),
             client_buffer: all.client_buffer.unwrap_or(1 << 20),
-            heartbeat: match all.heartbeat.unwrap_or(15) {
-                0 => None,
-                seconds => Some(Duration::from_secs(seconds)),
-            },
-            retry: Some(all.retry.unwrap_or(3000)).filter(|retry| *retry != 0),
+            heartbeat: unless_zero(all.heartbeat.unwrap_or(15)).map(Duration::from_secs),
+            retry: unless_zero(all.retry.unwrap_or(3000)),
             subscribe_all: match (all.allow_all, old) {
                 (true, _) => SubscribeAll::Anyone,
                 (false, true) => SubscribeAll::LiveOnly,
@@ -172,6 +168,11 @@ fn plan(line: Source, file: Source) -> Result<Plan, Failure> {
     })
 }
 
+/// Zero switches some things off.
+fn unless_zero<T: Default + PartialEq>(number: T) -> Option<T> {
+    (number != T::default()).then_some(number)
+}
+
 /// Whether one source says that hasses detaches; none if it says nothing.
 fn detaches(new: &Typed, foreground: bool) -> Option<bool> {
     match (new.daemon, foreground) {
@@ -189,10 +190,14 @@ fn absolute(path: PathBuf, detach: bool) -> Result<PathBuf, Failure> {
     path::absolute(&path).map_err(|error| Failure::start(format!("{}: {error}", path.display())))
 }
 
-fn addresses(asked: Vec<Endpoint>, default: &str, detach: bool) -> Result<Addresses, Failure> {
+fn addresses(
+    asked: Vec<Endpoint>,
+    default: Option<&str>,
+    detach: bool,
+) -> Result<Addresses, Failure> {
     if asked.is_empty() {
-        let default = (!default.is_empty()).then(|| default.parse());
-        let endpoints = Vec::from_iter(default.transpose().map_err(Failure::start)?);
+        let default = default.map(str::parse).transpose();
+        let endpoints = Vec::from_iter(default.map_err(Failure::start)?);
         return Ok(Addresses {
             endpoints,
             asked: false,

@@ -1,5 +1,8 @@
 //! Users and groups: looked up before the start, taken on before the run.
 
+use std::fmt::Display;
+
+use nix::errno::Errno;
 use nix::unistd::{self, Gid, Group, Uid, User};
 
 /// The user that `--user` names.
@@ -59,36 +62,41 @@ fn by_number(text: &str) -> Option<u32> {
         .filter(|number| digits && *number != u32::MAX)
 }
 
-/// Becomes `account` for good, with no supplementary groups.
+/// Becomes `account` for good, with no supplementary groups, after `check` succeeded as that user. If
+/// it did not, this process is left with the rights it had (but the groups), so that it can take
+/// away what it made.
 ///
 /// Whoever is that user already needs no right to do so; anyone else must be root.
-pub(crate) fn become_user(account: &Account) -> Result<(), String> {
+pub(crate) fn become_user(
+    account: &Account,
+    check: impl FnOnce() -> Result<(), String>,
+) -> Result<(), String> {
     let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
-    if !unistd::geteuid().is_root() {
-        return if (unistd::geteuid(), unistd::getegid()) == (uid, gid) {
-            Ok(())
+    let told = |why: &dyn Display| format!("--user {}: {why}", account.asked);
+    let failed = |error: Errno| told(&format!("the user cannot be changed: {}", error.desc()));
+    let (root, wheel) = (unistd::geteuid(), unistd::getegid());
+    if !root.is_root() {
+        return if (root, wheel) == (uid, gid) {
+            check()
         } else {
-            Err(format!(
-                "--user {}: only root can change the user",
-                account.asked
-            ))
+            Err(told(&"only root can change the user"))
         };
     }
-    // The groups go while there is still the right to do so.
     unistd::setgroups(&[])
-        .and_then(|()| unistd::setresgid(gid, gid, gid))
+        .and_then(|()| unistd::setegid(gid))
+        .and_then(|()| unistd::seteuid(uid))
+        .map_err(failed)?;
+    let checked = check();
+    unistd::seteuid(root)
+        .and_then(|()| unistd::setegid(wheel))
+        .map_err(failed)?;
+    checked?;
+    // The group goes while there is still the right to change it.
+    unistd::setresgid(gid, gid, gid)
         .and_then(|()| unistd::setresuid(uid, uid, uid))
-        .map_err(|error| {
-            format!(
-                "--user {}: the user cannot be changed: {error}",
-                account.asked
-            )
-        })?;
-    if !uid.is_root() && unistd::setuid(Uid::from_raw(0)).is_ok() {
-        return Err(format!(
-            "--user {}: the rights of root did not go away",
-            account.asked
-        ));
+        .map_err(failed)?;
+    if !uid.is_root() && unistd::setuid(root).is_ok() {
+        return Err(told(&"the rights of root did not go away"));
     }
     Ok(())
 }
