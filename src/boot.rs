@@ -20,11 +20,11 @@ use crate::pidfile::PidFile;
 use crate::privileges;
 use crate::sockets::{self, Opened};
 
-/// Starts hasses and returns when it has ended. With `--daemon` only the daemon returns: the
-/// process that called this ends inside, with the daemon's messages given to `report`.
-pub(crate) fn start(plan: Plan, report: fn(&[String])) -> Result<(), Failure> {
+/// Starts hasses and returns when it has ended. With `--daemon` it returns in the daemon, and in the
+/// calling process if the start failed; if not, the calling process ends inside.
+pub(crate) fn start(plan: Plan) -> Result<(), Failure> {
     let parent = Rc::new(Cell::new(None));
-    let result = serve(plan, report, &parent);
+    let result = serve(plan, &parent);
     // By now everything that a failed start made is gone again.
     if let (Err(failure), Some(parent)) = (&result, parent.take()) {
         parent.failed(&failure.messages);
@@ -32,11 +32,7 @@ pub(crate) fn start(plan: Plan, report: fn(&[String])) -> Result<(), Failure> {
     result
 }
 
-fn serve(
-    plan: Plan,
-    report: fn(&[String]),
-    parent: &Rc<Cell<Option<Parent>>>,
-) -> Result<(), Failure> {
+fn serve(plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failure> {
     raise_descriptor_limit();
     let Opened {
         subscribers,
@@ -46,8 +42,8 @@ fn serve(
     let mut lasting = open_files(&plan).map_err(Failure::start)?;
 
     if plan.detach {
-        let waiting =
-            daemon::detach(report).map_err(|error| Failure::start(format!("--daemon: {error}")))?;
+        // If the daemon failed or died, the calling process takes away what is left.
+        let waiting = daemon::detach().map_err(|messages| Failure::several(&messages))?;
         parent.set(Some(waiting));
     }
     let user = plan.user.as_ref();
@@ -65,9 +61,7 @@ fn serve(
         let (subscribers, publishers) = (addresses(&subscribers), addresses(&publishers));
         config.greeting = Some(greeting::text(&config, &subscribers, &publishers));
     }
-    config
-        .warnings
-        .extend(publishers.iter().filter_map(open_control));
+    config.warnings = publishers.iter().filter_map(open_control).collect();
     let removed_later = sockets.iter().map(Made::path);
     let removed_later = removed_later.chain(pidfile.iter().map(PidFile::path));
     config
@@ -82,11 +76,11 @@ fn serve(
             parent.ready();
         }
     };
-    let sockets_of_actors = Sockets {
+    let listeners = Sockets {
         subscribers,
         publishers,
     };
-    let result = hasses_actors::run(config, sockets_of_actors, Box::new(ready));
+    let result = hasses_actors::run(config, listeners, Box::new(ready));
     if started.get() {
         lasting.iter_mut().for_each(Made::keep);
     }

@@ -30,25 +30,27 @@ impl Parent {
 
 /// Goes on as a daemon: without a terminal, in `/`, with `/dev/null` as its standard streams.
 ///
-/// Only the daemon returns. The calling process stays until [`Parent`] is told, or the daemon dies,
-/// hands what it was told to `report`, and ends.
+/// The daemon returns at once, with the parent that waits for it. The calling process stays until the
+/// daemon is ready, and ends then; if the daemon failed, this returns in the calling process with
+/// what to tell, one message each.
 ///
 /// No thread may have been started before.
-pub(crate) fn detach(report: fn(&[String])) -> io::Result<Parent> {
-    let (reader, writer) = io::pipe()?;
-    match fork()? {
+pub(crate) fn detach() -> Result<Parent, Vec<String>> {
+    let told = |error: io::Error| vec![format!("--daemon: {error}")];
+    let (reader, writer) = io::pipe().map_err(told)?;
+    match fork().map_err(told)? {
         ForkResult::Parent { child } => {
             drop(writer);
             // The child in between ends as soon as it has made the daemon.
             let _ = waitpid(child, None);
-            wait(reader, report)
+            Err(wait(reader))
         }
         ForkResult::Child => {
             drop(reader);
             match leave() {
                 Ok(()) => Ok(Parent(writer)),
                 Err(error) => {
-                    Parent(writer).failed(&[format!("--daemon: {error}")]);
+                    Parent(writer).failed(&told(error));
                     process::exit(1)
                 }
             }
@@ -83,21 +85,16 @@ fn fork() -> io::Result<ForkResult> {
     Ok(unsafe { unistd::fork() }?)
 }
 
-/// Waits for the daemon's word and ends with what it says.
-fn wait(mut reader: PipeReader, report: fn(&[String])) -> ! {
+/// Waits for the daemon's word. Ends this process if all is well, else returns what is wrong.
+fn wait(mut reader: PipeReader) -> Vec<String> {
     let mut told = Vec::new();
-    let heard = reader.read_to_end(&mut told);
-    if heard.is_ok() && told == READY {
-        process::exit(0);
-    }
-    let messages = match heard {
+    match reader.read_to_end(&mut told) {
+        Ok(_) if told == READY => process::exit(0),
         Ok(0) => vec!["--daemon: the daemon died before it was ready".to_owned()],
-        Ok(_) => String::from_utf8_lossy(&told)
-            .lines()
-            .map(str::to_owned)
-            .collect(),
+        Ok(_) => {
+            let text = String::from_utf8_lossy(&told);
+            text.lines().map(str::to_owned).collect()
+        }
         Err(error) => vec![format!("--daemon: {error}")],
-    };
-    report(&messages);
-    process::exit(1)
+    }
 }

@@ -49,7 +49,7 @@ fn run() -> Result<(), Failure> {
         Request::Help => say(help::HELP),
         Request::Version => say(concat!("hasses ", env!("CARGO_PKG_VERSION"), "\n")),
         Request::Check(plan) => check::check(&plan).and_then(|()| say("configuration ok\n")),
-        Request::Start(plan) => boot::start(*plan, report),
+        Request::Start(plan) => boot::start(*plan),
     }
 }
 
