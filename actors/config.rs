@@ -39,6 +39,8 @@ pub struct Config {
     /// Lines for a person who just started it in the foreground, written to stderr as they are
     /// once everything answers.
     pub greeting: Option<String>,
+    /// What the administrator should know about this start, to be logged as warnings, one line each.
+    pub warnings: Vec<String>,
 }
 
 /// What `status` says about the program itself.

@@ -1,10 +1,186 @@
-//! The running system of hasses.
+//! The running system of hasses: who sends what to whom.
+//!
+//! ```text
+//!   subscribers                                               publishers
+//!       │ sockets                                  FIFO │   TCP, Unix │ HTTP
+//!       ▼                                               ▼             ▼
+//!   listener ──Arrived──▶ ┌────────────┐ ◀──Publish── fifo    control + one for
+//!   client   ─Subscribe─▶ │  registry  │ ◀──Execute─── (intake)  each connection
+//!            ──Exited───▶ └────────────┘ ◀──Tick────── clock
+//!   client   ◀──Event────┘      │ answers
+//!    (one for each)             ▼
+//!                            logger ◀── lines from all        signals ──Stop──▶ supervisor
+//! ```
+//!
+//! One message, in five files: bytes come to [`fifo`] or [`control`]; [`wire::text`] and
+//! [`wire::command`] make a [`model::Publication`] of them; [`registry`] gives it its id and asks
+//! [`model::routes`] for the recipients; [`wire::sse`] encodes it once; each [`client`] gets it as
+//! [`client::Message::Event`] and writes it.
+//!
+//! # Who waits for whom
+//!
+//! Awaited sends form a graph without circles, so waiting always ends: publishers' actors wait for
+//! the registry's mailbox (so pressure reaches the writer), the registry waits for the clients to
+//! have had their turns ([`crowd::Crowd::relief`]), clients wait for nobody. The registry never waits
+//! for one client: a full one is disconnected. The logger is only offered lines.
+//!
+//! # Two homes, one thread
+//!
+//! Service actors are tasks under a [`supervisor`]; clients, of which there are very many, live in
+//! the [`crowd`]; [`executor`] runs both. What actors promise one another stands in [`system`].
 
+pub mod client;
+pub mod clock;
 pub mod config;
+pub mod control;
+pub mod crowd;
+pub mod executor;
+pub mod fifo;
+pub mod intake;
+pub mod listener;
+pub mod logger;
 pub mod model;
 pub mod net;
+pub mod notify;
+pub mod reactor;
+pub mod registry;
+pub mod signals;
 pub mod supervisor;
 pub mod system;
 pub mod wire;
 
+use std::cell::Cell;
+use std::io::{self, Write};
+use std::rc::Rc;
+use std::time::Duration;
+
+use smol::LocalExecutor;
+
 pub use config::Config;
+use client::Context;
+use crowd::Crowd;
+use registry::{ClientMessage, Registry};
+use futures_lite::FutureExt;
+use supervisor::{Nursery, Stage, Supervisor};
+use system::{Address, Failure, lane, mailbox};
+
+/// How long a stop may take.
+const STOP_TIME: Duration = Duration::from_secs(5);
+/// Batches of messages, each of one read at most, that may wait for the registry.
+const BATCHES: usize = 16;
+
+/// The listening sockets, opened by the shell.
+#[derive(Debug)]
+pub struct Sockets {
+    /// Where subscribers connect.
+    pub subscribers: Vec<net::Bound>,
+    /// Where publishers connect.
+    pub publishers: Vec<net::Bound>,
+}
+
+/// Runs until SIGTERM or SIGINT, and returns when everything has ended in order. `ready` is called
+/// once everything answers.
+///
+/// # Errors
+/// What cannot be opened at the start, or what an actor died of without which nothing goes on.
+pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result<(), Failure> {
+    let failed = |error: io::Error| Failure(error.to_string());
+    let (log, logger) = logger::install(&config.log, config.log_level).map_err(failed)?;
+    logger::install_panic_hook(log.clone());
+    let services = Rc::new(LocalExecutor::new());
+    let supervisor = Supervisor::new(Rc::clone(&services));
+    let nursery = supervisor.nursery();
+
+    let config = Rc::new(config);
+    let (registry, inbox) = mailbox(BATCHES);
+    let (clients, arrivals) = lane();
+    let exits = clients.clone();
+    let crowd = Crowd::new(config.client_buffer, move |key, end| {
+        // Refused only when the registry is gone, and with it the process.
+        let _gone = exits.offer(ClientMessage::Exited { key, end });
+    })
+    .map_err(failed)?;
+    let reinit = Rc::new(Cell::new(config.reinit));
+    let context = Rc::new(Context {
+        config: Rc::clone(&config),
+        registry: clients,
+        reinit: Rc::clone(&reinit),
+    });
+
+    nursery.entrust("logger", Stage::Log, |stop| logger.run(stop));
+    let decides = Registry::new(Rc::clone(&config), Rc::clone(&crowd), reinit);
+    nursery.entrust("registry", Stage::Delivery, |stop| decides.run(arrivals, inbox, stop));
+    watch(&nursery, &crowd, &registry, log.address());
+    listen(&nursery, sockets.subscribers, &crowd, &context);
+    take_in(&nursery, sockets.publishers, &config, &registry);
+
+    for warning in &config.warnings {
+        log::warn!("{warning}");
+    }
+    if let Some(greeting) = &config.greeting {
+        // To a person at a terminal; when nobody is there, nothing is lost.
+        let _nobody = io::stderr().write_all(greeting.as_bytes());
+    }
+    ready();
+    executor::run(&services, &crowd, supervisor.run(STOP_TIME))
+}
+
+/// Starts who watches: sockets' readiness, time, signals, the service manager.
+fn watch(
+    nursery: &Nursery,
+    crowd: &Rc<Crowd>,
+    registry: &Address<registry::Message>,
+    logger: Address<logger::Message>,
+) {
+    let crowd = Rc::clone(crowd);
+    nursery.entrust("reactor", Stage::Watch, |stop| async move {
+        let stopped = async {
+            stop.requested().await;
+            Ok(())
+        };
+        crowd.watch().or(stopped).await.map_err(|error| Failure(error.to_string()))
+    });
+    let registry = registry.clone();
+    nursery.keep("clock", Stage::Watch, move |stop| clock::run(registry.clone(), stop));
+    let supervisor = nursery.supervisor();
+    nursery.keep("signals", Stage::Watch, move |stop| {
+        signals::run(supervisor.clone(), logger.clone(), stop)
+    });
+    nursery.keep("watchdog", Stage::Watch, notify::watchdog);
+    nursery.pass("announcement", Stage::Intake, notify::announce);
+}
+
+/// Starts a listener for each address where subscribers connect.
+fn listen(nursery: &Nursery, sockets: Vec<net::Bound>, crowd: &Rc<Crowd>, context: &Rc<Context>) {
+    for bound in sockets {
+        let name = format!("listener {}", bound.address());
+        let (bound, crowd, context) = (Rc::new(bound), Rc::clone(crowd), Rc::clone(context));
+        nursery.keep(name, Stage::Intake, move |stop| {
+            listener::run(Rc::clone(&bound), Rc::clone(&crowd), Rc::clone(&context), stop)
+        });
+    }
+}
+
+/// Starts the ways on which messages come in.
+fn take_in(
+    nursery: &Nursery,
+    sockets: Vec<net::Bound>,
+    config: &Rc<Config>,
+    registry: &Address<registry::Message>,
+) {
+    for bound in sockets {
+        let name = format!("control {}", bound.address());
+        let (bound, config, registry) = (Rc::new(bound), Rc::clone(config), registry.clone());
+        let connections = nursery.clone();
+        nursery.keep(name, Stage::Intake, move |stop| {
+            let (bound, config) = (Rc::clone(&bound), Rc::clone(&config));
+            control::run(bound, config, registry.clone(), connections.clone(), stop)
+        });
+    }
+    if let Some(fifo) = config.fifo.clone() {
+        let (config, registry) = (Rc::clone(config), registry.clone());
+        nursery.keep(format!("FIFO {}", fifo.path.display()), Stage::Intake, move |stop| {
+            fifo::run(Rc::clone(&config), fifo.path.clone(), registry.clone(), stop)
+        });
+    }
+}

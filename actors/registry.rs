@@ -334,7 +334,9 @@ impl Registry {
             logged => {
                 let lines = self.execute_logged(logged);
                 let answer = if for_sender { lines.join("\n") + "\n" } else { String::new() };
-                logger::answer(lines);
+                for text in &lines {
+                    logger::answer(text);
+                }
                 answer
             }
         }

@@ -1,8 +1,8 @@
 //! Lives and deaths of the service actors: start, restart, stop in order.
 //!
 //! * An actor that fails or panics is restarted after a pause that doubles from 100 ms up to 5 s and
-//!   starts again at 100 ms once an actor has lived for a minute ([`Policy::Restart`]), or ends the
-//!   whole process with an error ([`Policy::Vital`]), or is only counted ([`Policy::Passing`]).
+//!   starts again at 100 ms once an actor has lived for a minute ([`Nursery::keep`]), or ends the
+//!   whole process with an error ([`Nursery::entrust`]), or concerns nobody else ([`Nursery::pass`]).
 //! * Stopping goes stage by stage ([`Stage`]): first what takes messages in, then what hands them out,
 //!   the logger last. A deadline bounds the whole.
 
@@ -56,10 +56,10 @@ pub enum Exit {
 }
 
 /// What the end of an actor means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Policy {
-    /// It is started again, unless it finished because it was asked to stop.
-    Restart,
+#[derive(Clone)]
+enum Policy {
+    /// It is started again.
+    Restart(Rc<dyn Fn(Stop) -> Life>),
     /// The process cannot go on without it.
     Vital,
     /// It was made for one job, such as one connection.
@@ -73,20 +73,21 @@ pub enum Stage {
     Intake,
     /// Hands events out.
     Delivery,
-    /// Watches the others.
+    /// Watches: signals, the clock, the service manager.
     Watch,
+    /// Writes down what the others say.
+    Log,
 }
 
-const STAGES: [Stage; 3] = [Stage::Intake, Stage::Delivery, Stage::Watch];
+const STAGES: [Stage; 4] = [Stage::Intake, Stage::Delivery, Stage::Watch, Stage::Log];
 
 /// The body of an actor.
-pub type Life = Pin<Box<dyn Future<Output = Result<(), Failure>>>>;
+type Life = Pin<Box<dyn Future<Output = Result<(), Failure>>>>;
 
 struct Entry {
     name: String,
     policy: Policy,
     stage: Stage,
-    start: Option<Rc<dyn Fn(Stop) -> Life>>,
     started: Instant,
     pause: Duration,
 }
@@ -140,29 +141,34 @@ impl Supervisor {
     /// # Errors
     /// What a vital actor died of.
     pub async fn run(mut self, deadline: Duration) -> Result<(), Failure> {
-        loop {
-            match self.mailbox.next().await {
-                Some(Message::Exited { child, how }) => self.nursery.exited(child, how)?,
-                Some(Message::Stop) | None => break,
-            }
+        let outcome = self.watch().await;
+        if let Err(failure) = &outcome {
+            log::error!("stopping: {failure}");
         }
         let end = Instant::now() + deadline;
-        let mut outcome = Ok(());
         for stage in STAGES {
             self.nursery.shared.stops[stage as usize].0.stop();
-            let ended = self.stage_ends(stage);
             let late = async {
                 Timer::at(end).await;
-                log::warn!("stopping took too long; {stage:?} was ended where it stood");
-                Ok(())
+                log::warn!("stopping took too long; some of {stage:?} were ended where they stood");
             };
-            outcome = outcome.and(ended.or(late).await);
+            self.stage_ends(stage).or(late).await;
         }
         outcome
     }
 
+    /// Restarts what ends, until everything is to.
+    async fn watch(&mut self) -> Result<(), Failure> {
+        loop {
+            match self.mailbox.next().await {
+                Some(Message::Exited { child, how }) => self.nursery.exited(child, how)?,
+                Some(Message::Stop) | None => return Ok(()),
+            }
+        }
+    }
+
     /// Waits until no actor of a stage is left, not restarting any.
-    async fn stage_ends(&mut self, stage: Stage) -> Result<(), Failure> {
+    async fn stage_ends(&mut self, stage: Stage) {
         while self.nursery.lives(stage) {
             if let Some(Message::Exited { child, how }) = self.mailbox.next().await {
                 let gone = self.nursery.shared.children.borrow_mut().remove(&child);
@@ -172,7 +178,6 @@ impl Supervisor {
                 }
             }
         }
-        Ok(())
     }
 }
 
@@ -182,33 +187,32 @@ impl Nursery {
         self.shared.supervisor.clone()
     }
 
-    /// Starts an actor that is started anew, by `start`, when it ends ([`Policy::Restart`]) or whose
-    /// end is the process's.
-    pub fn start(
-        &self,
-        name: impl Into<String>,
-        policy: Policy,
-        stage: Stage,
-        start: impl Fn(Stop) -> Life + 'static,
-    ) -> Child {
-        self.adopt(name.into(), policy, stage, Some(Rc::new(start)))
+    /// Starts an actor that is started again, by `start`, when it ends.
+    pub fn keep<F>(&self, name: impl Into<String>, stage: Stage, start: impl Fn(Stop) -> F + 'static)
+    where
+        F: Future<Output = Result<(), Failure>> + 'static,
+    {
+        let start: Rc<dyn Fn(Stop) -> Life> = Rc::new(move |stop| Box::pin(start(stop)));
+        let life = start(self.stop(stage));
+        self.adopt(name.into(), stage, Policy::Restart(start), life);
+    }
+
+    /// Starts an actor without which the process cannot go on.
+    pub fn entrust<F>(&self, name: impl Into<String>, stage: Stage, start: impl FnOnce(Stop) -> F)
+    where
+        F: Future<Output = Result<(), Failure>> + 'static,
+    {
+        let life = Box::pin(start(self.stop(stage)));
+        self.adopt(name.into(), stage, Policy::Vital, life);
     }
 
     /// Starts an actor for one job.
-    pub fn pass(
-        &self,
-        name: impl Into<String>,
-        stage: Stage,
-        life: impl FnOnce(Stop) -> Life,
-    ) -> Child {
-        let child = self.adopt(name.into(), Policy::Passing, stage, None);
-        self.run(child, life(self.stop(stage)));
-        child
-    }
-
-    /// How many actors live.
-    pub fn count(&self) -> usize {
-        self.shared.children.borrow().len()
+    pub fn pass<F>(&self, name: impl Into<String>, stage: Stage, start: impl FnOnce(Stop) -> F)
+    where
+        F: Future<Output = Result<(), Failure>> + 'static,
+    {
+        let life = Box::pin(start(self.stop(stage)));
+        self.adopt(name.into(), stage, Policy::Passing, life);
     }
 
     fn stop(&self, stage: Stage) -> Stop {
@@ -220,29 +224,18 @@ impl Nursery {
         children.values().any(|entry| entry.stage == stage)
     }
 
-    fn adopt(
-        &self,
-        name: String,
-        policy: Policy,
-        stage: Stage,
-        start: Option<Rc<dyn Fn(Stop) -> Life>>,
-    ) -> Child {
+    fn adopt(&self, name: String, stage: Stage, policy: Policy, life: Life) {
         let child = Child(self.shared.next.get());
         self.shared.next.set(child.0 + 1);
-        let life = start.as_ref().map(|start| start(self.stop(stage)));
         let entry = Entry {
             name,
             policy,
             stage,
-            start,
             started: Instant::now(),
             pause: PAUSE.0,
         };
         self.shared.children.borrow_mut().insert(child, entry);
-        if let Some(life) = life {
-            self.run(child, life);
-        }
-        child
+        self.run(child, life);
     }
 
     /// Lets an actor live and reports its end.
@@ -266,20 +259,24 @@ impl Nursery {
         let Some(entry) = children.get_mut(&child) else {
             return Ok(());
         };
-        match (entry.policy, &entry.start) {
-            (Policy::Vital, _) => return Err(Failure(format!("{} {how}", entry.name))),
-            (Policy::Restart, Some(start)) => {
+        match &entry.policy {
+            Policy::Vital => {
+                let name = entry.name.clone();
+                children.remove(&child);
+                return Err(Failure(format!("{name} {how}")));
+            }
+            Policy::Restart(start) => {
                 if entry.started.elapsed() >= SETTLED {
                     entry.pause = PAUSE.0;
                 }
                 let pause = entry.pause;
                 log::error!("{} {how}; it starts again in {pause:?}", entry.name);
+                let life = after(pause, Rc::clone(start), self.stop(entry.stage));
                 entry.pause = (pause * 2).min(PAUSE.1);
                 entry.started = Instant::now() + pause;
-                let (start, stop) = (Rc::clone(start), self.stop(entry.stage));
-                self.run(child, after(pause, start, stop));
+                self.run(child, life);
             }
-            (Policy::Restart | Policy::Passing, _) => {
+            Policy::Passing => {
                 if how != Exit::Finished {
                     log::error!("{} {how}", entry.name);
                 }
@@ -346,9 +343,9 @@ mod tests {
     #[test]
     fn what_fails_or_panics_starts_again() {
         let (says, hears) = unbounded();
-        let start = move |stop: Stop| -> Life {
+        let start = move |stop: Stop| {
             let says = says.clone();
-            Box::pin(async move {
+            async move {
                 let _heard = says.send(()).await;
                 match says.len() {
                     1 => Err(Failure("first".into())),
@@ -358,7 +355,7 @@ mod tests {
                         Ok(())
                     }
                 }
-            })
+            }
         };
         let until = async {
             while hears.len() < 3 {
@@ -367,7 +364,7 @@ mod tests {
         };
         let outcome = supervised(
             |nursery| {
-                nursery.start("worker", Policy::Restart, Stage::Intake, start);
+                nursery.keep("worker", Stage::Intake, start);
             },
             until,
             LONG,
@@ -379,9 +376,7 @@ mod tests {
     fn a_vital_actor_takes_the_process_with_it() {
         let outcome = supervised(
             |nursery| {
-                nursery.start("registry", Policy::Vital, Stage::Delivery, |_| {
-                    Box::pin(async { panic!("broken") })
-                });
+                nursery.entrust("registry", Stage::Delivery, |_| async { panic!("broken") });
             },
             std::future::pending(),
             LONG,
@@ -394,20 +389,17 @@ mod tests {
         let (says, hears) = unbounded();
         let actor = |name: &'static str| {
             let says = says.clone();
-            move |stop: Stop| -> Life {
-                let says = says.clone();
-                Box::pin(async move {
-                    stop.requested().await;
-                    Timer::after(Duration::from_millis(5)).await;
-                    let _heard = says.send(name).await;
-                    Ok(())
-                })
+            move |stop: Stop| async move {
+                stop.requested().await;
+                Timer::after(Duration::from_millis(5)).await;
+                let _heard = says.send(name).await;
+                Ok(())
             }
         };
         let outcome = supervised(
             |nursery| {
-                nursery.start("watch", Policy::Vital, Stage::Watch, actor("watch"));
-                nursery.start("out", Policy::Vital, Stage::Delivery, actor("out"));
+                nursery.entrust("watch", Stage::Watch, actor("watch"));
+                nursery.entrust("out", Stage::Delivery, actor("out"));
                 nursery.pass("in", Stage::Intake, actor("in"));
             },
             async {},
@@ -422,7 +414,7 @@ mod tests {
     fn a_deadline_bounds_the_stop() {
         let outcome = supervised(
             |nursery| {
-                nursery.pass("deaf", Stage::Intake, |_| Box::pin(std::future::pending()));
+                nursery.pass("deaf", Stage::Intake, |_| std::future::pending());
             },
             async {},
             Duration::from_millis(20),

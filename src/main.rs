@@ -1,3 +1,69 @@
-//! hasses.
+//! hasses, a daemon for Server-Sent Events: arguments in, exit code out.
 
-fn main() {}
+mod boot;
+mod check;
+mod config_file;
+mod daemon;
+mod failure;
+mod files;
+mod greeting;
+mod help;
+mod inherited;
+mod legacy;
+mod made;
+mod options;
+mod pidfile;
+mod privileges;
+mod sockets;
+mod source;
+mod typed;
+mod values;
+mod words;
+
+use std::env;
+use std::fs;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use failure::{Failure, short};
+use options::Request;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            report(&failure.messages);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn run() -> Result<(), Failure> {
+    let mut arguments = Vec::new();
+    for argument in env::args_os().skip(1) {
+        arguments.push(argument.into_string().map_err(|raw| {
+            Failure::usage(format!("'{}' is not UTF-8", short(&raw.to_string_lossy())))
+        })?);
+    }
+    match options::read(arguments, |path| fs::read_to_string(path))? {
+        Request::Help => say(help::HELP),
+        Request::Version => say(concat!("hasses ", env!("CARGO_PKG_VERSION"), "\n")),
+        Request::Check(plan) => check::check(&plan).and_then(|()| say("configuration ok\n")),
+        Request::Start(plan) => boot::start(*plan),
+    }
+}
+
+/// Writes an answer to standard output.
+fn say(text: &str) -> Result<(), Failure> {
+    io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(|error| Failure::start(format!("standard output: {error}")))
+}
+
+/// Tells what went wrong, one message a line. If standard error is closed, the exit code remains.
+fn report(messages: &[String]) {
+    let mut stderr = io::stderr().lock();
+    for message in messages {
+        let _ = writeln!(stderr, "hasses: {message}");
+    }
+}

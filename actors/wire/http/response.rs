@@ -107,6 +107,13 @@ impl Answer {
         answer
     }
 
+    /// The same, after which the connection stays open.
+    #[must_use]
+    pub fn keeping_open(mut self) -> Self {
+        self.close = false;
+        self
+    }
+
     /// 204: no body. The connection stays open.
     pub fn no_content() -> Self {
         Self {

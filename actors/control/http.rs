@@ -1,0 +1,254 @@
+//! A publisher that speaks HTTP.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use async_io::Timer;
+use futures_lite::FutureExt;
+
+use super::Publisher;
+use super::connection::{Broken, Connection, REQUEST_TIME};
+use crate::model::publication::{Publication, Targets};
+use crate::model::Channel;
+use crate::registry::{Message, Receipt};
+use crate::system;
+use crate::wire::command::{Command, Refusal};
+use crate::wire::http::control_api::Route;
+use crate::wire::http::response::CONTINUE;
+use crate::wire::http::{Answer, Body, Date, Method, Reader, Refused, Request, guard};
+use crate::wire::json::{self, Shape};
+
+/// How long a connection may have no request.
+const IDLE_TIME: Duration = Duration::from_secs(60);
+
+/// A request that was read, or why none was.
+type Read<T> = Result<Result<T, Refused>, Broken>;
+
+/// Answers requests until the connection is to end.
+pub(super) async fn serve(publisher: &Publisher, connection: &mut Connection) -> Result<(), Broken> {
+    loop {
+        // The first bytes of a request start its time; until then the connection may be idle.
+        if connection.bytes().is_empty() && !first_bytes(publisher, connection).await? {
+            return Ok(());
+        }
+        if !exchange(publisher, connection).await? || publisher.stop.is_requested() {
+            return Ok(());
+        }
+    }
+}
+
+async fn first_bytes(publisher: &Publisher, connection: &mut Connection) -> Result<bool, Broken> {
+    let more = async { Ok(connection.read_more().await? > 0) };
+    let idle = async {
+        Timer::after(IDLE_TIME).await;
+        Ok(false)
+    };
+    let stop = async {
+        publisher.stop.requested().await;
+        Ok(false)
+    };
+    more.or(idle).or(stop).await
+}
+
+/// One request and its answer; whether the connection goes on.
+async fn exchange(publisher: &Publisher, connection: &mut Connection) -> Result<bool, Broken> {
+    let due = connection.due();
+    let request = match head(connection, due).await? {
+        Ok(Some(request)) => request,
+        Ok(None) => return Ok(false),
+        Err(refused) => {
+            count(publisher, &refused).await?;
+            answer(publisher, connection, Answer::refused_json(&refused)).await?;
+            return Ok(false);
+        }
+    };
+    let mut answered = match handle(publisher, connection, &request, due).await? {
+        Ok(answered) => answered,
+        Err(refused) => {
+            count(publisher, &refused).await?;
+            Answer::refused_json(&refused)
+        }
+    };
+    answered.head_only = request.method == Method::Head;
+    answered.close |= request.close || publisher.stop.is_requested();
+    let goes_on = !answered.close;
+    answer(publisher, connection, answered).await?;
+    Ok(goes_on)
+}
+
+async fn count(publisher: &Publisher, refused: &Refused) -> Result<(), Broken> {
+    log::warn!("{}: refused with {}: {}", publisher.name, refused.status, refused.reason);
+    tell(publisher, Message::Refused { reason: "http" }).await
+}
+
+async fn answer(publisher: &Publisher, connection: &Connection, answer: Answer) -> Result<(), Broken> {
+    let mut bytes = Vec::new();
+    answer.write(Date::new(SystemTime::now()), &mut bytes);
+    log::debug!("{}: answered with {}", publisher.name, answer.status);
+    Ok(connection.write_all(&bytes).await?)
+}
+
+/// Reads more of a request, until its time is over.
+async fn more(connection: &mut Connection, due: Instant) -> Read<usize> {
+    let more = async { Ok(Ok(connection.read_more().await?)) };
+    let late = async {
+        Timer::at(due).await;
+        let why = format!("the request was not complete within {} seconds", REQUEST_TIME.as_secs());
+        Ok(Err(Refused::new(408, why)))
+    };
+    more.or(late).await
+}
+
+/// Reads a request's head; none if the publisher has left.
+async fn head(connection: &mut Connection, due: Instant) -> Read<Option<Request>> {
+    let mut reader = Reader::new();
+    loop {
+        match reader.read(connection.bytes()) {
+            Ok(Some(head)) => {
+                connection.consume(head.length);
+                return Ok(Ok(Some(head.request)));
+            }
+            Ok(None) => match more(connection, due).await? {
+                Ok(0) => return Ok(Ok(None)),
+                Ok(_) => {}
+                Err(refused) => return Ok(Err(refused)),
+            },
+            Err(refused) => return Ok(Err(refused)),
+        }
+    }
+}
+
+/// Reads a request's body of at most `max` bytes.
+async fn body(
+    connection: &mut Connection,
+    request: &Request,
+    due: Instant,
+    max: usize,
+) -> Read<Vec<u8>> {
+    let mut body = match Body::new(request.body, max) {
+        Ok(body) => body,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    if request.expect_continue && connection.bytes().is_empty() && !body.is_complete() {
+        connection.write_all(CONTINUE).await?;
+    }
+    loop {
+        match body.feed(connection.bytes()) {
+            Ok(count) => connection.consume(count),
+            Err(refused) => return Ok(Err(refused)),
+        }
+        if body.is_complete() {
+            return Ok(Ok(body.take()));
+        }
+        match more(connection, due).await? {
+            Ok(0) => {
+                let why = "the connection ended before the request's body did";
+                return Ok(Err(Refused::new(400, why)));
+            }
+            Ok(_) => {}
+            Err(refused) => return Ok(Err(refused)),
+        }
+    }
+}
+
+/// Does what a request asks for.
+async fn handle(
+    publisher: &Publisher,
+    connection: &mut Connection,
+    request: &Request,
+    due: Instant,
+) -> Read<Answer> {
+    let config = &publisher.config;
+    let (host, origin) = (request.host.as_deref(), request.origin.as_deref());
+    if let Some(why) = guard::forged(host, origin, &config.control_hosts) {
+        return Ok(Err(Refused::new(403, why)));
+    }
+    let route = match Route::find(request) {
+        Ok(route) => route,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    // A list may hold many messages, and JSON may write a byte as six.
+    let max = match route {
+        Route::PublishJson { .. } => config.max_message.saturating_mul(8) + 64 * 1024,
+        _ => config.max_message,
+    };
+    let body = match body(connection, request, due, max).await? {
+        Ok(body) => body,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    Ok(match route {
+        Route::Healthz => Ok(Answer::text(200, "ok").keeping_open()),
+        Route::Status => Ok(Answer::json(200, execute(publisher, Command::TcpStatus).await?)),
+        Route::Subscribers(target) => {
+            let command = Command::TcpSubscribedClients(target);
+            Ok(Answer::json(200, execute(publisher, command).await?))
+        }
+        Route::PublishTo { target, except, event, retain } => {
+            let publication = Publication {
+                to: Targets::One(target),
+                except,
+                event,
+                data: text(publisher, body).await?.into(),
+                retain,
+            };
+            let receipts = publish(publisher, vec![publication]).await?;
+            Ok(Answer::json(200, receipt_lines(&receipts, Shape::One)))
+        }
+        Route::PublishJson { ndjson } => publish_json(publisher, &body, ndjson).await?,
+    })
+}
+
+async fn publish_json(publisher: &Publisher, body: &[u8], ndjson: bool) -> Read<Answer> {
+    let mut mended = 0;
+    let read = json::body(body, ndjson, publisher.config.max_message, &mut mended);
+    if mended > 0 {
+        tell(publisher, Message::Mended { messages: mended }).await?;
+    }
+    Ok(match read {
+        Ok((messages, shape)) => {
+            let publications = messages.into_iter().map(|message| message.publication).collect();
+            let receipts = publish(publisher, publications).await?;
+            Ok(Answer::json(200, receipt_lines(&receipts, shape)))
+        }
+        Err(refusal) => Err(refused(&refusal)),
+    })
+}
+
+fn refused(refusal: &Refusal) -> Refused {
+    Refused::new(if refusal.is_too_long() { 413 } else { 400 }, refusal.to_string())
+}
+
+/// The body as text; what of it is no UTF-8 is replaced and counted.
+async fn text(publisher: &Publisher, body: Vec<u8>) -> Result<String, Broken> {
+    match String::from_utf8(body) {
+        Ok(text) => Ok(text),
+        Err(invalid) => {
+            tell(publisher, Message::Mended { messages: 1 }).await?;
+            Ok(String::from_utf8_lossy(invalid.as_bytes()).into_owned())
+        }
+    }
+}
+
+fn receipt_lines(receipts: &[Receipt], shape: Shape) -> String {
+    let each: Vec<_> = receipts.iter().map(|receipt| json::receipt(receipt.id, receipt.recipients)).collect();
+    match shape {
+        Shape::One => each.join(","),
+        Shape::List => format!("[{}]", each.join(",")),
+    }
+}
+
+async fn publish(publisher: &Publisher, publications: Vec<Publication>) -> Result<Vec<Receipt>, Broken> {
+    let (reply, receipts) = system::reply();
+    let channel = Channel::Http;
+    tell(publisher, Message::Publish { publications, channel, reply: Some(reply) }).await?;
+    receipts.wait().await.ok_or(Broken::Gone)
+}
+
+async fn execute(publisher: &Publisher, command: Command) -> Result<String, Broken> {
+    let (reply, answer) = system::reply();
+    tell(publisher, Message::Execute { command, reply: Some(reply) }).await?;
+    answer.wait().await.ok_or(Broken::Gone)
+}
+
+async fn tell(publisher: &Publisher, message: Message) -> Result<(), Broken> {
+    publisher.registry.send(message).await.map_err(|_| Broken::Gone)
+}

@@ -1,0 +1,141 @@
+//! The control listener actor, and one actor for each connection of a publisher.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | this | accepting; telling HTTP and text apart |
+//! | [`connection`] | reading and writing the socket |
+//! | [`text`] | text and JSON lines |
+//! | [`http`] | HTTP |
+
+use std::rc::Rc;
+
+use async_io::Timer;
+use futures_lite::FutureExt;
+use futures_lite::future::yield_now;
+
+use crate::config::Config;
+use crate::fifo::SILENCE;
+use crate::model::Channel;
+use crate::net::accept::Acceptor;
+use crate::net::{Bound, Listener};
+use crate::registry;
+use crate::supervisor::{Nursery, Stage};
+use crate::system::{Address, Failure, Stop};
+use crate::wire::http::looks_like_http;
+
+mod connection;
+mod http;
+mod text;
+
+use connection::{Broken, Connection};
+
+/// Accepts publishers and gives each connection an actor, until it is asked to stop.
+///
+/// # Errors
+/// The socket cannot be watched.
+pub async fn run(
+    bound: Rc<Bound>,
+    config: Rc<Config>,
+    registry: Address<registry::Message>,
+    nursery: Nursery,
+    stop: Stop,
+) -> Result<(), Failure> {
+    let mut acceptor = Acceptor::new(&bound).map_err(|error| Failure(error.to_string()))?;
+    let channel = match bound.listener {
+        Listener::Tcp(_) => Channel::Tcp,
+        Listener::Unix(_) => Channel::Unix,
+    };
+    let accept = async {
+        loop {
+            let (socket, peer) = acceptor.next().await;
+            let name = format!("publisher {peer}");
+            let (config, registry) = (Rc::clone(&config), registry.clone());
+            nursery.pass(name.clone(), Stage::Intake, move |stop| async move {
+                    let publisher = Publisher { config, registry, channel, name, stop };
+                    let mut connection = Connection::new(socket)?;
+                    match publisher.serve(&mut connection).await {
+                        Err(Broken::Failed(error)) => log::debug!("{}: {error}", publisher.name),
+                        Ok(()) | Err(Broken::Gone) => {}
+                    }
+                    Ok(())
+            });
+            yield_now().await;
+        }
+    };
+    accept.or(stop.requested()).await;
+    Ok(())
+}
+
+/// What a connection's actor knows.
+struct Publisher {
+    config: Rc<Config>,
+    registry: Address<registry::Message>,
+    channel: Channel,
+    name: String,
+    stop: Stop,
+}
+
+impl Publisher {
+    async fn serve(&self, connection: &mut Connection) -> Result<(), Broken> {
+        if self.is_http(connection).await? {
+            http::serve(self, connection).await?;
+            // What is unread would reset the connection and take the answer with it.
+            connection.finish();
+            connection.discard().await;
+            Ok(())
+        } else {
+            text::serve(self, connection).await
+        }
+    }
+
+    /// Reads until it is clear how the publisher speaks.
+    async fn is_http(&self, connection: &mut Connection) -> Result<bool, Broken> {
+        loop {
+            if let Some(decided) = looks_like_http(connection.bytes()) {
+                return Ok(decided);
+            }
+            let could_be_text = self.config.silence_ends_message && is_no_method(connection.bytes());
+            let has_target = memchr::memmem::find(connection.bytes(), b" /").is_some();
+            let due = connection.due();
+            let more = async {
+                let count = connection.read_more().await?;
+                Ok::<_, Broken>((count == 0).then_some(Seen::Text))
+            };
+            let silence = async {
+                match could_be_text {
+                    true => Timer::after(SILENCE).await,
+                    false => std::future::pending().await,
+                };
+                Ok(Some(Seen::Text))
+            };
+            let late = async {
+                match has_target {
+                    true => Timer::at(due).await,
+                    false => std::future::pending().await,
+                };
+                Ok(Some(Seen::Http))
+            };
+            let stop = async {
+                self.stop.requested().await;
+                Ok(Some(Seen::Text))
+            };
+            if let Some(seen) = more.or(silence).or(late).or(stop).await? {
+                return Ok(seen == Seen::Http);
+            }
+        }
+    }
+}
+
+/// How a publisher speaks.
+#[derive(PartialEq, Eq)]
+enum Seen {
+    Http,
+    Text,
+}
+
+/// Whether bytes that might still become an HTTP request are more likely an unfinished command:
+/// methods are written in capitals, commands are not.
+fn is_no_method(bytes: &[u8]) -> bool {
+    let word = bytes.split(|&byte| byte == b' ').next().unwrap_or_default();
+    word.iter().any(u8::is_ascii_lowercase)
+}

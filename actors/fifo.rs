@@ -1,0 +1,191 @@
+//! The FIFO actor: reads what publishers write into the named pipe.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use async_io::{Async, Timer};
+use futures_lite::FutureExt;
+use futures_lite::future::yield_now;
+use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use smol::unblock;
+
+use crate::config::Config;
+use crate::intake::Intake;
+use crate::model::Channel;
+use crate::registry;
+use crate::system::{Address, Failure, Stop};
+
+/// Bytes of one read; a pipe holds 64 KiB.
+const PORTION: usize = 64 * 1024;
+/// How long nothing must come for an unfinished message to be taken as whole.
+pub const SILENCE: Duration = Duration::from_millis(50);
+/// How often it is looked whether the file at the path is still the one that is open.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// What woke the reader.
+enum Event {
+    /// This many bytes came; none: no writer has the pipe open any more.
+    Read(usize),
+    Silence,
+    Look,
+    Stop,
+}
+
+/// A pipe's read end, and which file that is.
+struct Pipe {
+    source: Async<OwnedFd>,
+    file: (u64, u64),
+}
+
+/// Reads the FIFO at `path` until it is asked to stop; then what is in it still.
+///
+/// # Errors
+/// The pipe cannot be opened or read.
+pub async fn run(
+    config: Rc<Config>,
+    path: PathBuf,
+    registry: Address<registry::Message>,
+    stop: Stop,
+) -> Result<(), Failure> {
+    let source = format!("FIFO {}", path.display());
+    let (delimiter, max) = (config.delimiter, config.max_message);
+    let mut intake = Intake::new(delimiter, max, Channel::Fifo, source, registry);
+    let failed = |error: io::Error| Failure(format!("{}: {error}", path.display()));
+    let mut pipe = Pipe::open(&path).map_err(failed)?;
+    let mut buffer = vec![0; PORTION];
+    let mut looked = Instant::now();
+    let mut missed = false;
+    loop {
+        let event = next(&pipe, &mut buffer, &intake, looked, &stop).await.map_err(failed)?;
+        let done = match event {
+            Event::Read(0) => {
+                let done = intake.finish().await;
+                pipe = Pipe::open_while(&path, pipe).map_err(failed)?;
+                done
+            }
+            Event::Read(count) => intake.feed(&buffer[..count]).await,
+            Event::Silence => intake.silence().await,
+            Event::Look => {
+                looked = Instant::now();
+                let found = look(&path).await;
+                let told = std::mem::replace(&mut missed, found.is_err());
+                match found {
+                    Ok(file) if file != pipe.file => {
+                        let done = pipe.empty(&mut buffer, &mut intake).await;
+                        pipe = Pipe::open(&path).map_err(failed)?;
+                        log::info!("FIFO {} was made anew; reading the new one", path.display());
+                        done
+                    }
+                    Err(error) if !told => {
+                        log::warn!("FIFO {}: {error}; waiting for it", path.display());
+                        Ok(String::new())
+                    }
+                    _ => Ok(String::new()),
+                }
+            }
+            Event::Stop => pipe.empty(&mut buffer, &mut intake).await,
+        };
+        if matches!(event, Event::Stop) || done.is_err() {
+            return Ok(());
+        }
+        // A full pipe must not keep the others from their turn.
+        yield_now().await;
+    }
+}
+
+/// Waits for what comes first.
+async fn next(
+    pipe: &Pipe,
+    buffer: &mut [u8],
+    intake: &Intake,
+    looked: Instant,
+    stop: &Stop,
+) -> io::Result<Event> {
+    let read = async { pipe.read(buffer).await.map(Event::Read) };
+    let silence = async {
+        match intake.text_waits() {
+            true => Timer::after(SILENCE).await,
+            false => std::future::pending().await,
+        };
+        Ok(Event::Silence)
+    };
+    let look = async {
+        Timer::at(looked + LOOK).await;
+        Ok(Event::Look)
+    };
+    let stop = async {
+        stop.requested().await;
+        Ok(Event::Stop)
+    };
+    read.or(silence).or(look).or(stop).await
+}
+
+impl Pipe {
+    fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = open(path, flags, Mode::empty())?;
+        let stat = fstat(&file)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Fifo {
+            return Err(io::Error::other("is no FIFO; remove it, or name another with --fifo"));
+        }
+        Ok(Self {
+            source: Async::new(file)?,
+            file: (stat.st_dev, stat.st_ino),
+        })
+    }
+
+    /// Opens a new read end after the last writer has gone, as the old one would tell of that
+    /// without end. The old one is closed after, so that what a new writer writes meanwhile stays.
+    fn open_while(path: &Path, old: Self) -> io::Result<Self> {
+        match Self::open(path) {
+            // The file was replaced: what is in the old pipe was read to its end just now.
+            Ok(new) => Ok(new),
+            // The file is gone; the pipe that is open can be had anew as long as it is open.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let descriptor = std::os::fd::AsRawFd::as_raw_fd(old.source.get_ref());
+                Self::open(Path::new(&format!("/proc/self/fd/{descriptor}")))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.read_now(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.source.readable().await?;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        rustix::io::retry_on_intr(|| rustix::io::read(self.source.get_ref(), &mut *buffer))
+            .map_err(io::Error::from)
+    }
+
+    /// Takes in what is in the pipe still.
+    async fn empty(&self, buffer: &mut [u8], intake: &mut Intake) -> Result<String, crate::intake::Gone> {
+        while let Ok(count @ 1..) = self.read_now(buffer) {
+            intake.feed(&buffer[..count]).await?;
+        }
+        intake.finish().await
+    }
+}
+
+/// Which file is at the path now. Asked on another thread, as a disk may be slow.
+async fn look(path: &Path) -> io::Result<(u64, u64)> {
+    let path = path.to_owned();
+    unblock(move || {
+        let stat = rustix::fs::stat(&path)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Fifo => Ok((stat.st_dev, stat.st_ino)),
+            _ => Err(io::Error::other("is no FIFO any more")),
+        }
+    })
+    .await
+}

@@ -1,0 +1,50 @@
+//! The listener actor: one for each address where subscribers connect.
+
+use std::rc::Rc;
+
+use futures_lite::FutureExt;
+use futures_lite::future::yield_now;
+
+use crate::client::{self, Context};
+use crate::crowd::Crowd;
+use crate::net::Bound;
+use crate::net::accept::Acceptor;
+use crate::net::stream::Stream;
+use crate::registry::ClientMessage;
+use crate::system::{Failure, Stop};
+
+/// Connections accepted before others have their turn.
+const AT_ONCE: usize = 64;
+
+/// Accepts subscribers and gives each a client actor, until it is asked to stop.
+///
+/// # Errors
+/// The socket cannot be watched.
+pub async fn run(
+    bound: Rc<Bound>,
+    crowd: Rc<Crowd>,
+    context: Rc<Context>,
+    stop: Stop,
+) -> Result<(), Failure> {
+    let mut acceptor = Acceptor::new(&bound).map_err(|error| Failure(error.to_string()))?;
+    let accept = async {
+        loop {
+            for _ in 0..AT_ONCE {
+                let (socket, peer) = acceptor.next().await;
+                let stream = Stream::new(socket);
+                let descriptor = stream.descriptor();
+                match crowd.join(stream, |seat| client::live(seat, Rc::clone(&context))) {
+                    Ok(key) => {
+                        // Refused only when the registry is gone, and with it the process.
+                        let arrived = ClientMessage::Arrived { key, peer, descriptor };
+                        let _gone = context.registry.offer(arrived);
+                    }
+                    Err(error) => log::error!("a connection of {peer} could not be watched: {error}"),
+                }
+            }
+            yield_now().await;
+        }
+    };
+    accept.or(stop.requested()).await;
+    Ok(())
+}

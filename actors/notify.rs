@@ -1,0 +1,139 @@
+//! What the service manager is told, if there is one (`sd_notify(3)`): that the daemon answers, that
+//! it is stopping, and, again and again, that its loop turns. Without `NOTIFY_SOCKET` nothing happens.
+
+use async_io::Timer;
+use futures_lite::FutureExt;
+use sd_notify::NotifyState;
+
+use crate::system::{Failure, Stop};
+
+/// Says `READY=1` at its start and `STOPPING=1` at its stop. To be started once everything answers,
+/// in [`Stage::Intake`](crate::supervisor::Stage::Intake), which is the first to be stopped.
+///
+/// # Errors
+/// None: a service manager that cannot be reached is warned about.
+pub async fn announce(stop: Stop) -> Result<(), Failure> {
+    tell_or_warn(NotifyState::Ready).await;
+    stop.requested().await;
+    tell_or_warn(NotifyState::Stopping).await;
+    Ok(())
+}
+
+async fn tell_or_warn(state: NotifyState<'static>) {
+    let text = state.to_string();
+    if let Err(error) = tell(state).await {
+        log::warn!("NOTIFY_SOCKET cannot be told {text}: {error}");
+    }
+}
+
+/// Says `WATCHDOG=1` twice in every period that `WATCHDOG_USEC` asks for, by a timer of the loop
+/// itself, so that a loop that hangs is noticed. To be started in
+/// [`Stage::Watch`](crate::supervisor::Stage::Watch), which is the last to be stopped.
+///
+/// # Errors
+/// The service manager cannot be reached, and so is about to end the daemon.
+pub async fn watchdog(stop: Stop) -> Result<(), Failure> {
+    let pings = async {
+        let Some(period) = sd_notify::watchdog_enabled().filter(|period| !period.is_zero()) else {
+            return std::future::pending().await;
+        };
+        loop {
+            tell(NotifyState::Watchdog).await.map_err(|error| {
+                Failure(format!("NOTIFY_SOCKET cannot be told WATCHDOG=1: {error}"))
+            })?;
+            Timer::after(period / 2).await;
+        }
+    };
+    let stopped = async {
+        stop.requested().await;
+        Ok(())
+    };
+    pings.or(stopped).await
+}
+
+/// Tells the service manager, off the loop, as its socket may be full.
+async fn tell(state: NotifyState<'static>) -> std::io::Result<()> {
+    smol::unblock(move || sd_notify::notify(&[state])).await
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+    use crate::system;
+    use futures_lite::future::zip;
+    use std::io::Read;
+    use std::os::unix::net::UnixDatagram;
+    use std::process::{Command, Stdio};
+    use std::time::Duration;
+    use std::{env, fs, io, process};
+
+    const CHILD: &str = "HASSES_TEST_NOTIFY";
+    const PING: &str = "WATCHDOG=1\n";
+
+    /// The environment concerns a whole process, so the actors run in a process of their own.
+    #[test]
+    fn a_service_manager_hears_of_everything() {
+        if env::var_os(CHILD).is_some() {
+            return in_child();
+        }
+        let path = env::temp_dir().join(format!("hasses-notify-{}", process::id()));
+        let manager = UnixDatagram::bind(&path).unwrap();
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "notify::tests::a_service_manager_hears_of_everything",
+            ])
+            .env(CHILD, "1")
+            .env("NOTIFY_SOCKET", &path)
+            .env("WATCHDOG_USEC", "20000")
+            .env_remove("WATCHDOG_PID")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        manager
+            .set_read_timeout(Some(Duration::from_secs(30)))
+            .unwrap();
+        let mut buffer = [0; 64];
+        let mut heard = Vec::new();
+        let mut hear_until = |enough: fn(&[String]) -> bool| {
+            while !enough(&heard) {
+                let length = manager.recv(&mut buffer).unwrap();
+                heard.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+            }
+            heard.clone()
+        };
+        let pinged = |heard: &[String]| heard.iter().filter(|text| *text == PING).count() >= 3;
+        hear_until(pinged);
+        drop(child.stdin.take());
+        let mut heard = hear_until(|heard| heard.last().is_some_and(|text| text == "STOPPING=1\n"));
+        assert!(child.wait().unwrap().success());
+        fs::remove_file(&path).unwrap();
+        heard.retain(|text| text != PING);
+        assert_eq!(heard, ["READY=1\n", "STOPPING=1\n"]);
+    }
+
+    /// Runs both actors until standard input ends.
+    fn in_child() {
+        let (stopper, stop) = system::stopper();
+        let until = async {
+            smol::unblock(|| io::stdin().read_to_end(&mut Vec::new()))
+                .await
+                .unwrap();
+            drop(stopper);
+        };
+        let actors = zip(announce(stop.clone()), watchdog(stop));
+        let ((announced, watched), ()) = async_io::block_on(zip(actors, until));
+        assert_eq!((announced, watched), (Ok(()), Ok(())));
+    }
+
+    #[test]
+    fn without_a_service_manager_nothing_happens() {
+        let (stopper, stop) = system::stopper();
+        drop(stopper);
+        let (announced, watched) = async_io::block_on(zip(announce(stop.clone()), watchdog(stop)));
+        assert_eq!((announced, watched), (Ok(()), Ok(())));
+    }
+}

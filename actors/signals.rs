@@ -1,0 +1,123 @@
+//! Signals from outside: TERM and INT end the daemon, in order at first and at once when repeated;
+//! HUP has what may have changed on disk opened or read again.
+//!
+//! (SIGPIPE is ignored from the start by Rust's runtime.)
+
+use std::process;
+
+use async_signal::{Signal, Signals};
+use futures_lite::{FutureExt, StreamExt};
+
+use crate::system::{Address, Failure, Stop};
+use crate::{logger, supervisor};
+
+/// Listens for signals until stopped.
+///
+/// A second TERM or INT ends the process with 128 + its number, as shells report a death by signal.
+///
+/// # Errors
+/// The system refuses to deliver signals to us.
+pub async fn run(
+    supervisor: Address<supervisor::Message>,
+    logger: Address<logger::Message>,
+    stop: Stop,
+) -> Result<(), Failure> {
+    // Apart, so that whoever is slow to be told of a HUP does not hold up an end.
+    let ends = ends(supervisor);
+    let hangups = hangups(logger);
+    let stopped = async {
+        stop.requested().await;
+        Ok(())
+    };
+    ends.or(hangups).or(stopped).await
+}
+
+async fn ends(supervisor: Address<supervisor::Message>) -> Result<(), Failure> {
+    let mut signals = listen(&[Signal::Term, Signal::Int])?;
+    let first = caught(&mut signals).await?;
+    log::info!("stopping on {}", name(first));
+    // Refused only when the supervisor has gone, and then the end is under way.
+    let _gone = supervisor.send(supervisor::Message::Stop).await;
+    let second = caught(&mut signals).await?;
+    process::exit(128 + second as i32);
+}
+
+async fn hangups(logger: Address<logger::Message>) -> Result<(), Failure> {
+    let mut signals = listen(&[Signal::Hup])?;
+    loop {
+        caught(&mut signals).await?;
+        // The logger says in the log how it went.
+        let _gone = logger.send(logger::Message::Reopen).await;
+    }
+}
+
+fn listen(which: &[Signal]) -> Result<Signals, Failure> {
+    Signals::new(which).map_err(|error| Failure(format!("cannot listen for signals: {error}")))
+}
+
+async fn caught(signals: &mut Signals) -> Result<Signal, Failure> {
+    match signals.next().await {
+        Some(Ok(signal)) => Ok(signal),
+        Some(Err(error)) => Err(Failure(format!("signals cannot be read: {error}"))),
+        None => Err(Failure("signals came to an end".into())),
+    }
+}
+
+fn name(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Int => "SIGINT",
+        _ => "SIGTERM",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+    use crate::system;
+    use futures_lite::future::poll_once;
+    use rustix::process::{Signal as Raised, getpid, kill_process};
+    use std::env;
+    use std::process::Command;
+
+    const CHILD: &str = "HASSES_TEST_SIGNALS";
+
+    /// Signals concern a whole process, so this one runs in a process of its own.
+    #[test]
+    fn hup_reopens_term_stops_and_a_second_one_ends_at_once() {
+        if env::var_os(CHILD).is_some() {
+            return async_io::block_on(in_child());
+        }
+        let status = Command::new(env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "signals::tests::hup_reopens_term_stops_and_a_second_one_ends_at_once",
+            ])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        assert_eq!(status.status.code(), Some(128 + 15), "{status:?}");
+    }
+
+    async fn in_child() {
+        let (supervisor, mut told) = system::mailbox(4);
+        let (logger, mut logged) = system::mailbox(4);
+        let (_stopper, stop) = system::stopper();
+        let mut actor = Box::pin(run(supervisor, logger, stop));
+        assert!(poll_once(&mut actor).await.is_none());
+
+        let raise = |signal| kill_process(getpid(), signal).unwrap();
+        let script = async {
+            raise(Raised::HUP);
+            assert!(matches!(logged.next().await, Some(logger::Message::Reopen)));
+            raise(Raised::HUP);
+            assert!(matches!(logged.next().await, Some(logger::Message::Reopen)));
+            raise(Raised::INT);
+            assert!(matches!(told.next().await, Some(supervisor::Message::Stop)));
+            raise(Raised::TERM);
+            std::future::pending().await
+        };
+        actor.or(script).await.unwrap();
+    }
+}

@@ -1,0 +1,153 @@
+//! The order of a start: bind, open, detach, write the pid file, drop privileges, run.
+
+use std::cell::Cell;
+use std::path::Path;
+use std::rc::Rc;
+
+use hasses_actors::config::LogTarget;
+use hasses_actors::net::{Bound, Endpoint};
+use hasses_actors::{Config, Sockets};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::{AccessFlags, eaccess};
+
+use crate::daemon::{self, Parent};
+use crate::failure::Failure;
+use crate::files;
+use crate::greeting;
+use crate::made::Made;
+use crate::options::Plan;
+use crate::pidfile::PidFile;
+use crate::privileges;
+use crate::sockets::{self, Opened};
+
+/// Starts hasses and returns when it has ended. With `--daemon` it returns in the daemon, and in the
+/// calling process if the start failed; if not, the calling process ends inside.
+pub(crate) fn start(plan: Plan) -> Result<(), Failure> {
+    let parent = Rc::new(Cell::new(None));
+    let result = serve(plan, &parent);
+    // By now everything that a failed start made is gone again.
+    if let (Err(failure), Some(parent)) = (&result, parent.take()) {
+        parent.failed(&failure.messages);
+    }
+    result
+}
+
+fn serve(plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failure> {
+    raise_descriptor_limit();
+    let Opened {
+        subscribers,
+        publishers,
+        files: sockets,
+    } = sockets::open(&plan).map_err(Failure::start)?;
+    let mut lasting = open_files(&plan).map_err(Failure::start)?;
+
+    if plan.detach {
+        // If the daemon failed or died, the calling process takes away what is left.
+        let waiting = daemon::detach().map_err(|messages| Failure::several(&messages))?;
+        parent.set(Some(waiting));
+    }
+    let user = plan.user.as_ref();
+    let pidfile = match &plan.pidfile {
+        Some(path) => Some(PidFile::write(path, user).map_err(Failure::start)?),
+        None => None,
+    };
+    let mut config = plan.config;
+    match user {
+        Some(account) => privileges::become_user(account, || may_use(&config)),
+        None => may_use(&config),
+    }
+    .map_err(Failure::start)?;
+    if !plan.detach {
+        let (subscribers, publishers) = (addresses(&subscribers), addresses(&publishers));
+        config.greeting = Some(greeting::text(&config, &subscribers, &publishers));
+    }
+    config.warnings = publishers.iter().filter_map(open_control).collect();
+    let removed_later = sockets.iter().map(Made::path);
+    let removed_later = removed_later.chain(pidfile.iter().map(PidFile::path));
+    config
+        .warnings
+        .extend(removed_later.filter_map(stays_behind));
+
+    let started = Rc::new(Cell::new(false));
+    let (answers, waiting) = (Rc::clone(&started), Rc::clone(parent));
+    let ready = move || {
+        answers.set(true);
+        if let Some(parent) = waiting.take() {
+            parent.ready();
+        }
+    };
+    let listeners = Sockets {
+        subscribers,
+        publishers,
+    };
+    let result = hasses_actors::run(config, listeners, Box::new(ready));
+    if started.get() {
+        lasting.iter_mut().for_each(Made::keep);
+    }
+    result.map_err(Failure::start)
+}
+
+/// Each client needs a descriptor, so the soft limit goes up to the hard one. Where that fails the
+/// soft limit serves.
+fn raise_descriptor_limit() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
+/// Makes the FIFO and the log file where they are missing. They stay when a run has ended.
+fn open_files(plan: &Plan) -> Result<Vec<Made>, String> {
+    let user = plan.user.as_ref();
+    let mut made = Vec::new();
+    if let Some(fifo) = &plan.config.fifo {
+        made.extend(files::fifo(&fifo.path, plan.fifo_mode, user, plan.group)?);
+    }
+    if let LogTarget::File(path) = &plan.config.log {
+        made.extend(files::log(path, user)?);
+    }
+    Ok(made)
+}
+
+/// Whether the user that hasses runs as may read the FIFO and write to the log file.
+fn may_use(config: &Config) -> Result<(), String> {
+    let may = |option: &str, path: &Path, how| {
+        eaccess(path, how).map_err(|error| format!("{option} {}: {}", path.display(), error.desc()))
+    };
+    if let Some(fifo) = &config.fifo {
+        may("--fifo", &fifo.path, AccessFlags::R_OK)?;
+    }
+    match &config.log {
+        LogTarget::File(path) => may("--log", path, AccessFlags::W_OK),
+        LogTarget::Stderr | LogTarget::Stdout => Ok(()),
+    }
+}
+
+fn addresses(bound: &[Bound]) -> Vec<Endpoint> {
+    bound.iter().map(Bound::address).collect()
+}
+
+/// A warning about a control port that other machines reach.
+fn open_control(bound: &Bound) -> Option<String> {
+    bound.is_open_to_others().then(|| {
+        format!(
+            "the control port {} is open to other hosts and asks for no secret: \
+             whoever reaches it can publish",
+            bound.address()
+        )
+    })
+}
+
+/// A warning about a file that this user cannot remove at the end.
+fn stays_behind(path: &Path) -> Option<String> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let error = eaccess(folder, AccessFlags::W_OK).err()?;
+    Some(format!(
+        "{} cannot be removed at the end: {}: {}",
+        path.display(),
+        folder.display(),
+        error.desc()
+    ))
+}

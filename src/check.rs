@@ -1,0 +1,73 @@
+//! `--check`: whether a start would find everything in order, without opening or making anything.
+
+use std::path::Path;
+
+use hasses_actors::config::LogTarget;
+use hasses_actors::net::{self, BindError, Endpoint};
+use nix::unistd::{AccessFlags, eaccess};
+
+use crate::failure::Failure;
+use crate::files;
+use crate::options::Plan;
+
+/// Looks at everything that the options name, and tells all that is wrong.
+pub(crate) fn check(plan: &Plan) -> Result<(), Failure> {
+    let mut wrong = Vec::new();
+    for (option, addresses) in [("--listen", &plan.listen), ("--control", &plan.control)] {
+        for endpoint in &addresses.endpoints {
+            wrong.extend(address(option, endpoint).err());
+        }
+    }
+    if let Some(fifo) = &plan.config.fifo {
+        wrong.extend(match files::is_fifo(&fifo.path) {
+            Ok(true) => may("--fifo", &fifo.path, AccessFlags::R_OK).err(),
+            Ok(false) => folder("--fifo", &fifo.path).err(),
+            Err(why) => Some(why),
+        });
+    }
+    if let LogTarget::File(path) = &plan.config.log {
+        wrong.extend(writable("--log", path).err());
+    }
+    if let Some(path) = &plan.pidfile {
+        wrong.extend(writable("--pidfile", path).err());
+    }
+    match wrong.as_slice() {
+        [] => Ok(()),
+        _ => Err(Failure::several(&wrong)),
+    }
+}
+
+fn address(option: &str, endpoint: &Endpoint) -> Result<(), String> {
+    if let Endpoint::Unix(path) = endpoint {
+        folder(option, path)?;
+    }
+    match net::check(endpoint) {
+        // Most likely the daemon whose next start is being checked.
+        Ok(()) | Err(BindError::Live(_)) => Ok(()),
+        Err(error) => Err(format!("{option}: {error}")),
+    }
+}
+
+/// Whether a file can be written to, or made.
+fn writable(option: &str, path: &Path) -> Result<(), String> {
+    if path.is_dir() {
+        return Err(format!("{option} {}: it is a directory", path.display()));
+    }
+    if path.exists() {
+        may(option, path, AccessFlags::W_OK)
+    } else {
+        folder(option, path)
+    }
+}
+
+/// Whether a file can be made at `path`.
+fn folder(option: &str, path: &Path) -> Result<(), String> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => may(option, parent, AccessFlags::W_OK),
+        _ => may(option, Path::new("."), AccessFlags::W_OK),
+    }
+}
+
+fn may(option: &str, path: &Path, how: AccessFlags) -> Result<(), String> {
+    eaccess(path, how).map_err(|error| format!("{option}: {}: {}", path.display(), error.desc()))
+}

@@ -1,0 +1,60 @@
+//! How a start fails: an exit code and what to say.
+
+use std::fmt::Display;
+
+/// Why hasses did not start, or ended with an error.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// The exit code: 2 = it was asked for something wrong, 1 = the start or the run failed.
+    pub(crate) code: u8,
+    /// What to tell, each in one line.
+    pub(crate) messages: Vec<String>,
+}
+
+impl Failure {
+    /// An option, or a line of the config file, is wrong.
+    pub(crate) fn usage(message: impl Display) -> Self {
+        Self {
+            code: 2,
+            messages: vec![one_line(&message.to_string())],
+        }
+    }
+
+    /// What was asked for is well formed, but cannot be done here.
+    pub(crate) fn start(message: impl Display) -> Self {
+        Self {
+            code: 1,
+            messages: vec![one_line(&message.to_string())],
+        }
+    }
+
+    /// Several things cannot be done here.
+    pub(crate) fn several(messages: &[String]) -> Self {
+        Self {
+            code: 1,
+            messages: messages.iter().map(|message| one_line(message)).collect(),
+        }
+    }
+}
+
+/// The text with its control characters escaped.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_control() {
+            line.extend(char.escape_default());
+        } else {
+            line.push(char);
+        }
+    }
+    line
+}
+
+/// At most the first 80 characters of a text that came from outside.
+pub(crate) fn short(text: &str) -> String {
+    const MOST: usize = 80;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,67 @@
+//! The FIFO and the log file, made if they are missing.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown, fchown};
+use std::path::Path;
+
+use nix::sys::stat::Mode;
+use nix::unistd;
+
+use crate::made::Made;
+use crate::privileges::Account;
+
+/// Makes the FIFO with exactly this mode, whatever the umask, if nothing lies there.
+pub(crate) fn fifo(
+    path: &Path,
+    mode: u32,
+    owner: Option<&Account>,
+    group: Option<u32>,
+) -> Result<Option<Made>, String> {
+    let told = |error: io::Error| format!("--fifo {}: {error}", path.display());
+    if is_fifo(path)? {
+        return Ok(None);
+    }
+    // It opens to others only once it has its owner and mode.
+    unistd::mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR).map_err(|error| told(error.into()))?;
+    let made = Made::new(path).map_err(told)?;
+    let group = group.or(owner.map(|owner| owner.gid));
+    chown(path, owner.map(|owner| owner.uid), group)
+        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(mode)))
+        .map_err(told)?;
+    Ok(Some(made))
+}
+
+/// Whether a FIFO lies there; not if nothing does. Everything else is in the way.
+pub(crate) fn is_fifo(path: &Path) -> Result<bool, String> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.file_type().is_fifo() => Ok(true),
+        Ok(_) => Err(format!(
+            "--fifo {}: a file that is no FIFO lies there; remove it or name another",
+            path.display()
+        )),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(format!("--fifo {}: {error}", path.display())),
+    }
+}
+
+/// Makes the log file if it is missing and sees that it can be written to. What root has logged
+/// to so far becomes the owner's, who has to go on with it.
+pub(crate) fn log(path: &Path, owner: Option<&Account>) -> Result<Option<Made>, String> {
+    let told = |error: io::Error| format!("--log {}: {error}", path.display());
+    let existed = path.exists();
+    let mut options = OpenOptions::new();
+    let file = options.append(true).create(true).open(path).map_err(told)?;
+    let made = if existed {
+        None
+    } else {
+        Some(Made::new(path).map_err(told)?)
+    };
+    if let Some(account) = owner {
+        let metadata = file.metadata().map_err(told)?;
+        if metadata.is_file() && metadata.uid() == unistd::geteuid().as_raw() {
+            fchown(&file, Some(account.uid), Some(account.gid)).map_err(told)?;
+        }
+    }
+    Ok(made)
+}

@@ -1,0 +1,95 @@
+//! The lines for a person who just started hasses in the foreground.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::path::Path;
+
+use hasses_actors::Config;
+use hasses_actors::net::Endpoint;
+
+/// Says where hasses listens, and what to paste to see an event.
+pub(crate) fn text(config: &Config, subscribers: &[Endpoint], publishers: &[Endpoint]) -> String {
+    let mut text = format!("hasses {}\n", config.about.version);
+    for endpoint in subscribers {
+        line(&mut text, "subscribers", &shown(endpoint, &config.path));
+    }
+    for endpoint in publishers {
+        line(&mut text, "publishers", &endpoint.to_string());
+    }
+    if let Some(fifo) = &config.fifo {
+        line(&mut text, "FIFO", &fifo.path.display().to_string());
+    }
+    let publish = publish(
+        publishers,
+        config.fifo.as_ref().map(|fifo| fifo.path.as_path()),
+    );
+    if let (Some(subscribe), Some(publish)) = (subscribe(subscribers, &config.path), publish) {
+        text.push_str("Try it, in two other shells:\n");
+        text.push_str(&format!("  {subscribe}\n  {publish}\n"));
+    }
+    text
+}
+
+fn line(text: &mut String, what: &str, place: &str) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "  {what:<12} {place}");
+}
+
+fn shown(endpoint: &Endpoint, path: &str) -> String {
+    match endpoint {
+        Endpoint::Tcp { .. } => format!("http://{endpoint}{path}"),
+        Endpoint::Unix(_) => endpoint.to_string(),
+    }
+}
+
+fn subscribe(subscribers: &[Endpoint], path: &str) -> Option<String> {
+    let (host, port) = subscribers.iter().find_map(reached)?;
+    let host = if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host
+    };
+    let url = format!("http://{host}:{port}{path}?subscribe=room1");
+    Some(format!("curl -N {}", quoted(&url)))
+}
+
+fn publish(publishers: &[Endpoint], fifo: Option<&Path>) -> Option<String> {
+    if let Some((host, port)) = publishers.iter().find_map(reached) {
+        // Both Debian netcats end by themselves with -q1.
+        return Some(format!("echo 'room1=hello' | nc -q1 {host} {port}"));
+    }
+    if let Some(path) = fifo {
+        return Some(format!(
+            "echo 'room1=hello' > {}",
+            quoted(&path.to_string_lossy())
+        ));
+    }
+    publishers.iter().find_map(|endpoint| match endpoint {
+        Endpoint::Unix(path) => Some(format!(
+            "curl --unix-socket {} -d hello http://localhost/publish/room1",
+            quoted(&path.to_string_lossy())
+        )),
+        Endpoint::Tcp { .. } => None,
+    })
+}
+
+/// The address and port by which a program on this machine gets to a TCP listener.
+fn reached(endpoint: &Endpoint) -> Option<(String, u16)> {
+    let Endpoint::Tcp { host, port } = endpoint else {
+        return None;
+    };
+    let all = host.parse().is_ok_and(|ip: IpAddr| ip.is_unspecified());
+    Some((
+        if all {
+            "127.0.0.1".to_owned()
+        } else {
+            host.clone()
+        },
+        *port,
+    ))
+}
+
+/// The text as one word for a shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}

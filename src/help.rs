@@ -1,0 +1,42 @@
+//! What `--help` says.
+
+/// All options, grouped, with their defaults.
+pub(crate) const HELP: &str = "\
+Usage: hasses [--option value | --option=value]...
+
+Server-Sent Events: browsers subscribe to tokens, backends publish to them.
+
+Subscribers:
+  --listen ADDR           where they connect: HOST:PORT, [::]:PORT (IPv6 and IPv4) or
+                          unix:/path; repeatable (default 127.0.0.1:8080)
+  --path PATH             the URL path that is answered (default /sse)
+  --cors ORIGIN           allowed origin; repeatable (default *)
+  --allow-all             anyone may subscribe to * (default off)
+  --reinit                a new GET on an open stream replaces its subscription
+                          (default off)
+  --heartbeat SECONDS     a position block after that much silence, 0 = off (default 15)
+  --retry MS              when browsers come back, +-30 %, 0 = not told (default 3000)
+  --client-buffer BYTES   what a slow client may have waiting (default 1048576)
+
+Publishers:
+  --control ADDR          where they connect, as above; repeatable
+                          (default 127.0.0.1:8085, none if --fifo is given alone)
+  --control-host NAME     a further Host that HTTP there answers to; repeatable
+  --fifo FILE             named pipe to read, made with mode 0660 if missing (default none)
+  --delimiter CHAR        ends a text message, as a newline does (default ;)
+  --max-message BYTES     longest message (default 1048576)
+
+Process:
+  --config FILE           more options, one a line; the command line wins
+  --check                 say whether all this is right, and exit
+  --log FILE              log file, reopened on SIGHUP (default stderr, which a daemon has not)
+  --log-level LEVEL       quiet, normal or debug (default normal)
+  --daemon                detach once everything is open (default: stay in the foreground)
+  --pidfile FILE          where to write the process id (default none)
+  --user NAME[:GROUP]     user to become after the start
+  --group NAME            owner group of FIFO and Unix sockets
+  --reuse-port            share the ports with other processes
+  --help, --version       say this, say the version
+
+The switches of hasses 1.x (-p=8080 -cp=8085 -fifo=FILE ...) are understood too.
+";

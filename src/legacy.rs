@@ -1,0 +1,221 @@
+//! The old daemon's switches, each told as what it means today.
+
+use crate::failure::short;
+
+/// Where the old daemon logged when it was detached.
+pub(crate) const LOG_FILE: &str = "/var/log/hasses.log";
+
+/// Where the old daemon's publishers connected unless told otherwise: all addresses.
+pub(crate) const CONTROL: &str = "[::]:8085";
+
+/// What one old switch means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// A new option, without its dashes, and its value if it takes one.
+    Option(&'static str, Option<String>),
+    /// `-p=`: the old defaults hold, and subscribers connect to this address.
+    OldDefaults(String),
+    /// `-nodaemon`: stay in the foreground.
+    Foreground,
+    /// Say how hasses is used.
+    Help,
+    /// Say which version this is.
+    Version,
+}
+
+/// An old switch.
+struct Switch {
+    name: &'static str,
+    takes_value: bool,
+    /// The new option that does its work, without dashes; empty if there is none.
+    new: &'static str,
+}
+
+const fn switch(name: &'static str, takes_value: bool, new: &'static str) -> Switch {
+    Switch {
+        name,
+        takes_value,
+        new,
+    }
+}
+
+const SWITCHES: [Switch; 20] = [
+    switch("-p", true, "listen"),
+    switch("-cp", true, "control"),
+    switch("-murl", true, "path"),
+    switch("-fifo", true, "fifo"),
+    switch("-sep", true, "delimiter"),
+    switch("-q", false, "log-level"),
+    switch("-debug", false, "log-level"),
+    switch("-l", true, "log"),
+    switch("-pidfile", true, "pidfile"),
+    switch("-ssl", false, ""),
+    switch("-cert-file", true, ""),
+    switch("-privatekey-file", true, ""),
+    switch("-cors-base", true, "cors"),
+    switch("-ra", false, "reinit"),
+    switch("-user", true, "user"),
+    switch("-nodaemon", false, ""),
+    switch("-h", false, "help"),
+    switch("-help", false, "help"),
+    switch("-v", false, "version"),
+    switch("-version", false, "version"),
+];
+
+/// The switch in a word such as `-p=8080`, and its value.
+fn parts(word: &str) -> Result<(&'static Switch, Option<String>), String> {
+    let (name, value) = match word.split_once('=') {
+        Some((name, value)) => (name, Some(value.to_owned())),
+        None => (word, None),
+    };
+    let name = if name == "-V" { "-v" } else { name };
+    let known = SWITCHES.iter().find(|switch| switch.name == name);
+    match (known, &value) {
+        (None, _) => Err(format!(
+            "{} is no option; hasses --help lists them",
+            short(name)
+        )),
+        (Some(switch), Some(_)) if !switch.takes_value => Err(format!("{name} takes no value")),
+        (Some(switch), None) if switch.takes_value => {
+            Err(format!("{name} needs a value, as in {name}=VALUE"))
+        }
+        (Some(switch), _) => Ok((switch, value)),
+    }
+}
+
+/// What an old switch such as `-p=8080` means, or why it means nothing.
+pub(crate) fn translate(word: &str) -> Result<Meaning, String> {
+    let (switch, value) = parts(word)?;
+    let text = value.as_deref().unwrap_or_default();
+    Ok(match switch.name {
+        "-h" | "-help" => Meaning::Help,
+        "-v" | "-version" => Meaning::Version,
+        "-nodaemon" => Meaning::Foreground,
+        "-p" => Meaning::OldDefaults(all_addresses(switch.name, text)?),
+        "-cp" => Meaning::Option(switch.new, Some(all_addresses(switch.name, text)?)),
+        "-q" => Meaning::Option(switch.new, Some("quiet".to_owned())),
+        "-debug" => Meaning::Option(switch.new, Some("debug".to_owned())),
+        // A browser's Origin never ends in a slash.
+        "-cors-base" => Meaning::Option(switch.new, Some(text.trim_end_matches('/').to_owned())),
+        "-ssl" | "-cert-file" | "-privatekey-file" => {
+            return Err(format!(
+                "{} needs TLS, which this version does not have; let a proxy in front of it do TLS",
+                switch.name
+            ));
+        }
+        _ => Meaning::Option(switch.new, value),
+    })
+}
+
+/// Why an old switch alone is not enough, and what to write instead.
+pub(crate) fn without_port(word: &str) -> String {
+    let (name, new) = match parts(word) {
+        Ok((switch, _)) => (switch.name, switch.new),
+        Err(why) => return why,
+    };
+    let instead = match (name, new) {
+        ("-nodaemon", _) => {
+            "no new option is needed: hasses stays in the foreground unless --daemon is given"
+                .to_owned()
+        }
+        ("-q", new) => format!("the new option is --{new} quiet"),
+        ("-debug", new) => format!("the new option is --{new} debug"),
+        (_, new) => format!("the new option is --{new}"),
+    };
+    format!("{name} is an old switch and needs -p=PORT beside it; {instead}")
+}
+
+fn all_addresses(name: &str, port: &str) -> Result<String, String> {
+    let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    match port.parse::<u16>() {
+        Ok(port) if digits => Ok(format!("[::]:{port}")),
+        _ => Err(format!(
+            "{name}: '{}' is no port; a port is a number from 0 to 65535",
+            short(port)
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_old_switch_has_a_meaning() {
+        let option = |name, value: &str| Meaning::Option(name, Some(value.to_owned()));
+        for (word, meaning) in [
+            ("-p=8080", Meaning::OldDefaults("[::]:8080".to_owned())),
+            ("-cp=8085", option("control", "[::]:8085")),
+            ("-murl=/sse", option("path", "/sse")),
+            ("-fifo=/run/a=b", option("fifo", "/run/a=b")),
+            ("-sep==", option("delimiter", "=")),
+            ("-q", option("log-level", "quiet")),
+            ("-debug", option("log-level", "debug")),
+            ("-l=/var/log/x", option("log", "/var/log/x")),
+            ("-pidfile=/run/x", option("pidfile", "/run/x")),
+            ("-cors-base=*", option("cors", "*")),
+            ("-cors-base=https://a.b/", option("cors", "https://a.b")),
+            ("-ra", Meaning::Option("reinit", None)),
+            ("-user=www-data", option("user", "www-data")),
+            ("-nodaemon", Meaning::Foreground),
+            ("-h", Meaning::Help),
+            ("-help", Meaning::Help),
+            ("-v", Meaning::Version),
+            ("-V", Meaning::Version),
+            ("-version", Meaning::Version),
+        ] {
+            assert_eq!(translate(word), Ok(meaning), "{word}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_with_the_reason() {
+        let tls = "needs TLS, which this version does not have; let a proxy in front of it do TLS";
+        for (word, why) in [
+            (
+                "-p=x",
+                "-p: 'x' is no port; a port is a number from 0 to 65535",
+            ),
+            (
+                "-cp=65536",
+                "-cp: '65536' is no port; a port is a number from 0 to 65535",
+            ),
+            (
+                "-p=+1",
+                "-p: '+1' is no port; a port is a number from 0 to 65535",
+            ),
+            ("-p", "-p needs a value, as in -p=VALUE"),
+            ("-ra=1", "-ra takes no value"),
+            ("-ssl", &format!("-ssl {tls}")),
+            ("-cert-file=F", &format!("-cert-file {tls}")),
+            ("-privatekey-file=F", &format!("-privatekey-file {tls}")),
+            ("-x=1", "-x is no option; hasses --help lists them"),
+        ] {
+            assert_eq!(translate(word), Err(why.to_owned()), "{word}");
+        }
+    }
+
+    #[test]
+    fn without_a_port_the_new_option_is_named() {
+        for (word, option) in [
+            ("-cp=1", "--control"),
+            ("-murl=/x", "--path"),
+            ("-fifo=x", "--fifo"),
+            ("-sep=;", "--delimiter"),
+            ("-q", "--log-level quiet"),
+            ("-debug", "--log-level debug"),
+            ("-l=x", "--log"),
+            ("-pidfile=x", "--pidfile"),
+            ("-cors-base=*", "--cors"),
+            ("-ra", "--reinit"),
+            ("-user=x", "--user"),
+        ] {
+            let told = without_port(word);
+            assert!(
+                told.ends_with(&format!("; the new option is {option}")),
+                "{told}"
+            );
+        }
+        assert!(without_port("-nodaemon").contains("no new option is needed"));
+    }
+}

@@ -1,0 +1,240 @@
+//! The options as meant: command line, config file and defaults brought together.
+
+use std::io;
+use std::path::{self, Path, PathBuf};
+use std::time::Duration;
+
+use hasses_actors::Config;
+use hasses_actors::config::{About, Cors, Fifo, LogLevel, LogTarget, SubscribeAll};
+use hasses_actors::net::Endpoint;
+
+use crate::failure::Failure;
+use crate::legacy::{self, Meaning};
+use crate::privileges::Account;
+use crate::source::Source;
+use crate::typed::Typed;
+use crate::words::{self, Word};
+
+/// Where subscribers connect by default.
+const LISTEN: &str = "127.0.0.1:8080";
+/// Where publishers connect by default.
+const CONTROL: &str = "127.0.0.1:8085";
+
+/// What a command line asks for.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// To say how hasses is used.
+    Help,
+    /// To say which version this is.
+    Version,
+    /// To say whether a start would succeed.
+    Check(Box<Plan>),
+    /// To start.
+    Start(Box<Plan>),
+}
+
+/// A start, with everything decided.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// What the actors get.
+    pub(crate) config: Config,
+    /// Where subscribers connect.
+    pub(crate) listen: Addresses,
+    /// Where publishers connect.
+    pub(crate) control: Addresses,
+    /// Whether other processes may listen on the same ports.
+    pub(crate) reuse_port: bool,
+    /// The mode of the FIFO, if it has to be made.
+    pub(crate) fifo_mode: u32,
+    /// Where the process id is written.
+    pub(crate) pidfile: Option<PathBuf>,
+    /// Whether to leave the terminal.
+    pub(crate) detach: bool,
+    /// The user to become.
+    pub(crate) user: Option<Account>,
+    /// The owner group of FIFO and Unix sockets.
+    pub(crate) group: Option<u32>,
+}
+
+/// Where to listen.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Addresses {
+    /// The addresses.
+    pub(crate) endpoints: Vec<Endpoint>,
+    /// Whether somebody asked for them; a default gives way to a socket passed by systemd.
+    pub(crate) asked: bool,
+}
+
+/// Understands the arguments (without the program's name). `read` gives the text of the config file.
+pub(crate) fn read(
+    arguments: Vec<String>,
+    read: impl Fn(&Path) -> io::Result<String>,
+) -> Result<Request, Failure> {
+    let words = words::cut(arguments);
+    if let Some(answer) = words.iter().find_map(answer) {
+        return Ok(answer);
+    }
+    let line = Source::command_line(&words).map_err(Failure::usage)?;
+    let file = match &line.new.config {
+        None => Source::default(),
+        Some(path) => {
+            let text = read(path)
+                .map_err(|error| Failure::start(format!("--config {}: {error}", path.display())))?;
+            Source::file(path, &text).map_err(Failure::usage)?
+        }
+    };
+    let check = line.new.check;
+    let plan = Box::new(plan(line, file)?);
+    Ok(if check {
+        Request::Check(plan)
+    } else {
+        Request::Start(plan)
+    })
+}
+
+/// Help and version are given whatever else is asked for.
+fn answer(word: &Word) -> Option<Request> {
+    match word {
+        Word::Option { name, .. } if name == "help" => Some(Request::Help),
+        Word::Option { name, .. } if name == "version" => Some(Request::Version),
+        Word::Old(switch) => match legacy::translate(switch) {
+            Ok(Meaning::Help) => Some(Request::Help),
+            Ok(Meaning::Version) => Some(Request::Version),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn plan(line: Source, file: Source) -> Result<Plan, Failure> {
+    let old = line.old_defaults || file.old_defaults;
+    if !old && let Some(why) = line.needs_port.or(file.needs_port) {
+        return Err(Failure::usage(why));
+    }
+    let detach = detaches(&line.new, line.foreground)
+        .or(detaches(&file.new, file.foreground))
+        .unwrap_or(old);
+    let all = (line.new.over(line.old)).over(file.new.over(file.old));
+    let place = |path: PathBuf| absolute(path, detach);
+
+    let fifo = all.fifo.map(place).transpose()?;
+    let log = match (all.log, old) {
+        (Some(path), _) => LogTarget::File(place(path)?),
+        (None, true) if detach => LogTarget::File(legacy::LOG_FILE.into()),
+        (None, true) => LogTarget::Stdout,
+        (None, false) => LogTarget::Stderr,
+    };
+    let control = match (&fifo, old) {
+        (Some(_), _) => None,
+        (None, true) => Some(legacy::CONTROL),
+        (None, false) => Some(CONTROL),
+    };
+    Ok(Plan {
+        listen: addresses(all.listen, Some(LISTEN), detach)?,
+        control: addresses(all.control, control, detach)?,
+        reuse_port: all.reuse_port,
+        fifo_mode: if old { 0o666 } else { 0o660 },
+        pidfile: all.pidfile.map(place).transpose()?,
+        detach,
+        group: all.group,
+        config: Config {
+            path: all.path.unwrap_or_else(|| "/sse".to_owned()),
+            cors: cors(all.cors)?,
+            delimiter: all.delimiter.unwrap_or(b';'),
+            max_message: all.max_message.unwrap_or(1 << 20),
+            client_buffer: all.client_buffer.unwrap_or(1 << 20),
+            heartbeat: unless_zero(all.heartbeat.unwrap_or(15)).map(Duration::from_secs),
+            retry: unless_zero(all.retry.unwrap_or(3000)),
+            subscribe_all: match (all.allow_all, old) {
+                (true, _) => SubscribeAll::Anyone,
+                (false, true) => SubscribeAll::LiveOnly,
+                (false, false) => SubscribeAll::Nobody,
+            },
+            reinit: all.reinit,
+            silence_ends_message: old,
+            control_hosts: all.control_host,
+            log_level: all.log_level.unwrap_or(LogLevel::Normal),
+            log,
+            fifo: fifo.map(|path| Fifo { path }),
+            about: About {
+                version: env!("CARGO_PKG_VERSION"),
+                compiled: env!("HASSES_COMPILED"),
+                user: all.user.as_ref().map(|user| user.asked.clone()),
+            },
+            greeting: None,
+            warnings: Vec::new(),
+        },
+        user: all.user,
+    })
+}
+
+/// Zero switches some things off.
+fn unless_zero<T: Default + PartialEq>(number: T) -> Option<T> {
+    (number != T::default()).then_some(number)
+}
+
+/// Whether one source says that hasses detaches; none if it says nothing.
+fn detaches(new: &Typed, foreground: bool) -> Option<bool> {
+    match (new.daemon, foreground) {
+        (true, _) => Some(true),
+        (false, true) => Some(false),
+        (false, false) => None,
+    }
+}
+
+/// The path as it is found from `/`, where a daemon lives.
+fn absolute(path: PathBuf, detach: bool) -> Result<PathBuf, Failure> {
+    if !detach {
+        return Ok(path);
+    }
+    path::absolute(&path).map_err(|error| Failure::start(format!("{}: {error}", path.display())))
+}
+
+fn addresses(
+    asked: Vec<Endpoint>,
+    default: Option<&str>,
+    detach: bool,
+) -> Result<Addresses, Failure> {
+    if asked.is_empty() {
+        let default = default.map(str::parse).transpose();
+        let endpoints = Vec::from_iter(default.map_err(Failure::start)?);
+        return Ok(Addresses {
+            endpoints,
+            asked: false,
+        });
+    }
+    let mut endpoints = Vec::new();
+    for endpoint in asked {
+        let endpoint = match endpoint {
+            Endpoint::Unix(path) => {
+                let path = absolute(path, detach)?;
+                Endpoint::unix(&path)
+                    .map_err(|why| Failure::usage(format!("unix:{}: {why}", path.display())))?
+            }
+            endpoint => endpoint,
+        };
+        if !endpoints.contains(&endpoint) {
+            endpoints.push(endpoint);
+        }
+    }
+    Ok(Addresses {
+        endpoints,
+        asked: true,
+    })
+}
+
+fn cors(mut origins: Vec<String>) -> Result<Cors, Failure> {
+    origins.dedup();
+    match origins.as_slice() {
+        [] => Ok(Cors::Any),
+        [any] if any == "*" => Ok(Cors::Any),
+        several if several.iter().any(|origin| origin == "*") => Err(Failure::usage(
+            "--cors: '*' means every origin; name either '*' or the origins",
+        )),
+        _ => Ok(Cors::Only(origins)),
+    }
+}
+
+#[cfg(test)]
+#[path = "options_tests.rs"]
+mod tests;

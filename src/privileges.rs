@@ -1,0 +1,133 @@
+//! Users and groups: looked up before the start, taken on before the run.
+
+use std::fmt::Display;
+
+use nix::errno::Errno;
+use nix::unistd::{self, Gid, Group, Uid, User};
+
+/// The user that `--user` names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Account {
+    /// As it was asked for.
+    pub(crate) asked: String,
+    /// The user.
+    pub(crate) uid: u32,
+    /// The group that was named, else the user's own.
+    pub(crate) gid: u32,
+}
+
+/// Looks `NAME[:GROUP]` up; both may be numbers.
+pub(crate) fn account(text: &str) -> Result<Account, String> {
+    let (name, group_name) = match text.split_once(':') {
+        Some((name, group_name)) => (name, Some(group_name)),
+        None => (text, None),
+    };
+    let user = match User::from_name(name) {
+        Ok(None) => by_number(name).and_then(|uid| User::from_uid(uid.into()).ok().flatten()),
+        Ok(user) => user,
+        Err(error) => return Err(format!("the user cannot be looked up: {error}")),
+    };
+    let uid = match &user {
+        Some(user) => user.uid.as_raw(),
+        None => by_number(name).ok_or("this machine has no such user")?,
+    };
+    let gid = match (group_name, user) {
+        (Some(group_name), _) => group(group_name)?,
+        (None, Some(user)) => user.gid.as_raw(),
+        (None, None) => {
+            return Err("this user has no group of its own: write USER:GROUP".to_owned());
+        }
+    };
+    Ok(Account {
+        asked: text.to_owned(),
+        uid,
+        gid,
+    })
+}
+
+/// Looks a group up, which may be a number.
+pub(crate) fn group(text: &str) -> Result<u32, String> {
+    match Group::from_name(text) {
+        Ok(Some(group)) => Ok(group.gid.as_raw()),
+        Ok(None) => by_number(text).ok_or_else(|| "this machine has no such group".to_owned()),
+        Err(error) => Err(format!("the group cannot be looked up: {error}")),
+    }
+}
+
+/// A user's or group's number. The highest means "none" to the system (chown(2)).
+fn by_number(text: &str) -> Option<u32> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse()
+        .ok()
+        .filter(|number| digits && *number != u32::MAX)
+}
+
+/// Becomes `account` for good, with no supplementary groups, after `check` succeeded as that user. If
+/// it did not, this process is left with the rights it had (but the groups), so that it can take
+/// away what it made.
+///
+/// Whoever is that user already needs no right to do so; anyone else must be root.
+pub(crate) fn become_user(
+    account: &Account,
+    check: impl FnOnce() -> Result<(), String>,
+) -> Result<(), String> {
+    let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
+    let told = |why: &dyn Display| format!("--user {}: {why}", account.asked);
+    let failed = |error: Errno| told(&format!("the user cannot be changed: {}", error.desc()));
+    let (root, wheel) = (unistd::geteuid(), unistd::getegid());
+    if !root.is_root() {
+        return if (root, wheel) == (uid, gid) {
+            check()
+        } else {
+            Err(told(&"only root can change the user"))
+        };
+    }
+    unistd::setgroups(&[])
+        .and_then(|()| unistd::setegid(gid))
+        .and_then(|()| unistd::seteuid(uid))
+        .map_err(failed)?;
+    let checked = check();
+    unistd::seteuid(root)
+        .and_then(|()| unistd::setegid(wheel))
+        .map_err(failed)?;
+    checked?;
+    // The group goes while there is still the right to change it.
+    unistd::setresgid(gid, gid, gid)
+        .and_then(|()| unistd::setresuid(uid, uid, uid))
+        .map_err(failed)?;
+    if !uid.is_root() && unistd::setuid(root).is_ok() {
+        return Err(told(&"the rights of root did not go away"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(text: &str) -> Result<(u32, u32), String> {
+        account(text).map(|account| (account.uid, account.gid))
+    }
+
+    #[test]
+    fn users_and_groups_are_found_by_name_and_number() {
+        assert_eq!(found("root"), Ok((0, 0)));
+        assert_eq!(found("0"), Ok((0, 0)));
+        assert_eq!(found("root:12345"), Ok((0, 12_345)));
+        assert_eq!(found("54321:root"), Ok((54_321, 0)));
+        assert_eq!(group("root"), Ok(0));
+    }
+
+    #[test]
+    fn what_is_not_there_is_told() {
+        let why = |text| found(text).map_or_else(|why| why, |_| String::new());
+        assert_eq!(why("no-such-user"), "this machine has no such user");
+        assert_eq!(why(""), "this machine has no such user");
+        assert_eq!(why("root:no-such-group"), "this machine has no such group");
+        assert_eq!(
+            why("54321"),
+            "this user has no group of its own: write USER:GROUP"
+        );
+        assert_eq!(why("4294967295"), "this machine has no such user");
+    }
+}

@@ -1,0 +1,88 @@
+//! Which sockets serve subscribers and which publishers: those passed by systemd, and new ones.
+
+use hasses_actors::net::{self, Bound, Endpoint, Rights};
+
+use crate::inherited::{self, Inherited};
+use crate::made::Made;
+use crate::options::{Addresses, Plan};
+
+/// Every listening socket, and the files that were made for them.
+#[derive(Debug, Default)]
+pub(crate) struct Opened {
+    /// Where subscribers connect.
+    pub(crate) subscribers: Vec<Bound>,
+    /// Where publishers connect.
+    pub(crate) publishers: Vec<Bound>,
+    /// The files of Unix sockets that this process made.
+    pub(crate) files: Vec<Made>,
+}
+
+/// Takes over what systemd passed and listens on the rest of what was asked for.
+pub(crate) fn open(plan: &Plan) -> Result<Opened, String> {
+    let mut opened = Opened::default();
+    for socket in inherited::take()? {
+        let asked = |addresses: &Addresses| {
+            let mut endpoints = addresses.endpoints.iter();
+            endpoints.any(|asked| inherited::is_same(asked, &socket.address))
+        };
+        let (listen, control) = (asked(&plan.listen), asked(&plan.control));
+        let role = match socket.name.as_str() {
+            "listen" => &mut opened.subscribers,
+            "control" => &mut opened.publishers,
+            _ if listen => &mut opened.subscribers,
+            _ if control => &mut opened.publishers,
+            _ => return Err(nobody_asked(&socket)),
+        };
+        role.push(Bound {
+            endpoint: socket.address,
+            listener: socket.listener,
+        });
+    }
+    let rights = |mode| Rights {
+        mode,
+        owner: plan.user.as_ref().map(|user| user.uid),
+        group: plan.group.or(plan.user.as_ref().map(|user| user.gid)),
+    };
+    let Opened {
+        subscribers,
+        publishers,
+        files,
+    } = &mut opened;
+    for (option, addresses, bound, mode) in [
+        ("--listen", &plan.listen, subscribers, 0o666),
+        ("--control", &plan.control, publishers, 0o660),
+    ] {
+        for endpoint in missing(addresses, bound) {
+            let told = |why: &dyn std::fmt::Display| format!("{option}: {why}");
+            let new =
+                net::bind(endpoint, plan.reuse_port, rights(mode)).map_err(|error| told(&error))?;
+            if let Endpoint::Unix(path) = endpoint {
+                files.push(Made::new(path).map_err(|error| told(&error))?);
+            }
+            bound.extend(new);
+        }
+    }
+    Ok(opened)
+}
+
+/// The addresses that no passed socket listens on. A default gives way to any passed socket.
+fn missing<'a>(addresses: &'a Addresses, passed: &[Bound]) -> Vec<&'a Endpoint> {
+    if !addresses.asked && !passed.is_empty() {
+        return Vec::new();
+    }
+    let is_passed = |asked: &Endpoint| {
+        let mut passed = passed.iter();
+        passed.any(|bound| inherited::is_same(asked, &bound.endpoint))
+    };
+    let mut endpoints: Vec<_> = addresses.endpoints.iter().collect();
+    endpoints.retain(|endpoint| !is_passed(endpoint));
+    endpoints
+}
+
+fn nobody_asked(socket: &Inherited) -> String {
+    format!(
+        "LISTEN_FDS: the socket at {} is neither named listen or control, \
+         nor the address of --listen or --control",
+        socket.address
+    )
+}

@@ -1,0 +1,149 @@
+//! The options as typed: each value understood, nothing decided yet.
+
+use std::path::PathBuf;
+
+use argh::FromArgs;
+use hasses_actors::config::LogLevel;
+use hasses_actors::net::Endpoint;
+
+use crate::failure::short;
+use crate::privileges::{self, Account};
+use crate::values;
+use crate::words::{Word, is_switch};
+
+/// Options from one place: the command line, the config file, or old switches. What the user reads
+/// about them is in `help.rs`.
+#[derive(Debug, Default, FromArgs)]
+pub(crate) struct Typed {
+    /// where subscribers connect
+    #[argh(option, from_str_fn(values::address))]
+    pub(crate) listen: Vec<Endpoint>,
+    /// the URL path
+    #[argh(option, from_str_fn(values::path))]
+    pub(crate) path: Option<String>,
+    /// where publishers connect
+    #[argh(option, from_str_fn(values::address))]
+    pub(crate) control: Vec<Endpoint>,
+    /// named pipe
+    #[argh(option, from_str_fn(values::file))]
+    pub(crate) fifo: Option<PathBuf>,
+    /// end of a text message
+    #[argh(option, from_str_fn(values::delimiter))]
+    pub(crate) delimiter: Option<u8>,
+    /// file with more options
+    #[argh(option, from_str_fn(values::file))]
+    pub(crate) config: Option<PathBuf>,
+    /// only check
+    #[argh(switch)]
+    pub(crate) check: bool,
+    /// allowed origins
+    #[argh(option, from_str_fn(values::origin))]
+    pub(crate) cors: Vec<String>,
+    /// log file
+    #[argh(option, from_str_fn(values::file))]
+    pub(crate) log: Option<PathBuf>,
+    /// how much is logged
+    #[argh(option, from_str_fn(values::log_level))]
+    pub(crate) log_level: Option<LogLevel>,
+    /// pid file
+    #[argh(option, from_str_fn(values::file))]
+    pub(crate) pidfile: Option<PathBuf>,
+    /// detach
+    #[argh(switch)]
+    pub(crate) daemon: bool,
+    /// user to become
+    #[argh(option, from_str_fn(privileges::account))]
+    pub(crate) user: Option<Account>,
+    /// a new GET replaces the subscription
+    #[argh(switch)]
+    pub(crate) reinit: bool,
+    /// seconds of silence
+    #[argh(option, from_str_fn(values::heartbeat))]
+    pub(crate) heartbeat: Option<u64>,
+    /// milliseconds
+    #[argh(option, from_str_fn(values::retry))]
+    pub(crate) retry: Option<u32>,
+    /// anyone may subscribe to all
+    #[argh(switch)]
+    pub(crate) allow_all: bool,
+    /// owner group of what is made
+    #[argh(option, from_str_fn(privileges::group))]
+    pub(crate) group: Option<u32>,
+    /// share the ports
+    #[argh(switch)]
+    pub(crate) reuse_port: bool,
+    /// longest message
+    #[argh(option, from_str_fn(values::bytes))]
+    pub(crate) max_message: Option<usize>,
+    /// bytes that may wait
+    #[argh(option, from_str_fn(values::bytes))]
+    pub(crate) client_buffer: Option<usize>,
+    /// further Host names
+    #[argh(option, from_str_fn(values::host))]
+    pub(crate) control_host: Vec<String>,
+}
+
+impl Typed {
+    /// Understands the options among `words`; others in it are passed over.
+    pub(crate) fn parse(words: &[Word]) -> Result<Self, String> {
+        let mut arguments = Vec::new();
+        for word in words {
+            let Word::Option { name, value } = word else {
+                continue;
+            };
+            arguments.push(format!("--{name}"));
+            match value {
+                Some(_) if is_switch(name) => return Err(format!("--{name} takes no value")),
+                Some(value) => arguments.push(value.clone()),
+                None if is_switch(name) => {}
+                // argh takes what follows as the value: nothing may follow.
+                None => break,
+            }
+        }
+        let borrowed: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        Self::from_args(&["hasses"], &borrowed).map_err(|exit| {
+            let mut told = exit.output.trim_end().to_owned();
+            for argument in &arguments {
+                let short = short(argument);
+                if short != *argument {
+                    told = told.replace(argument, &short);
+                }
+            }
+            if told.starts_with("Unrecognized") {
+                told.push_str("; hasses --help lists the options");
+            }
+            told
+        })
+    }
+
+    /// These options, and where they say nothing those of `lower`.
+    pub(crate) fn over(self, lower: Self) -> Self {
+        fn list<T>(upper: Vec<T>, lower: Vec<T>) -> Vec<T> {
+            if upper.is_empty() { lower } else { upper }
+        }
+        Self {
+            listen: list(self.listen, lower.listen),
+            path: self.path.or(lower.path),
+            control: list(self.control, lower.control),
+            fifo: self.fifo.or(lower.fifo),
+            delimiter: self.delimiter.or(lower.delimiter),
+            config: self.config.or(lower.config),
+            check: self.check || lower.check,
+            cors: list(self.cors, lower.cors),
+            log: self.log.or(lower.log),
+            log_level: self.log_level.or(lower.log_level),
+            pidfile: self.pidfile.or(lower.pidfile),
+            daemon: self.daemon || lower.daemon,
+            user: self.user.or(lower.user),
+            reinit: self.reinit || lower.reinit,
+            heartbeat: self.heartbeat.or(lower.heartbeat),
+            retry: self.retry.or(lower.retry),
+            allow_all: self.allow_all || lower.allow_all,
+            group: self.group.or(lower.group),
+            reuse_port: self.reuse_port || lower.reuse_port,
+            max_message: self.max_message.or(lower.max_message),
+            client_buffer: self.client_buffer.or(lower.client_buffer),
+            control_host: list(self.control_host, lower.control_host),
+        }
+    }
+}

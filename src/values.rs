@@ -1,0 +1,193 @@
+//! What each option's value may be. Every function says what would be right.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use hasses_actors::config::LogLevel;
+use hasses_actors::net::Endpoint;
+
+/// The longest heartbeat: a day.
+const HEARTBEAT: RangeInclusive<u64> = 0..=86_400;
+/// The longest `retry:`: an hour.
+const RETRY: RangeInclusive<u64> = 0..=3_600_000;
+/// Sizes of messages and buffers, up to 1 GiB.
+const BYTES: RangeInclusive<u64> = 1..=1 << 30;
+
+fn number(text: &str, range: RangeInclusive<u64>, of: &str) -> Result<u64, String> {
+    // `u64::from_str` would let a `+` pass.
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(number) if digits && range.contains(&number) => Ok(number),
+        _ => Err(format!(
+            "it needs a whole number of {of} ({} to {})",
+            range.start(),
+            range.end()
+        )),
+    }
+}
+
+pub(crate) fn address(text: &str) -> Result<Endpoint, String> {
+    text.parse()
+        .map_err(|error: hasses_actors::net::EndpointError| error.to_string())
+}
+
+pub(crate) fn heartbeat(text: &str) -> Result<u64, String> {
+    number(text, HEARTBEAT, "seconds")
+}
+
+pub(crate) fn retry(text: &str) -> Result<u32, String> {
+    let milliseconds = number(text, RETRY, "milliseconds")?;
+    u32::try_from(milliseconds).map_err(|error| error.to_string())
+}
+
+pub(crate) fn bytes(text: &str) -> Result<usize, String> {
+    let bytes = number(text, BYTES, "bytes")?;
+    usize::try_from(bytes).map_err(|error| error.to_string())
+}
+
+/// A file's path.
+pub(crate) fn file(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() || text.contains('\0') {
+        return Err("it needs the path of a file".to_owned());
+    }
+    Ok(text.into())
+}
+
+/// The path of the URL.
+pub(crate) fn path(text: &str) -> Result<String, String> {
+    let visible = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#');
+    if text.starts_with('/') && text.bytes().all(visible) {
+        Ok(text.to_owned())
+    } else {
+        Err(
+            "it needs a URL path that begins with '/', in visible ASCII without '?' and '#'"
+                .to_owned(),
+        )
+    }
+}
+
+/// The character that ends a message. What addresses, commands and JSON are made of would cut them
+/// in two.
+pub(crate) fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        [byte] if byte.is_ascii_punctuation() && !b"=*-{}:_%".contains(byte) => Ok(*byte),
+        _ => Err(
+            "it needs one printable ASCII character that is no letter, digit or blank and none of \
+             = * - { } : _ % as addresses, commands and JSON contain those"
+                .to_owned(),
+        ),
+    }
+}
+
+pub(crate) fn log_level(text: &str) -> Result<LogLevel, String> {
+    match text {
+        "quiet" => Ok(LogLevel::Quiet),
+        "normal" => Ok(LogLevel::Normal),
+        "debug" => Ok(LogLevel::Debug),
+        _ => Err("it needs quiet, normal or debug".to_owned()),
+    }
+}
+
+/// `*` or an origin as browsers write it (RFC 6454 §6.2).
+pub(crate) fn origin(text: &str) -> Result<String, String> {
+    let is_origin = text.split_once("://").is_some_and(|(scheme, host)| {
+        let plain = |byte: u8| byte.is_ascii_graphic() && !b"/?#*,@\\\"".contains(&byte);
+        !scheme.is_empty()
+            && scheme
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+            && !host.is_empty()
+            && host.bytes().all(plain)
+    });
+    if is_origin || matches!(text, "*" | "null") {
+        Ok(text.to_owned())
+    } else {
+        Err("it needs * or an origin such as https://www.example.com, without a path".to_owned())
+    }
+}
+
+/// A host's name as a `Host` field has it, without the port.
+pub(crate) fn host(text: &str) -> Result<String, String> {
+    let named = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    if (1..=253).contains(&text.len()) && text.bytes().all(named) {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err("it needs a host's name such as hasses.example.com, without a port".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_bounds() {
+        for (text, value) in [("0", Some(0)), ("86400", Some(86_400)), ("86401", None)] {
+            assert_eq!(heartbeat(text).ok(), value, "{text}");
+        }
+        for text in ["", "1x", "+1", "-1", " 1", "1.5", "99999999999999999999"] {
+            let why = heartbeat(text);
+            assert_eq!(
+                why,
+                Err("it needs a whole number of seconds (0 to 86400)".to_owned())
+            );
+        }
+        assert_eq!(retry("3600000"), Ok(3_600_000));
+        assert!(retry("3600001").is_err());
+        assert_eq!((bytes("1"), bytes("0").is_err()), (Ok(1), true));
+        assert_eq!(bytes("1073741824"), Ok(1 << 30));
+    }
+
+    #[test]
+    fn texts_have_their_form() {
+        type Check = fn(&str) -> bool;
+        let checks: [(Check, &[&str], &[&str]); 5] = [
+            (
+                |text| path(text).is_ok(),
+                &["/", "/sse", "/a/b%20c"],
+                &["", "sse", "/a?b", "/a#b", "/a b", "/é"],
+            ),
+            (
+                |text| delimiter(text).is_ok(),
+                &[";", "|", "#", "~", ","],
+                &[
+                    "", ";;", "=", "*", "-", "{", "}", ":", "_", "%", "a", "7", " ", "\n", "é",
+                ],
+            ),
+            (
+                |text| origin(text).is_ok(),
+                &[
+                    "*",
+                    "null",
+                    "http://localhost:3000",
+                    "https://a.b",
+                    "app+x://[::1]:1",
+                ],
+                &[
+                    "",
+                    "a.b",
+                    "https://",
+                    "https://a.b/",
+                    "https://a.b/c",
+                    "http://a,http://b",
+                    "http://a\r",
+                ],
+            ),
+            (
+                |text| host(text).is_ok(),
+                &["a", "hasses.example.com"],
+                &["", "a:80", "http://a", "a b"],
+            ),
+            (
+                |text| log_level(text).is_ok(),
+                &["quiet", "normal", "debug"],
+                &["", "Quiet", "info"],
+            ),
+        ];
+        for (check, right, wrong) in checks {
+            assert!(right.iter().all(|text| check(text)), "{right:?}");
+            assert!(!wrong.iter().any(|text| check(text)), "{wrong:?}");
+        }
+        assert_eq!(host("A.Example"), Ok("a.example".to_owned()));
+    }
+}
