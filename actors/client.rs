@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::SystemTime;
 
 use crate::config::{Config, SubscribeAll};
-use crate::crowd::{Flushed, Key, Seat};
+use crate::crowd::{Flushed, Seat};
 use crate::model::{EventId, Subscription};
 use crate::registry::ClientMessage;
 use crate::system::Address;

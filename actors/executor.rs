@@ -27,7 +27,9 @@ const CLIENT_TURNS: usize = 64;
 pub fn run<T>(services: &LocalExecutor<'_>, crowd: &Crowd, main: impl Future<Output = T>) -> T {
     let turns = async {
         loop {
-            let ran = (0..SERVICE_TURNS).take_while(|_| services.try_tick()).count();
+            let ran = (0..SERVICE_TURNS)
+                .take_while(|_| services.try_tick())
+                .count();
             if crowd.turn(CLIENT_TURNS) || ran == SERVICE_TURNS {
                 // async-io looks at epoll, without waiting, whenever its future yields.
                 yield_now().await;

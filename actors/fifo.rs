@@ -59,7 +59,9 @@ pub async fn run(
     let mut looked = Instant::now();
     let mut missed = false;
     loop {
-        let event = next(&pipe, &mut buffer, &intake, looked, &stop).await.map_err(failed)?;
+        let event = next(&pipe, &mut buffer, &intake, looked, &stop)
+            .await
+            .map_err(failed)?;
         let done = match event {
             Event::Read(0) => {
                 let done = intake.finish().await;
@@ -129,7 +131,9 @@ impl Pipe {
         let file = open(path, flags, Mode::empty())?;
         let stat = fstat(&file)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::Fifo {
-            return Err(io::Error::other("is no FIFO; remove it, or name another with --fifo"));
+            return Err(io::Error::other(
+                "is no FIFO; remove it, or name another with --fifo",
+            ));
         }
         Ok(Self {
             source: Async::new(file)?,
@@ -169,7 +173,11 @@ impl Pipe {
     }
 
     /// Takes in what is in the pipe still.
-    async fn empty(&self, buffer: &mut [u8], intake: &mut Intake) -> Result<String, crate::intake::Gone> {
+    async fn empty(
+        &self,
+        buffer: &mut [u8],
+        intake: &mut Intake,
+    ) -> Result<String, crate::intake::Gone> {
         while let Ok(count @ 1..) = self.read_now(buffer) {
             intake.feed(&buffer[..count]).await?;
         }

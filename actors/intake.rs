@@ -53,7 +53,11 @@ impl Intake {
     ) -> Self {
         Self {
             splitter: Splitter::new(delimiter, max_message),
-            found: Found { items: Vec::new(), max_message, mended: 0 },
+            found: Found {
+                items: Vec::new(),
+                max_message,
+                mended: 0,
+            },
             channel,
             source,
             registry,
@@ -65,7 +69,9 @@ impl Intake {
     /// # Errors
     /// [`Gone`].
     pub async fn feed(&mut self, bytes: &[u8]) -> Result<String, Gone> {
-        let Self { splitter, found, .. } = self;
+        let Self {
+            splitter, found, ..
+        } = self;
         splitter.feed(bytes, &mut |piece| found.take(piece));
         self.deliver().await
     }
@@ -75,7 +81,9 @@ impl Intake {
     /// # Errors
     /// [`Gone`].
     pub async fn silence(&mut self) -> Result<String, Gone> {
-        let Self { splitter, found, .. } = self;
+        let Self {
+            splitter, found, ..
+        } = self;
         splitter.silence(&mut |piece| found.take(piece));
         self.deliver().await
     }
@@ -85,7 +93,9 @@ impl Intake {
     /// # Errors
     /// [`Gone`].
     pub async fn finish(&mut self) -> Result<String, Gone> {
-        let Self { splitter, found, .. } = self;
+        let Self {
+            splitter, found, ..
+        } = self;
         splitter.finish(&mut |piece| found.take(piece));
         self.deliver().await
     }
@@ -100,7 +110,8 @@ impl Intake {
         let mut answers = String::new();
         let mended = std::mem::take(&mut self.found.mended);
         if mended > 0 {
-            self.tell(registry::Message::Mended { messages: mended }).await?;
+            self.tell(registry::Message::Mended { messages: mended })
+                .await?;
         }
         let items = std::mem::take(&mut self.found.items);
         let mut batch = Vec::with_capacity(items.len());
@@ -113,12 +124,14 @@ impl Intake {
                     batch.push(publication);
                 }
                 other => {
-                    self.publish(&mut batch, &mut acknowledged, &mut answers).await?;
+                    self.publish(&mut batch, &mut acknowledged, &mut answers)
+                        .await?;
                     self.other(other, &mut answers).await?;
                 }
             }
         }
-        self.publish(&mut batch, &mut acknowledged, &mut answers).await?;
+        self.publish(&mut batch, &mut acknowledged, &mut answers)
+            .await?;
         Ok(answers)
     }
 
@@ -135,12 +148,26 @@ impl Intake {
         let acknowledged = std::mem::take(acknowledged);
         let channel = self.channel;
         if acknowledged.is_empty() {
-            return self.tell(registry::Message::Publish { publications, channel, reply: None }).await;
+            return self
+                .tell(registry::Message::Publish {
+                    publications,
+                    channel,
+                    reply: None,
+                })
+                .await;
         }
         let (reply, receipts) = system::reply();
-        self.tell(registry::Message::Publish { publications, channel, reply: Some(reply) }).await?;
+        self.tell(registry::Message::Publish {
+            publications,
+            channel,
+            reply: Some(reply),
+        })
+        .await?;
         let receipts = receipts.wait().await.ok_or(Gone)?;
-        for receipt in acknowledged.into_iter().filter_map(|index| receipts.get(index)) {
+        for receipt in acknowledged
+            .into_iter()
+            .filter_map(|index| receipts.get(index))
+        {
             answers.push_str(&json::receipt(receipt.id, receipt.recipients));
             answers.push('\n');
         }
@@ -153,14 +180,18 @@ impl Intake {
                 let (reply, answer) = system::reply();
                 // Nobody can be answered through a FIFO.
                 let reply = (self.channel != Channel::Fifo).then_some(reply);
-                self.tell(registry::Message::Execute { command, reply }).await?;
+                self.tell(registry::Message::Execute { command, reply })
+                    .await?;
                 if self.channel != Channel::Fifo {
                     answers.push_str(&answer.wait().await.ok_or(Gone)?);
                 }
             }
             Item::Refused { refusal, answered } => {
                 log::warn!("{}: refused: {refusal}", self.source);
-                self.tell(registry::Message::Refused { reason: refusal.reason() }).await?;
+                self.tell(registry::Message::Refused {
+                    reason: refusal.reason(),
+                })
+                .await?;
                 if answered {
                     answers.push_str(&json::error(&refusal.to_string()));
                     answers.push('\n');
@@ -178,13 +209,24 @@ impl Intake {
 
 impl Found {
     fn take(&mut self, piece: Piece<'_>) {
-        let Self { max_message, mended, .. } = self;
+        let Self {
+            max_message,
+            mended,
+            ..
+        } = self;
         let (result, answered) = match piece {
-            Piece::Text(text) => (command::parse(text, *max_message, mended).map(item_of_command), false),
-            Piece::Json(line) => (json::message(line, *max_message, mended).map(item_of_json), true),
+            Piece::Text(text) => (
+                command::parse(text, *max_message, mended).map(item_of_command),
+                false,
+            ),
+            Piece::Json(line) => (
+                json::message(line, *max_message, mended).map(item_of_json),
+                true,
+            ),
             Piece::TooLong { head, json } => (Err(Refusal::too_long(head, *max_message)), json),
         };
-        self.items.push(result.unwrap_or_else(|refusal| Item::Refused { refusal, answered }));
+        self.items
+            .push(result.unwrap_or_else(|refusal| Item::Refused { refusal, answered }));
     }
 }
 

@@ -56,11 +56,11 @@ use std::time::Duration;
 
 use smol::LocalExecutor;
 
-pub use config::Config;
 use client::Context;
+pub use config::Config;
 use crowd::Crowd;
-use registry::{ClientMessage, Registry};
 use futures_lite::FutureExt;
+use registry::{ClientMessage, Registry};
 use supervisor::{Nursery, Stage, Supervisor};
 use system::{Address, Failure, lane, mailbox};
 
@@ -109,7 +109,9 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
 
     nursery.entrust("logger", Stage::Log, |stop| logger.run(stop));
     let decides = Registry::new(Rc::clone(&config), Rc::clone(&crowd), reinit);
-    nursery.entrust("registry", Stage::Delivery, |stop| decides.run(arrivals, inbox, stop));
+    nursery.entrust("registry", Stage::Delivery, |stop| {
+        decides.run(arrivals, inbox, stop)
+    });
     watch(&nursery, &crowd, &registry, log.address());
     listen(&nursery, sockets.subscribers, &crowd, &context);
     take_in(&nursery, sockets.publishers, &config, &registry);
@@ -138,10 +140,16 @@ fn watch(
             stop.requested().await;
             Ok(())
         };
-        crowd.watch().or(stopped).await.map_err(|error| Failure(error.to_string()))
+        crowd
+            .watch()
+            .or(stopped)
+            .await
+            .map_err(|error| Failure(error.to_string()))
     });
     let registry = registry.clone();
-    nursery.keep("clock", Stage::Watch, move |stop| clock::run(registry.clone(), stop));
+    nursery.keep("clock", Stage::Watch, move |stop| {
+        clock::run(registry.clone(), stop)
+    });
     let supervisor = nursery.supervisor();
     nursery.keep("signals", Stage::Watch, move |stop| {
         signals::run(supervisor.clone(), logger.clone(), stop)
@@ -156,7 +164,12 @@ fn listen(nursery: &Nursery, sockets: Vec<net::Bound>, crowd: &Rc<Crowd>, contex
         let name = format!("listener {}", bound.address());
         let (bound, crowd, context) = (Rc::new(bound), Rc::clone(crowd), Rc::clone(context));
         nursery.keep(name, Stage::Intake, move |stop| {
-            listener::run(Rc::clone(&bound), Rc::clone(&crowd), Rc::clone(&context), stop)
+            listener::run(
+                Rc::clone(&bound),
+                Rc::clone(&crowd),
+                Rc::clone(&context),
+                stop,
+            )
         });
     }
 }
@@ -179,8 +192,17 @@ fn take_in(
     }
     if let Some(fifo) = config.fifo.clone() {
         let (config, registry) = (Rc::clone(config), registry.clone());
-        nursery.keep(format!("FIFO {}", fifo.path.display()), Stage::Intake, move |stop| {
-            fifo::run(Rc::clone(&config), fifo.path.clone(), registry.clone(), stop)
-        });
+        nursery.keep(
+            format!("FIFO {}", fifo.path.display()),
+            Stage::Intake,
+            move |stop| {
+                fifo::run(
+                    Rc::clone(&config),
+                    fifo.path.clone(),
+                    registry.clone(),
+                    stop,
+                )
+            },
+        );
     }
 }

@@ -36,10 +36,16 @@ pub async fn run(
                 match crowd.join(stream, |seat| client::live(seat, Rc::clone(&context))) {
                     Ok(key) => {
                         // Refused only when the registry is gone, and with it the process.
-                        let arrived = ClientMessage::Arrived { key, peer, descriptor };
+                        let arrived = ClientMessage::Arrived {
+                            key,
+                            peer,
+                            descriptor,
+                        };
                         let _gone = context.registry.offer(arrived);
                     }
-                    Err(error) => log::error!("a connection of {peer} could not be watched: {error}"),
+                    Err(error) => {
+                        log::error!("a connection of {peer} could not be watched: {error}")
+                    }
                 }
             }
             yield_now().await;

@@ -4,6 +4,7 @@
 //! on one thread.
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use polling::{Event, Events, PollMode, Poller};
 use crate::crowd::Key;
 
 /// Readiness events taken in one look.
-const LOOK: usize = 1024;
+const LOOK: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 
 /// The clients' poller.
 #[derive(Debug)]
@@ -36,14 +37,21 @@ impl Reactor {
     ///
     /// # Errors
     /// What `epoll_ctl` says, such as `ENOSPC` or `ENOMEM`.
-    #[expect(unsafe_code, reason = "polling cannot know that the source is deleted before it is closed")]
+    #[expect(
+        unsafe_code,
+        reason = "polling cannot know that the source is deleted before it is closed"
+    )]
     pub fn watch(&self, socket: BorrowedFd<'_>, key: Key) -> io::Result<()> {
         let interest = Event::all(key.to_number());
         // SAFETY: the socket must be deleted from the poller before it is closed. The crowd is the
         // only caller: it owns the socket in the client's cell, and closes it in `Crowd::leave`
         // alone, which calls `unwatch` first; when the crowd itself is dropped, the poller, and
         // every registration with it, goes in the same drop.
-        unsafe { self.poller.get_ref().add_with_mode(&socket, interest, PollMode::Edge) }
+        unsafe {
+            self.poller
+                .get_ref()
+                .add_with_mode(&socket, interest, PollMode::Edge)
+        }
     }
 
     /// Forgets a socket.
@@ -57,16 +65,18 @@ impl Reactor {
     /// # Errors
     /// What `epoll_wait` says; none is expected.
     pub async fn run(&self, mut ready: impl FnMut(Key, bool, bool)) -> io::Result<()> {
-        let mut events = Events::with_capacity(LOOK.try_into().unwrap_or(std::num::NonZero::MIN));
+        let mut events = Events::with_capacity(LOOK);
         loop {
             self.poller.readable().await?;
             loop {
                 events.clear();
-                self.poller.get_ref().wait(&mut events, Some(Duration::ZERO))?;
+                self.poller
+                    .get_ref()
+                    .wait(&mut events, Some(Duration::ZERO))?;
                 for event in events.iter() {
                     ready(Key::from_number(event.key), event.readable, event.writable);
                 }
-                if events.len() < LOOK {
+                if events.len() < LOOK.get() {
                     break;
                 }
             }

@@ -11,7 +11,9 @@ use crate::client::{self, End, Ending};
 use crate::config::{Config, Cors, LogLevel};
 use crate::crowd::{Crowd, Key};
 use crate::logger;
-use crate::model::{Channel, Counters, EventId, Publication, Routes, Sequence, Subscription, Target};
+use crate::model::{
+    Channel, Counters, EventId, Publication, Routes, Sequence, Subscription, Target,
+};
 use crate::net::peer::Peer;
 use crate::system::{Failure, Mailbox, Reply, Stop};
 use crate::wire::command::Command;
@@ -183,8 +185,16 @@ impl Registry {
 
     async fn handle(&mut self, message: Message) {
         match message {
-            Message::Publish { publications, channel, reply } => {
-                let mut receipts = Vec::with_capacity(if reply.is_some() { publications.len() } else { 0 });
+            Message::Publish {
+                publications,
+                channel,
+                reply,
+            } => {
+                let mut receipts = Vec::with_capacity(if reply.is_some() {
+                    publications.len()
+                } else {
+                    0
+                });
                 for publication in publications {
                     let receipt = self.publish(&publication, channel);
                     if reply.is_some() {
@@ -214,12 +224,17 @@ impl Registry {
         *self.counters.messages.entry(channel).or_default() += 1;
         let id = self.sequence.next_id();
         let targets = publication.to.as_slice();
-        self.routes.recipients(targets, publication.except.as_ref(), &mut self.recipients);
+        self.routes
+            .recipients(targets, publication.except.as_ref(), &mut self.recipients);
         if !self.recipients.is_empty() {
             let frame = Frame::event(id, publication.event.as_deref(), &publication.data);
             self.crowd.send_all(&self.recipients, &Rc::new(frame));
         }
-        log::debug!("event {id} by {} for {} subscribers", channel.name(), self.recipients.len());
+        log::debug!(
+            "event {id} by {} for {} subscribers",
+            channel.name(),
+            self.recipients.len()
+        );
         Receipt {
             id,
             recipients: self.recipients.len(),
@@ -237,8 +252,16 @@ impl Registry {
 
     fn handle_client(&mut self, message: ClientMessage) {
         match message {
-            ClientMessage::Arrived { key, peer, descriptor } => self.arrived(key, peer, descriptor),
-            ClientMessage::Subscribe { key, subscription, agent } => {
+            ClientMessage::Arrived {
+                key,
+                peer,
+                descriptor,
+            } => self.arrived(key, peer, descriptor),
+            ClientMessage::Subscribe {
+                key,
+                subscription,
+                agent,
+            } => {
                 self.subscribe(key, &subscription, agent);
             }
             ClientMessage::Exited { key, end } => self.exited(key, &end),
@@ -273,12 +296,16 @@ impl Registry {
             self.counters.reinits += 1;
             record.reinits += 1;
         }
-        let former = std::mem::replace(&mut record.agent, agent.map(|agent| share(&mut self.agents, agent)));
+        let former = std::mem::replace(
+            &mut record.agent,
+            agent.map(|agent| share(&mut self.agents, agent)),
+        );
         let descriptor = record.descriptor;
         forget(&mut self.agents, former);
         self.routes.join(key.index, subscription);
         let position = self.sequence.last();
-        self.crowd.send(key.index, client::Message::Accepted { position });
+        self.crowd
+            .send(key.index, client::Message::Accepted { position });
         log::debug!(
             "client {descriptor} subscribed to {}",
             self.routes.subscribes(key.index).join(", ")
@@ -287,7 +314,11 @@ impl Registry {
 
     fn exited(&mut self, key: Key, end: &End) {
         self.routes.leave(key.index);
-        if let Some(record) = self.records.get_mut(key.index as usize).and_then(Option::take) {
+        if let Some(record) = self
+            .records
+            .get_mut(key.index as usize)
+            .and_then(Option::take)
+        {
             let who = format_args!("client {} from {}", record.descriptor, record.peer).to_string();
             match end {
                 End::Slow => {
@@ -295,7 +326,11 @@ impl Registry {
                     log::warn!("{who} disconnected: it did not read as fast as its events came");
                 }
                 End::Refused(status, reason) => {
-                    *self.counters.refused.entry(refused_label(*status)).or_default() += 1;
+                    *self
+                        .counters
+                        .refused
+                        .entry(refused_label(*status))
+                        .or_default() += 1;
                     log::info!("{who} refused with {status}: {reason}");
                 }
                 End::Panicked(why) => log::error!("{who} ended by a fault in this program: {why}"),
@@ -311,7 +346,8 @@ impl Registry {
     fn end_streams(&self) {
         let end = Ending::Stopped;
         for record in self.records.iter().flatten() {
-            self.crowd.send(record.key.index, client::Message::Finish { end });
+            self.crowd
+                .send(record.key.index, client::Message::Finish { end });
         }
     }
 
@@ -333,7 +369,11 @@ impl Registry {
             }
             logged => {
                 let lines = self.execute_logged(logged);
-                let answer = if for_sender { lines.join("\n") + "\n" } else { String::new() };
+                let answer = if for_sender {
+                    lines.join("\n") + "\n"
+                } else {
+                    String::new()
+                };
                 for text in &lines {
                     logger::answer(text);
                 }
@@ -384,7 +424,8 @@ impl Registry {
 
     /// How many clients a message to `target` would reach.
     fn reached(&mut self, target: &Target) -> u64 {
-        self.routes.recipients(std::slice::from_ref(target), None, &mut self.recipients);
+        self.routes
+            .recipients(std::slice::from_ref(target), None, &mut self.recipients);
         self.recipients.len() as u64
     }
 
@@ -417,8 +458,15 @@ impl Registry {
 
     fn client_list(&self) -> Vec<String> {
         let start = report::LIST_START.map(String::from);
-        let rows = self.rows().enumerate().flat_map(|(n, row)| row.lines(n + 1));
-        start.into_iter().chain(rows).chain([report::LIST_END.into()]).collect()
+        let rows = self
+            .rows()
+            .enumerate()
+            .flat_map(|(n, row)| row.lines(n + 1));
+        start
+            .into_iter()
+            .chain(rows)
+            .chain([report::LIST_END.into()])
+            .collect()
     }
 
     fn client_list_json(&self) -> String {
@@ -435,7 +483,11 @@ impl Registry {
             ClientRow {
                 descriptor: record.descriptor,
                 address: record.peer.to_string(),
-                state: if record.joined.is_some() { "SSE" } else { "NEW" },
+                state: if record.joined.is_some() {
+                    "SSE"
+                } else {
+                    "NEW"
+                },
                 errors: 0,
                 messages,
                 reinits: record.reinits.into(),

@@ -188,8 +188,12 @@ impl Nursery {
     }
 
     /// Starts an actor that is started again, by `start`, when it ends.
-    pub fn keep<F>(&self, name: impl Into<String>, stage: Stage, start: impl Fn(Stop) -> F + 'static)
-    where
+    pub fn keep<F>(
+        &self,
+        name: impl Into<String>,
+        stage: Stage,
+        start: impl Fn(Stop) -> F + 'static,
+    ) where
         F: Future<Output = Result<(), Failure>> + 'static,
     {
         let start: Rc<dyn Fn(Stop) -> Life> = Rc::new(move |stop| Box::pin(start(stop)));

@@ -31,6 +31,12 @@ pub struct Address<M> {
     sender: Sender<M>,
 }
 
+impl<M> fmt::Debug for Address<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Address({} waiting)", self.depth())
+    }
+}
+
 impl<M> Clone for Address<M> {
     fn clone(&self) -> Self {
         Self {

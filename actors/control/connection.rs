@@ -50,7 +50,11 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(socket: OwnedFd) -> Result<Self, Failure> {
         let socket = Async::new_nonblocking(socket).map_err(|error| Failure(error.to_string()))?;
-        Ok(Self { socket, buffer: Vec::new(), began: Instant::now() })
+        Ok(Self {
+            socket,
+            buffer: Vec::new(),
+            began: Instant::now(),
+        })
     }
 
     /// What was read and not yet used.
@@ -98,7 +102,8 @@ impl Connection {
 
     pub(super) async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            let send = |socket: &OwnedFd| Ok(rustix::net::send(socket, bytes, SendFlags::NOSIGNAL)?);
+            let send =
+                |socket: &OwnedFd| Ok(rustix::net::send(socket, bytes, SendFlags::NOSIGNAL)?);
             let count = self.socket.write_with(send).await?;
             bytes = &bytes[count..];
         }

@@ -7,8 +7,8 @@ use futures_lite::FutureExt;
 
 use super::Publisher;
 use super::connection::{Broken, Connection, REQUEST_TIME};
-use crate::model::publication::{Publication, Targets};
 use crate::model::Channel;
+use crate::model::publication::{Publication, Targets};
 use crate::registry::{Message, Receipt};
 use crate::system;
 use crate::wire::command::{Command, Refusal};
@@ -24,7 +24,10 @@ const IDLE_TIME: Duration = Duration::from_secs(60);
 type Read<T> = Result<Result<T, Refused>, Broken>;
 
 /// Answers requests until the connection is to end.
-pub(super) async fn serve(publisher: &Publisher, connection: &mut Connection) -> Result<(), Broken> {
+pub(super) async fn serve(
+    publisher: &Publisher,
+    connection: &mut Connection,
+) -> Result<(), Broken> {
     loop {
         // The first bytes of a request start its time; until then the connection may be idle.
         if connection.bytes().is_empty() && !first_bytes(publisher, connection).await? {
@@ -76,11 +79,20 @@ async fn exchange(publisher: &Publisher, connection: &mut Connection) -> Result<
 }
 
 async fn count(publisher: &Publisher, refused: &Refused) -> Result<(), Broken> {
-    log::warn!("{}: refused with {}: {}", publisher.name, refused.status, refused.reason);
+    log::warn!(
+        "{}: refused with {}: {}",
+        publisher.name,
+        refused.status,
+        refused.reason
+    );
     tell(publisher, Message::Refused { reason: "http" }).await
 }
 
-async fn answer(publisher: &Publisher, connection: &Connection, answer: Answer) -> Result<(), Broken> {
+async fn answer(
+    publisher: &Publisher,
+    connection: &Connection,
+    answer: Answer,
+) -> Result<(), Broken> {
     let mut bytes = Vec::new();
     answer.write(Date::new(SystemTime::now()), &mut bytes);
     log::debug!("{}: answered with {}", publisher.name, answer.status);
@@ -92,7 +104,10 @@ async fn more(connection: &mut Connection, due: Instant) -> Read<usize> {
     let more = async { Ok(Ok(connection.read_more().await?)) };
     let late = async {
         Timer::at(due).await;
-        let why = format!("the request was not complete within {} seconds", REQUEST_TIME.as_secs());
+        let why = format!(
+            "the request was not complete within {} seconds",
+            REQUEST_TIME.as_secs()
+        );
         Ok(Err(Refused::new(408, why)))
     };
     more.or(late).await
@@ -177,12 +192,20 @@ async fn handle(
     };
     Ok(match route {
         Route::Healthz => Ok(Answer::text(200, "ok").keeping_open()),
-        Route::Status => Ok(Answer::json(200, execute(publisher, Command::TcpStatus).await?)),
+        Route::Status => Ok(Answer::json(
+            200,
+            execute(publisher, Command::TcpStatus).await?,
+        )),
         Route::Subscribers(target) => {
             let command = Command::TcpSubscribedClients(target);
             Ok(Answer::json(200, execute(publisher, command).await?))
         }
-        Route::PublishTo { target, except, event, retain } => {
+        Route::PublishTo {
+            target,
+            except,
+            event,
+            retain,
+        } => {
             let publication = Publication {
                 to: Targets::One(target),
                 except,
@@ -205,7 +228,10 @@ async fn publish_json(publisher: &Publisher, body: &[u8], ndjson: bool) -> Read<
     }
     Ok(match read {
         Ok((messages, shape)) => {
-            let publications = messages.into_iter().map(|message| message.publication).collect();
+            let publications = messages
+                .into_iter()
+                .map(|message| message.publication)
+                .collect();
             let receipts = publish(publisher, publications).await?;
             Ok(Answer::json(200, receipt_lines(&receipts, shape)))
         }
@@ -214,7 +240,10 @@ async fn publish_json(publisher: &Publisher, body: &[u8], ndjson: bool) -> Read<
 }
 
 fn refused(refusal: &Refusal) -> Refused {
-    Refused::new(if refusal.is_too_long() { 413 } else { 400 }, refusal.to_string())
+    Refused::new(
+        if refusal.is_too_long() { 413 } else { 400 },
+        refusal.to_string(),
+    )
 }
 
 /// The body as text; what of it is no UTF-8 is replaced and counted.
@@ -229,26 +258,51 @@ async fn text(publisher: &Publisher, body: Vec<u8>) -> Result<String, Broken> {
 }
 
 fn receipt_lines(receipts: &[Receipt], shape: Shape) -> String {
-    let each: Vec<_> = receipts.iter().map(|receipt| json::receipt(receipt.id, receipt.recipients)).collect();
+    let each: Vec<_> = receipts
+        .iter()
+        .map(|receipt| json::receipt(receipt.id, receipt.recipients))
+        .collect();
     match shape {
         Shape::One => each.join(","),
         Shape::List => format!("[{}]", each.join(",")),
     }
 }
 
-async fn publish(publisher: &Publisher, publications: Vec<Publication>) -> Result<Vec<Receipt>, Broken> {
+async fn publish(
+    publisher: &Publisher,
+    publications: Vec<Publication>,
+) -> Result<Vec<Receipt>, Broken> {
     let (reply, receipts) = system::reply();
     let channel = Channel::Http;
-    tell(publisher, Message::Publish { publications, channel, reply: Some(reply) }).await?;
+    tell(
+        publisher,
+        Message::Publish {
+            publications,
+            channel,
+            reply: Some(reply),
+        },
+    )
+    .await?;
     receipts.wait().await.ok_or(Broken::Gone)
 }
 
 async fn execute(publisher: &Publisher, command: Command) -> Result<String, Broken> {
     let (reply, answer) = system::reply();
-    tell(publisher, Message::Execute { command, reply: Some(reply) }).await?;
+    tell(
+        publisher,
+        Message::Execute {
+            command,
+            reply: Some(reply),
+        },
+    )
+    .await?;
     answer.wait().await.ok_or(Broken::Gone)
 }
 
 async fn tell(publisher: &Publisher, message: Message) -> Result<(), Broken> {
-    publisher.registry.send(message).await.map_err(|_| Broken::Gone)
+    publisher
+        .registry
+        .send(message)
+        .await
+        .map_err(|_| Broken::Gone)
 }

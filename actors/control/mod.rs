@@ -51,13 +51,19 @@ pub async fn run(
             let name = format!("publisher {peer}");
             let (config, registry) = (Rc::clone(&config), registry.clone());
             nursery.pass(name.clone(), Stage::Intake, move |stop| async move {
-                    let publisher = Publisher { config, registry, channel, name, stop };
-                    let mut connection = Connection::new(socket)?;
-                    match publisher.serve(&mut connection).await {
-                        Err(Broken::Failed(error)) => log::debug!("{}: {error}", publisher.name),
-                        Ok(()) | Err(Broken::Gone) => {}
-                    }
-                    Ok(())
+                let publisher = Publisher {
+                    config,
+                    registry,
+                    channel,
+                    name,
+                    stop,
+                };
+                let mut connection = Connection::new(socket)?;
+                match publisher.serve(&mut connection).await {
+                    Err(Broken::Failed(error)) => log::debug!("{}: {error}", publisher.name),
+                    Ok(()) | Err(Broken::Gone) => {}
+                }
+                Ok(())
             });
             yield_now().await;
         }
@@ -94,7 +100,8 @@ impl Publisher {
             if let Some(decided) = looks_like_http(connection.bytes()) {
                 return Ok(decided);
             }
-            let could_be_text = self.config.silence_ends_message && is_no_method(connection.bytes());
+            let could_be_text =
+                self.config.silence_ends_message && is_no_method(connection.bytes());
             let has_target = memchr::memmem::find(connection.bytes(), b" /").is_some();
             let due = connection.due();
             let more = async {

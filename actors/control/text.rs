@@ -17,8 +17,17 @@ enum Event {
 }
 
 /// Takes messages and commands in until the publisher ends its side.
-pub(super) async fn serve(publisher: &Publisher, connection: &mut Connection) -> Result<(), Broken> {
-    let Publisher { config, registry, channel, name, .. } = publisher;
+pub(super) async fn serve(
+    publisher: &Publisher,
+    connection: &mut Connection,
+) -> Result<(), Broken> {
+    let Publisher {
+        config,
+        registry,
+        channel,
+        name,
+        ..
+    } = publisher;
     let mut intake = Intake::new(
         config.delimiter,
         config.max_message,

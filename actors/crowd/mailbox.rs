@@ -6,7 +6,7 @@ use crate::client::Message;
 
 /// What waits for one client. Sixteen bytes while it is empty, as there are very many.
 #[derive(Debug, Default)]
-pub enum Waiting {
+pub(super) enum Waiting {
     /// Nothing.
     #[default]
     Empty,
@@ -20,7 +20,7 @@ pub enum Waiting {
 
 impl Waiting {
     /// Adds a message at the end.
-    pub fn push(&mut self, message: Message) {
+    pub(super) fn push(&mut self, message: Message) {
         match self {
             Self::Empty => *self = Self::One(message),
             Self::Many(queue) => queue.push_back(message),
@@ -33,12 +33,12 @@ impl Waiting {
     }
 
     /// The message at the front.
-    pub fn front(&self) -> Option<&Message> {
+    pub(super) fn front(&self) -> Option<&Message> {
         self.iter().next()
     }
 
     /// Takes the message at the front.
-    pub fn pop(&mut self) -> Option<Message> {
+    pub(super) fn pop(&mut self) -> Option<Message> {
         match self {
             Self::Many(queue) => {
                 let message = queue.pop_front();
@@ -55,7 +55,7 @@ impl Waiting {
     }
 
     /// The messages in order.
-    pub fn iter(&self) -> impl Iterator<Item = &Message> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Message> {
         let (one, many) = match self {
             Self::Empty => (None, None),
             Self::One(message) => (Some(message), None),
@@ -65,7 +65,7 @@ impl Waiting {
     }
 
     /// How many messages wait.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         match self {
             Self::Empty => 0,
             Self::One(_) => 1,
@@ -74,7 +74,7 @@ impl Waiting {
     }
 
     /// Whether nothing waits.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         matches!(self, Self::Empty)
     }
 }
@@ -89,12 +89,16 @@ mod tests {
         for count in 0..5 {
             let mut waiting = Waiting::default();
             for n in 0..count {
-                waiting.push(Message::Accepted { position: EventId(n) });
+                waiting.push(Message::Accepted {
+                    position: EventId(n),
+                });
             }
             assert_eq!(waiting.len() as u64, count);
             assert_eq!(waiting.iter().count() as u64, count);
             for n in 0..count {
-                let expected = Message::Accepted { position: EventId(n) };
+                let expected = Message::Accepted {
+                    position: EventId(n),
+                };
                 assert_eq!(waiting.front(), Some(&expected));
                 assert_eq!(waiting.pop(), Some(expected));
             }

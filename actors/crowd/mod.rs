@@ -15,8 +15,8 @@ use std::cell::{Cell as Copied, RefCell};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -196,7 +196,9 @@ impl Crowd {
         }));
         let mut inner = self.inner.borrow_mut();
         inner.totals.connected += 1;
-        inner.requests.push_back((self.now.get() + REQUEST_TIME, key));
+        inner
+            .requests
+            .push_back((self.now.get() + REQUEST_TIME, key));
         let cell = &mut inner.cells[key.index as usize];
         *cell = Cell {
             life: Some(life),
@@ -250,7 +252,9 @@ impl Crowd {
     pub fn expire(&self) {
         let now = self.look_at_clock();
         let inner = &mut *self.inner.borrow_mut();
-        while let Some(key) = due(&mut inner.requests, now).or_else(|| due(&mut inner.lingering, now)) {
+        while let Some(key) =
+            due(&mut inner.requests, now).or_else(|| due(&mut inner.lingering, now))
+        {
             let cell = &inner.cells[key.index as usize];
             if cell.generation == key.generation && !cell.flags.open {
                 inner.post(key.index, Message::Expired, true, self.limit);
@@ -322,7 +326,10 @@ impl Crowd {
     pub fn figures(&self, index: u32) -> (u64, u64) {
         let inner = self.inner.borrow();
         let cell = &inner.cells[index as usize];
-        (u64::from(cell.events), (cell.bytes - cell.written as usize) as u64)
+        (
+            u64::from(cell.events),
+            (cell.bytes - cell.written as usize) as u64,
+        )
     }
 
     /// Seconds since the crowd began, at the last turn.

@@ -41,7 +41,8 @@ impl Seat {
 
     /// Waits until something can be read, or a message waits.
     pub async fn input(&self) {
-        self.until(|cell| cell.flags.readable || !cell.waiting.is_empty()).await;
+        self.until(|cell| cell.flags.readable || !cell.waiting.is_empty())
+            .await;
     }
 
     /// Waits until a message waits.
@@ -240,7 +241,9 @@ impl Cell {
         let mut length = 0;
         let mut skip = self.written as usize;
         for message in self.waiting.iter() {
-            let Message::Event(frame) = message else { break };
+            let Message::Event(frame) = message else {
+                break;
+            };
             let bytes = &frame.bytes(self.flags.chunked)[skip..];
             let Some(place) = buffer.get_mut(length..length + bytes.len()) else {
                 break;

@@ -132,8 +132,13 @@ impl Routes {
             }
         } else {
             self.mark = self.mark.wrapping_add(1);
-            let Self { clients, mark, .. } = &mut *self;
-            for &client in &self.listens_to_all {
+            let Self {
+                clients,
+                mark,
+                listens_to_all,
+                ..
+            } = &mut *self;
+            for &client in &*listens_to_all {
                 reach(clients, *mark, client, recipients);
             }
             for target in targets {
