@@ -1,36 +1,26 @@
 //! The real binary, started on free ports, awaited, watched and stopped.
 
-use std::io::Read;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::process::{Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{Connection, PATIENCE, Response, Stream, TempDir, eventually};
+use super::{Connection, PATIENCE, Program, Response, Stream, TempDir, eventually};
 
 /// One running daemon; killed, and its directory removed, when dropped.
 pub(crate) struct Daemon {
-    child: Child,
+    program: Program,
     /// Where it answers subscribers.
     pub(crate) listen: SocketAddr,
     /// Where it answers publishers.
     pub(crate) control: SocketAddr,
     dir: TempDir,
-    output: Arc<Transcript>,
     notify: UnixDatagram,
-}
-
-/// What a process wrote so far, on standard output and error.
-#[derive(Default)]
-struct Transcript {
-    text: Mutex<String>,
-    grown: Condvar,
 }
 
 impl Daemon {
@@ -72,24 +62,17 @@ impl Daemon {
         prepare(&preparation);
         let notify_path = dir.path().join("notify");
         let notify = UnixDatagram::bind(&notify_path).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_hasses"))
-            .args(preparation.fill(arguments).split_whitespace())
-            .env("NOTIFY_SOCKET", &notify_path)
-            .env_remove("LISTEN_FDS")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let output = Arc::new(Transcript::default());
-        output.follow(child.stdout.take().unwrap());
-        output.follow(child.stderr.take().unwrap());
+        let program = Program::start(
+            Command::new(env!("CARGO_BIN_EXE_hasses"))
+                .args(preparation.fill(arguments).split_whitespace())
+                .env("NOTIFY_SOCKET", &notify_path)
+                .env_remove("LISTEN_FDS"),
+        );
         let mut daemon = Self {
-            child,
+            program,
             listen,
             control,
             dir,
-            output,
             notify,
         };
         daemon.await_ready()?;
@@ -102,7 +85,7 @@ impl Daemon {
             if self.heard("READY=1", Duration::from_millis(20)) {
                 return Ok(());
             }
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = self.program.has_ended() {
                 return Err(format!("{status}\n{}", self.log()));
             }
             assert!(Instant::now() < deadline, "never READY=1: {}", self.log());
@@ -134,28 +117,16 @@ impl Daemon {
 
     /// What it wrote to its standard output and error so far.
     pub(crate) fn log(&self) -> String {
-        self.output.text.lock().unwrap().clone()
+        self.program.output()
     }
 
     /// Waits for a complete line with `part` in it and returns that line.
     pub(crate) fn wait_for_log(&self, part: &str) -> String {
-        let deadline = Instant::now() + PATIENCE;
-        let mut text = self.output.text.lock().unwrap();
-        loop {
-            let found = text
-                .split_inclusive('\n')
-                .find(|line| line.ends_with('\n') && line.contains(part));
-            if let Some(line) = found {
-                return line.trim_end().to_owned();
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "{part:?} never came in the log:\n{text}");
-            text = self.output.grown.wait_timeout(text, left).unwrap().0;
-        }
+        self.program.wait_for(part)
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.program.id()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -164,8 +135,7 @@ impl Daemon {
 
     /// Waits until the process has ended.
     pub(crate) fn wait_for_exit(&mut self) -> ExitStatus {
-        let child = &mut self.child;
-        eventually("the daemon's end", || child.try_wait().unwrap())
+        eventually("the daemon's end", || self.program.has_ended())
     }
 
     /// Processor time it has used, in clock ticks of 10 ms (proc(5): utime and stime).
@@ -201,8 +171,6 @@ impl Daemon {
 #[expect(clippy::print_stderr, reason = "it helps to understand a failed test")]
 impl Drop for Daemon {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
         if thread::panicking() {
             let log = self.log();
             let tail = log.char_indices().rev().nth(4000).map_or(0, |(at, _)| at);
@@ -229,20 +197,6 @@ impl Preparation {
     /// Writes a file into the directory.
     pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.dir.join(name), self.fill(text)).unwrap();
-    }
-}
-
-impl Transcript {
-    fn follow(self: &Arc<Self>, mut source: impl Read + Send + 'static) {
-        let transcript = Arc::clone(self);
-        thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(length @ 1..) = source.read(&mut buffer) {
-                let text = String::from_utf8_lossy(&buffer[..length]);
-                transcript.text.lock().unwrap().push_str(&text);
-                transcript.grown.notify_all();
-            }
-        });
     }
 }
 

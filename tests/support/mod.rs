@@ -3,7 +3,9 @@
 
 pub(crate) mod daemon;
 pub(crate) mod http;
+pub(crate) mod program;
 pub(crate) mod publish;
+pub(crate) mod readme;
 pub(crate) mod stream;
 
 use std::fs;
@@ -14,6 +16,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use daemon::Daemon;
 pub(crate) use http::{Connection, Response};
+pub(crate) use program::Program;
 pub(crate) use stream::Stream;
 
 /// How long anything that must happen may take before its test fails.
