@@ -171,6 +171,16 @@ fn refusals() {
 }
 
 #[test]
+fn an_unfinished_request_is_given_up_after_ten_seconds() {
+    let daemon = Daemon::start("");
+    let answer = Connection::to(daemon.control)
+        .send(b"POST /publish/a HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf")
+        .response();
+    assert_eq!(answer.status, 408);
+    assert!(answer.json()["error"].is_string());
+}
+
+#[test]
 fn a_body_may_be_chunked() {
     let daemon = Daemon::start("");
     let mut stream = daemon.subscribe("subscribe=a");
