@@ -185,3 +185,20 @@ fn the_two_lines_for_a_browser() {
     publish::http(daemon.control, "room1", &text);
     browser.wait_for(&format!("shown {text}"));
 }
+
+#[test]
+fn the_page_tries_again_after_an_error_status() {
+    let mut daemon = Daemon::start("--path /elsewhere");
+    let text = "hello after all".to_owned();
+    let browser = browser(&daemon, &[], std::slice::from_ref(&text));
+    browser.wait_for("answer 404");
+    daemon.signal(Signal::SIGTERM);
+    daemon.wait_for_exit();
+    let second = Daemon::command_line(&format!(
+        "--listen {} --control 127.0.0.1:{{control}}",
+        daemon.listen
+    ));
+    browser.wait_for("ready");
+    publish::http(second.control, "room1", &text);
+    browser.wait_for(&format!("shown {text}"));
+}

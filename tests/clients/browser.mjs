@@ -1,7 +1,8 @@
 // Opens a page in headless Chromium and waits until it shows each of the given texts.
 //   node browser.mjs PAGE-URL USER-DATA-DIR [--script FILE] TEXT...
-// Says `ready` once the page is subscribed, then `shown TEXT` for each. With --script the page runs
-// that file, and what it writes to the console is looked at instead of the page.
+// Says `answer STATUS` for each answer to a subscription, `ready` once the page is subscribed, then
+// `shown TEXT` for each text. With --script the page runs that file, and what it writes to the
+// console is looked at instead of the page.
 import { readFileSync } from 'node:fs';
 import { chromium } from 'playwright-core';
 
@@ -18,6 +19,9 @@ try {
   const page = await context.newPage();
   const written = [];
   page.on('console', (message) => written.push(message.text()));
+  page.on('response', (response) => {
+    if (response.url().includes('/sse?')) console.log(`answer ${response.status()}`);
+  });
   await page.goto(page_url);
   if (script) {
     const answered = page.waitForResponse((response) => response.url().includes('/sse?'));

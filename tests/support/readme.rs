@@ -45,12 +45,8 @@ impl Snippet {
     /// The snippet for this daemon: its ports, and its pipe named `in`.
     pub(crate) fn text_for(&self, daemon: &Daemon) -> String {
         self.text
-            .replace("127.0.0.1:8080", &daemon.listen.to_string())
-            .replace("127.0.0.1:8085", &daemon.control.to_string())
-            .replace(
-                "127.0.0.1 8085",
-                &format!("127.0.0.1 {}", daemon.control.port()),
-            )
+            .replace("8080", &daemon.listen.port().to_string())
+            .replace("8085", &daemon.control.port().to_string())
             .replace("/run/hasses.fifo", daemon.file("in").to_str().unwrap())
     }
 
