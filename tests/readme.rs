@@ -65,7 +65,11 @@ fn its_options_are_those_of_the_program() {
                 let end = rest.find(|char: char| !char.is_ascii_lowercase() && char != '-');
                 rest[..end.unwrap_or(rest.len())].to_owned()
             })
-            .filter(|name| !name.is_empty() && !name.starts_with('-') && name != "opt")
+            .filter(|name| {
+                !name.is_empty()
+                    && !name.starts_with('-')
+                    && !["opt", "option"].contains(&name.as_str())
+            })
             .collect()
     };
     let table = readme.split("## Options").nth(1).unwrap();
