@@ -1,0 +1,85 @@
+//! What README.md shows works as it stands there.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use support::readme::{Snippet, snippets};
+use support::{Daemon, Program};
+
+fn of_kind(kind: &str) -> Vec<Snippet> {
+    let found: Vec<Snippet> = snippets()
+        .into_iter()
+        .filter(|snippet| snippet.kind == kind)
+        .collect();
+    assert!(!found.is_empty(), "README.md has no {kind}");
+    found
+}
+
+#[test]
+fn its_first_two_minutes() {
+    let daemon = Daemon::start("");
+    let subscriber = &of_kind("subscriber")[0];
+    let subscriber = Program::start(&mut subscriber.in_background(&daemon));
+    daemon.wait_for_clients(1);
+    let publisher = &of_kind("publish")[0];
+    publisher.run(&daemon);
+    subscriber.wait_for(&format!("data: {}", publisher.published()[0]));
+}
+
+#[test]
+fn its_publishers() {
+    let daemon = Daemon::start("--fifo {dir}/in");
+    let mut stream = daemon.subscribe("subscribe=room1");
+    for snippet in of_kind("publish") {
+        let written = snippet.run(&daemon);
+        for text in snippet.published() {
+            assert_eq!(stream.data(), text, "{snippet:?}");
+        }
+        if snippet.text.contains("\"ack\":true") {
+            assert!(written.starts_with("{\"id\":"), "{written}");
+        }
+    }
+    // Each published what it shows, and nothing more.
+    support::publish::http(daemon.control, "room1", "end");
+    assert_eq!(stream.data(), "end");
+}
+
+#[test]
+fn its_command() {
+    let daemon = Daemon::start("");
+    for snippet in of_kind("command") {
+        let answer = snippet.run(&daemon);
+        assert!(answer.starts_with("------- status of hasses"), "{answer}");
+    }
+}
+
+#[test]
+fn its_options_are_those_of_the_program() {
+    let readme = include_str!("../README.md");
+    let help = support::run(env!("CARGO_BIN_EXE_hasses"), &["--help"]);
+    let help = String::from_utf8(help.stdout).unwrap();
+    let options = |text: &str| -> std::collections::BTreeSet<String> {
+        text.split("--")
+            .skip(1)
+            .map(|rest| {
+                let end = rest.find(|char: char| !char.is_ascii_lowercase() && char != '-');
+                rest[..end.unwrap_or(rest.len())].to_owned()
+            })
+            .filter(|name| {
+                !name.is_empty()
+                    && !name.starts_with('-')
+                    && !["opt", "option"].contains(&name.as_str())
+            })
+            .collect()
+    };
+    let table = readme.split("## Options").nth(1).unwrap();
+    let table = table.split("\n## ").next().unwrap();
+    let (told, known) = (options(table), options(&help));
+    let told: Vec<&String> = told.iter().collect();
+    for option in &told {
+        assert!(known.contains(*option), "--{option} is in README.md alone");
+    }
+    for option in &known {
+        assert!(told.contains(&option), "--{option} is missing in README.md");
+    }
+}

@@ -1,0 +1,209 @@
+//! The real binary, started on free ports, awaited, watched and stopped.
+
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{Connection, PATIENCE, Program, Response, Stream, TempDir, eventually};
+
+/// One running daemon; killed, and its directory removed, when dropped.
+pub(crate) struct Daemon {
+    program: Program,
+    /// Where it answers subscribers.
+    pub(crate) listen: SocketAddr,
+    /// Where it answers publishers.
+    pub(crate) control: SocketAddr,
+    dir: TempDir,
+    notify: UnixDatagram,
+}
+
+impl Daemon {
+    /// Starts it on free TCP ports of 127.0.0.1 with further options, separated by blanks.
+    /// `{dir}` stands for a directory of its own.
+    pub(crate) fn start(options: &str) -> Self {
+        Self::command_line(&format!(
+            "--listen 127.0.0.1:{{listen}} --control 127.0.0.1:{{control}} {options}"
+        ))
+    }
+
+    /// Starts it with exactly these arguments, in which `{listen}` and `{control}` stand for free
+    /// ports and `{dir}` for a directory of its own, and waits until it says that it is ready.
+    pub(crate) fn command_line(arguments: &str) -> Self {
+        Self::prepared(arguments, |_| {})
+    }
+
+    /// As [`Daemon::command_line`], with a directory that `prepare` has put something into.
+    pub(crate) fn prepared(arguments: &str, prepare: impl Fn(&Preparation)) -> Self {
+        for _ in 0..5 {
+            match Self::try_start(arguments, &prepare) {
+                Ok(daemon) => return daemon,
+                // Another process took the port between our look and the daemon's bind.
+                Err(text) if text.contains("in use") => {}
+                Err(text) => panic!("hasses {arguments} did not start: {text}"),
+            }
+        }
+        panic!("no free port in five attempts");
+    }
+
+    fn try_start(arguments: &str, prepare: &impl Fn(&Preparation)) -> Result<Self, String> {
+        let (listen, control) = (free_address(), free_address());
+        let dir = TempDir::new();
+        let preparation = Preparation {
+            dir: dir.path().to_owned(),
+            listen: listen.port(),
+            control: control.port(),
+        };
+        prepare(&preparation);
+        let notify_path = dir.path().join("notify");
+        let notify = UnixDatagram::bind(&notify_path).unwrap();
+        let program = Program::start(
+            Command::new(env!("CARGO_BIN_EXE_hasses"))
+                .args(preparation.fill(arguments).split_whitespace())
+                .env("NOTIFY_SOCKET", &notify_path)
+                .env_remove("LISTEN_FDS"),
+        );
+        let mut daemon = Self {
+            program,
+            listen,
+            control,
+            dir,
+            notify,
+        };
+        daemon.await_ready()?;
+        Ok(daemon)
+    }
+
+    fn await_ready(&mut self) -> Result<(), String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if self.heard("READY=1", Duration::from_millis(20)) {
+                return Ok(());
+            }
+            if let Some(status) = self.program.has_ended() {
+                return Err(format!("{status}\n{}", self.log()));
+            }
+            assert!(Instant::now() < deadline, "never READY=1: {}", self.log());
+        }
+    }
+
+    /// Whether the service manager was told `word` within `patience`.
+    pub(crate) fn heard(&self, word: &str, patience: Duration) -> bool {
+        self.notify.set_read_timeout(Some(patience)).unwrap();
+        let mut buffer = [0; 1024];
+        while let Ok(length) = self.notify.recv(&mut buffer) {
+            let told = String::from_utf8_lossy(&buffer[..length]);
+            if told.lines().any(|line| line == word) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// A file in its directory.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The text of a file in its directory; empty while there is none.
+    pub(crate) fn text_of(&self, name: &str) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.file(name)).unwrap_or_default()).into_owned()
+    }
+
+    /// What it wrote to its standard output and error so far.
+    pub(crate) fn log(&self) -> String {
+        self.program.output()
+    }
+
+    /// Waits for a complete line with `part` in it and returns that line.
+    pub(crate) fn wait_for_log(&self, part: &str) -> String {
+        self.program.wait_for(part)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.program.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid() as i32), signal).unwrap();
+    }
+
+    /// Waits until the process has ended.
+    pub(crate) fn wait_for_exit(&mut self) -> ExitStatus {
+        eventually("the daemon's end", || self.program.has_ended())
+    }
+
+    /// Processor time it has used, in clock ticks of 10 ms (proc(5): utime and stime).
+    pub(crate) fn cpu_ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        let after_name = stat.rsplit_once(") ").unwrap().1;
+        let fields: Vec<&str> = after_name.split(' ').collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+
+    /// Sends one request to the subscribers' side and reads its whole answer.
+    pub(crate) fn ask(&self, request: impl AsRef<[u8]>) -> Response {
+        Connection::to(self.listen)
+            .send(request.as_ref())
+            .response()
+    }
+
+    /// `GET /sse?QUERY`, awaited until it gets what is published from now on.
+    pub(crate) fn subscribe(&self, query: &str) -> Stream {
+        Stream::open(self.listen, query)
+    }
+
+    /// Waits until this many subscribers are there.
+    pub(crate) fn wait_for_clients(&self, count: usize) {
+        eventually(&format!("{count} clients"), || {
+            let now = super::publish::ask_tcp(self.control, "tcpnumberofclients\n");
+            let now: serde_json::Value = serde_json::from_str(&now).unwrap();
+            (now["numberofclients"] == count).then_some(())
+        });
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "it helps to understand a failed test")]
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let log = self.log();
+            let tail = log.char_indices().rev().nth(4000).map_or(0, |(at, _)| at);
+            eprintln!("--- the daemon wrote:\n{}", &log[tail..]);
+        }
+    }
+}
+
+/// What is known of a daemon before it runs.
+pub(crate) struct Preparation {
+    pub(crate) dir: PathBuf,
+    pub(crate) listen: u16,
+    pub(crate) control: u16,
+}
+
+impl Preparation {
+    /// Puts the directory and the ports into `text`.
+    pub(crate) fn fill(&self, text: &str) -> String {
+        text.replace("{dir}", self.dir.to_str().unwrap())
+            .replace("{listen}", &self.listen.to_string())
+            .replace("{control}", &self.control.to_string())
+    }
+
+    /// Writes a file into the directory.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.dir.join(name), self.fill(text)).unwrap();
+    }
+}
+
+/// An address that nobody used a moment ago.
+pub(crate) fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+}

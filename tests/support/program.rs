@@ -1,0 +1,90 @@
+//! A program that runs beside the test: what it writes is kept, and it is killed at the end.
+
+use std::io::Read;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::Instant;
+
+use super::PATIENCE;
+
+/// A running program; killed when dropped.
+pub(crate) struct Program {
+    child: Child,
+    output: Arc<Transcript>,
+}
+
+/// What a process wrote so far, on standard output and error.
+#[derive(Default)]
+struct Transcript {
+    text: Mutex<String>,
+    grown: Condvar,
+}
+
+impl Program {
+    /// Starts it without input.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let output = Arc::new(Transcript::default());
+        output.follow(child.stdout.take().unwrap());
+        output.follow(child.stderr.take().unwrap());
+        Self { child, output }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    /// What it wrote so far.
+    pub(crate) fn output(&self) -> String {
+        self.output.text.lock().unwrap().clone()
+    }
+
+    /// Waits for a complete line with `part` in it and returns that line.
+    pub(crate) fn wait_for(&self, part: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        let mut text = self.output.text.lock().unwrap();
+        loop {
+            let found = text
+                .split_inclusive('\n')
+                .find(|line| line.ends_with('\n') && line.contains(part));
+            if let Some(line) = found {
+                return line.trim_end().to_owned();
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "{part:?} was never written:\n{text}");
+            text = self.output.grown.wait_timeout(text, left).unwrap().0;
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Transcript {
+    fn follow(self: &Arc<Self>, mut source: impl Read + Send + 'static) {
+        let transcript = Arc::clone(self);
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(length @ 1..) = source.read(&mut buffer) {
+                let text = String::from_utf8_lossy(&buffer[..length]);
+                transcript.text.lock().unwrap().push_str(&text);
+                transcript.grown.notify_all();
+            }
+        });
+    }
+}

@@ -1,0 +1,66 @@
+//! Publishers: each channel as a backend uses it.
+
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use super::{Connection, PATIENCE, Response};
+
+/// Connects, writes, closes.
+pub(crate) fn tcp(address: SocketAddr, text: impl AsRef<[u8]>) {
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket.write_all(text.as_ref()).unwrap();
+}
+
+/// Connects to a Unix socket, writes, closes.
+pub(crate) fn unix(path: &Path, text: impl AsRef<[u8]>) {
+    let mut socket = UnixStream::connect(path).unwrap();
+    socket.write_all(text.as_ref()).unwrap();
+}
+
+/// Opens the FIFO as `echo text > fifo` does, writes at once, closes.
+pub(crate) fn fifo(path: &Path, text: impl AsRef<[u8]>) {
+    let mut pipe = OpenOptions::new().write(true).open(path).unwrap();
+    pipe.write_all(text.as_ref()).unwrap();
+}
+
+/// Writes over TCP, says that this was all, and reads the lines that come back.
+pub(crate) fn talk_tcp(address: SocketAddr, text: impl AsRef<[u8]>) -> Vec<String> {
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.write_all(text.as_ref()).unwrap();
+    socket.shutdown(Shutdown::Write).unwrap();
+    BufReader::new(socket).lines().map(Result::unwrap).collect()
+}
+
+/// Writes over TCP and reads one line.
+pub(crate) fn ask_tcp(address: SocketAddr, text: &str) -> String {
+    Connection::to(address).send(text.as_bytes()).line()
+}
+
+/// One HTTP request with a body to the control port.
+pub(crate) fn post(address: SocketAddr, target: &str, kind: &str, body: &[u8]) -> Response {
+    let kind = match kind {
+        "" => String::new(),
+        kind => format!("Content-Type: {kind}\r\n"),
+    };
+    let head = format!(
+        "POST {target} HTTP/1.1\r\nHost: {address}\r\n{kind}Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    Connection::to(address)
+        .send(head.as_bytes())
+        .send(body)
+        .response()
+}
+
+/// `POST /publish/TARGET`, which must succeed; returns the id and the number of recipients.
+pub(crate) fn http(address: SocketAddr, target: &str, data: &str) -> (u64, u64) {
+    let answer = post(address, &format!("/publish/{target}"), "", data.as_bytes());
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let answer = answer.json();
+    let number = |key: &str| answer[key].as_u64().unwrap();
+    (number("id"), number("recipients"))
+}

@@ -1,0 +1,97 @@
+//! The snippets of README.md, taken from README.md itself and run as they stand there, but for the
+//! ports and the pipe's path.
+
+use std::fs;
+use std::process::Command;
+
+use super::{Daemon, run};
+
+/// A fenced block with `<!-- test: KIND -->` before it.
+#[derive(Debug)]
+pub(crate) struct Snippet {
+    pub(crate) kind: String,
+    pub(crate) language: String,
+    pub(crate) text: String,
+}
+
+/// All that are marked, in order; fails if a block in a language that can be run is not marked.
+pub(crate) fn snippets() -> Vec<Snippet> {
+    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let mut found = Vec::new();
+    let mut kind = None;
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if let Some(marked) = line.strip_prefix("<!-- test: ") {
+            kind = marked.strip_suffix(" -->");
+        } else if let Some(language) = line.strip_prefix("```") {
+            let body: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+            match kind.take() {
+                Some(kind) => found.push(Snippet {
+                    kind: kind.to_owned(),
+                    language: language.to_owned(),
+                    text: body.join("\n") + "\n",
+                }),
+                None => assert!(
+                    !["sh", "php", "python", "js"].contains(&language),
+                    "no test for {body:?}"
+                ),
+            }
+        }
+    }
+    found
+}
+
+impl Snippet {
+    /// The snippet for this daemon: its ports, and its pipe named `in`.
+    pub(crate) fn text_for(&self, daemon: &Daemon) -> String {
+        self.text
+            .replace("8080", &daemon.listen.port().to_string())
+            .replace("8085", &daemon.control.port().to_string())
+            .replace("/run/hasses.fifo", daemon.file("in").to_str().unwrap())
+    }
+
+    /// The command that runs it.
+    fn command(&self, daemon: &Daemon) -> (&'static str, Vec<String>) {
+        let (program, extension) = match self.language.as_str() {
+            "sh" => ("sh", "sh"),
+            "php" => ("php", "php"),
+            "python" => ("python3", "py"),
+            "js" => ("node", "mjs"),
+            other => panic!("nothing runs {other:?}"),
+        };
+        let file = daemon.file(&format!("snippet.{extension}"));
+        fs::write(&file, self.text_for(daemon)).unwrap();
+        (program, vec![file.to_str().unwrap().to_owned()])
+    }
+
+    /// Runs it to its end, which must be a success, and returns what it wrote.
+    pub(crate) fn run(&self, daemon: &Daemon) -> String {
+        let (program, arguments) = self.command(daemon);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        String::from_utf8(run(program, &arguments).stdout).unwrap()
+    }
+
+    /// A command that runs it beside the test.
+    pub(crate) fn in_background(&self, daemon: &Daemon) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("exec {}", self.text_for(daemon))]);
+        command
+    }
+
+    /// The texts of the events that it publishes: those in it that begin with `hello`.
+    pub(crate) fn published(&self) -> Vec<String> {
+        let ends = ['\'', '"', ';', '\\', '\n'];
+        let mut texts: Vec<String> = Vec::new();
+        for (at, _) in self.text.match_indices("hello") {
+            let rest = &self.text[at..];
+            // In JSON the delimiter is an ordinary character.
+            let end = match self.text.contains("\"data\"") {
+                true => rest.find('"'),
+                false => rest.find(ends),
+            };
+            texts.push(rest[..end.unwrap()].to_owned());
+        }
+        assert!(!texts.is_empty(), "{self:?} publishes nothing");
+        texts
+    }
+}

@@ -1,0 +1,185 @@
+//! A subscriber: chunked decoding (RFC 9112 §7.1) and the event stream's interpretation
+//! (WHATWG HTML §9.2.6), strict about both.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::{Connection, PATIENCE, Response};
+
+/// An open event stream.
+pub(crate) struct Stream {
+    connection: Connection,
+    pub(crate) head: Response,
+    chunked: bool,
+    blocks: VecDeque<Block>,
+    /// Whether the stream ended as it should: by the last chunk, or over HTTP/1.0 by the end of
+    /// the connection.
+    pub(crate) ended_well: bool,
+}
+
+/// What stands between two empty lines.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Block {
+    pub(crate) id: Option<u64>,
+    pub(crate) event: Option<String>,
+    pub(crate) data: Option<String>,
+    pub(crate) retry: Option<u64>,
+    /// As it came, with the empty line.
+    pub(crate) raw: String,
+}
+
+impl Block {
+    fn parse(raw: &str) -> Self {
+        let mut block = Self {
+            raw: raw.to_owned(),
+            ..Self::default()
+        };
+        let mut data: Vec<&str> = Vec::new();
+        for line in raw.lines().filter(|line| !line.is_empty()) {
+            let (field, value) = line.split_once(':').unwrap_or((line, ""));
+            let value = value.strip_prefix(' ').unwrap_or(value);
+            match field {
+                "data" => data.push(value),
+                "id" => block.id = Some(value.parse().expect("a decimal id")),
+                "event" => block.event = Some(value.to_owned()),
+                "retry" => block.retry = Some(value.parse().expect("a decimal retry")),
+                _ => panic!("no field that is promised: {line:?}"),
+            }
+        }
+        block.data = (!data.is_empty()).then(|| data.join("\n"));
+        block
+    }
+
+    /// Whether it only says how far the stream has come.
+    pub(crate) fn is_position(&self) -> bool {
+        self.id.is_some() && self.data.is_none() && self.event.is_none()
+    }
+}
+
+impl Stream {
+    /// Subscribes over HTTP/1.1 and waits for the position block: from then on nothing is missed.
+    pub(crate) fn open(address: SocketAddr, query: &str) -> Self {
+        let request = format!("GET /sse?{query} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+        let mut stream = Self::request(address, &request);
+        stream.position();
+        stream
+    }
+
+    /// Sends any request whose answer must be a stream.
+    pub(crate) fn request(address: SocketAddr, request: &str) -> Self {
+        let mut connection = Connection::to(address);
+        connection.send(request.as_bytes());
+        Self::answered(connection)
+    }
+
+    /// Reads the head of the answer to a request that was sent.
+    pub(crate) fn answered(mut connection: Connection) -> Self {
+        let head = connection.head();
+        assert_eq!(head.status, 200, "{head:?} {:?}", connection.rest());
+        let chunked = head.header("transfer-encoding").as_deref() == Some("chunked");
+        Self {
+            connection,
+            head,
+            chunked,
+            blocks: VecDeque::new(),
+            ended_well: false,
+        }
+    }
+
+    /// The next chunk's content; none at the end. Every chunk must hold whole blocks alone.
+    pub(crate) fn chunk(&mut self, deadline: Instant) -> Option<String> {
+        let size = self.connection.until(b"\r\n", deadline)?;
+        let size = std::str::from_utf8(&size).unwrap().trim_end();
+        let size = usize::from_str_radix(size, 16).expect("a chunk size");
+        let mut content = self.connection.exactly(size + 2, deadline);
+        assert!(content.ends_with(b"\r\n"), "{content:?}");
+        content.truncate(size);
+        let content = String::from_utf8(content).unwrap();
+        if size == 0 {
+            self.ended_well = true;
+            return None;
+        }
+        assert!(content.ends_with("\n\n"), "a block cut in two: {content:?}");
+        Some(content)
+    }
+
+    fn more(&mut self, deadline: Instant) -> bool {
+        let content = if self.chunked {
+            self.chunk(deadline)
+        } else {
+            let block = self.connection.until(b"\n\n", deadline);
+            self.ended_well = block.is_none();
+            block.map(|block| String::from_utf8(block).unwrap())
+        };
+        let Some(content) = content else { return false };
+        self.blocks
+            .extend(content.split_inclusive("\n\n").map(Block::parse));
+        true
+    }
+
+    /// The next block of any kind; none at the end of the stream.
+    pub(crate) fn block(&mut self) -> Option<Block> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.blocks.is_empty() {
+            if !self.more(deadline) {
+                return None;
+            }
+        }
+        self.blocks.pop_front()
+    }
+
+    /// The next event as a browser would show it; none at the end of the stream.
+    pub(crate) fn try_event(&mut self) -> Option<Block> {
+        loop {
+            let block = self.block()?;
+            if block.data.is_some() {
+                return Some(block);
+            }
+        }
+    }
+
+    /// The next event; fails the test when none comes.
+    pub(crate) fn event(&mut self) -> Block {
+        self.try_event().expect("an event, not the stream's end")
+    }
+
+    /// The next event's data.
+    pub(crate) fn data(&mut self) -> String {
+        self.event().data.unwrap()
+    }
+
+    /// The data of the events up to one that says `end`.
+    pub(crate) fn data_until(&mut self, end: &str) -> Vec<String> {
+        let mut all = Vec::new();
+        loop {
+            match self.data() {
+                data if data == end => return all,
+                data => all.push(data),
+            }
+        }
+    }
+
+    /// The number of the next position block.
+    pub(crate) fn position(&mut self) -> u64 {
+        loop {
+            let block = self.block().expect("a position, not the stream's end");
+            assert_eq!(block.data, None, "a position must come first");
+            if block.is_position() {
+                return block.id.unwrap();
+            }
+        }
+    }
+
+    /// Sends something on the connection that carries the stream.
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        self.connection.send(bytes);
+    }
+
+    /// Reads to the end of the stream and gives the connection back.
+    pub(crate) fn into_connection(mut self) -> Connection {
+        while self.block().is_some() {}
+        assert!(self.ended_well, "the stream broke off");
+        self.connection
+    }
+}
