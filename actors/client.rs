@@ -267,18 +267,12 @@ async fn stream(
     input: &mut Vec<u8>,
     chunked: bool,
 ) -> Result<Box<Request>, End> {
+    let reinit = || chunked && context.reinit.get();
     loop {
-        let reinit = chunked && context.reinit.get();
-        if !reinit && input.capacity() > 0 {
+        if !reinit() {
             *input = Vec::new();
-        }
-        if !input.is_empty()
-            && let Some(request) = next_request(input)
-        {
+        } else if let Some(request) = next_request(input) {
             return Ok(request);
-        }
-        if seat.work().await && drain(seat, reinit.then_some(&mut *input))? {
-            seat.step_back().await;
         }
         match seat.flush()? {
             Flushed::Empty | Flushed::Blocked => {}
@@ -291,6 +285,9 @@ async fn stream(
                     return Err(wait_for_leave(seat, End::Finished(end)).await);
                 }
             }
+        }
+        if seat.work().await && drain(seat, reinit().then_some(&mut *input))? {
+            seat.step_back().await;
         }
     }
 }
@@ -317,6 +314,9 @@ fn drain(seat: &Seat, mut keep: Option<&mut Vec<u8>>) -> Result<bool, End> {
 
 /// A GET among what a client sent on an open stream; all that is none is thrown away.
 fn next_request(input: &mut Vec<u8>) -> Option<Box<Request>> {
+    if input.is_empty() {
+        return None;
+    }
     match Reader::new().read(input) {
         Ok(Some(Head { request, length }))
             if request.method == Method::Get && request.version == Version::Http11 =>

@@ -1,5 +1,6 @@
 //! The FIFO actor: reads what publishers write into the named pipe.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,8 @@ enum Event {
 struct Pipe {
     source: Async<OwnedFd>,
     file: (u64, u64),
+    /// Whether a writer has had it open since.
+    wrote: Cell<bool>,
 }
 
 /// Reads the FIFO at `path` until it is asked to stop; then what is in it still.
@@ -138,6 +141,7 @@ impl Pipe {
         Ok(Self {
             source: Async::new(file)?,
             file: (stat.st_dev, stat.st_ino),
+            wrote: Cell::new(false),
         })
     }
 
@@ -157,6 +161,11 @@ impl Pipe {
     }
 
     async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        // Until a writer has come, reading gives an end that is none, but the poller is quiet.
+        if !self.wrote.get() {
+            self.source.readable().await?;
+            self.wrote.set(true);
+        }
         loop {
             match self.read_now(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
