@@ -301,7 +301,9 @@ fn levels_change_at_run_time_and_a_panic_is_one_line() {
     let child = Command::new(env::current_exe().unwrap())
         .args([
             "--exact",
-            "logger::tests::levels_change_at_run_time_and_a_panic_is_one_line", "--nocapture"])
+            "logger::tests::levels_change_at_run_time_and_a_panic_is_one_line",
+            "--nocapture",
+        ])
         .env(CHILD, "1")
         .output()
         .unwrap();
