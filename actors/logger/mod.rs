@@ -163,13 +163,15 @@ impl Logger {
                     return Ok(());
                 }
             }
+            // Asked before looking: what is sent before a stop is never left behind.
+            let stopping = stop.is_requested();
             let Gathered { lines, reopen } = self.gather(first);
-            let idle = lines.is_empty() && !reopen;
+            let done = stopping && lines.is_empty() && !reopen;
             let written = self.write(lines).await;
             if reopen {
                 self.reopen().await;
             } else if !written {
-                if idle && stop.is_requested() {
+                if done {
                     return Ok(());
                 }
                 let pause = async {
