@@ -282,7 +282,8 @@ async fn stream(
                     if chunked {
                         write_all(seat, LAST_CHUNK).await?;
                     }
-                    return Err(wait_for_leave(seat, End::Finished(end)).await);
+                    // What the peer sent was read as it came, so closing does not reset anything.
+                    return Err(End::Finished(end));
                 }
             }
         }

@@ -116,14 +116,10 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
     listen(&nursery, sockets.subscribers, &crowd, &context);
     take_in(&nursery, sockets.publishers, &config, &registry);
 
-    for warning in &config.warnings {
-        log::warn!("{warning}");
-    }
-    if let Some(greeting) = &config.greeting {
-        // To a person at a terminal; when nobody is there, nothing is lost.
-        let _nobody = io::stderr().write_all(greeting.as_bytes());
-    }
-    ready();
+    // The last to start, so that it speaks when all others have.
+    nursery.pass("announcement", Stage::Intake, |stop| {
+        announce(config, ready, stop)
+    });
     executor::run(&services, &crowd, supervisor.run(STOP_TIME))
 }
 
@@ -155,7 +151,23 @@ fn watch(
         signals::run(supervisor.clone(), logger.clone(), stop)
     });
     nursery.keep("watchdog", Stage::Watch, notify::watchdog);
-    nursery.pass("announcement", Stage::Intake, notify::announce);
+}
+
+/// Tells everyone who waits for it that everything answers.
+async fn announce(
+    config: Rc<Config>,
+    ready: Box<dyn FnOnce()>,
+    stop: system::Stop,
+) -> Result<(), Failure> {
+    for warning in &config.warnings {
+        log::warn!("{warning}");
+    }
+    if let Some(greeting) = &config.greeting {
+        // To a person at a terminal; when nobody is there, nothing is lost.
+        let _nobody = io::stderr().write_all(greeting.as_bytes());
+    }
+    ready();
+    notify::announce(stop).await
 }
 
 /// Starts a listener for each address where subscribers connect.

@@ -343,12 +343,18 @@ impl Registry {
         self.crowd.free(key);
     }
 
-    fn end_streams(&self) {
-        let end = Ending::Stopped;
-        for record in self.records.iter().flatten() {
-            self.crowd
-                .send(record.key.index, client::Message::Finish { end });
+    fn end_streams(&mut self) {
+        for index in 0..self.records.len() {
+            if self.records[index].is_some() {
+                self.finish(index as u32, Ending::Stopped);
+            }
         }
+    }
+
+    /// Has a stream end with what it still has to get, and nothing newer.
+    fn finish(&mut self, client: u32, end: Ending) {
+        self.routes.leave(client);
+        self.crowd.send(client, client::Message::Finish { end });
     }
 
     /// Carries out a command; the answer for the sender, if `for_sender`.
@@ -403,9 +409,8 @@ impl Registry {
             }
             Command::Disconnect(id) => {
                 let clients = self.routes.named(&id);
-                let end = Ending::Disconnected;
                 for &client in &clients {
-                    self.crowd.send(client, client::Message::Finish { end });
+                    self.finish(client, Ending::Disconnected);
                 }
                 vec![format!("Disconnected clients: {}", clients.len())]
             }

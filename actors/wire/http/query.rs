@@ -78,7 +78,8 @@ impl Query {
     /// Reads the raw query of a subscriber's request. Parameters with other names are ignored.
     ///
     /// `subscribe` is split at `-` before it is decoded, so a token that has a `-` in it is given
-    /// encoded or as `token=`; either may be repeated, and `*` as a name means every token.
+    /// encoded or as `token=`; either may be repeated. `*` in `subscribe` means every token; `token=`
+    /// names one, and no token is `*`.
     ///
     /// Errors: 400, naming the parameter, for one that is empty or badly encoded or whose value
     /// is no token or id, for a second `id`, and where neither `subscribe` nor `token` is there.
@@ -133,7 +134,7 @@ impl Names {
     /// Adds one raw name out of `value`, the whole of what `parameter` says.
     fn add(&mut self, parameter: &str, name: &str, value: &str) -> Result<(), Refused> {
         let name = decoded(parameter, name)?;
-        if name == "*" {
+        if name == "*" && parameter == "subscribe" {
             self.all = true;
             return Ok(());
         }
@@ -208,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_star_means_all() {
-        for query in ["subscribe=*", "subscribe=%2A", "subscribe=%2a", "token=*"] {
+        for query in ["subscribe=*", "subscribe=%2A", "subscribe=%2a"] {
             let subscription = Query::read(Some(query)).unwrap().subscription;
             assert!(subscription.all && subscription.tokens.is_empty());
         }
@@ -217,7 +218,7 @@ mod tests {
             .subscription;
         assert!(both.all && both.tokens.len() == 1);
         assert_eq!(both.id.unwrap().as_str(), "7");
-        for query in ["subscribe=a*", "subscribe=a-%2A%2A", "token=*-a"] {
+        for query in ["subscribe=a*", "subscribe=a-%2A%2A", "token=*", "token=*-a"] {
             assert!(refused(query).contains("'*'"));
         }
     }
