@@ -1,8 +1,9 @@
 //! The stream of text messages, commands and JSON lines, cut into pieces.
 //!
-//! A piece of text ends at a newline, at CR LF or at the delimiter; a line that begins with `{` is
-//! JSON and ends at its newline only. Both also end where the stream does, and text where the
-//! stream falls silent, if its owner says so.
+//! A piece of text ends at a newline, at CR LF or at the delimiter; a piece that begins with `{` is
+//! JSON and ends at its newline only. (That it may follow a delimiter is for FIFOs, where one writer's
+//! `a=1;` may stand right before another's line of JSON.) Both also end where the stream does, and
+//! text where the stream falls silent, if its owner says so.
 
 use memchr::{memchr, memchr2};
 
@@ -20,7 +21,7 @@ const KEPT_CAPACITY: usize = 64 * 1024;
 pub enum Piece<'a> {
     /// A message `ADDRESS=TEXT` or a command.
     Text(&'a [u8]),
-    /// A line that begins with `{`.
+    /// What begins with `{`, to the end of its line.
     Json(&'a [u8]),
     /// A piece that is longer than any message may be; the rest of it is thrown away.
     TooLong {
@@ -46,8 +47,8 @@ pub struct Splitter {
     skipping: bool,
     /// Whether the unfinished piece is a JSON line.
     json: bool,
-    /// Whether the next piece is the first of its line: only there `{` begins a JSON line.
-    line_start: bool,
+    /// Whether the piece in hand ends at a newline, and a CR before it with it.
+    at_newline: bool,
 }
 
 impl Splitter {
@@ -68,7 +69,7 @@ impl Splitter {
             rest: Vec::new(),
             skipping: false,
             json: false,
-            line_start: true,
+            at_newline: false,
         }
     }
 
@@ -76,7 +77,7 @@ impl Splitter {
     pub fn feed(&mut self, mut bytes: &[u8], each: &mut impl FnMut(Piece<'_>)) {
         while let Some(&first) = bytes.first() {
             if !self.unfinished() {
-                self.json = self.line_start && first == b'{';
+                self.json = first == b'{';
             }
             let end = if self.json {
                 memchr(b'\n', bytes)
@@ -87,7 +88,7 @@ impl Splitter {
                 self.keep(bytes, each);
                 return;
             };
-            self.line_start = bytes[end] == b'\n';
+            self.at_newline = bytes[end] == b'\n';
             self.complete(&bytes[..end], each);
             bytes = &bytes[end + 1..];
         }
@@ -104,9 +105,8 @@ impl Splitter {
     /// The stream has ended, or may begin anew (a FIFO without writers): an unfinished piece counts
     /// as ended.
     pub fn finish(&mut self, each: &mut impl FnMut(Piece<'_>)) {
-        self.line_start = false;
+        self.at_newline = false;
         self.complete(&[], each);
-        self.line_start = true;
     }
 
     /// Whether an unfinished text piece waits, which silence would end.
@@ -161,7 +161,7 @@ impl Splitter {
     /// Hands on a whole piece, unless there is nothing in it. A CR before a newline is not part of it.
     fn emit(&self, piece: &[u8], each: &mut impl FnMut(Piece<'_>)) {
         let piece = match piece {
-            [line @ .., b'\r'] if self.line_start => line,
+            [line @ .., b'\r'] if self.at_newline => line,
             _ => piece,
         };
         match piece {
@@ -248,18 +248,12 @@ mod tests {
     }
 
     #[test]
-    fn json_begins_a_line_and_fills_it() {
+    fn json_fills_its_line() {
         assert_eq!(
             whole("{\"a\":\";\"}\r\na=1;{b;c\n{d}"),
-            [
-                json(r#"{"a":";"}"#),
-                text("a=1"),
-                text("{b"),
-                text("c"),
-                json("{d}")
-            ]
+            [json(r#"{"a":";"}"#), text("a=1"), json("{b;c"), json("{d}")]
         );
-        assert_eq!(whole(";{a}\n {b}\n"), [text("{a}"), text(" {b}")]);
+        assert_eq!(whole(";{a}\n {b}\n"), [json("{a}"), text(" {b}")]);
     }
 
     #[test]
@@ -356,9 +350,12 @@ mod tests {
     /// The rules once more, written the slow and obvious way.
     fn model(bytes: &[u8]) -> Vec<Owned> {
         let mut found = Vec::new();
-        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let json = line[0] == b'{';
-            for raw in line.split_inclusive(|byte| *byte == b';' && !json) {
+        for mut line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            while let Some(first) = line.first() {
+                let json = *first == b'{';
+                let end = line.iter().position(|byte| *byte == b';' && !json);
+                let (raw, after) = line.split_at(end.map_or(line.len(), |end| end + 1));
+                line = after;
                 let piece = raw.strip_suffix(b"\n").or(raw.strip_suffix(b";"));
                 // In JSON a `;` is the text's own.
                 let piece = if json { raw.strip_suffix(b"\n") } else { piece };
