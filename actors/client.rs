@@ -84,86 +84,158 @@ pub struct Context {
     pub reinit: Rc<Cell<bool>>,
 }
 
+/// One client.
+struct Client {
+    seat: Seat,
+    context: Rc<Context>,
+    /// What came and is not yet used.
+    input: Vec<u8>,
+    chunked: bool,
+}
+
 /// A client's life.
-pub async fn live(seat: Seat, context: Rc<Context>) -> End {
-    let mut input = Vec::new();
-    let mut earlier = None;
-    loop {
-        // What is needed only until the stream is open has its own box, which goes then: a stream
-        // lasts for hours, and there are very many.
-        let begin = Box::pin(begin(&seat, &context, &mut input, earlier));
-        let chunked = match begin.await {
-            Ok(chunked) => chunked,
-            Err(end) => return end,
-        };
-        match stream(&seat, &context, &mut input, chunked).await {
-            Ok(next) => earlier = Some(next),
-            Err(end) => return end,
+///
+/// It is as small as it can be made, for a stream lasts for hours and there are very many: what is
+/// needed only until the stream is open, or for its end, has a box of its own, which goes then.
+pub fn live(seat: Seat, context: Rc<Context>) -> impl Future<Output = End> {
+    let mut client = Client {
+        seat,
+        context,
+        input: Vec::new(),
+        chunked: false,
+    };
+    // A block and no `async fn`, whose state would have room for the client twice.
+    async move {
+        let mut request = None;
+        loop {
+            if let Err(end) = Box::pin(client.begin(request)).await {
+                return end;
+            }
+            match client.stream().await {
+                Ok(next) => request = Some(next),
+                Err(end) => return end,
+            }
         }
     }
 }
 
-/// From the request to the open stream; whether that is chunked. `again` is a request on an open
-/// stream, whose place the new one takes.
-async fn begin(
-    seat: &Seat,
-    context: &Context,
-    input: &mut Vec<u8>,
-    again: Option<Box<Request>>,
-) -> Result<bool, End> {
-    let ends_stream = again.is_some();
-    let request = match again {
-        Some(request) => Ok(*request),
-        None => request(seat, input).await?,
-    };
-    let cors_lines = |origin: Option<&str>| cors::lines(&context.config.cors, origin);
-    let request = match request {
-        Ok(request) => request,
-        Err(refused) => return Err(refuse(seat, refused, &cors_lines(None), false).await),
-    };
-    let cors = cors_lines(request.origin.as_deref());
-    let chunked = request.version == Version::Http11;
-    let subscription = match admit(&request, &context.config) {
-        Ok(Admitted::Stream(subscription)) => subscription,
-        Ok(Admitted::Head) => {
-            let head = stream_head(request.version, &cors, Date::new(SystemTime::now()));
-            return Err(answer(seat, &head, End::Answered).await);
-        }
-        Ok(Admitted::Preflight) => {
-            let mut answer = Answer::no_content();
-            answer.lines = cors + cors::PREFLIGHT;
-            answer.close = true;
-            return Err(write_answer(seat, answer, End::Answered).await);
-        }
-        Err(refused) => {
-            if ends_stream {
-                write_all(seat, LAST_CHUNK).await?;
+impl Client {
+    /// From the request to the open stream. `again` is a request on an open stream, whose place the
+    /// new one takes.
+    async fn begin(&mut self, again: Option<Box<Request>>) -> Result<(), End> {
+        let Self {
+            seat,
+            context,
+            input,
+            chunked,
+        } = self;
+        let ends_stream = again.is_some();
+        let request = match again {
+            Some(request) => Ok(*request),
+            None => request(seat, input).await?,
+        };
+        let cors_lines = |origin: Option<&str>| cors::lines(&context.config.cors, origin);
+        let request = match request {
+            Ok(request) => request,
+            Err(refused) => return Err(refuse(seat, refused, &cors_lines(None), false).await),
+        };
+        let cors = cors_lines(request.origin.as_deref());
+        *chunked = request.version == Version::Http11;
+        let subscription = match admit(&request, &context.config) {
+            Ok(Admitted::Stream(subscription)) => subscription,
+            Ok(Admitted::Head) => {
+                let head = stream_head(request.version, &cors, Date::new(SystemTime::now()));
+                return Err(answer(seat, &head, End::Answered).await);
             }
-            let head_only = request.method == Method::Head;
-            return Err(refuse(seat, refused, &cors, head_only).await);
+            Ok(Admitted::Preflight) => {
+                let mut answer = Answer::no_content();
+                answer.lines = cors + cors::PREFLIGHT;
+                answer.close = true;
+                return Err(write_answer(seat, answer, End::Answered).await);
+            }
+            Err(refused) => {
+                if ends_stream {
+                    write_all(seat, LAST_CHUNK).await?;
+                }
+                let head_only = request.method == Method::Head;
+                return Err(refuse(seat, refused, &cors, head_only).await);
+            }
+        };
+        let subscribe = ClientMessage::Subscribe {
+            key: seat.key(),
+            subscription,
+            agent: agent(request.user_agent.as_deref()),
+        };
+        let head = stream_head(request.version, &cors, Date::new(SystemTime::now()));
+        drop(request);
+        seat.frame(*chunked);
+        // Refused only when the registry is gone, and with it the process.
+        let _gone = context.registry.offer(subscribe);
+        let position = accepted(seat).await?;
+        let retry = context.config.retry.map(jitter);
+        let opening = Frame::opening(retry, position);
+        let parts: [&[u8]; 3] = [
+            if ends_stream { LAST_CHUNK } else { b"" },
+            &head,
+            opening.bytes(*chunked),
+        ];
+        seat.open();
+        write_all(seat, &parts.concat()).await
+    }
+
+    /// Hands events out until the stream ends, or a new request takes its place.
+    async fn stream(&mut self) -> Result<Box<Request>, End> {
+        loop {
+            if !self.takes_requests() {
+                self.input = Vec::new();
+            } else if let Some(request) = next_request(&mut self.input) {
+                return Ok(request);
+            }
+            match self.seat.flush()? {
+                Flushed::Empty | Flushed::Blocked => {}
+                Flushed::Overflowing => return Err(End::Slow),
+                Flushed::Message => {
+                    if let Some(Message::Finish { end }) = self.seat.message() {
+                        if self.chunked {
+                            Box::pin(write_all(&self.seat, LAST_CHUNK)).await?;
+                        }
+                        self.seat.finish();
+                        // What the peer sent was read as it came, so closing does not reset anything.
+                        return Err(End::Finished(end));
+                    }
+                }
+            }
+            if self.seat.work().await && self.drain()? {
+                self.seat.step_back().await;
+            }
         }
-    };
-    let subscribe = ClientMessage::Subscribe {
-        key: seat.key(),
-        subscription,
-        agent: agent(request.user_agent.as_deref()),
-    };
-    let head = stream_head(request.version, &cors, Date::new(SystemTime::now()));
-    drop(request);
-    seat.frame(chunked);
-    // Refused only when the registry is gone, and with it the process.
-    let _gone = context.registry.offer(subscribe);
-    let position = accepted(seat).await?;
-    let retry = context.config.retry.map(jitter);
-    let opening = Frame::opening(retry, position);
-    let parts: [&[u8]; 3] = [
-        if ends_stream { LAST_CHUNK } else { b"" },
-        &head,
-        opening.bytes(chunked),
-    ];
-    seat.open();
-    write_all(seat, &parts.concat()).await?;
-    Ok(chunked)
+    }
+
+    /// Whether a new request may take the place of the open stream.
+    fn takes_requests(&self) -> bool {
+        self.chunked && self.context.reinit.get()
+    }
+
+    /// Reads what came on an open stream, and throws it away unless it may be a new request; whether
+    /// there may be more for a later turn.
+    fn drain(&mut self) -> Result<bool, End> {
+        let keeps = self.takes_requests();
+        let mut total = 0;
+        while total < READ_A_TURN {
+            let read = self.seat.read(|bytes| {
+                if keeps {
+                    self.input.extend_from_slice(bytes);
+                }
+                bytes.len()
+            })?;
+            match read {
+                None => return Ok(false),
+                Some(0) => return Err(End::Left),
+                Some(count) => total += count,
+            }
+        }
+        Ok(true)
+    }
 }
 
 /// Reads the request, in however many pieces it comes.
@@ -258,59 +330,6 @@ async fn accepted(seat: &Seat) -> Result<EventId, End> {
 fn jitter(retry: u32) -> u32 {
     let spread = retry / 10 * 3;
     fastrand::u32(retry - spread..=retry.saturating_add(spread))
-}
-
-/// Hands events out until the stream ends, or a new request takes its place.
-async fn stream(
-    seat: &Seat,
-    context: &Context,
-    input: &mut Vec<u8>,
-    chunked: bool,
-) -> Result<Box<Request>, End> {
-    let reinit = || chunked && context.reinit.get();
-    loop {
-        if !reinit() {
-            *input = Vec::new();
-        } else if let Some(request) = next_request(input) {
-            return Ok(request);
-        }
-        match seat.flush()? {
-            Flushed::Empty | Flushed::Blocked => {}
-            Flushed::Overflowing => return Err(End::Slow),
-            Flushed::Message => {
-                if let Some(Message::Finish { end }) = seat.message() {
-                    if chunked {
-                        write_all(seat, LAST_CHUNK).await?;
-                    }
-                    // What the peer sent was read as it came, so closing does not reset anything.
-                    return Err(End::Finished(end));
-                }
-            }
-        }
-        if seat.work().await && drain(seat, reinit().then_some(&mut *input))? {
-            seat.step_back().await;
-        }
-    }
-}
-
-/// Reads what a client sends on an open stream, and throws it away unless `keep` wants it; whether
-/// there may be more for a later turn.
-fn drain(seat: &Seat, mut keep: Option<&mut Vec<u8>>) -> Result<bool, End> {
-    let mut total = 0;
-    while total < READ_A_TURN {
-        let read = seat.read(|bytes| {
-            if let Some(input) = keep.as_deref_mut() {
-                input.extend_from_slice(bytes);
-            }
-            bytes.len()
-        })?;
-        match read {
-            None => return Ok(false),
-            Some(0) => return Err(End::Left),
-            Some(count) => total += count,
-        }
-    }
-    Ok(true)
 }
 
 /// A GET among what a client sent on an open stream; all that is none is thrown away.

@@ -40,24 +40,21 @@ impl Seat {
     }
 
     /// Waits until something can be read, or a message waits.
-    pub async fn input(&self) {
+    pub fn input(&self) -> impl Future<Output = ()> {
         self.until(|cell| cell.flags.readable || !cell.waiting.is_empty())
-            .await;
     }
 
     /// Waits until a message waits.
-    pub async fn mail(&self) {
-        self.until(|cell| !cell.waiting.is_empty()).await;
+    pub fn mail(&self) -> impl Future<Output = ()> {
+        self.until(|cell| !cell.waiting.is_empty())
     }
 
     /// Waits until something can be written, or never will be: too much waits, or the time is over.
-    pub async fn output(&self) {
+    pub fn output(&self) -> impl Future<Output = ()> {
         self.until(|cell| {
-            cell.flags.writable
-                || cell.flags.overflowing
-                || cell.waiting.front() == Some(&Message::Expired)
+            let expired = cell.waiting.front() == Some(&Message::Expired);
+            cell.flags.writable || cell.flags.overflowing || expired
         })
-        .await;
     }
 
     /// Whether the socket takes no more, and too much waits.
@@ -66,19 +63,23 @@ impl Seat {
     }
 
     /// Waits until a stream has something to do; whether something can be read.
-    pub async fn work(&self) -> bool {
-        self.until(|cell| {
-            let flags = cell.flags;
-            flags.readable || flags.overflowing || flags.writable && !cell.waiting.is_empty()
+    pub fn work(&self) -> impl Future<Output = bool> {
+        poll_fn(|_| {
+            self.with(|cell| {
+                let flags = cell.flags;
+                let writes = flags.writable && !cell.waiting.is_empty();
+                match flags.readable || flags.overflowing || writes {
+                    true => Poll::Ready(flags.readable),
+                    false => Poll::Pending,
+                }
+            })
         })
-        .await;
-        self.with(|cell| cell.flags.readable)
     }
 
     /// Waits for the next turn, at the back of the bulk queue: for who has had enough for now.
-    pub async fn step_back(&self) {
+    pub fn step_back(&self) -> impl Future<Output = ()> {
         let mut stepped = false;
-        poll_fn(|_| {
+        poll_fn(move |_| {
             if std::mem::replace(&mut stepped, true) {
                 return Poll::Ready(());
             }
@@ -88,7 +89,6 @@ impl Seat {
             }
             Poll::Pending
         })
-        .await;
     }
 
     /// Reads what is there once, into the buffer that all clients share, and gives it to `take`;
@@ -199,12 +199,12 @@ impl Seat {
         }
     }
 
-    async fn until(&self, mut condition: impl FnMut(&Cell) -> bool) {
-        poll_fn(|_| match self.with(|cell| condition(cell)) {
+    /// Waits for a condition. These are no `async fn`s, as a stream's state has them inside.
+    fn until(&self, condition: fn(&Cell) -> bool) -> impl Future<Output = ()> {
+        poll_fn(move |_| match self.with(|cell| condition(cell)) {
             true => Poll::Ready(()),
             false => Poll::Pending,
         })
-        .await;
     }
 
     fn with<R>(&self, act: impl FnOnce(&mut Cell) -> R) -> R {
