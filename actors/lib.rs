@@ -108,7 +108,7 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
     });
 
     nursery.entrust("logger", Stage::Log, |stop| logger.run(stop));
-    let decides = Registry::new(Rc::clone(&config), Rc::clone(&crowd), reinit);
+    let decides = Registry::new(Rc::clone(&config), Rc::clone(&crowd), reinit, log.clone());
     nursery.entrust("registry", Stage::Delivery, |stop| {
         decides.run(arrivals, inbox, stop)
     });

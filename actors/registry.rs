@@ -115,6 +115,7 @@ pub struct Registry {
     records: Vec<Option<Record>>,
     /// Each `User-Agent` once: most clients have one of few.
     agents: HashSet<Rc<str>>,
+    log: logger::Handle,
     log_level: LogLevel,
     reinit: Rc<Cell<bool>>,
     started: Instant,
@@ -129,9 +130,15 @@ enum Input {
 
 impl Registry {
     /// A registry without clients. `reinit` is the switch that the clients read.
-    pub fn new(config: Rc<Config>, crowd: Rc<Crowd>, reinit: Rc<Cell<bool>>) -> Self {
+    pub fn new(
+        config: Rc<Config>,
+        crowd: Rc<Crowd>,
+        reinit: Rc<Cell<bool>>,
+        log: logger::Handle,
+    ) -> Self {
         Self {
             log_level: config.log_level,
+            log,
             config,
             crowd,
             routes: Routes::default(),
@@ -380,9 +387,7 @@ impl Registry {
                 } else {
                     String::new()
                 };
-                for text in &lines {
-                    logger::answer(text);
-                }
+                self.log.answer(lines);
                 answer
             }
         }

@@ -8,18 +8,6 @@ use log::{Level, LevelFilter, Metadata};
 use super::{Handle, LogLevel};
 use crate::supervisor::panic_text;
 
-/// The target of records that answer a command: written at every level setting, as they are.
-pub const ANSWER: &str = "answer";
-
-/// Logs one line of the answer to a command.
-///
-/// It is dropped and counted when the mailbox is full; an answer of very many lines is sent, with
-/// waiting, to [`Handle::address`].
-pub fn answer(line: &str) {
-    // The level that no setting stops.
-    log::error!(target: ANSWER, "{line}");
-}
-
 /// Sets how much is logged, from now on.
 pub fn set_level(level: LogLevel) {
     log::set_max_level(match level {
@@ -53,13 +41,11 @@ pub(super) fn chain(handle: Handle) -> fern::Dispatch {
 
 /// Other crates have a say only when something is wrong.
 fn is_wanted(record: &Metadata<'_>) -> bool {
-    let ours = record.target().starts_with("hasses") || record.target() == ANSWER;
-    ours || record.level() <= Level::Warn
+    record.target().starts_with("hasses") || record.level() <= Level::Warn
 }
 
 fn prefix(record: &Metadata<'_>) -> &'static str {
     match record.level() {
-        _ if record.target() == ANSWER => "",
         Level::Error => "error: ",
         Level::Warn => "warning: ",
         Level::Info | Level::Debug | Level::Trace => "",

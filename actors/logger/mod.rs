@@ -29,7 +29,7 @@ use crate::config::{LogLevel, LogTarget};
 use crate::system::{self, Address, Failure, Mailbox, Stop};
 use crate::wire::escape::escape;
 
-pub use self::front::{ANSWER, answer, install_panic_hook, level, set_level};
+pub use self::front::{install_panic_hook, level, set_level};
 
 /// How many lines may wait to be written.
 const WAITING: usize = 4096;
@@ -47,6 +47,13 @@ pub enum Message {
         at: SystemTime,
         /// The text, without a line end.
         text: String,
+    },
+    /// Write these, the answer to a command, whatever the level is.
+    Answer {
+        /// When it was given.
+        at: SystemTime,
+        /// Its lines. They are one message, so the list of very many clients is not cut.
+        lines: Vec<String>,
     },
     /// Open the log file anew, as it may have been moved away; nothing for stderr and stdout.
     Reopen,
@@ -69,6 +76,14 @@ impl Handle {
     /// How many lines were dropped so far, for want of room or because they could not be written.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Relaxed)
+    }
+
+    /// Logs the answer to a command; it is dropped and counted when there is no room for it now.
+    pub fn answer(&self, lines: Vec<String>) {
+        let (at, count) = (SystemTime::now(), lines.len());
+        if self.address.offer(Message::Answer { at, lines }).is_err() {
+            self.dropped.fetch_add(count as u64, Relaxed);
+        }
     }
 
     /// Hands a line over if there is room for it now; else counts it and gives `false`.
@@ -194,6 +209,11 @@ impl Logger {
         while let Some(message) = next {
             match message {
                 Message::Line { at, text } => self.stamp.line(at, &text, &mut lines),
+                Message::Answer { at, lines: answer } => {
+                    for text in answer {
+                        self.stamp.line(at, &text, &mut lines);
+                    }
+                }
                 Message::Reopen => {
                     return Gathered {
                         lines,

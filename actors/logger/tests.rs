@@ -118,7 +118,7 @@ fn threads_lose_and_double_nothing() {
 fn a_record_is_one_line_whatever_it_holds() {
     let place = Place::new("hostile");
     let (handle, logger) = to_file(&place.log(), WAITING);
-    let (_, front) = front::chain(handle).into_log();
+    let (_, front) = front::chain(handle.clone()).into_log();
     let say = |level, target, text: &str| {
         front.log(
             &Record::builder()
@@ -136,9 +136,9 @@ fn a_record_is_one_line_whatever_it_holds() {
     say(Level::Warn, "hasses", "\x1b[31m\0\u{202e}\u{2028}\u{85}");
     say(Level::Info, "hasses", "");
     say(Level::Debug, "hasses", r"C:\new é 🙂");
-    say(Level::Error, ANSWER, "Pid: 7\t");
     say(Level::Warn, "polling", "theirs");
     say(Level::Info, "polling", "unwanted");
+    handle.answer(vec!["Pid: 7\t".into(), "Uid: 0".into()]);
     run(logger, async {});
     let log = fs::read_to_string(place.log()).unwrap();
     assert_eq!(
@@ -148,8 +148,9 @@ fn a_record_is_one_line_whatever_it_holds() {
             r"warning: \u{1b}[31m\u{0}\u{202e}\u{2028}\u{85}",
             "",
             r"C:\new é 🙂",
-            r"Pid: 7\t",
             "warning: theirs",
+            r"Pid: 7\t",
+            "Uid: 0",
         ]
     );
 }
@@ -341,16 +342,16 @@ fn levels_change_at_run_time_and_a_panic_is_one_line() {
 }
 
 fn in_child() {
-    let say = |name| {
+    let say = |handle: &Handle, name| {
         log::error!("{name}");
         log::warn!("{name}");
         log::info!("{name}");
         log::debug!("{name}");
-        answer(&format!("{name}'s answer"));
+        handle.answer(vec![format!("{name}'s answer")]);
     };
     let (handle, logger) = install(&LogTarget::Stderr, LogLevel::Normal).unwrap();
     assert!(install(&LogTarget::Stderr, LogLevel::Normal).is_err());
-    install_panic_hook(handle);
+    install_panic_hook(handle.clone());
     for (name, at) in [
         ("normal", LogLevel::Normal),
         ("quiet", LogLevel::Quiet),
@@ -358,7 +359,7 @@ fn in_child() {
     ] {
         set_level(at);
         assert_eq!(level(), at);
-        say(name);
+        say(&handle, name);
     }
     assert!(thread::spawn(|| panic!("a\nb")).join().is_err());
     run(logger, async {});
