@@ -120,7 +120,10 @@ impl Stream {
 
     /// The next block of any kind; none at the end of the stream.
     pub(crate) fn block(&mut self) -> Option<Block> {
-        let deadline = Instant::now() + PATIENCE;
+        self.block_until(Instant::now() + PATIENCE)
+    }
+
+    fn block_until(&mut self, deadline: Instant) -> Option<Block> {
         while self.blocks.is_empty() {
             if !self.more(deadline) {
                 return None;
@@ -131,8 +134,10 @@ impl Stream {
 
     /// The next event as a browser would show it; none at the end of the stream.
     pub(crate) fn try_event(&mut self) -> Option<Block> {
+        // One deadline for all: heartbeats must not keep a hopeless wait alive.
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            let block = self.block()?;
+            let block = self.block_until(deadline)?;
             if block.data.is_some() {
                 return Some(block);
             }
@@ -178,7 +183,8 @@ impl Stream {
 
     /// Reads to the end of the stream and gives the connection back.
     pub(crate) fn into_connection(mut self) -> Connection {
-        while self.block().is_some() {}
+        let deadline = Instant::now() + PATIENCE;
+        while self.block_until(deadline).is_some() {}
         assert!(self.ended_well, "the stream broke off");
         self.connection
     }
