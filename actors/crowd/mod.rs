@@ -29,6 +29,8 @@ use crate::wire::sse::Frame;
 
 mod mailbox;
 mod seat;
+#[cfg(test)]
+mod tests;
 
 use mailbox::Waiting;
 pub use seat::{Flushed, Seat};
