@@ -1,6 +1,7 @@
 //! What is decided: names, subscriptions, ids, counters. No I/O and nothing asynchronous.
 
 pub mod counters;
+pub mod history;
 pub mod names;
 pub mod publication;
 pub mod routes;
@@ -8,6 +9,7 @@ pub mod sequence;
 pub mod subscription;
 
 pub use counters::{Channel, Counters};
+pub use history::History;
 pub use names::{ClientId, EventId, NameError, Token};
 pub use publication::{Publication, Target};
 pub use routes::Routes;
