@@ -3,11 +3,11 @@
 use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::config::{Config, SubscribeAll};
 use crate::crowd::{Flushed, Seat};
-use crate::model::{EventId, Subscription};
+use crate::model::{EventId, Resume, Subscription};
 use crate::registry::ClientMessage;
 use crate::system::Address;
 use crate::wire::http::query::Query;
@@ -20,16 +20,23 @@ const READ_A_TURN: usize = 64 * 1024;
 /// The longest `User-Agent` that is kept, in bytes.
 const LONGEST_AGENT: usize = 512;
 
+/// When a client for whom there is no room may come back.
+const COME_BACK: Duration = Duration::from_secs(30);
+
 /// What a client is told.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Message {
     /// An event or a position block is to be written.
     Event(Rc<Frame>),
-    /// The subscription is entered, and the stream begins at this position.
-    Accepted {
-        /// The newest id taken in.
-        position: EventId,
+    /// The subscription is entered: the stream begins.
+    Accepted,
+    /// There is no room for a stream.
+    Full {
+        /// What there are too many of.
+        of: Crowded,
     },
+    /// What came before is a part of a replay; the next part is to be asked for when it is written.
+    More,
     /// The stream is to end, after what waits is written.
     Finish {
         /// The end that this is.
@@ -39,6 +46,15 @@ pub enum Message {
     Expired,
 }
 
+/// What there may be no more of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crowded {
+    /// Streams (`--max-clients`).
+    Clients,
+    /// Streams of one address (`--max-clients-per-ip`).
+    FromAddress,
+}
+
 /// Why a stream is told to finish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
@@ -46,6 +62,8 @@ pub enum Ending {
     Stopped,
     /// A publisher asked for it with `disconnect:`.
     Disconnected,
+    /// What it had still to replay is not kept any more; it comes back and is told of the gap.
+    Outrun,
 }
 
 /// How a client ended.
@@ -123,64 +141,76 @@ impl Client {
     /// From the request to the open stream. `again` is a request on an open stream, whose place the
     /// new one takes.
     async fn begin(&mut self, again: Option<Box<Request>>) -> Result<(), End> {
-        let Self {
-            seat,
-            context,
-            input,
-            chunked,
-        } = self;
         let ends_stream = again.is_some();
         let request = match again {
             Some(request) => Ok(*request),
-            None => request(seat, input).await?,
+            None => request(&self.seat, &mut self.input).await?,
         };
-        let cors_lines = |origin: Option<&str>| cors::lines(&context.config.cors, origin);
-        let request = match request {
-            Ok(request) => request,
-            Err(refused) => return Err(refuse(seat, refused, &cors_lines(None), false).await),
+        let config = &self.context.config;
+        let (cors, head_only, admitted) = match request {
+            Ok(request) => (
+                cors::lines(&config.cors, request.origin.as_deref()),
+                request.method == Method::Head,
+                admit(request, config),
+            ),
+            Err(refused) => (cors::lines(&config.cors, None), false, Err(refused)),
         };
-        let cors = cors_lines(request.origin.as_deref());
-        *chunked = request.version == Version::Http11;
-        let subscription = match admit(&request, &context.config) {
-            Ok(Admitted::Stream(subscription)) => subscription,
-            Ok(Admitted::Head) => {
-                let head = stream_head(request.version, &cors, Date::new(SystemTime::now()));
-                return Err(answer(seat, &head, End::Answered).await);
+        match admitted {
+            Ok(Admitted::Stream(asked)) => self.open(*asked, &cors, ends_stream).await,
+            Ok(Admitted::Head(version)) => {
+                let head = stream_head(version, &cors, now());
+                Err(answer(&self.seat, &head, End::Answered).await)
             }
             Ok(Admitted::Preflight) => {
                 let mut answer = Answer::no_content();
                 answer.lines = cors + cors::PREFLIGHT;
                 answer.close = true;
-                return Err(write_answer(seat, answer, End::Answered).await);
+                Err(write_answer(&self.seat, answer, End::Answered).await)
             }
             Err(refused) => {
                 if ends_stream {
-                    write_all(seat, LAST_CHUNK).await?;
+                    write_all(&self.seat, LAST_CHUNK).await?;
                 }
-                let head_only = request.method == Method::Head;
-                return Err(refuse(seat, refused, &cors, head_only).await);
+                let mut answer = Answer::refused_text(&refused);
+                answer.lines.push_str(&cors);
+                answer.head_only = head_only;
+                let end = End::Refused(refused.status, refused.reason);
+                Err(write_answer(&self.seat, answer, end).await)
             }
-        };
+        }
+    }
+
+    /// Enters the subscription and opens the stream.
+    async fn open(&mut self, asked: Asked, cors: &str, ends_stream: bool) -> Result<(), End> {
+        let Self { seat, context, .. } = self;
+        let chunked = asked.version == Version::Http11;
+        self.chunked = chunked;
+        seat.frame(chunked);
         let subscribe = ClientMessage::Subscribe {
             key: seat.key(),
-            subscription,
-            agent: agent(request.user_agent.as_deref()),
+            subscription: asked.subscription,
+            resume: asked.resume,
+            agent: asked.agent,
         };
-        let head = stream_head(request.version, &cors, Date::new(SystemTime::now()));
-        drop(request);
-        seat.frame(*chunked);
         // Refused only when the registry is gone, and with it the process.
         let _gone = context.registry.offer(subscribe);
-        let position = accepted(seat).await?;
-        let retry = context.config.retry.map(jitter);
-        let opening = Frame::opening(retry, position);
-        let parts: [&[u8]; 3] = [
-            if ends_stream { LAST_CHUNK } else { b"" },
-            &head,
-            opening.bytes(*chunked),
-        ];
+        let full = entered(seat).await?;
+        let mut bytes = Vec::new();
+        if ends_stream {
+            bytes.extend_from_slice(LAST_CHUNK);
+        }
+        if let Some(of) = full {
+            turn_away(of, asked.version, asked.event_source, cors, &mut bytes);
+            let end = End::Refused(of.status(), of.reason().into());
+            return Err(answer(seat, &bytes, end).await);
+        }
+        bytes.extend_from_slice(&stream_head(asked.version, cors, now()));
+        if let Some(retry) = context.config.retry {
+            bytes.extend_from_slice(Frame::retry(jitter(retry)).bytes(chunked));
+        }
         seat.open();
-        write_all(seat, &parts.concat()).await
+        seat.gather(&mut bytes);
+        write_all(seat, &bytes).await
     }
 
     /// Hands events out until the stream ends, or a new request takes its place.
@@ -194,8 +224,8 @@ impl Client {
             match self.seat.flush()? {
                 Flushed::Empty | Flushed::Blocked => {}
                 Flushed::Overflowing => return Err(End::Slow),
-                Flushed::Message => {
-                    if let Some(Message::Finish { end }) = self.seat.message() {
+                Flushed::Message => match self.seat.message() {
+                    Some(Message::Finish { end }) => {
                         if self.chunked {
                             Box::pin(write_all(&self.seat, LAST_CHUNK)).await?;
                         }
@@ -203,7 +233,13 @@ impl Client {
                         // What the peer sent was read as it came, so closing does not reset anything.
                         return Err(End::Finished(end));
                     }
-                }
+                    Some(Message::More) => {
+                        let key = self.seat.key();
+                        // Refused only when the registry is gone, and with it the process.
+                        let _gone = self.context.registry.offer(ClientMessage::More { key });
+                    }
+                    _ => {}
+                },
             }
             if self.seat.work().await && self.drain()? {
                 self.seat.step_back().await;
@@ -272,13 +308,23 @@ async fn request(seat: &Seat, input: &mut Vec<u8>) -> Result<Result<Request, Ref
 
 /// What a request that is not refused asks for.
 enum Admitted {
-    Stream(Subscription),
-    Head,
+    Stream(Box<Asked>),
+    Head(Version),
     Preflight,
 }
 
+/// A stream that is asked for.
+struct Asked {
+    subscription: Subscription,
+    resume: Resume,
+    version: Version,
+    agent: Option<Rc<str>>,
+    /// Whether it was asked for by an EventSource, which never comes back after an error status.
+    event_source: bool,
+}
+
 /// Decides on a request.
-fn admit(request: &Request, config: &Config) -> Result<Admitted, Refused> {
+fn admit(request: Request, config: &Config) -> Result<Admitted, Refused> {
     if request.method == Method::Unknown {
         return Err(Refused::unknown_method());
     }
@@ -291,15 +337,81 @@ fn admit(request: &Request, config: &Config) -> Result<Admitted, Refused> {
         Method::Options => return Ok(Admitted::Preflight),
         _ => return Err(Refused::method(cors::ALLOW)),
     }
-    let subscription = Query::read(request.query.as_deref())?.subscription;
+    let query = Query::read(request.query.as_deref())?;
+    let resume = resume(&request, &query)?;
+    let subscription = query.subscription;
     if subscription.all && config.subscribe_all == SubscribeAll::Nobody {
         let why = "'*', every token, may be subscribed to only if the server was started with --allow-all";
         return Err(Refused::new(403, why));
     }
-    Ok(match request.method {
-        Method::Head => Admitted::Head,
-        _ => Admitted::Stream(subscription),
-    })
+    if request.method == Method::Head {
+        return Ok(Admitted::Head(request.version));
+    }
+    let accepts = |accept: &str| accept.to_ascii_lowercase().contains("text/event-stream");
+    Ok(Admitted::Stream(Box::new(Asked {
+        subscription,
+        resume,
+        version: request.version,
+        agent: agent(request.user_agent.as_deref()),
+        event_source: request.accept.as_deref().is_some_and(accepts),
+    })))
+}
+
+/// Where the stream is to begin: the header that a reconnecting EventSource sends (WHATWG HTML
+/// §9.2.4) wins over the query.
+fn resume(request: &Request, query: &Query) -> Result<Resume, Refused> {
+    let given = |id: &Option<String>| id.clone().filter(|id| !id.is_empty());
+    let last = given(&request.last_event_id).or_else(|| given(&query.last_event_id));
+    if let Some(last) = last {
+        let digits = last.bytes().all(|byte| byte.is_ascii_digit());
+        let id = last.parse().ok().filter(|id| digits && *id < EventId::END);
+        return Ok(Resume::After(id.map(EventId)));
+    }
+    let Some(recent) = &query.recent else {
+        return Ok(Resume::Live);
+    };
+    match recent.parse() {
+        Ok(count) if recent.bytes().all(|byte| byte.is_ascii_digit()) => Ok(Resume::Recent(count)),
+        _ => Err(Refused::new(400, "recent= needs a whole number of events")),
+    }
+}
+
+impl Crowded {
+    fn status(self) -> u16 {
+        match self {
+            Self::Clients => 503,
+            Self::FromAddress => 429,
+        }
+    }
+
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Clients => "there are as many clients as there may be; come back later",
+            Self::FromAddress => "there are as many clients of your address as there may be",
+        }
+    }
+}
+
+/// Has a client come back later: by a status and `Retry-After`, but a browser, which gives up for
+/// good on those, by a stream that tells it when and ends.
+fn turn_away(of: Crowded, version: Version, event_source: bool, cors: &str, bytes: &mut Vec<u8>) {
+    if event_source {
+        let chunked = version == Version::Http11;
+        let later = Frame::retry(jitter(COME_BACK.as_millis() as u32));
+        bytes.extend_from_slice(&stream_head(version, cors, now()));
+        bytes.extend_from_slice(later.bytes(chunked));
+        bytes.extend_from_slice(if chunked { LAST_CHUNK } else { b"" });
+    } else {
+        let mut answer = Answer::text(of.status(), of.reason());
+        answer.lines.push_str(cors);
+        answer
+            .with("Retry-After", COME_BACK.as_secs())
+            .write(now(), bytes);
+    }
+}
+
+fn now() -> Date {
+    Date::new(SystemTime::now())
 }
 
 /// The part of a `User-Agent` that is kept.
@@ -307,13 +419,14 @@ fn agent(agent: Option<&str>) -> Option<Rc<str>> {
     agent.map(|agent| agent[..agent.floor_char_boundary(LONGEST_AGENT)].into())
 }
 
-/// Waits until the registry has entered the subscription; on an open stream, writing what that
-/// still had to get.
-async fn accepted(seat: &Seat) -> Result<EventId, End> {
+/// Waits until the registry has entered the subscription, or says what there is too much of; on an
+/// open stream, writing what that still had to get.
+async fn entered(seat: &Seat) -> Result<Option<Crowded>, End> {
     loop {
         match seat.flush()? {
             Flushed::Message => match seat.message() {
-                Some(Message::Accepted { position }) => return Ok(position),
+                Some(Message::Accepted) => return Ok(None),
+                Some(Message::Full { of }) => return Ok(Some(of)),
                 Some(Message::Finish { end }) => return Err(End::Finished(end)),
                 _ => {}
             },
@@ -352,18 +465,9 @@ fn next_request(input: &mut Vec<u8>) -> Option<Box<Request>> {
     }
 }
 
-/// Refuses a request.
-async fn refuse(seat: &Seat, refused: Refused, cors: &str, head_only: bool) -> End {
-    let mut answer = Answer::refused_text(&refused);
-    answer.lines.push_str(cors);
-    answer.head_only = head_only;
-    let end = End::Refused(refused.status, refused.reason);
-    write_answer(seat, answer, end).await
-}
-
 async fn write_answer(seat: &Seat, whole: Answer, end: End) -> End {
     let mut bytes = Vec::new();
-    whole.write(Date::new(SystemTime::now()), &mut bytes);
+    whole.write(now(), &mut bytes);
     answer(seat, &bytes, end).await
 }
 

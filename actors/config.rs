@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::model::history::Limits;
+
 /// The settings of one running system.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -14,6 +16,12 @@ pub struct Config {
     pub delimiter: u8,
     /// Longest message in bytes; a longer one is refused whole.
     pub max_message: usize,
+    /// How many streams there may be.
+    pub max_clients: usize,
+    /// How many streams one IP address may have; none = any number.
+    pub max_clients_per_ip: Option<usize>,
+    /// What bounds the events kept for replay.
+    pub history: Limits,
     /// Unsent bytes a slow client may have waiting before it is disconnected.
     pub client_buffer: usize,
     /// Silence after which a stream gets a position block; none = never. Whole seconds.

@@ -16,6 +16,11 @@ Subscribers:
                           (default off)
   --heartbeat SECONDS     a position block after that much silence, 0 = off (default 15)
   --retry MS              when browsers come back, +-30 %, 0 = not told (default 3000)
+  --history COUNT         events kept for replay, 0 = none (default 1000)
+  --history-bytes BYTES   bytes they may have together (default 16777216)
+  --history-age SECONDS   how old they may grow (default 3600)
+  --max-clients N         streams (default: what the descriptor limit allows)
+  --max-clients-per-ip N  streams of one IP address, 0 = any number (default 0)
   --client-buffer BYTES   what a slow client may have waiting (default 1048576)
 
 Publishers:

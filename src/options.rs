@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use hasses_actors::Config;
 use hasses_actors::config::{About, Cors, Fifo, LogLevel, LogTarget, SubscribeAll};
+use hasses_actors::model::history::Limits;
 use hasses_actors::net::Endpoint;
+use nix::sys::resource::{Resource, getrlimit};
 
 use crate::failure::Failure;
 use crate::legacy::{self, Meaning};
@@ -142,6 +144,13 @@ fn plan(line: Source, file: Source) -> Result<Plan, Failure> {
             cors: cors(all.cors)?,
             delimiter: all.delimiter.unwrap_or(b';'),
             max_message: all.max_message.unwrap_or(1 << 20),
+            max_clients: all.max_clients.unwrap_or_else(most_clients),
+            max_clients_per_ip: all.max_clients_per_ip.and_then(unless_zero),
+            history: Limits {
+                count: all.history.unwrap_or(1000),
+                bytes: all.history_bytes.unwrap_or(16 << 20),
+                age: Duration::from_secs(all.history_age.unwrap_or(3600)),
+            },
             client_buffer: all.client_buffer.unwrap_or(1 << 20),
             heartbeat: unless_zero(all.heartbeat.unwrap_or(15)).map(Duration::from_secs),
             retry: unless_zero(all.retry.unwrap_or(3000)),
@@ -166,6 +175,14 @@ fn plan(line: Source, file: Source) -> Result<Plan, Failure> {
         },
         user: all.user,
     })
+}
+
+/// As many clients as the descriptor limit allows, when some are left for everything else: so that
+/// one too many can be accepted, and told.
+fn most_clients() -> usize {
+    let most = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(_, hard)| hard);
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    most - (most / 10).clamp(1, 256)
 }
 
 /// Zero switches some things off.

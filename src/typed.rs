@@ -72,6 +72,21 @@ pub(crate) struct Typed {
     /// share the ports
     #[argh(switch)]
     pub(crate) reuse_port: bool,
+    /// events kept
+    #[argh(option, from_str_fn(values::count))]
+    pub(crate) history: Option<usize>,
+    /// bytes kept
+    #[argh(option, from_str_fn(values::bytes))]
+    pub(crate) history_bytes: Option<usize>,
+    /// seconds kept
+    #[argh(option, from_str_fn(values::age))]
+    pub(crate) history_age: Option<u64>,
+    /// most clients
+    #[argh(option, from_str_fn(values::clients))]
+    pub(crate) max_clients: Option<usize>,
+    /// most clients of one address
+    #[argh(option, from_str_fn(values::count))]
+    pub(crate) max_clients_per_ip: Option<usize>,
     /// longest message
     #[argh(option, from_str_fn(values::bytes))]
     pub(crate) max_message: Option<usize>,
@@ -141,6 +156,11 @@ impl Typed {
             allow_all: self.allow_all || lower.allow_all,
             group: self.group.or(lower.group),
             reuse_port: self.reuse_port || lower.reuse_port,
+            history: self.history.or(lower.history),
+            history_bytes: self.history_bytes.or(lower.history_bytes),
+            history_age: self.history_age.or(lower.history_age),
+            max_clients: self.max_clients.or(lower.max_clients),
+            max_clients_per_ip: self.max_clients_per_ip.or(lower.max_clients_per_ip),
             max_message: self.max_message.or(lower.max_message),
             client_buffer: self.client_buffer.or(lower.client_buffer),
             control_host: list(self.control_host, lower.control_host),

@@ -10,6 +10,10 @@ use hasses_actors::net::Endpoint;
 const HEARTBEAT: RangeInclusive<u64> = 0..=86_400;
 /// The longest `retry:`: an hour.
 const RETRY: RangeInclusive<u64> = 0..=3_600_000;
+/// Events or clients: a hundred million.
+const COUNT: RangeInclusive<u64> = 0..=100_000_000;
+/// Ages, up to a year.
+const AGE: RangeInclusive<u64> = 1..=31_536_000;
 /// Sizes of messages and buffers, up to 1 GiB.
 const BYTES: RangeInclusive<u64> = 1..=1 << 30;
 
@@ -43,6 +47,22 @@ pub(crate) fn retry(text: &str) -> Result<u32, String> {
 pub(crate) fn bytes(text: &str) -> Result<usize, String> {
     let bytes = number(text, BYTES, "bytes")?;
     usize::try_from(bytes).map_err(|error| error.to_string())
+}
+
+/// How many events or clients; 0 has a meaning of its own.
+pub(crate) fn count(text: &str) -> Result<usize, String> {
+    let count = number(text, COUNT, "them")?;
+    usize::try_from(count).map_err(|error| error.to_string())
+}
+
+pub(crate) fn clients(text: &str) -> Result<usize, String> {
+    let clients = number(text, 1..=*COUNT.end(), "clients")?;
+    usize::try_from(clients).map_err(|error| error.to_string())
+}
+
+/// How long events are kept.
+pub(crate) fn age(text: &str) -> Result<u64, String> {
+    number(text, AGE, "seconds")
 }
 
 /// A file's path.

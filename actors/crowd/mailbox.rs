@@ -82,23 +82,26 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::rc::Rc;
+
     use crate::model::EventId;
+    use crate::wire::sse::Frame;
+
+    fn event(id: u64) -> Message {
+        Message::Event(Rc::new(Frame::position(EventId(id))))
+    }
 
     #[test]
     fn messages_come_out_in_order_and_leave_nothing_behind() {
         for count in 0..5 {
             let mut waiting = Waiting::default();
             for n in 0..count {
-                waiting.push(Message::Accepted {
-                    position: EventId(n),
-                });
+                waiting.push(event(n));
             }
             assert_eq!(waiting.len() as u64, count);
             assert_eq!(waiting.iter().count() as u64, count);
             for n in 0..count {
-                let expected = Message::Accepted {
-                    position: EventId(n),
-                };
+                let expected = event(n);
                 assert_eq!(waiting.front(), Some(&expected));
                 assert_eq!(waiting.pop(), Some(expected));
             }

@@ -98,6 +98,8 @@ struct Flags {
     /// The stream is open: events are written in chunks or plain.
     open: bool,
     chunked: bool,
+    /// The stream gets events as they are published, and position blocks.
+    live: bool,
     /// Counted in `Inner::strained`.
     strained: bool,
     /// Not writable, and more than the limit waits.
@@ -236,13 +238,19 @@ impl Crowd {
         }
     }
 
-    /// Sends a position block to every open stream that has had nothing for `tenths` of a second.
+    /// Says whether a stream gets events as they are published; only then it gets position blocks,
+    /// as one must not be newer than what is still to be replayed.
+    pub fn set_live(&self, index: u32, live: bool) {
+        self.inner.borrow_mut().cells[index as usize].flags.live = live;
+    }
+
+    /// Sends a position block to every live stream that has had nothing for `tenths` of a second.
     pub fn send_to_silent(&self, tenths: u32, frame: &Rc<Frame>) {
         let now = self.now.get();
         let mut inner = self.inner.borrow_mut();
         for index in 0..inner.cells.len() as u32 {
             let cell = &mut inner.cells[index as usize];
-            if cell.flags.open && now.saturating_sub(cell.wrote_at) >= tenths {
+            if cell.flags.live && now.saturating_sub(cell.wrote_at) >= tenths {
                 // A stalled client gets one a period, not one a look.
                 cell.wrote_at = now;
                 inner.post(index, Message::Event(Rc::clone(frame)), false, self.limit);
@@ -383,6 +391,7 @@ impl Crowd {
             // The figures stay until the registry has read them.
             cell.waiting = Waiting::Empty;
             cell.flags.open = false;
+            cell.flags.live = false;
             Key {
                 index,
                 generation: cell.generation,

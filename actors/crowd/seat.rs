@@ -168,6 +168,21 @@ impl Seat {
         }
     }
 
+    /// Takes the events that wait before any other message, to be written with what is in `bytes`.
+    pub fn gather(&self, bytes: &mut Vec<u8>) {
+        let events = self.with(|cell| {
+            let before = bytes.len();
+            for message in cell.waiting.iter() {
+                let Message::Event(frame) = message else {
+                    break;
+                };
+                bytes.extend_from_slice(frame.bytes(cell.flags.chunked));
+            }
+            cell.written(bytes.len() - before)
+        });
+        self.crowd.inner.borrow_mut().totals.events += events;
+    }
+
     /// Takes the message at the front, if it is no event.
     pub fn message(&self) -> Option<Message> {
         self.with(|cell| match cell.waiting.front() {

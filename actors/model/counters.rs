@@ -44,6 +44,10 @@ pub struct Counters {
     pub refused: BTreeMap<&'static str, u64>,
     /// Messages with bytes that were no UTF-8, which were replaced.
     pub invalid_utf8: u64,
+    /// Streams that began with kept events.
+    pub replays: u64,
+    /// Streams that began with a gap.
+    pub gaps: u64,
     /// Clients disconnected because they read too slowly.
     pub slow: u64,
 }

@@ -89,10 +89,6 @@ impl History {
 
     /// Keeps an event, which is newer than all before, and lets go what is too much then.
     pub fn keep(&mut self, entry: Entry) {
-        if !self.keeps() {
-            self.forgotten = entry.id;
-            return;
-        }
         let place = self.end();
         if !entry.passing {
             self.index_of(&entry.to).push_back(place);
@@ -101,6 +97,11 @@ impl History {
         let now = entry.at;
         self.entries.push_back(entry);
         self.trim(now);
+    }
+
+    /// An event was taken in that is not kept, though it might have been.
+    pub fn forget(&mut self, id: EventId) {
+        self.forgotten = id;
     }
 
     /// Lets go what is too much, or too old by `now`.

@@ -14,4 +14,4 @@ pub use names::{ClientId, EventId, NameError, Token};
 pub use publication::{Publication, Target};
 pub use routes::Routes;
 pub use sequence::Sequence;
-pub use subscription::Subscription;
+pub use subscription::{Resume, Subscription};

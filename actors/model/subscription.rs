@@ -1,6 +1,6 @@
 //! What a subscriber asks for.
 
-use super::{ClientId, Token};
+use super::{ClientId, EventId, Token};
 
 /// What one stream listens to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -11,4 +11,15 @@ pub struct Subscription {
     pub all: bool,
     /// The name it gave itself.
     pub id: Option<ClientId>,
+}
+
+/// Where a stream begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resume {
+    /// With what is published from now on.
+    Live,
+    /// After the last event, or position, that the subscriber has; none if what it said is no id.
+    After(Option<EventId>),
+    /// With the last so many kept events of each of its tokens.
+    Recent(usize),
 }

@@ -1,7 +1,7 @@
 //! Who is at the other end.
 
 use std::fmt;
-use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 /// A subscriber's address, in eight bytes for nearly all.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +12,17 @@ pub enum Peer {
     V6(Box<SocketAddrV6>),
     /// A Unix socket, whose clients have no address.
     Unix,
+}
+
+impl Peer {
+    /// The IP address, if it has one.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::V4(address) => Some((*address.ip()).into()),
+            Self::V6(address) => Some((*address.ip()).into()),
+            Self::Unix => None,
+        }
+    }
 }
 
 impl From<SocketAddr> for Peer {

@@ -24,7 +24,7 @@ impl Registry {
             Command::TcpClientList => String::new(),
             Command::Publish(publication) => {
                 // A message is no command; whoever sends it as one still has it delivered.
-                self.publish(&publication, Channel::Tcp);
+                self.publish(publication, Channel::Tcp);
                 String::new()
             }
             logged => {
@@ -76,7 +76,7 @@ impl Registry {
     }
 
     fn subscribers(&self) -> u64 {
-        self.routes.len() as u64
+        self.streams() as u64
     }
 
     /// How many clients a message to `target` would reach.
@@ -132,7 +132,7 @@ impl Registry {
     }
 
     fn rows(&self) -> impl Iterator<Item = ClientRow> {
-        self.records.iter().flatten().map(|record| {
+        self.connections.iter().flatten().map(|record| {
             let now = self.crowd.seconds();
             let since = |then: u32| Duration::from_secs(u64::from(now.saturating_sub(then)));
             let index = record.key.index;
@@ -153,7 +153,7 @@ impl Registry {
                 handshaked: record.joined.map(since),
                 id: self.routes.id(index).cloned(),
                 agent: record.agent.as_deref().unwrap_or_default().into(),
-                subscribes: self.routes.subscribes(index),
+                subscribes: self.subscribes(index),
                 waiting_bytes,
             }
         })

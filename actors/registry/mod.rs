@@ -1,23 +1,31 @@
 //! The registry actor: who listens to what. It decides, and does no input or output of its own.
 
 use std::cell::Cell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
 use futures_lite::FutureExt;
 
-use crate::client::{self, End, Ending};
+use crate::client::End;
 use crate::config::{Config, LogLevel};
 use crate::crowd::{Crowd, Key};
 use crate::logger;
-use crate::model::{Channel, Counters, EventId, Publication, Routes, Sequence, Subscription};
+use crate::model::history::Entry;
+use crate::model::{
+    Channel, Counters, EventId, History, Publication, Resume, Routes, Sequence, Subscription,
+};
 use crate::net::peer::Peer;
 use crate::system::{Failure, Mailbox, Reply, Stop};
 use crate::wire::command::Command;
 use crate::wire::sse::Frame;
 
+mod clients;
 mod commands;
+mod replay;
+
+use replay::Replay;
 
 /// What publishers, and the clock, ask for.
 #[derive(Debug)]
@@ -64,14 +72,22 @@ pub enum ClientMessage {
         /// Its socket's number.
         descriptor: i32,
     },
-    /// A client's request is to be entered; it is answered with [`client::Message::Accepted`].
+    /// A client's request is to be entered; it is answered with
+    /// [`client::Message::Accepted`] or [`client::Message::Full`].
     Subscribe {
         /// The client.
         key: Key,
         /// What it asks for.
         subscription: Subscription,
+        /// Where its stream is to begin.
+        resume: Resume,
         /// What it says it is.
         agent: Option<Rc<str>>,
+    },
+    /// A part of a client's replay is written; the next may come.
+    More {
+        /// The client.
+        key: Key,
     },
     /// A client came to its end.
     Exited {
@@ -93,7 +109,7 @@ pub struct Receipt {
 
 /// What is known of a connection.
 #[derive(Debug)]
-struct Record {
+struct Connection {
     key: Key,
     peer: Peer,
     descriptor: i32,
@@ -102,6 +118,8 @@ struct Record {
     joined: Option<u32>,
     reinits: u32,
     agent: Option<Rc<str>>,
+    /// Counted in `Registry::by_address`.
+    counted: bool,
 }
 
 /// The registry's state.
@@ -111,7 +129,12 @@ pub struct Registry {
     routes: Routes,
     sequence: Sequence,
     counters: Counters,
-    records: Vec<Option<Record>>,
+    connections: Vec<Option<Connection>>,
+    /// Streams by address, where there is a limit to them.
+    by_address: HashMap<IpAddr, usize>,
+    history: History,
+    /// Clients that are still getting kept events.
+    replays: HashMap<u32, Replay>,
     /// Each `User-Agent` once: most clients have one of few.
     agents: HashSet<Rc<str>>,
     log: logger::Handle,
@@ -135,19 +158,23 @@ impl Registry {
         reinit: Rc<Cell<bool>>,
         log: logger::Handle,
     ) -> Self {
+        let sequence = Sequence::starting_now();
         Self {
             log_level: config.log_level,
             log,
-            config,
             crowd,
             routes: Routes::default(),
-            sequence: Sequence::starting_now(),
             counters: Counters::default(),
-            records: Vec::new(),
+            connections: Vec::new(),
+            by_address: HashMap::new(),
+            history: History::new(config.history, sequence.last()),
+            sequence,
+            replays: HashMap::new(),
             agents: HashSet::new(),
             reinit,
             started: Instant::now(),
             recipients: Vec::new(),
+            config,
         }
     }
 
@@ -202,7 +229,7 @@ impl Registry {
                     0
                 });
                 for publication in publications {
-                    let receipt = self.publish(&publication, channel);
+                    let receipt = self.publish(publication, channel);
                     if reply.is_some() {
                         receipts.push(receipt);
                     }
@@ -225,173 +252,56 @@ impl Registry {
         }
     }
 
-    /// Gives a message its id and sends it to its recipients.
-    fn publish(&mut self, publication: &Publication, channel: Channel) -> Receipt {
+    /// Gives a message its id, sends it to its recipients and keeps it.
+    fn publish(&mut self, publication: Publication, channel: Channel) -> Receipt {
         *self.counters.messages.entry(channel).or_default() += 1;
         let id = self.sequence.next_id();
-        let targets = publication.to.as_slice();
+        let Publication {
+            to,
+            except,
+            event,
+            data,
+            retain,
+        } = publication;
         self.routes
-            .recipients(targets, publication.except.as_ref(), &mut self.recipients);
-        if !self.recipients.is_empty() {
-            let frame = Frame::event(id, publication.event.as_deref(), &publication.data);
-            self.crowd.send_all(&self.recipients, &Rc::new(frame));
+            .recipients(to.as_slice(), except.as_ref(), &mut self.recipients);
+        let mut recipients = self.recipients.len();
+        let keep = retain && self.history.keeps() || !self.replays.is_empty();
+        if keep || recipients > 0 {
+            let frame = Rc::new(Frame::event(id, event.as_deref(), &data));
+            self.crowd.send_all(&self.recipients, &frame);
+            if keep {
+                let (at, passing) = (Instant::now(), !retain);
+                let entry = Entry {
+                    id,
+                    at,
+                    to,
+                    except,
+                    frame,
+                    passing,
+                };
+                let replays = self.replays.values();
+                recipients += replays.filter(|replay| replay.wants(&entry)).count();
+                self.history.keep(entry);
+            }
+        }
+        if retain && !self.history.keeps() {
+            self.history.forget(id);
         }
         log::debug!(
-            "event {id} by {} for {} subscribers",
-            channel.name(),
-            self.recipients.len()
+            "event {id} by {} for {recipients} subscribers",
+            channel.name()
         );
-        Receipt {
-            id,
-            recipients: self.recipients.len(),
-        }
+        Receipt { id, recipients }
     }
 
     fn tick(&mut self) {
         self.crowd.expire();
+        self.history.trim(Instant::now());
         if let Some(silence) = self.config.heartbeat {
             let tenths = (silence.as_secs() * 10) as u32;
             let position = Rc::new(Frame::position(self.sequence.last()));
             self.crowd.send_to_silent(tenths, &position);
         }
-    }
-
-    fn handle_client(&mut self, message: ClientMessage) {
-        match message {
-            ClientMessage::Arrived {
-                key,
-                peer,
-                descriptor,
-            } => self.arrived(key, peer, descriptor),
-            ClientMessage::Subscribe {
-                key,
-                subscription,
-                agent,
-            } => {
-                self.subscribe(key, &subscription, agent);
-            }
-            ClientMessage::Exited { key, end } => self.exited(key, &end),
-        }
-    }
-
-    fn arrived(&mut self, key: Key, peer: Peer, descriptor: i32) {
-        log::debug!("client {descriptor} connected from {peer}");
-        self.counters.connections += 1;
-        let connected = self.crowd.totals().connected as u64;
-        self.counters.most_connected = self.counters.most_connected.max(connected);
-        if self.records.len() <= key.index as usize {
-            self.records.resize_with(key.index as usize + 1, || None);
-        }
-        self.records[key.index as usize] = Some(Record {
-            key,
-            peer,
-            descriptor,
-            arrived: self.crowd.seconds(),
-            joined: None,
-            reinits: 0,
-            agent: None,
-        });
-    }
-
-    fn subscribe(&mut self, key: Key, subscription: &Subscription, agent: Option<Rc<str>>) {
-        let Some(Some(record)) = self.records.get_mut(key.index as usize) else {
-            return;
-        };
-        self.counters.subscriptions += 1;
-        if record.joined.replace(self.crowd.seconds()).is_some() {
-            self.counters.reinits += 1;
-            record.reinits += 1;
-        }
-        let former = std::mem::replace(
-            &mut record.agent,
-            agent.map(|agent| share(&mut self.agents, agent)),
-        );
-        let descriptor = record.descriptor;
-        forget(&mut self.agents, former);
-        self.routes.join(key.index, subscription);
-        let position = self.sequence.last();
-        self.crowd
-            .send(key.index, client::Message::Accepted { position });
-        log::debug!(
-            "client {descriptor} subscribed to {}",
-            self.routes.subscribes(key.index).join(", ")
-        );
-    }
-
-    fn exited(&mut self, key: Key, end: &End) {
-        self.routes.leave(key.index);
-        if let Some(record) = self
-            .records
-            .get_mut(key.index as usize)
-            .and_then(Option::take)
-        {
-            let who = format_args!("client {} from {}", record.descriptor, record.peer).to_string();
-            match end {
-                End::Slow => {
-                    self.counters.slow += 1;
-                    log::warn!("{who} disconnected: it did not read as fast as its events came");
-                }
-                End::Refused(status, reason) => {
-                    *self
-                        .counters
-                        .refused
-                        .entry(refused_label(*status))
-                        .or_default() += 1;
-                    log::info!("{who} refused with {status}: {reason}");
-                }
-                End::Panicked(why) => log::error!("{who} ended by a fault in this program: {why}"),
-                End::Left | End::Answered | End::Broken(_) | End::Finished(_) => {
-                    log::debug!("{who} ended: {end:?}");
-                }
-            }
-            forget(&mut self.agents, record.agent);
-        }
-        self.crowd.free(key);
-    }
-
-    fn end_streams(&mut self) {
-        for index in 0..self.records.len() {
-            if self.records[index].is_some() {
-                self.finish(index as u32, Ending::Stopped);
-            }
-        }
-    }
-
-    /// Has a stream end with what it still has to get, and nothing newer.
-    fn finish(&mut self, client: u32, end: Ending) {
-        self.routes.leave(client);
-        self.crowd.send(client, client::Message::Finish { end });
-    }
-}
-
-/// The one copy of an agent's name.
-fn share(agents: &mut HashSet<Rc<str>>, agent: Rc<str>) -> Rc<str> {
-    if let Some(known) = agents.get(&agent) {
-        return Rc::clone(known);
-    }
-    agents.insert(Rc::clone(&agent));
-    agent
-}
-
-/// Gives a copy of an agent's name back, and forgets the name with the last.
-fn forget(agents: &mut HashSet<Rc<str>>, agent: Option<Rc<str>>) {
-    // Two are left: this one and the set's.
-    if let Some(agent) = agent
-        && Rc::strong_count(&agent) == 2
-    {
-        agents.remove(&agent);
-    }
-}
-
-fn refused_label(status: u16) -> &'static str {
-    match status {
-        401 => "unauthorized",
-        403 => "forbidden",
-        404 => "not_found",
-        405 | 501 => "method",
-        408 => "timeout",
-        414 | 431 => "too_large",
-        503 => "full",
-        _ => "bad_request",
     }
 }

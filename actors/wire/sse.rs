@@ -1,7 +1,5 @@
 //! Events as bytes (WHATWG HTML §9.2, event stream format), framed for chunked transfer.
 
-use std::fmt::Write;
-
 use crate::model::EventId;
 
 /// One block of the stream, encoded once for all who get it: whole it is one chunk (RFC 9112 §7.1),
@@ -40,15 +38,23 @@ impl Frame {
         Self::new(format!("id: {id}\n\n").as_bytes(), false)
     }
 
-    /// The start of a stream: the reconnection time in milliseconds, if any, then its position.
-    pub fn opening(retry: Option<u32>, position: EventId) -> Self {
-        let mut block = String::new();
-        if let Some(retry) = retry {
-            // Writing to a String cannot fail.
-            let _infallible = write!(block, "retry: {retry}\n\n");
-        }
-        let _infallible = write!(block, "id: {position}\n\n");
-        Self::new(block.as_bytes(), false)
+    /// The reconnection time, in milliseconds.
+    pub fn retry(milliseconds: u32) -> Self {
+        Self::new(format!("retry: {milliseconds}\n\n").as_bytes(), false)
+    }
+
+    /// Says that events may have been lost after `after` (none: what the subscriber said is no id)
+    /// and that `oldest` is the oldest that is kept. It has no id, so that the next reconnection
+    /// says again what was seen last.
+    pub fn gap(after: Option<EventId>, oldest: Option<EventId>) -> Self {
+        let number =
+            |id: Option<EventId>| id.map_or_else(|| "null".to_string(), |id| id.to_string());
+        let data = format!(
+            r#"{{"after":{},"oldest":{}}}"#,
+            number(after),
+            number(oldest)
+        );
+        Self::new(format!("event: gap\ndata: {data}\n\n").as_bytes(), false)
     }
 
     fn new(block: &[u8], is_event: bool) -> Self {
@@ -143,12 +149,16 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_opens_with_retry_and_position() {
+    fn a_stream_may_open_with_retry_and_gap() {
+        assert_eq!(plain(&Frame::retry(2900)), "retry: 2900\n\n");
         assert_eq!(
-            plain(&Frame::opening(Some(2900), EventId(5))),
-            "retry: 2900\n\nid: 5\n\n"
+            plain(&Frame::gap(Some(EventId(5)), Some(EventId(9)))),
+            "event: gap\ndata: {\"after\":5,\"oldest\":9}\n\n"
         );
-        assert_eq!(plain(&Frame::opening(None, EventId(5))), "id: 5\n\n");
+        assert_eq!(
+            plain(&Frame::gap(None, None)),
+            "event: gap\ndata: {\"after\":null,\"oldest\":null}\n\n"
+        );
     }
 
     /// What an EventSource makes of a stream (WHATWG HTML §9.2.6): (last event id, type, data).

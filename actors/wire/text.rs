@@ -1,9 +1,9 @@
 //! The stream of text messages, commands and JSON lines, cut into pieces.
 //!
-//! A piece of text ends at a newline, at CR LF or at the delimiter; a piece that begins with `{` is
-//! JSON and ends at its newline only. (That it may follow a delimiter is for FIFOs, where one writer's
-//! `a=1;` may stand right before another's line of JSON.) Both also end where the stream does, and
-//! text where the stream falls silent, if its owner says so.
+//! A piece of text ends at a newline, at CR LF or at the delimiter; a line that begins with `{` is
+//! JSON and ends at its newline only. So is what begins with `{"` right after a delimiter: in a FIFO
+//! one writer's `a=1;` may stand before another's line of JSON. Both also end where the stream does,
+//! and text where the stream falls silent, if its owner says so.
 
 use memchr::{memchr, memchr2};
 
@@ -47,6 +47,8 @@ pub struct Splitter {
     skipping: bool,
     /// Whether the unfinished piece is a JSON line.
     json: bool,
+    /// Whether the piece in hand is the first of its line.
+    line_start: bool,
     /// Whether the piece in hand ends at a newline, and a CR before it with it.
     at_newline: bool,
 }
@@ -69,6 +71,7 @@ impl Splitter {
             rest: Vec::new(),
             skipping: false,
             json: false,
+            line_start: true,
             at_newline: false,
         }
     }
@@ -77,7 +80,9 @@ impl Splitter {
     pub fn feed(&mut self, mut bytes: &[u8], each: &mut impl FnMut(Piece<'_>)) {
         while let Some(&first) = bytes.first() {
             if !self.unfinished() {
-                self.json = first == b'{';
+                self.json = first == b'{' && (self.line_start || bytes.get(1) == Some(&b'"'));
+            } else if first == b'"' && self.rest == b"{" {
+                self.json = true;
             }
             let end = if self.json {
                 memchr(b'\n', bytes)
@@ -90,6 +95,7 @@ impl Splitter {
             };
             self.at_newline = bytes[end] == b'\n';
             self.complete(&bytes[..end], each);
+            self.line_start = self.at_newline;
             bytes = &bytes[end + 1..];
         }
     }
@@ -107,6 +113,7 @@ impl Splitter {
     pub fn finish(&mut self, each: &mut impl FnMut(Piece<'_>)) {
         self.at_newline = false;
         self.complete(&[], each);
+        self.line_start = true;
     }
 
     /// Whether an unfinished text piece waits, which silence would end.
@@ -250,10 +257,22 @@ mod tests {
     #[test]
     fn json_fills_its_line() {
         assert_eq!(
-            whole("{\"a\":\";\"}\r\na=1;{b;c\n{d}"),
-            [json(r#"{"a":";"}"#), text("a=1"), json("{b;c"), json("{d}")]
+            whole("{\"a\":\";\"}\r\na=1;{b;c\n{d;e}"),
+            [
+                json(r#"{"a":";"}"#),
+                text("a=1"),
+                text("{b"),
+                text("c"),
+                json("{d;e}")
+            ]
         );
-        assert_eq!(whole(";{a}\n {b}\n"), [json("{a}"), text(" {b}")]);
+        assert_eq!(whole(";{a}\n {b}\n"), [text("{a}"), text(" {b}")]);
+        // Another writer's line.
+        assert_eq!(
+            whole("a=1;{\"b\":\";\"}\nc"),
+            [text("a=1"), json(r#"{"b":";"}"#), text("c")]
+        );
+        assert_eq!(whole("a;{;\"b;c"), ["a", "{", "\"b", "c"].map(text));
     }
 
     #[test]
@@ -351,8 +370,10 @@ mod tests {
     fn model(bytes: &[u8]) -> Vec<Owned> {
         let mut found = Vec::new();
         for mut line in bytes.split_inclusive(|byte| *byte == b'\n') {
-            while let Some(first) = line.first() {
-                let json = *first == b'{';
+            let mut line_start = true;
+            while !line.is_empty() {
+                let json = line[0] == b'{' && line_start || line.starts_with(b"{\"");
+                line_start = false;
                 let end = line.iter().position(|byte| *byte == b';' && !json);
                 let (raw, after) = line.split_at(end.map_or(line.len(), |end| end + 1));
                 line = after;

@@ -1,0 +1,192 @@
+//! Clients as the registry knows them: from their connection to their end.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use super::{ClientMessage, Connection, Registry};
+use crate::client::{self, Crowded, End, Ending};
+use crate::crowd::Key;
+use crate::model::{Resume, Subscription};
+use crate::net::peer::Peer;
+
+impl Registry {
+    pub(super) fn handle_client(&mut self, message: ClientMessage) {
+        match message {
+            ClientMessage::Arrived {
+                key,
+                peer,
+                descriptor,
+            } => self.arrived(key, peer, descriptor),
+            ClientMessage::Subscribe {
+                key,
+                subscription,
+                resume,
+                agent,
+            } => {
+                self.subscribe(key, subscription, resume, agent);
+            }
+            ClientMessage::More { key } => self.replay(key.index),
+            ClientMessage::Exited { key, end } => self.exited(key, &end),
+        }
+    }
+
+    fn arrived(&mut self, key: Key, peer: Peer, descriptor: i32) {
+        log::debug!("client {descriptor} connected from {peer}");
+        self.counters.connections += 1;
+        let connected = self.crowd.totals().connected as u64;
+        self.counters.most_connected = self.counters.most_connected.max(connected);
+        if self.connections.len() <= key.index as usize {
+            self.connections
+                .resize_with(key.index as usize + 1, || None);
+        }
+        self.connections[key.index as usize] = Some(Connection {
+            key,
+            peer,
+            descriptor,
+            arrived: self.crowd.seconds(),
+            joined: None,
+            reinits: 0,
+            agent: None,
+            counted: false,
+        });
+    }
+
+    fn subscribe(
+        &mut self,
+        key: Key,
+        subscription: Subscription,
+        resume: Resume,
+        agent: Option<Rc<str>>,
+    ) {
+        if let Some(of) = self.too_many(key) {
+            self.crowd.send(key.index, client::Message::Full { of });
+            return;
+        }
+        let Some(Some(connection)) = self.connections.get_mut(key.index as usize) else {
+            return;
+        };
+        self.counters.subscriptions += 1;
+        if connection.joined.replace(self.crowd.seconds()).is_some() {
+            self.counters.reinits += 1;
+            connection.reinits += 1;
+        }
+        let agent = agent.map(|agent| share(&mut self.agents, agent));
+        let former = std::mem::replace(&mut connection.agent, agent);
+        let descriptor = connection.descriptor;
+        forget(&mut self.agents, former);
+        self.crowd.send(key.index, client::Message::Accepted);
+        self.begin(key.index, subscription, resume);
+        log::debug!(
+            "client {descriptor} subscribed to {}",
+            self.subscribes(key.index).join(", ")
+        );
+    }
+
+    /// What there would be too much of with one more stream, for a client that has none yet. One
+    /// that has room is counted for its address.
+    fn too_many(&mut self, key: Key) -> Option<Crowded> {
+        let streams = self.streams();
+        let connection = self.connections.get_mut(key.index as usize)?.as_mut()?;
+        if connection.joined.is_some() {
+            return None;
+        }
+        if streams >= self.config.max_clients {
+            return Some(Crowded::Clients);
+        }
+        if let (Some(most), Some(address)) = (self.config.max_clients_per_ip, connection.peer.ip())
+        {
+            let count = self.by_address.entry(address).or_default();
+            if *count >= most {
+                return Some(Crowded::FromAddress);
+            }
+            *count += 1;
+            connection.counted = true;
+        }
+        None
+    }
+
+    fn exited(&mut self, key: Key, end: &End) {
+        self.leave(key.index);
+        if let Some(record) = self
+            .connections
+            .get_mut(key.index as usize)
+            .and_then(Option::take)
+        {
+            let who = format_args!("client {} from {}", record.descriptor, record.peer).to_string();
+            match end {
+                End::Slow => {
+                    self.counters.slow += 1;
+                    log::warn!("{who} disconnected: it did not read as fast as its events came");
+                }
+                End::Refused(status, reason) => {
+                    *self
+                        .counters
+                        .refused
+                        .entry(refused_label(*status))
+                        .or_default() += 1;
+                    log::info!("{who} refused with {status}: {reason}");
+                }
+                End::Panicked(why) => log::error!("{who} ended by a fault in this program: {why}"),
+                End::Left | End::Answered | End::Broken(_) | End::Finished(_) => {
+                    log::debug!("{who} ended: {end:?}");
+                }
+            }
+            if let Some(address) = record.peer.ip().filter(|_| record.counted)
+                && let Some(count) = self.by_address.get_mut(&address)
+            {
+                *count -= 1;
+                if *count == 0 {
+                    self.by_address.remove(&address);
+                }
+            }
+            forget(&mut self.agents, record.agent);
+        }
+        self.crowd.free(key);
+    }
+
+    pub(super) fn end_streams(&mut self) {
+        for index in 0..self.connections.len() {
+            if self.connections[index].is_some() {
+                self.finish(index as u32, Ending::Stopped);
+            }
+        }
+    }
+
+    /// Has a stream end with what it still has to get, and nothing newer.
+    pub(super) fn finish(&mut self, client: u32, end: Ending) {
+        self.leave(client);
+        self.crowd.send(client, client::Message::Finish { end });
+    }
+}
+
+/// The one copy of an agent's name.
+fn share(agents: &mut HashSet<Rc<str>>, agent: Rc<str>) -> Rc<str> {
+    if let Some(known) = agents.get(&agent) {
+        return Rc::clone(known);
+    }
+    agents.insert(Rc::clone(&agent));
+    agent
+}
+
+/// Gives a copy of an agent's name back, and forgets the name with the last.
+fn forget(agents: &mut HashSet<Rc<str>>, agent: Option<Rc<str>>) {
+    // Two are left: this one and the set's.
+    if let Some(agent) = agent
+        && Rc::strong_count(&agent) == 2
+    {
+        agents.remove(&agent);
+    }
+}
+
+fn refused_label(status: u16) -> &'static str {
+    match status {
+        401 => "unauthorized",
+        403 => "forbidden",
+        404 => "not_found",
+        405 | 501 => "method",
+        408 => "timeout",
+        414 | 431 => "too_large",
+        503 => "full",
+        _ => "bad_request",
+    }
+}

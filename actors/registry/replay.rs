@@ -1,0 +1,152 @@
+//! Replay: kept events for a client that comes back, in portions as its socket takes them, until it
+//! has caught up and gets events as they are published.
+//!
+//! A client that is catching up is not in the routes: what is published meanwhile reaches it by the
+//! history, in its order, so nothing is missing and nothing comes twice. It asks for each portion
+//! when the one before is written ([`client::Message::More`]).
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use super::Registry;
+use crate::client::{self, Ending};
+use crate::config::SubscribeAll;
+use crate::model::history::{Entry, concerns};
+use crate::model::{Resume, Subscription};
+use crate::wire::sse::Frame;
+
+/// Bytes of one portion, and events that are looked at for it.
+const PORTION: usize = 64 * 1024;
+const LOOKS: usize = 4096;
+
+/// A client's way through the history.
+#[derive(Debug)]
+pub(super) struct Replay {
+    subscription: Subscription,
+    /// Single events, before all others.
+    picked: VecDeque<u64>,
+    /// The place of the next event.
+    next: u64,
+    /// From this place on events count that are not kept for others: the client was there.
+    connected: u64,
+}
+
+impl Replay {
+    /// Whether an event that is published now will be replayed.
+    pub(super) fn wants(&self, entry: &Entry) -> bool {
+        concerns(entry, &self.subscription)
+    }
+}
+
+impl Registry {
+    /// Begins a stream: with what it has missed, or live.
+    pub(super) fn begin(&mut self, client: u32, subscription: Subscription, resume: Resume) {
+        self.leave(client);
+        let end = self.history.end();
+        let mut replay = Replay {
+            picked: VecDeque::new(),
+            next: end,
+            connected: end,
+            subscription,
+        };
+        // Old switches let anyone listen to everything, but not to what was before.
+        let live_only =
+            replay.subscription.all && self.config.subscribe_all == SubscribeAll::LiveOnly;
+        match resume {
+            Resume::After(id) => {
+                let start = id.map(|id| self.history.after(id, self.sequence.last()));
+                if live_only || start.is_none_or(|start| start.gap) {
+                    self.counters.gaps += 1;
+                    let gap = Frame::gap(id, self.history.oldest());
+                    self.crowd.send_all(&[client], &Rc::new(gap));
+                }
+                if let Some(start) = start.filter(|_| !live_only) {
+                    replay.next = start.place;
+                }
+            }
+            Resume::Recent(count) if !live_only => {
+                replay.picked = self.history.recent(&replay.subscription, count).into();
+            }
+            Resume::Recent(_) | Resume::Live => {}
+        }
+        if replay.next < end || !replay.picked.is_empty() {
+            self.counters.replays += 1;
+            self.replays.insert(client, replay);
+            self.replay(client);
+        } else {
+            self.go_live(client, &replay.subscription);
+        }
+    }
+
+    /// Sends a client the next portion of its replay.
+    pub(super) fn replay(&mut self, client: u32) {
+        let Some(mut replay) = self.replays.remove(&client) else {
+            return;
+        };
+        let room = PORTION.min(self.config.client_buffer);
+        let mut bytes = 0;
+        for _ in 0..LOOKS {
+            let place = replay.picked.pop_front().unwrap_or(replay.next);
+            if place == self.history.end() {
+                self.go_live(client, &replay.subscription);
+                return;
+            }
+            let in_line = place == replay.next && replay.picked.is_empty();
+            let Some(entry) = self.history.get(place) else {
+                if place < replay.next {
+                    // One of its last few is not among the kept any more.
+                    continue;
+                }
+                self.finish(client, Ending::Outrun);
+                return;
+            };
+            if in_line {
+                replay.next += 1;
+            }
+            let kept = !entry.passing || place >= replay.connected;
+            if kept && concerns(entry, &replay.subscription) {
+                bytes += entry.frame.bytes(true).len();
+                self.crowd.send_all(&[client], &entry.frame);
+                if bytes >= room {
+                    break;
+                }
+            }
+        }
+        self.replays.insert(client, replay);
+        self.crowd.send(client, client::Message::More);
+    }
+
+    /// A client has all that was before now.
+    fn go_live(&mut self, client: u32, subscription: &Subscription) {
+        let position = Rc::new(Frame::position(self.sequence.last()));
+        self.crowd.send_all(&[client], &position);
+        self.crowd.set_live(client, true);
+        self.routes.join(client, subscription);
+    }
+
+    /// Takes a client out of all that sends it events.
+    pub(super) fn leave(&mut self, client: u32) {
+        self.routes.leave(client);
+        self.replays.remove(&client);
+        self.crowd.set_live(client, false);
+    }
+
+    /// How many streams there are.
+    pub(super) fn streams(&self) -> usize {
+        self.routes.len() + self.replays.len()
+    }
+
+    /// What a client listens to.
+    pub(super) fn subscribes(&self, client: u32) -> Vec<String> {
+        match self.replays.get(&client) {
+            None => self.routes.subscribes(client),
+            Some(replay) => {
+                let Subscription { tokens, all, .. } = &replay.subscription;
+                let all = all.then(|| "*".to_string());
+                all.into_iter()
+                    .chain(tokens.iter().map(ToString::to_string))
+                    .collect()
+            }
+        }
+    }
+}
