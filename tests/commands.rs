@@ -123,6 +123,7 @@ fn the_client_list_keeps_the_old_layout() {
     let mut stream = Stream::request(daemon.listen, request);
     stream.position();
     publish::http(daemon.control, "b", "x");
+    stream.event();
     let lines = publish::talk_tcp(daemon.control, "clientlist\n");
     assert_eq!(lines[0], "------- requested client list -------");
     assert_eq!(lines[1], "List of clients:");
