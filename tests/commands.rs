@@ -123,6 +123,7 @@ fn the_client_list_keeps_the_old_layout() {
     let mut stream = Stream::request(daemon.listen, request);
     stream.position();
     publish::http(daemon.control, "b", "x");
+    stream.event();
     let lines = publish::talk_tcp(daemon.control, "clientlist\n");
     assert_eq!(lines[0], "------- requested client list -------");
     assert_eq!(lines[1], "List of clients:");
@@ -210,4 +211,24 @@ fn disconnecting_by_id() {
     publish::http(daemon.control, "a", "still there");
     assert_eq!(other.data(), "still there");
     daemon.wait_for_clients(1);
+}
+
+#[test]
+fn a_disconnected_client_that_never_closes_holds_nothing_up() {
+    let daemon = Daemon::start("");
+    let mut ended: Vec<Stream> = (0..5)
+        .map(|_| daemon.subscribe("subscribe=a&id=x"))
+        .collect();
+    publish::talk_tcp(daemon.control, "disconnect:x\n");
+    for stream in &mut ended {
+        assert_eq!(stream.try_event(), None);
+        assert!(stream.ended_well);
+    }
+    let before = daemon.cpu_ticks();
+    for _ in 0..200 {
+        assert_eq!(publish::http(daemon.control, "a", "x").1, 0);
+    }
+    daemon.wait_for_clients(0);
+    let used = daemon.cpu_ticks() - before;
+    assert!(used < 100, "{used} ticks of 10 ms for 200 messages");
 }

@@ -28,7 +28,10 @@ const GRAMMAR: &[(&str, &[&str])] = &[
         &["p;q=r\ns", "t"],
     ),
     ("{\"to\":\"a\",\"data\":\"last line\"}", &["last line"]),
-    ("a=x;{b=y\n", &["x", "y"]),
+    (
+        "a=x;{\"to\":\"a\",\"data\":\"p;q\"}\na=y",
+        &["x", "p;q", "y"],
+    ),
     // Refused pieces in between change nothing for their neighbours.
     ("nonsense\na=x\n", &["x"]),
     ("=x;a=y\n", &["y"]),
