@@ -169,6 +169,8 @@ impl Client {
             }
             Err(refused) => {
                 if ends_stream {
+                    let key = self.seat.key();
+                    let _gone = self.context.registry.offer(ClientMessage::Ended { key });
                     write_all(&self.seat, LAST_CHUNK).await?;
                 }
                 let mut answer = Answer::refused_text(&refused);
@@ -411,7 +413,7 @@ fn turn_away(of: Crowded, version: Version, event_source: bool, cors: &str, byte
 }
 
 fn now() -> Date {
-    Date::new(SystemTime::now())
+    SystemTime::now().into()
 }
 
 /// The part of a `User-Agent` that is kept.
@@ -507,7 +509,7 @@ async fn wait_for_leave(seat: &Seat, end: End) -> End {
             Ok(None) => seat.input().await,
             Ok(Some(0)) | Err(_) => return end,
         }
-        if seat.message() == Some(Message::Expired) {
+        if seat.discard() {
             return end;
         }
     }

@@ -94,7 +94,7 @@ async fn answer(
     answer: Answer,
 ) -> Result<(), Broken> {
     let mut bytes = Vec::new();
-    answer.write(Date::new(SystemTime::now()), &mut bytes);
+    answer.write(Date::from(SystemTime::now()), &mut bytes);
     log::debug!("{}: answered with {}", publisher.name, answer.status);
     Ok(connection.write_all(&bytes).await?)
 }

@@ -44,6 +44,9 @@ const BACKLOG: usize = 1 << 18;
 /// Tenths of a second that a client has for its request, and for reading an answer's end.
 const REQUEST_TIME: u32 = 100;
 const LINGER_TIME: u32 = 20;
+/// Connections that may be without a request; with more, the oldest of them is given up, so that who
+/// opens connections and says nothing keeps nobody out.
+const HALF_OPEN: usize = 4096;
 /// Bytes of the buffer that all clients share for reading, and for joining what they write.
 const SCRATCH: usize = 64 * 1024;
 
@@ -198,11 +201,12 @@ impl Crowd {
             crowd: Rc::clone(self),
             index: key.index,
         }));
-        let mut inner = self.inner.borrow_mut();
+        let inner = &mut *self.inner.borrow_mut();
         inner.totals.connected += 1;
         inner
             .requests
             .push_back((self.now.get() + REQUEST_TIME, key));
+        inner.give_up_half_open(self.limit);
         let cell = &mut inner.cells[key.index as usize];
         *cell = Cell {
             life: Some(life),
@@ -265,10 +269,7 @@ impl Crowd {
         while let Some(key) =
             due(&mut inner.requests, now).or_else(|| due(&mut inner.lingering, now))
         {
-            let cell = &inner.cells[key.index as usize];
-            if cell.generation == key.generation && !cell.flags.open {
-                inner.post(key.index, Message::Expired, true, self.limit);
-            }
+            inner.expire(key, self.limit);
         }
     }
 
@@ -416,6 +417,23 @@ fn due(queue: &mut VecDeque<(u32, Key)>, now: u32) -> Option<Key> {
 }
 
 impl Inner {
+    /// Gives up the oldest connections without a request where there are too many.
+    fn give_up_half_open(&mut self, limit: usize) {
+        while self.requests.len() > HALF_OPEN
+            && let Some((_, key)) = self.requests.pop_front()
+        {
+            self.expire(key, limit);
+        }
+    }
+
+    /// Tells a client that its time is over, if it waits for something that has a time.
+    fn expire(&mut self, key: Key, limit: usize) {
+        let cell = &self.cells[key.index as usize];
+        if cell.generation == key.generation && !cell.flags.open {
+            self.post(key.index, Message::Expired, true, limit);
+        }
+    }
+
     /// Puts a message into a mailbox, and the client into a queue if it can do something about it.
     fn post(&mut self, index: u32, message: Message, fast: bool, limit: usize) {
         let cell = &mut self.cells[index as usize];

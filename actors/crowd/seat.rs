@@ -183,6 +183,16 @@ impl Seat {
         self.crowd.inner.borrow_mut().totals.events += events;
     }
 
+    /// Throws away what waits, for which there is no stream any more; whether the time is over.
+    pub fn discard(&self) -> bool {
+        self.with(|cell| {
+            cell.bytes = 0;
+            cell.written = 0;
+            let waiting = std::mem::take(&mut cell.waiting);
+            waiting.iter().any(|message| *message == Message::Expired)
+        })
+    }
+
     /// Takes the message at the front, if it is no event.
     pub fn message(&self) -> Option<Message> {
         self.with(|cell| match cell.waiting.front() {

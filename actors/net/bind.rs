@@ -8,16 +8,19 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::Endpoint;
 
+/// With the default heartbeat a dead peer is found within a minute.
+const USER_TIMEOUT: Duration = Duration::from_secs(40);
 /// How many connections the kernel keeps waiting (it cuts this to `net.core.somaxconn`).
 const BACKLOG: i32 = 4096;
 
 /// A socket that listens, non-blocking and closed on exec. Connections that it accepts have
-/// `TCP_NODELAY`, which Linux lets them inherit.
+/// `TCP_NODELAY` and `TCP_USER_TIMEOUT`, which Linux lets them inherit.
 #[derive(Debug)]
 pub struct Bound {
     /// The address that was asked for; [`Bound::address`] is the real one.
@@ -158,7 +161,7 @@ fn tcp_at(address: SocketAddr, reuse_port: bool) -> io::Result<Listener> {
     // A restart need not wait for the connections of the last run to leave TIME_WAIT.
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(reuse_port)?;
-    socket.set_tcp_nodelay(true)?;
+    prepare(&socket)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -239,13 +242,22 @@ pub fn check(endpoint: &Endpoint) -> Result<(), BindError> {
     }
 }
 
+/// Sets what accepted connections inherit.
+fn prepare(socket: &Socket) -> io::Result<()> {
+    // An event must not wait for the acknowledgement of the one before (Nagle).
+    socket.set_tcp_nodelay(true)?;
+    // A peer that is gone without a word is found when what was sent to it, be it only a position
+    // block, has not been acknowledged for this long (RFC 5482).
+    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
+}
+
 impl Listener {
     /// Makes a socket that somebody else opened (systemd) behave like one that [`bind`] made.
     pub fn adopt(self) -> io::Result<Self> {
         match &self {
             Self::Tcp(socket) => {
                 socket.set_nonblocking(true)?;
-                socket2::SockRef::from(socket).set_tcp_nodelay(true)?;
+                prepare(&socket2::SockRef::from(socket))?;
             }
             Self::Unix(socket) => socket.set_nonblocking(true)?,
         }

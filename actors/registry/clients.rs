@@ -26,6 +26,7 @@ impl Registry {
                 self.subscribe(key, subscription, resume, agent);
             }
             ClientMessage::More { key } => self.replay(key.index),
+            ClientMessage::Ended { key } => self.leave(key.index),
             ClientMessage::Exited { key, end } => self.exited(key, &end),
         }
     }

@@ -89,6 +89,11 @@ pub enum ClientMessage {
         /// The client.
         key: Key,
     },
+    /// A client's stream ended, though its connection lasts a little longer.
+    Ended {
+        /// The client.
+        key: Key,
+    },
     /// A client came to its end.
     Exited {
         /// The client.
