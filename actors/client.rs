@@ -5,7 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use crate::config::{Config, SubscribeAll};
+use crate::config::{Config, Settings, SubscribeAll};
 use crate::crowd::{Flushed, Seat};
 use crate::model::{EventId, Resume, Subscription};
 use crate::registry::ClientMessage;
@@ -95,7 +95,7 @@ impl From<io::Error> for End {
 #[derive(Debug)]
 pub struct Context {
     /// The settings.
-    pub config: Rc<Config>,
+    pub settings: Rc<Settings>,
     /// Where subscriptions are entered.
     pub registry: Address<ClientMessage>,
     /// Whether a new GET on an open stream replaces its subscription; the registry switches it.
@@ -146,7 +146,7 @@ impl Client {
             Some(request) => Ok(*request),
             None => request(&self.seat, &mut self.input).await?,
         };
-        let config = &self.context.config;
+        let config = &*self.context.settings.now();
         let (cors, head_only, admitted) = match request {
             Ok(request) => (
                 cors::lines(&config.cors, request.origin.as_deref()),
@@ -207,7 +207,7 @@ impl Client {
             return Err(answer(seat, &bytes, end).await);
         }
         bytes.extend_from_slice(&stream_head(asked.version, cors, now()));
-        if let Some(retry) = context.config.retry {
+        if let Some(retry) = context.settings.now().retry {
             bytes.extend_from_slice(Frame::retry(jitter(retry)).bytes(chunked));
         }
         seat.open();

@@ -1,6 +1,10 @@
 //! What the daemon's shell hands over: everything decided, opened and checked before the actors run.
 
+use std::cell::RefCell;
+use std::fmt;
 use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::history::Limits;
@@ -44,6 +48,8 @@ pub struct Config {
     pub fifo: Option<Fifo>,
     /// Facts about this program that `status` shows.
     pub about: About,
+    /// How the settings are read again on SIGHUP.
+    pub reread: Option<Reread>,
     /// Lines for a person who just started it in the foreground, written to stderr as they are
     /// once everything answers.
     pub greeting: Option<String>,
@@ -110,4 +116,43 @@ pub enum LogTarget {
 pub struct Fifo {
     /// Its path; absolute when the daemon detaches.
     pub path: PathBuf,
+}
+
+/// Reads the settings again; called off the loop, as files may be slow.
+#[derive(Clone)]
+pub struct Reread(pub Arc<ReadAgain>);
+
+/// The new settings, with warnings about what only a restart can change; or what is wrong.
+pub type ReadAgain = dyn Fn() -> Result<(Config, Vec<String>), String> + Send + Sync;
+
+impl fmt::Debug for Reread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reread")
+    }
+}
+
+/// The settings that hold now. All actors look here each time they need one; only the registry
+/// replaces them, all at once.
+#[derive(Debug)]
+pub struct Settings {
+    now: RefCell<Rc<Config>>,
+}
+
+impl Settings {
+    /// The first settings.
+    pub fn new(config: Config) -> Rc<Self> {
+        Rc::new(Self {
+            now: RefCell::new(Rc::new(config)),
+        })
+    }
+
+    /// The settings that hold now.
+    pub fn now(&self) -> Rc<Config> {
+        Rc::clone(&self.now.borrow())
+    }
+
+    /// Puts others in their place.
+    pub fn replace(&self, config: Config) {
+        *self.now.borrow_mut() = Rc::new(config);
+    }
 }

@@ -13,7 +13,7 @@ use futures_lite::future::yield_now;
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use smol::unblock;
 
-use crate::config::Config;
+use crate::config::Settings;
 use crate::intake::Intake;
 use crate::model::Channel;
 use crate::registry;
@@ -48,12 +48,13 @@ struct Pipe {
 /// # Errors
 /// The pipe cannot be opened or read.
 pub async fn run(
-    config: Rc<Config>,
+    settings: Rc<Settings>,
     path: PathBuf,
     registry: Address<registry::Message>,
     stop: Stop,
 ) -> Result<(), Failure> {
     let source = format!("FIFO {}", path.display());
+    let config = settings.now();
     let (delimiter, max) = (config.delimiter, config.max_message);
     let mut intake = Intake::new(delimiter, max, Channel::Fifo, source, registry);
     let failed = |error: io::Error| Failure(format!("{}: {error}", path.display()));

@@ -58,6 +58,7 @@ use smol::LocalExecutor;
 
 use client::Context;
 pub use config::Config;
+use config::Settings;
 use crowd::Crowd;
 use futures_lite::FutureExt;
 use registry::{ClientMessage, Registry};
@@ -91,7 +92,8 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
     let supervisor = Supervisor::new(Rc::clone(&services));
     let nursery = supervisor.nursery();
 
-    let config = Rc::new(config);
+    let settings = Settings::new(config);
+    let config = settings.now();
     let (registry, inbox) = mailbox(BATCHES);
     let (clients, arrivals) = lane();
     let exits = clients.clone();
@@ -102,19 +104,24 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
     .map_err(failed)?;
     let reinit = Rc::new(Cell::new(config.reinit));
     let context = Rc::new(Context {
-        config: Rc::clone(&config),
+        settings: Rc::clone(&settings),
         registry: clients,
         reinit: Rc::clone(&reinit),
     });
 
     nursery.entrust("logger", Stage::Log, |stop| logger.run(stop));
-    let decides = Registry::new(Rc::clone(&config), Rc::clone(&crowd), reinit, log.clone());
+    let decides = Registry::new(Rc::clone(&settings), Rc::clone(&crowd), reinit, log.clone());
     nursery.entrust("registry", Stage::Delivery, |stop| {
         decides.run(arrivals, inbox, stop)
     });
-    watch(&nursery, &crowd, &registry, log.address());
+    let hangup = signals::Hangup {
+        logger: log.address(),
+        registry: registry.clone(),
+        reread: config.reread.clone(),
+    };
+    watch(&nursery, &crowd, &registry, hangup);
     listen(&nursery, sockets.subscribers, &crowd, &context);
-    take_in(&nursery, sockets.publishers, &config, &registry);
+    take_in(&nursery, sockets.publishers, &settings, &registry);
 
     // The last to start, so that it speaks when all others have.
     nursery.pass("announcement", Stage::Intake, |stop| {
@@ -128,7 +135,7 @@ fn watch(
     nursery: &Nursery,
     crowd: &Rc<Crowd>,
     registry: &Address<registry::Message>,
-    logger: Address<logger::Message>,
+    hangup: signals::Hangup,
 ) {
     let crowd = Rc::clone(crowd);
     nursery.entrust("reactor", Stage::Watch, |stop| async move {
@@ -148,7 +155,7 @@ fn watch(
     });
     let supervisor = nursery.supervisor();
     nursery.keep("signals", Stage::Watch, move |stop| {
-        signals::run(supervisor.clone(), logger.clone(), stop)
+        signals::run(supervisor.clone(), hangup.clone(), stop)
     });
     nursery.keep("watchdog", Stage::Watch, notify::watchdog);
 }
@@ -190,26 +197,26 @@ fn listen(nursery: &Nursery, sockets: Vec<net::Bound>, crowd: &Rc<Crowd>, contex
 fn take_in(
     nursery: &Nursery,
     sockets: Vec<net::Bound>,
-    config: &Rc<Config>,
+    settings: &Rc<Settings>,
     registry: &Address<registry::Message>,
 ) {
     for bound in sockets {
         let name = format!("control {}", bound.address());
-        let (bound, config, registry) = (Rc::new(bound), Rc::clone(config), registry.clone());
+        let (bound, settings, registry) = (Rc::new(bound), Rc::clone(settings), registry.clone());
         let connections = nursery.clone();
         nursery.keep(name, Stage::Intake, move |stop| {
-            let (bound, config) = (Rc::clone(&bound), Rc::clone(&config));
-            control::run(bound, config, registry.clone(), connections.clone(), stop)
+            let (bound, settings) = (Rc::clone(&bound), Rc::clone(&settings));
+            control::run(bound, settings, registry.clone(), connections.clone(), stop)
         });
     }
-    if let Some(fifo) = config.fifo.clone() {
-        let (config, registry) = (Rc::clone(config), registry.clone());
+    if let Some(fifo) = settings.now().fifo.clone() {
+        let (settings, registry) = (Rc::clone(settings), registry.clone());
         nursery.keep(
             format!("FIFO {}", fifo.path.display()),
             Stage::Intake,
             move |stop| {
                 fifo::run(
-                    Rc::clone(&config),
+                    Rc::clone(&settings),
                     fifo.path.clone(),
                     registry.clone(),
                     stop,

@@ -7,9 +7,11 @@ use std::process;
 
 use async_signal::{Signal, Signals};
 use futures_lite::{FutureExt, StreamExt};
+use smol::unblock;
 
+use crate::config::Reread;
 use crate::system::{Address, Failure, Stop};
-use crate::{logger, supervisor};
+use crate::{logger, registry, supervisor};
 
 /// Listens for signals until stopped.
 ///
@@ -19,12 +21,12 @@ use crate::{logger, supervisor};
 /// The system refuses to deliver signals to us.
 pub async fn run(
     supervisor: Address<supervisor::Message>,
-    logger: Address<logger::Message>,
+    hangup: Hangup,
     stop: Stop,
 ) -> Result<(), Failure> {
     // Apart, so that whoever is slow to be told of a HUP does not hold up an end.
     let ends = ends(supervisor);
-    let hangups = hangups(logger);
+    let hangups = hangups(hangup);
     let stopped = async {
         stop.requested().await;
         Ok(())
@@ -42,12 +44,37 @@ async fn ends(supervisor: Address<supervisor::Message>) -> Result<(), Failure> {
     process::exit(128 + second as i32);
 }
 
-async fn hangups(logger: Address<logger::Message>) -> Result<(), Failure> {
+/// Whom a HUP concerns.
+#[derive(Debug, Clone)]
+pub struct Hangup {
+    /// Reopens its file, and says in the log how it went.
+    pub logger: Address<logger::Message>,
+    /// Gets the new settings.
+    pub registry: Address<registry::Message>,
+    /// Reads them.
+    pub reread: Option<Reread>,
+}
+
+async fn hangups(hangup: Hangup) -> Result<(), Failure> {
     let mut signals = listen(&[Signal::Hup])?;
     loop {
         caught(&mut signals).await?;
-        // The logger says in the log how it went.
-        let _gone = logger.send(logger::Message::Reopen).await;
+        // Refused only when its actor has gone, and then the end is under way.
+        let _gone = hangup.logger.send(logger::Message::Reopen).await;
+        let Some(reread) = hangup.reread.clone() else {
+            continue;
+        };
+        match unblock(move || reread.0()).await {
+            Ok((config, warnings)) => {
+                for warning in warnings {
+                    log::warn!("{warning}");
+                }
+                let config = Box::new(config);
+                let reconfigure = registry::Message::Reconfigure { config };
+                let _gone = hangup.registry.send(reconfigure).await;
+            }
+            Err(why) => log::error!("the settings stay as they were: {why}"),
+        }
     }
 }
 
@@ -104,7 +131,14 @@ mod tests {
         let (supervisor, mut told) = system::mailbox(4);
         let (logger, mut logged) = system::mailbox(4);
         let (_stopper, stop) = system::stopper();
-        let mut actor = Box::pin(run(supervisor, logger, stop));
+        let (registry, _inbox) = system::mailbox(4);
+        let reread = None;
+        let hangup = Hangup {
+            logger,
+            registry,
+            reread,
+        };
+        let mut actor = Box::pin(run(supervisor, hangup, stop));
         assert!(poll_once(&mut actor).await.is_none());
 
         let raise = |signal| kill_process(getpid(), signal).unwrap();

@@ -14,6 +14,7 @@ mod made;
 mod options;
 mod pidfile;
 mod privileges;
+mod reread;
 mod sockets;
 mod source;
 mod typed;
@@ -45,11 +46,15 @@ fn run() -> Result<(), Failure> {
             Failure::usage(format!("'{}' is not UTF-8", short(&raw.to_string_lossy())))
         })?);
     }
+    let reread = reread::again(arguments.clone());
     match options::read(arguments, |path| fs::read_to_string(path))? {
         Request::Help => say(help::HELP),
         Request::Version => say(concat!("hasses ", env!("CARGO_PKG_VERSION"), "\n")),
         Request::Check(plan) => check::check(&plan).and_then(|()| say("configuration ok\n")),
-        Request::Start(plan) => boot::start(*plan),
+        Request::Start(mut plan) => {
+            plan.config.reread = Some(reread(&plan));
+            boot::start(*plan)
+        }
     }
 }
 

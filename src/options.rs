@@ -170,6 +170,7 @@ fn plan(line: Source, file: Source) -> Result<Plan, Failure> {
                 compiled: env!("HASSES_COMPILED"),
                 user: all.user.as_ref().map(|user| user.asked.clone()),
             },
+            reread: None,
             greeting: None,
             warnings: Vec::new(),
         },

@@ -13,7 +13,7 @@ use async_io::Timer;
 use futures_lite::FutureExt;
 use futures_lite::future::yield_now;
 
-use crate::config::Config;
+use crate::config::{Config, Settings};
 use crate::fifo::SILENCE;
 use crate::model::Channel;
 use crate::net::accept::Acceptor;
@@ -35,7 +35,7 @@ use connection::{Broken, Connection};
 /// The socket cannot be watched.
 pub async fn run(
     bound: Rc<Bound>,
-    config: Rc<Config>,
+    settings: Rc<Settings>,
     registry: Address<registry::Message>,
     nursery: Nursery,
     stop: Stop,
@@ -49,7 +49,7 @@ pub async fn run(
         loop {
             let (socket, peer) = acceptor.next().await;
             let name = format!("publisher {peer}");
-            let (config, registry) = (Rc::clone(&config), registry.clone());
+            let (config, registry) = (settings.now(), registry.clone());
             nursery.pass(name.clone(), Stage::Intake, move |stop| async move {
                 let publisher = Publisher {
                     config,
@@ -74,6 +74,7 @@ pub async fn run(
 
 /// What a connection's actor knows.
 struct Publisher {
+    /// The settings that held when it connected.
     config: Rc<Config>,
     registry: Address<registry::Message>,
     channel: Channel,

@@ -139,7 +139,7 @@ pub struct Crowd {
     inner: RefCell<Inner>,
     reactor: Reactor,
     /// Bytes that may wait for a client beyond the event that is being written.
-    limit: usize,
+    limit: Copied<usize>,
     scratch: RefCell<Box<[u8]>>,
     exited: Box<dyn Fn(Key, End)>,
     began: Instant,
@@ -166,7 +166,7 @@ impl Crowd {
                 totals: Totals::default(),
             }),
             reactor: Reactor::new()?,
-            limit,
+            limit: Copied::new(limit),
             scratch: RefCell::new(vec![0; SCRATCH].into()),
             exited: Box::new(exited),
             began: Instant::now(),
@@ -206,7 +206,7 @@ impl Crowd {
         inner
             .requests
             .push_back((self.now.get() + REQUEST_TIME, key));
-        inner.give_up_half_open(self.limit);
+        inner.give_up_half_open(self.limit.get());
         let cell = &mut inner.cells[key.index as usize];
         *cell = Cell {
             life: Some(life),
@@ -230,7 +230,7 @@ impl Crowd {
     /// Sends one message to one client.
     pub fn send(&self, index: u32, message: Message) {
         let mut inner = self.inner.borrow_mut();
-        inner.post(index, message, true, self.limit);
+        inner.post(index, message, true, self.limit.get());
     }
 
     /// Sends one event, or position, to many.
@@ -238,8 +238,18 @@ impl Crowd {
         let mut inner = self.inner.borrow_mut();
         let few = recipients.len() <= FEW;
         for &index in recipients {
-            inner.post(index, Message::Event(Rc::clone(frame)), few, self.limit);
+            inner.post(
+                index,
+                Message::Event(Rc::clone(frame)),
+                few,
+                self.limit.get(),
+            );
         }
+    }
+
+    /// Sets how many bytes may wait for a client beyond the event that is being written.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.set(limit);
     }
 
     /// Says whether a stream gets events as they are published; only then it gets position blocks,
@@ -257,7 +267,12 @@ impl Crowd {
             if cell.flags.live && now.saturating_sub(cell.wrote_at) >= tenths {
                 // A stalled client gets one a period, not one a look.
                 cell.wrote_at = now;
-                inner.post(index, Message::Event(Rc::clone(frame)), false, self.limit);
+                inner.post(
+                    index,
+                    Message::Event(Rc::clone(frame)),
+                    false,
+                    self.limit.get(),
+                );
             }
         }
     }
@@ -269,7 +284,7 @@ impl Crowd {
         while let Some(key) =
             due(&mut inner.requests, now).or_else(|| due(&mut inner.lingering, now))
         {
-            inner.expire(key, self.limit);
+            inner.expire(key, self.limit.get());
         }
     }
 

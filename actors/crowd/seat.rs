@@ -159,7 +159,7 @@ impl Seat {
                 cell.wrote_at = self.crowd.now.get();
             }
             if count < joined.len() {
-                cell.flags.overflowing = cell.behind() > self.crowd.limit;
+                cell.flags.overflowing = cell.behind() > self.crowd.limit.get();
                 return Ok(match cell.flags.overflowing {
                     true => Flushed::Overflowing,
                     false => Flushed::Blocked,

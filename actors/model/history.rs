@@ -82,6 +82,12 @@ impl History {
         }
     }
 
+    /// Sets other limits, and lets go what is too much then.
+    pub fn set_limits(&mut self, limits: Limits, now: Instant) {
+        self.limits = limits;
+        self.trim(now);
+    }
+
     /// Whether events are kept at all.
     pub fn keeps(&self) -> bool {
         self.limits.count > 0

@@ -86,16 +86,15 @@ impl Registry {
     /// What there would be too much of with one more stream, for a client that has none yet. One
     /// that has room is counted for its address.
     fn too_many(&mut self, key: Key) -> Option<Crowded> {
-        let streams = self.streams();
+        let (streams, config) = (self.streams(), self.settings.now());
         let connection = self.connections.get_mut(key.index as usize)?.as_mut()?;
         if connection.joined.is_some() {
             return None;
         }
-        if streams >= self.config.max_clients {
+        if streams >= config.max_clients {
             return Some(Crowded::Clients);
         }
-        if let (Some(most), Some(address)) = (self.config.max_clients_per_ip, connection.peer.ip())
-        {
+        if let (Some(most), Some(address)) = (config.max_clients_per_ip, connection.peer.ip()) {
             let count = self.by_address.entry(address).or_default();
             if *count >= most {
                 return Some(Crowded::FromAddress);

@@ -88,7 +88,8 @@ impl Registry {
 
     fn status(&self) -> Status {
         let totals = self.crowd.totals();
-        let about = &self.config.about;
+        let config = self.settings.now();
+        let about = &config.about;
         Status {
             version: about.version,
             compiled: about.compiled,
@@ -99,7 +100,7 @@ impl Registry {
             tls: None,
             log_level: self.log_level,
             reinit: self.reinit.get(),
-            cors: match &self.config.cors {
+            cors: match &config.cors {
                 Cors::Any => "*".into(),
                 Cors::Only(origins) => origins.join(" "),
             },

@@ -9,7 +9,7 @@ use std::time::Instant;
 use futures_lite::FutureExt;
 
 use crate::client::End;
-use crate::config::{Config, LogLevel};
+use crate::config::{Config, LogLevel, Settings};
 use crate::crowd::{Crowd, Key};
 use crate::logger;
 use crate::model::history::Entry;
@@ -55,6 +55,11 @@ pub enum Message {
     Mended {
         /// How many.
         messages: u64,
+    },
+    /// The settings were read again.
+    Reconfigure {
+        /// The new ones.
+        config: Box<Config>,
     },
     /// A second or so has passed.
     Tick,
@@ -129,7 +134,7 @@ struct Connection {
 
 /// The registry's state.
 pub struct Registry {
-    config: Rc<Config>,
+    settings: Rc<Settings>,
     crowd: Rc<Crowd>,
     routes: Routes,
     sequence: Sequence,
@@ -158,11 +163,12 @@ enum Input {
 impl Registry {
     /// A registry without clients. `reinit` is the switch that the clients read.
     pub fn new(
-        config: Rc<Config>,
+        settings: Rc<Settings>,
         crowd: Rc<Crowd>,
         reinit: Rc<Cell<bool>>,
         log: logger::Handle,
     ) -> Self {
+        let config = settings.now();
         let sequence = Sequence::starting_now();
         Self {
             log_level: config.log_level,
@@ -179,7 +185,7 @@ impl Registry {
             reinit,
             started: Instant::now(),
             recipients: Vec::new(),
-            config,
+            settings,
         }
     }
 
@@ -253,6 +259,7 @@ impl Registry {
             }
             Message::Refused { reason } => *self.counters.refused.entry(reason).or_default() += 1,
             Message::Mended { messages } => self.counters.invalid_utf8 += messages,
+            Message::Reconfigure { config } => self.reconfigure(*config),
             Message::Tick => self.tick(),
         }
     }
@@ -300,10 +307,20 @@ impl Registry {
         Receipt { id, recipients }
     }
 
+    fn reconfigure(&mut self, config: Config) {
+        self.log_level = config.log_level;
+        logger::set_level(config.log_level);
+        self.reinit.set(config.reinit);
+        self.crowd.set_limit(config.client_buffer);
+        self.history.set_limits(config.history, Instant::now());
+        self.settings.replace(config);
+        log::info!("settings read again");
+    }
+
     fn tick(&mut self) {
         self.crowd.expire();
         self.history.trim(Instant::now());
-        if let Some(silence) = self.config.heartbeat {
+        if let Some(silence) = self.settings.now().heartbeat {
             let tenths = (silence.as_secs() * 10) as u32;
             let position = Rc::new(Frame::position(self.sequence.last()));
             self.crowd.send_to_silent(tenths, &position);

@@ -51,7 +51,7 @@ impl Registry {
         };
         // Old switches let anyone listen to everything, but not to what was before.
         let live_only =
-            replay.subscription.all && self.config.subscribe_all == SubscribeAll::LiveOnly;
+            replay.subscription.all && self.settings.now().subscribe_all == SubscribeAll::LiveOnly;
         match resume {
             Resume::After(id) => {
                 let start = id.map(|id| self.history.after(id, self.sequence.last()));
@@ -83,7 +83,7 @@ impl Registry {
         let Some(mut replay) = self.replays.remove(&client) else {
             return;
         };
-        let room = PORTION.min(self.config.client_buffer);
+        let room = PORTION.min(self.settings.now().client_buffer);
         let mut bytes = 0;
         for _ in 0..LOOKS {
             let place = replay.picked.pop_front().unwrap_or(replay.next);
