@@ -1,6 +1,7 @@
 //! The client actor: one for each connection of a subscriber, from its request to its last chunk.
 
 use std::cell::Cell;
+use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -85,6 +86,24 @@ pub enum End {
     Panicked(String),
 }
 
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Left => f.write_str("left"),
+            Self::Answered => f.write_str("was answered"),
+            Self::Refused(status, reason) => write!(f, "was refused with {status}: {reason}"),
+            Self::Slow => f.write_str("was disconnected: it read more slowly than its events came"),
+            Self::Broken(error) => write!(f, "was lost: {error}"),
+            Self::Finished(Ending::Stopped) => f.write_str("ended as the daemon stops"),
+            Self::Finished(Ending::Disconnected) => f.write_str("was disconnected by a publisher"),
+            Self::Finished(Ending::Outrun) => {
+                f.write_str("was disconnected: what it had still to replay is not kept any more")
+            }
+            Self::Panicked(why) => write!(f, "ended by a fault in this program: {why}"),
+        }
+    }
+}
+
 impl From<io::Error> for End {
     fn from(error: io::Error) -> Self {
         Self::Broken(error.kind())
@@ -153,7 +172,10 @@ impl Client {
                 request.method == Method::Head,
                 admit(request, config),
             ),
-            Err(refused) => (cors::lines(&config.cors, None), false, Err(refused)),
+            Err(refused) => {
+                let origin = cors::origin_of(&self.input);
+                (cors::lines(&config.cors, origin), false, Err(refused))
+            }
         };
         match admitted {
             Ok(Admitted::Stream(asked)) => self.open(*asked, &cors, ends_stream).await,
@@ -279,22 +301,25 @@ impl Client {
 /// Reads the request, in however many pieces it comes.
 async fn request(seat: &Seat, input: &mut Vec<u8>) -> Result<Result<Request, Refused>, End> {
     let mut reader = Reader::new();
+    let mut expired = false;
     loop {
         match reader.read(input) {
             Ok(Some(head)) => {
                 input.drain(..head.length);
                 return Ok(Ok(head.request));
             }
+            Ok(None) if expired && input.is_empty() => return Err(End::Left),
+            Ok(None) if expired => {
+                let why = "the request was not complete within 10 seconds";
+                return Ok(Err(Refused::new(408, why)));
+            }
             Ok(None) => {}
             Err(refused) => return Ok(Err(refused)),
         }
         seat.input().await;
         match seat.message() {
-            Some(Message::Expired) if input.is_empty() => return Err(End::Left),
-            Some(Message::Expired) => {
-                let why = "the request was not complete within 10 seconds";
-                return Ok(Err(Refused::new(408, why)));
-            }
+            // What has come by now still counts: after a pause of this process it may be all.
+            Some(Message::Expired) => expired = true,
             Some(Message::Finish { end }) => return Err(End::Finished(end)),
             _ => {}
         }
@@ -303,7 +328,13 @@ async fn request(seat: &Seat, input: &mut Vec<u8>) -> Result<Result<Request, Ref
             bytes.len()
         })?;
         if read == Some(0) {
-            return Err(End::Left);
+            return match input.is_empty() {
+                true => Err(End::Left),
+                false => Ok(Err(Refused::new(
+                    400,
+                    "the request ended before it was complete",
+                ))),
+            };
         }
     }
 }

@@ -1,22 +1,37 @@
-//! The clock actor: tells the registry once a second that time has passed. It is the only timer for
+//! The clock actor: tells the registry again and again that time has passed. It is the only timer for
 //! heartbeats and clients' time limits, however many clients there are.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use async_io::Timer;
-use futures_lite::{FutureExt, StreamExt};
+use futures_lite::FutureExt;
 
+use crate::config::Settings;
 use crate::registry;
 use crate::system::{Address, Failure, Stop};
+
+/// How often, where heartbeats are not so frequent that it matters.
+const USUAL: Duration = Duration::from_secs(1);
+/// How often where they are: a heartbeat is late by no more than this.
+const OFTEN: Duration = Duration::from_millis(200);
+/// The longest heartbeat that counts as frequent.
+const FREQUENT: Duration = Duration::from_secs(10);
 
 /// Ticks until it is asked to stop.
 ///
 /// # Errors
 /// None.
-pub async fn run(registry: Address<registry::Message>, stop: Stop) -> Result<(), Failure> {
+pub async fn run(
+    settings: Rc<Settings>,
+    registry: Address<registry::Message>,
+    stop: Stop,
+) -> Result<(), Failure> {
     let ticks = async {
-        let mut seconds = Timer::interval(Duration::from_secs(1));
-        while seconds.next().await.is_some() {
+        loop {
+            let heartbeat = settings.now().heartbeat;
+            let often = heartbeat.is_some_and(|heartbeat| heartbeat <= FREQUENT);
+            Timer::after(if often { OFTEN } else { USUAL }).await;
             // A full mailbox means that the registry is busy; the next tick does as well.
             let _later = registry.offer(registry::Message::Tick);
         }

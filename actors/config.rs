@@ -20,6 +20,9 @@ pub struct Config {
     pub delimiter: u8,
     /// Longest message in bytes; a longer one is refused whole.
     pub max_message: usize,
+    /// How many connections of subscribers there may be, streams and others: descriptors that are
+    /// left for everything else.
+    pub max_connections: usize,
     /// How many streams there may be.
     pub max_clients: usize,
     /// How many streams one IP address may have; none = any number.

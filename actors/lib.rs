@@ -119,7 +119,7 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
         registry: registry.clone(),
         reread: config.reread.clone(),
     };
-    watch(&nursery, &crowd, &registry, hangup);
+    watch(&nursery, &crowd, &settings, &registry, hangup);
     listen(&nursery, sockets.subscribers, &crowd, &context);
     take_in(&nursery, sockets.publishers, &settings, &registry);
 
@@ -134,6 +134,7 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
 fn watch(
     nursery: &Nursery,
     crowd: &Rc<Crowd>,
+    settings: &Rc<Settings>,
     registry: &Address<registry::Message>,
     hangup: signals::Hangup,
 ) {
@@ -149,9 +150,9 @@ fn watch(
             .await
             .map_err(|error| Failure(error.to_string()))
     });
-    let registry = registry.clone();
+    let (settings, registry) = (Rc::clone(settings), registry.clone());
     nursery.keep("clock", Stage::Watch, move |stop| {
-        clock::run(registry.clone(), stop)
+        clock::run(Rc::clone(&settings), registry.clone(), stop)
     });
     let supervisor = nursery.supervisor();
     nursery.keep("signals", Stage::Watch, move |stop| {

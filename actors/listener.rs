@@ -1,7 +1,9 @@
 //! The listener actor: one for each address where subscribers connect.
 
 use std::rc::Rc;
+use std::time::Duration;
 
+use async_io::Timer;
 use futures_lite::FutureExt;
 use futures_lite::future::yield_now;
 
@@ -13,6 +15,8 @@ use crate::net::stream::Stream;
 use crate::registry::ClientMessage;
 use crate::system::{Failure, Stop};
 
+/// How long accepting pauses when there are as many connections as there may be.
+const FULL: Duration = Duration::from_millis(50);
 /// Connections accepted before others have their turn.
 const AT_ONCE: usize = 64;
 
@@ -29,6 +33,11 @@ pub async fn run(
     let mut acceptor = Acceptor::new(&bound).map_err(|error| Failure(error.to_string()))?;
     let accept = async {
         loop {
+            while crowd.totals().connected >= context.settings.now().max_connections {
+                // The descriptors that are left are for publishers and files. Who comes now waits
+                // in the system's queue.
+                Timer::after(FULL).await;
+            }
             for _ in 0..AT_ONCE {
                 let (socket, peer) = acceptor.next().await;
                 let stream = Stream::new(socket);

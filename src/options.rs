@@ -131,6 +131,7 @@ fn plan(line: Source, file: Source) -> Result<Plan, Failure> {
         (None, true) => Some(legacy::CONTROL),
         (None, false) => Some(CONTROL),
     };
+    let max_connections = most_connections();
     Ok(Plan {
         listen: addresses(all.listen, Some(LISTEN), detach)?,
         control: addresses(all.control, control, detach)?,
@@ -144,7 +145,10 @@ fn plan(line: Source, file: Source) -> Result<Plan, Failure> {
             cors: cors(all.cors)?,
             delimiter: all.delimiter.unwrap_or(b';'),
             max_message: all.max_message.unwrap_or(1 << 20),
-            max_clients: all.max_clients.unwrap_or_else(most_clients),
+            max_connections,
+            // Some more are accepted, to be told that there are too many.
+            max_clients: (all.max_clients)
+                .unwrap_or(max_connections - (max_connections / 10).min(64)),
             max_clients_per_ip: all.max_clients_per_ip.and_then(unless_zero),
             history: Limits {
                 count: all.history.unwrap_or(1000),
@@ -178,12 +182,12 @@ fn plan(line: Source, file: Source) -> Result<Plan, Failure> {
     })
 }
 
-/// As many clients as the descriptor limit allows, when some are left for everything else: so that
-/// one too many can be accepted, and told.
-fn most_clients() -> usize {
+/// As many connections as the descriptor limit allows, when some are left for publishers, listeners
+/// and files.
+fn most_connections() -> usize {
     let most = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(_, hard)| hard);
     let most = usize::try_from(most).unwrap_or(usize::MAX);
-    most - (most / 10).clamp(1, 256)
+    most.saturating_sub(32 + (most / 10).clamp(1, 256)).max(1)
 }
 
 /// Zero switches some things off.

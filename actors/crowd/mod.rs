@@ -201,18 +201,18 @@ impl Crowd {
             crowd: Rc::clone(self),
             index: key.index,
         }));
+        // Looked at anew: the last turn may be long ago.
+        let now = self.look_at_clock();
         let inner = &mut *self.inner.borrow_mut();
         inner.totals.connected += 1;
-        inner
-            .requests
-            .push_back((self.now.get() + REQUEST_TIME, key));
+        inner.requests.push_back((now + REQUEST_TIME, key));
         inner.give_up_half_open(self.limit.get());
         let cell = &mut inner.cells[key.index as usize];
         *cell = Cell {
             life: Some(life),
             socket: Some(socket),
             generation: key.generation,
-            wrote_at: self.now.get(),
+            wrote_at: now,
             ..Cell::default()
         };
         Ok(key)
@@ -264,7 +264,7 @@ impl Crowd {
         let mut inner = self.inner.borrow_mut();
         for index in 0..inner.cells.len() as u32 {
             let cell = &mut inner.cells[index as usize];
-            if cell.flags.live && now.saturating_sub(cell.wrote_at) >= tenths {
+            if cell.flags.live && now.saturating_sub(cell.wrote_at) > tenths {
                 // A stalled client gets one a period, not one a look.
                 cell.wrote_at = now;
                 inner.post(

@@ -114,21 +114,18 @@ impl Registry {
         {
             let who = format_args!("client {} from {}", record.descriptor, record.peer).to_string();
             match end {
-                End::Slow => {
+                End::Slow | End::Finished(Ending::Outrun) => {
                     self.counters.slow += 1;
-                    log::warn!("{who} disconnected: it did not read as fast as its events came");
+                    log::warn!("{who} {end}");
                 }
-                End::Refused(status, reason) => {
-                    *self
-                        .counters
-                        .refused
-                        .entry(refused_label(*status))
-                        .or_default() += 1;
-                    log::info!("{who} refused with {status}: {reason}");
+                End::Refused(status, _) => {
+                    let label = refused_label(*status);
+                    *self.counters.refused.entry(label).or_default() += 1;
+                    log::info!("{who} {end}");
                 }
-                End::Panicked(why) => log::error!("{who} ended by a fault in this program: {why}"),
+                End::Panicked(_) => log::error!("{who} {end}"),
                 End::Left | End::Answered | End::Broken(_) | End::Finished(_) => {
-                    log::debug!("{who} ended: {end:?}");
+                    log::debug!("{who} {end}");
                 }
             }
             if let Some(address) = record.peer.ip().filter(|_| record.counted)

@@ -32,6 +32,18 @@ pub fn lines(cors: &Cors, origin: Option<&str>) -> String {
     }
 }
 
+/// The `Origin` in the head of a request that could not be understood, so that its page can read
+/// what was wrong.
+pub fn origin_of(head: &[u8]) -> Option<&str> {
+    let mut lines = head.split(|byte| *byte == b'\n').skip(1);
+    lines.find_map(|line| {
+        let (name, value) = line.split_at_checked("origin:".len())?;
+        let value = std::str::from_utf8(value).ok()?;
+        name.eq_ignore_ascii_case(b"origin:")
+            .then_some(value.trim())
+    })
+}
+
 fn named(origin: &str) -> String {
     format!("Access-Control-Allow-Origin: {origin}\r\nAccess-Control-Allow-Credentials: true\r\n")
 }
@@ -42,6 +54,21 @@ mod tests {
 
     const A: &str = "Access-Control-Allow-Origin: https://a.example\r\n\
         Access-Control-Allow-Credentials: true\r\n";
+
+    #[test]
+    fn an_origin_is_found_in_what_is_no_request() {
+        for (head, origin) in [
+            (
+                "GET / HTTP/1.1\r\nHost\r\norigin:  https://a.example \r\n\r\n",
+                Some("https://a.example"),
+            ),
+            ("Origin: x\r\n\r\n", None),
+            ("GET / HTTP/1.1\r\nX-Origin: x\r\n", None),
+            ("", None),
+        ] {
+            assert_eq!(origin_of(head.as_bytes()), origin, "{head:?}");
+        }
+    }
 
     #[test]
     fn any_origin_gets_no_credentials() {
