@@ -11,6 +11,7 @@
 //! written: [`CLIENT_TURNS`] writes, about half a millisecond.
 
 use std::future::Future;
+use std::time::{Duration, Instant};
 
 use futures_lite::FutureExt;
 use futures_lite::future::yield_now;
@@ -18,19 +19,28 @@ use smol::LocalExecutor;
 
 use crate::crowd::Crowd;
 
-/// Steps of service actors between looks at epoll.
-const SERVICE_TURNS: usize = 256;
+/// How long service actors may have their turns between looks at epoll.
+const SERVICE_TIME: Duration = Duration::from_micros(500);
 /// Turns of clients between looks at epoll.
 const CLIENT_TURNS: usize = 64;
+
+/// Lets service actors have their turns; whether more may be waiting for one.
+fn serve(services: &LocalExecutor<'_>) -> bool {
+    let began = Instant::now();
+    while services.try_tick() {
+        if began.elapsed() >= SERVICE_TIME {
+            return true;
+        }
+    }
+    false
+}
 
 /// Runs both homes on this thread until `main` is done, and gives its result.
 pub fn run<T>(services: &LocalExecutor<'_>, crowd: &Crowd, main: impl Future<Output = T>) -> T {
     let turns = async {
         loop {
-            let ran = (0..SERVICE_TURNS)
-                .take_while(|_| services.try_tick())
-                .count();
-            if crowd.turn(CLIENT_TURNS) || ran == SERVICE_TURNS {
+            let more = serve(services);
+            if crowd.turn(CLIENT_TURNS) || more {
                 // async-io looks at epoll, without waiting, whenever its future yields.
                 yield_now().await;
             } else {

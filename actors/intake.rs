@@ -1,12 +1,20 @@
 //! Text on its way in, from a FIFO, a TCP connection or a Unix socket: bytes to messages and
 //! commands, given to the registry in their order.
 
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
 use crate::model::{Channel, Publication};
-use crate::registry;
-use crate::system::{self, Address};
+use crate::registry::Message;
+use crate::system::{self, Address, Reply};
 use crate::wire::command::{self, Command, Refusal};
 use crate::wire::json;
 use crate::wire::text::{Piece, Splitter};
+
+/// The most messages of one batch, so that who publishes much delays others by little.
+const BATCH: usize = 512;
+/// Refusals that one source may have in the log within a second; more are counted there.
+const TOLD_A_SECOND: u32 = 20;
 
 /// What a piece of text turned out to be.
 enum Item {
@@ -28,7 +36,15 @@ pub struct Intake {
     channel: Channel,
     /// The source, as log lines name it.
     source: String,
-    registry: Address<registry::Message>,
+    registry: Address<Message>,
+    told: Told,
+}
+
+/// Refusals told in the log within a second.
+struct Told {
+    since: Instant,
+    told: u32,
+    untold: u64,
 }
 
 /// What was found in a portion.
@@ -49,7 +65,7 @@ impl Intake {
         max_message: usize,
         channel: Channel,
         source: String,
-        registry: Address<registry::Message>,
+        registry: Address<Message>,
     ) -> Self {
         Self {
             splitter: Splitter::new(delimiter, max_message),
@@ -61,6 +77,11 @@ impl Intake {
             channel,
             source,
             registry,
+            told: Told {
+                since: Instant::now(),
+                told: 0,
+                untold: 0,
+            },
         }
     }
 
@@ -108,13 +129,9 @@ impl Intake {
     /// Gives what was found to the registry, messages in batches.
     async fn deliver(&mut self) -> Result<String, Gone> {
         let mut answers = String::new();
-        let mended = std::mem::take(&mut self.found.mended);
-        if mended > 0 {
-            self.tell(registry::Message::Mended { messages: mended })
-                .await?;
-        }
         let items = std::mem::take(&mut self.found.items);
-        let mut batch = Vec::with_capacity(items.len());
+        let mut refused = BTreeMap::<_, u64>::new();
+        let mut batch = Vec::new();
         let mut acknowledged = Vec::new();
         for item in items {
             match item {
@@ -123,15 +140,40 @@ impl Intake {
                     acknowledged.push(batch.len());
                     batch.push(publication);
                 }
-                other => {
+                Item::Execute(command) => {
                     self.publish(&mut batch, &mut acknowledged, &mut answers)
                         .await?;
-                    self.other(other, &mut answers).await?;
+                    answers += &self.execute(command).await?;
                 }
+                Item::Refused { refusal, answered } => {
+                    self.told.tell(&self.source, &refusal);
+                    *refused.entry(refusal.reason()).or_default() += 1;
+                    if answered {
+                        // Answers stand in the order of what they answer.
+                        self.publish(&mut batch, &mut acknowledged, &mut answers)
+                            .await?;
+                        answers.push_str(&json::error(&refusal.to_string()));
+                        answers.push('\n');
+                    }
+                }
+            }
+            if batch.len() >= BATCH {
+                self.publish(&mut batch, &mut acknowledged, &mut answers)
+                    .await?;
             }
         }
         self.publish(&mut batch, &mut acknowledged, &mut answers)
             .await?;
+        let mended = std::mem::take(&mut self.found.mended);
+        if mended > 0 || !refused.is_empty() {
+            let refused = refused.into_iter().collect();
+            self.ask(|reply| Message::Count {
+                refused,
+                mended,
+                reply,
+            })
+            .await?;
+        }
         Ok(answers)
     }
 
@@ -147,23 +189,12 @@ impl Intake {
         let publications = std::mem::take(batch);
         let acknowledged = std::mem::take(acknowledged);
         let channel = self.channel;
-        if acknowledged.is_empty() {
-            return self
-                .tell(registry::Message::Publish {
-                    publications,
-                    channel,
-                    reply: None,
-                })
-                .await;
-        }
-        let (reply, receipts) = system::reply();
-        self.tell(registry::Message::Publish {
+        let publish = |reply| Message::Publish {
             publications,
             channel,
-            reply: Some(reply),
-        })
-        .await?;
-        let receipts = receipts.wait().await.ok_or(Gone)?;
+            reply,
+        };
+        let receipts = self.ask(publish).await?;
         for receipt in acknowledged
             .into_iter()
             .filter_map(|index| receipts.get(index))
@@ -174,36 +205,62 @@ impl Intake {
         Ok(())
     }
 
-    async fn other(&self, item: Item, answers: &mut String) -> Result<(), Gone> {
-        match item {
-            Item::Execute(command) => {
-                let (reply, answer) = system::reply();
-                // Nobody can be answered through a FIFO.
-                let reply = (self.channel != Channel::Fifo).then_some(reply);
-                self.tell(registry::Message::Execute { command, reply })
-                    .await?;
-                if self.channel != Channel::Fifo {
-                    answers.push_str(&answer.wait().await.ok_or(Gone)?);
-                }
-            }
-            Item::Refused { refusal, answered } => {
-                log::warn!("{}: refused: {refusal}", self.source);
-                self.tell(registry::Message::Refused {
-                    reason: refusal.reason(),
-                })
-                .await?;
-                if answered {
-                    answers.push_str(&json::error(&refusal.to_string()));
-                    answers.push('\n');
-                }
-            }
-            Item::Publish(_) | Item::PublishAcknowledged(_) => {}
-        }
-        Ok(())
+    async fn execute(&self, command: Command) -> Result<String, Gone> {
+        let answer = self
+            .ask(|reply| Message::Execute { command, reply })
+            .await?;
+        // Nobody can be answered through a FIFO.
+        Ok(match self.channel {
+            Channel::Fifo => String::new(),
+            _ => answer,
+        })
     }
 
-    async fn tell(&self, message: registry::Message) -> Result<(), Gone> {
-        self.registry.send(message).await.map_err(|_| Gone)
+    /// Asks the registry and waits for the answer.
+    async fn ask<T>(&self, message: impl FnOnce(Reply<T>) -> Message) -> Result<T, Gone> {
+        ask(&self.registry, message).await
+    }
+}
+
+/// Asks the registry and waits for the answer, as every source does before it asks again.
+///
+/// # Errors
+/// [`Gone`].
+pub async fn ask<T>(
+    registry: &Address<Message>,
+    message: impl FnOnce(Reply<T>) -> Message,
+) -> Result<T, Gone> {
+    let (reply, answer) = system::reply();
+    registry.offer(message(reply)).map_err(|_| Gone)?;
+    answer.wait().await.ok_or(Gone)
+}
+
+impl Told {
+    /// Tells of a refusal, unless there have been many just now.
+    fn tell(&mut self, source: &str, refusal: &Refusal) {
+        if self.since.elapsed() >= Duration::from_secs(1) {
+            self.tell_untold(source);
+            (self.since, self.told) = (Instant::now(), 0);
+        }
+        if self.told < TOLD_A_SECOND {
+            self.told += 1;
+            log::warn!("{source}: refused: {refusal}");
+        } else {
+            self.untold += 1;
+        }
+    }
+
+    fn tell_untold(&mut self, source: &str) {
+        let untold = std::mem::take(&mut self.untold);
+        if untold > 0 {
+            log::warn!("{source}: refused {untold} more");
+        }
+    }
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        self.told.tell_untold(&self.source);
     }
 }
 

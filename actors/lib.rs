@@ -20,7 +20,7 @@
 //! # Who waits for whom
 //!
 //! Awaited sends form a graph without circles, so waiting always ends: publishers' actors wait for
-//! the registry's mailbox (so pressure reaches the writer), the registry waits for the clients to
+//! the registry's answer to each batch (so pressure reaches the writer, and all have their turns), the registry waits for the clients to
 //! have had their turns ([`crowd::Crowd::relief`]), clients wait for nobody. The registry never waits
 //! for one client: a full one is disconnected. The logger is only offered lines.
 //!
@@ -63,13 +63,10 @@ use crowd::Crowd;
 use futures_lite::FutureExt;
 use registry::{ClientMessage, Registry};
 use supervisor::{Nursery, Stage, Supervisor};
-use system::{Address, Failure, lane, mailbox};
+use system::{Address, Failure, lane};
 
 /// How long a stop may take.
 const STOP_TIME: Duration = Duration::from_secs(5);
-/// Batches of messages, each of one read at most, that may wait for the registry.
-const BATCHES: usize = 16;
-
 /// The listening sockets, opened by the shell.
 #[derive(Debug)]
 pub struct Sockets {
@@ -94,7 +91,7 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
 
     let settings = Settings::new(config);
     let config = settings.now();
-    let (registry, inbox) = mailbox(BATCHES);
+    let (registry, inbox) = lane();
     let (clients, arrivals) = lane();
     let exits = clients.clone();
     let crowd = Crowd::new(config.client_buffer, move |key, end| {

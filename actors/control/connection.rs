@@ -67,6 +67,13 @@ impl Connection {
         self.began + REQUEST_TIME
     }
 
+    /// Takes line ends off the front.
+    pub(super) fn skip_line_ends(&mut self) {
+        let line_end = |byte: &&u8| matches!(byte, b'\r' | b'\n');
+        let count = self.buffer.iter().take_while(line_end).count();
+        self.consume(count);
+    }
+
     /// Takes bytes off the front.
     pub(super) fn consume(&mut self, count: usize) {
         self.buffer.drain(..count);

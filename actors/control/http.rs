@@ -7,10 +7,10 @@ use futures_lite::FutureExt;
 
 use super::Publisher;
 use super::connection::{Broken, Connection, REQUEST_TIME};
+use crate::intake::ask;
 use crate::model::Channel;
 use crate::model::publication::{Publication, Targets};
 use crate::registry::{Message, Receipt};
-use crate::system;
 use crate::wire::command::{Command, Refusal};
 use crate::wire::http::control_api::Route;
 use crate::wire::http::response::CONTINUE;
@@ -59,7 +59,7 @@ async fn exchange(publisher: &Publisher, connection: &mut Connection) -> Result<
         Ok(Some(request)) => request,
         Ok(None) => return Ok(false),
         Err(refused) => {
-            count(publisher, &refused).await?;
+            refuse(publisher, &refused).await?;
             answer(publisher, connection, Answer::refused_json(&refused)).await?;
             return Ok(false);
         }
@@ -67,7 +67,7 @@ async fn exchange(publisher: &Publisher, connection: &mut Connection) -> Result<
     let mut answered = match handle(publisher, connection, &request, due).await? {
         Ok(answered) => answered,
         Err(refused) => {
-            count(publisher, &refused).await?;
+            refuse(publisher, &refused).await?;
             Answer::refused_json(&refused)
         }
     };
@@ -78,14 +78,23 @@ async fn exchange(publisher: &Publisher, connection: &mut Connection) -> Result<
     Ok(goes_on)
 }
 
-async fn count(publisher: &Publisher, refused: &Refused) -> Result<(), Broken> {
-    log::warn!(
-        "{}: refused with {}: {}",
-        publisher.name,
-        refused.status,
-        refused.reason
-    );
-    tell(publisher, Message::Refused { reason: "http" }).await
+async fn refuse(publisher: &Publisher, refused: &Refused) -> Result<(), Broken> {
+    let Refused { status, reason, .. } = refused;
+    log::warn!("{}: refused with {status}: {reason}", publisher.name);
+    count(publisher, vec![("http", 1)], 0).await
+}
+
+async fn count(
+    publisher: &Publisher,
+    refused: Vec<(&'static str, u64)>,
+    mended: u64,
+) -> Result<(), Broken> {
+    let count = |reply| Message::Count {
+        refused,
+        mended,
+        reply,
+    };
+    Ok(ask(&publisher.registry, count).await?)
 }
 
 async fn answer(
@@ -191,7 +200,7 @@ async fn handle(
         Err(refused) => return Ok(Err(refused)),
     };
     Ok(match route {
-        Route::Healthz => Ok(Answer::text(200, "ok").keeping_open()),
+        Route::Healthz => Ok(Answer::word("ok")),
         Route::Status => Ok(Answer::json(
             200,
             execute(publisher, Command::TcpStatus).await?,
@@ -224,7 +233,7 @@ async fn publish_json(publisher: &Publisher, body: &[u8], ndjson: bool) -> Read<
     let mut mended = 0;
     let read = json::body(body, ndjson, publisher.config.max_message, &mut mended);
     if mended > 0 {
-        tell(publisher, Message::Mended { messages: mended }).await?;
+        count(publisher, Vec::new(), mended).await?;
     }
     Ok(match read {
         Ok((messages, shape)) => {
@@ -251,7 +260,7 @@ async fn text(publisher: &Publisher, body: Vec<u8>) -> Result<String, Broken> {
     match String::from_utf8(body) {
         Ok(text) => Ok(text),
         Err(invalid) => {
-            tell(publisher, Message::Mended { messages: 1 }).await?;
+            count(publisher, Vec::new(), 1).await?;
             Ok(String::from_utf8_lossy(invalid.as_bytes()).into_owned())
         }
     }
@@ -272,37 +281,16 @@ async fn publish(
     publisher: &Publisher,
     publications: Vec<Publication>,
 ) -> Result<Vec<Receipt>, Broken> {
-    let (reply, receipts) = system::reply();
     let channel = Channel::Http;
-    tell(
-        publisher,
-        Message::Publish {
-            publications,
-            channel,
-            reply: Some(reply),
-        },
-    )
-    .await?;
-    receipts.wait().await.ok_or(Broken::Gone)
+    let publish = |reply| Message::Publish {
+        publications,
+        channel,
+        reply,
+    };
+    Ok(ask(&publisher.registry, publish).await?)
 }
 
 async fn execute(publisher: &Publisher, command: Command) -> Result<String, Broken> {
-    let (reply, answer) = system::reply();
-    tell(
-        publisher,
-        Message::Execute {
-            command,
-            reply: Some(reply),
-        },
-    )
-    .await?;
-    answer.wait().await.ok_or(Broken::Gone)
-}
-
-async fn tell(publisher: &Publisher, message: Message) -> Result<(), Broken> {
-    publisher
-        .registry
-        .send(message)
-        .await
-        .map_err(|_| Broken::Gone)
+    let execute = |reply| Message::Execute { command, reply };
+    Ok(ask(&publisher.registry, execute).await?)
 }

@@ -84,22 +84,25 @@ struct Publisher {
 
 impl Publisher {
     async fn serve(&self, connection: &mut Connection) -> Result<(), Broken> {
-        if self.is_http(connection).await? {
+        let begun = self.how(connection).await?;
+        if begun == Seen::Http {
             http::serve(self, connection).await?;
             // What is unread would reset the connection and take the answer with it.
             connection.finish();
             connection.discard().await;
             Ok(())
         } else {
-            text::serve(self, connection).await
+            text::serve(self, connection, begun == Seen::Silence).await
         }
     }
 
     /// Reads until it is clear how the publisher speaks.
-    async fn is_http(&self, connection: &mut Connection) -> Result<bool, Broken> {
+    async fn how(&self, connection: &mut Connection) -> Result<Seen, Broken> {
         loop {
+            // Neither protocol minds line ends in front; they are not kept, however many come.
+            connection.skip_line_ends();
             if let Some(decided) = looks_like_http(connection.bytes()) {
-                return Ok(decided);
+                return Ok(if decided { Seen::Http } else { Seen::Text });
             }
             let could_be_text =
                 self.config.silence_ends_message && is_no_method(connection.bytes());
@@ -107,6 +110,7 @@ impl Publisher {
             let due = connection.due();
             let more = async {
                 let count = connection.read_more().await?;
+                yield_now().await;
                 Ok::<_, Broken>((count == 0).then_some(Seen::Text))
             };
             let silence = async {
@@ -114,7 +118,7 @@ impl Publisher {
                     true => Timer::after(SILENCE).await,
                     false => std::future::pending().await,
                 };
-                Ok(Some(Seen::Text))
+                Ok(Some(Seen::Silence))
             };
             let late = async {
                 match has_target {
@@ -128,7 +132,7 @@ impl Publisher {
                 Ok(Some(Seen::Text))
             };
             if let Some(seen) = more.or(silence).or(late).or(stop).await? {
-                return Ok(seen == Seen::Http);
+                return Ok(seen);
             }
         }
     }
@@ -139,6 +143,8 @@ impl Publisher {
 enum Seen {
     Http,
     Text,
+    /// Text, of which a message may have ended by silence.
+    Silence,
 }
 
 /// Whether bytes that might still become an HTTP request are more likely an unfinished command:

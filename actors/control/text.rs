@@ -7,7 +7,10 @@ use futures_lite::future::yield_now;
 use super::Publisher;
 use super::connection::{Broken, Connection};
 use crate::fifo::SILENCE;
-use crate::intake::Intake;
+use crate::intake::{Gone, Intake};
+
+/// Bytes taken in before others have their turn.
+const SLICE: usize = 8 * 1024;
 
 /// What woke the reader.
 enum Event {
@@ -17,9 +20,12 @@ enum Event {
 }
 
 /// Takes messages and commands in until the publisher ends its side.
+///
+/// `silence`: the publisher has been silent since its first bytes.
 pub(super) async fn serve(
     publisher: &Publisher,
     connection: &mut Connection,
+    silence: bool,
 ) -> Result<(), Broken> {
     let Publisher {
         config,
@@ -35,24 +41,35 @@ pub(super) async fn serve(
         name.clone(),
         registry.clone(),
     );
-    let answers = intake.feed(&connection.take()).await?;
+    let mut answers = intake.feed(&connection.take()).await?;
+    if silence {
+        answers += &intake.silence().await?;
+    }
     connection.write_all(answers.as_bytes()).await?;
     let mut buffer = Vec::new();
     loop {
         let answers = match next(publisher, connection, &mut buffer, &intake).await? {
             Event::Read(0) => {
                 let answers = intake.finish().await?;
-                connection.write_all(answers.as_bytes()).await?;
-                return Ok(());
+                return Ok(connection.write_all(answers.as_bytes()).await?);
             }
-            Event::Read(count) => intake.feed(&buffer[..count]).await?,
+            Event::Read(count) => feed(&mut intake, &buffer[..count]).await?,
             Event::Silence => intake.silence().await?,
             Event::Stop => return stop(connection, &mut buffer, &mut intake).await,
         };
         connection.write_all(answers.as_bytes()).await?;
-        // A publisher that always has more must not keep the others from their turn.
+    }
+}
+
+/// Takes a portion in slice by slice, with turns for others in between: many small messages, or
+/// refusals, take their time.
+async fn feed(intake: &mut Intake, portion: &[u8]) -> Result<String, Gone> {
+    let mut answers = String::new();
+    for slice in portion.chunks(SLICE) {
+        answers += &intake.feed(slice).await?;
         yield_now().await;
     }
+    Ok(answers)
 }
 
 async fn next(
@@ -61,7 +78,12 @@ async fn next(
     buffer: &mut Vec<u8>,
     intake: &Intake,
 ) -> Result<Event, Broken> {
-    let read = async { Ok(Event::Read(connection.read_portion(buffer).await?)) };
+    // A connection that is broken off has ended too: what came before counts.
+    let read = async {
+        Ok(Event::Read(
+            connection.read_portion(buffer).await.unwrap_or(0),
+        ))
+    };
     let silence = async {
         match publisher.config.silence_ends_message && intake.text_waits() {
             true => Timer::after(SILENCE).await,

@@ -61,6 +61,13 @@ fn run_until(crowd: &Rc<Crowd>, done: impl Fn() -> bool) {
     executor::run(&services, crowd, main);
 }
 
+impl Cell {
+    /// Whether the client has begun, and its socket takes something.
+    fn is_ready(&self) -> bool {
+        self.flags.writable && self.flags.open
+    }
+}
+
 fn event(id: u64) -> Rc<Frame> {
     Rc::new(Frame::event(EventId(id), None, "x"))
 }
@@ -76,14 +83,12 @@ fn a_message_for_one_does_not_wait_behind_a_broadcast() {
             .borrow()
             .cells
             .iter()
-            .all(|cell| cell.flags.writable)
+            .all(|cell| cell.is_ready())
     });
     let everyone: Vec<u32> = clients.iter().map(|(key, _)| key.index).collect();
     let (key, _peer) = noting(&crowd, 500, &turns);
     run_until(&crowd, || {
-        crowd.inner.borrow().cells[key.index as usize]
-            .flags
-            .writable
+        crowd.inner.borrow().cells[key.index as usize].is_ready()
     });
     turns.borrow_mut().clear();
     crowd.send_all(&everyone, &event(1));
@@ -103,7 +108,7 @@ fn bulk_keeps_its_share_while_there_is_fast_work() {
             .borrow()
             .cells
             .iter()
-            .all(|cell| cell.flags.writable)
+            .all(|cell| cell.is_ready())
     });
     let everyone: Vec<u32> = clients.iter().map(|(key, _)| key.index).collect();
     turns.borrow_mut().clear();
@@ -121,7 +126,7 @@ fn what_waits_is_written_joined_and_in_order() {
     let (crowd, exits) = crowd(1 << 20);
     let turns = Rc::default();
     let (key, mut peer) = noting(&crowd, 0, &turns);
-    run_until(&crowd, || crowd.inner.borrow().cells[0].flags.writable);
+    run_until(&crowd, || crowd.inner.borrow().cells[0].is_ready());
     for id in 1..=3 {
         crowd.send_all(&[key.index], &event(id));
     }
@@ -176,7 +181,7 @@ fn too_much_at_once_holds_the_sender_until_clients_had_a_turn() {
     let (crowd, _) = crowd(1000);
     let turns = Rc::default();
     let (key, mut peer) = noting(&crowd, 0, &turns);
-    run_until(&crowd, || crowd.inner.borrow().cells[0].flags.writable);
+    run_until(&crowd, || crowd.inner.borrow().cells[0].is_ready());
     let mut sent = 0;
     while block_on(poll_once(crowd.relief())).is_some() {
         sent += 1;
@@ -208,7 +213,7 @@ fn who_does_not_read_overflows_and_one_event_always_fits() {
         }
     };
     let key = crowd.join(socket, life).unwrap();
-    run_until(&crowd, || crowd.inner.borrow().cells[0].flags.writable);
+    run_until(&crowd, || crowd.inner.borrow().cells[0].is_ready());
     let large = Rc::new(Frame::event(EventId(1), None, &"x".repeat(4 << 20)));
     crowd.send_all(&[key.index], &large);
     crowd.turn(1);

@@ -11,8 +11,8 @@ use crate::wire::command::Command;
 use crate::wire::report::{self, ClientRow, Status};
 
 impl Registry {
-    /// Carries out a command; the answer for the sender, if `for_sender`.
-    pub(super) fn execute(&mut self, command: Command, for_sender: bool) -> String {
+    /// Carries out a command; the answer for the sender.
+    pub(super) fn execute(&mut self, command: Command) -> String {
         match command {
             Command::TcpStatus => line(self.status().json()),
             Command::TcpNumberOfClients => line(report::number_of_clients_json(self.subscribers())),
@@ -20,8 +20,7 @@ impl Registry {
                 let count = self.reached(&target);
                 line(report::subscribed_clients_json(&target, count))
             }
-            Command::TcpClientList if for_sender => self.client_list_json(),
-            Command::TcpClientList => String::new(),
+            Command::TcpClientList => self.client_list_json(),
             Command::Publish(publication) => {
                 // A message is no command; whoever sends it as one still has it delivered.
                 self.publish(publication, Channel::Tcp);
@@ -29,11 +28,7 @@ impl Registry {
             }
             logged => {
                 let lines = self.execute_logged(logged);
-                let answer = if for_sender {
-                    lines.join("\n") + "\n"
-                } else {
-                    String::new()
-                };
+                let answer = lines.join("\n") + "\n";
                 self.log.answer(lines);
                 answer
             }
@@ -111,6 +106,17 @@ impl Registry {
             reinits: self.counters.reinits,
             messages_processed: self.counters.all_messages(),
             messages_sent: totals.events,
+            further: vec![
+                ("bytes_sent", totals.bytes),
+                ("slow_disconnects", self.counters.slow),
+                ("replays", self.counters.replays),
+                ("gaps", self.counters.gaps),
+                ("refused", self.counters.refused.values().sum()),
+                ("invalid_utf8", self.counters.invalid_utf8),
+                ("history_events", self.history.len() as u64),
+                ("history_bytes", self.history.bytes() as u64),
+                ("log_lines_dropped", self.log.dropped()),
+            ],
         }
     }
 

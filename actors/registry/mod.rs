@@ -28,6 +28,9 @@ mod replay;
 use replay::Replay;
 
 /// What publishers, and the clock, ask for.
+///
+/// Whoever sends one with a reply waits for that before the next: so every source has one message
+/// under way, all sources have their turns, and the mailbox is bounded by their number.
 #[derive(Debug)]
 pub enum Message {
     /// These are to be delivered, in this order.
@@ -37,24 +40,23 @@ pub enum Message {
         /// How they came.
         channel: Channel,
         /// Where the receipts go, one for each.
-        reply: Option<Reply<Vec<Receipt>>>,
+        reply: Reply<Vec<Receipt>>,
     },
     /// A command is to be carried out.
     Execute {
         /// The command.
         command: Command,
         /// Where the answer goes, besides the log; lines that each end with a newline.
-        reply: Option<Reply<String>>,
+        reply: Reply<String>,
     },
-    /// A message or request was refused.
-    Refused {
-        /// Why, in a word.
-        reason: &'static str,
-    },
-    /// Messages had bytes that were no UTF-8.
-    Mended {
-        /// How many.
-        messages: u64,
+    /// Something happened on the way in that is only to be counted.
+    Count {
+        /// Messages and requests refused: why, in a word, and how many.
+        refused: Vec<(&'static str, u64)>,
+        /// Messages with bytes that were no UTF-8.
+        mended: u64,
+        /// Says that it is counted.
+        reply: Reply<()>,
     },
     /// The settings were read again.
     Reconfigure {
@@ -234,31 +236,26 @@ impl Registry {
                 channel,
                 reply,
             } => {
-                let mut receipts = Vec::with_capacity(if reply.is_some() {
-                    publications.len()
-                } else {
-                    0
-                });
+                let mut receipts = Vec::with_capacity(publications.len());
                 for publication in publications {
-                    let receipt = self.publish(publication, channel);
-                    if reply.is_some() {
-                        receipts.push(receipt);
-                    }
+                    receipts.push(self.publish(publication, channel));
                     // Publishers wait here, and so behind it, while clients have had no turn.
                     self.crowd.relief().await;
                 }
-                if let Some(reply) = reply {
-                    reply.send(receipts);
-                }
+                reply.send(receipts);
             }
-            Message::Execute { command, reply } => {
-                let answer = self.execute(command, reply.is_some());
-                if let Some(reply) = reply {
-                    reply.send(answer);
+            Message::Execute { command, reply } => reply.send(self.execute(command)),
+            Message::Count {
+                refused,
+                mended,
+                reply,
+            } => {
+                for (reason, count) in refused {
+                    *self.counters.refused.entry(reason).or_default() += count;
                 }
+                self.counters.invalid_utf8 += mended;
+                reply.send(());
             }
-            Message::Refused { reason } => *self.counters.refused.entry(reason).or_default() += 1,
-            Message::Mended { messages } => self.counters.invalid_utf8 += messages,
             Message::Reconfigure { config } => self.reconfigure(*config),
             Message::Tick => self.tick(),
         }

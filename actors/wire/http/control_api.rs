@@ -3,7 +3,9 @@
 use super::query::{decode, decoded, parameters, wrong};
 use super::refused::quoted;
 use super::{Method, Refused, Request};
-use crate::model::{ClientId, NameError, Target, Token};
+use crate::model::{ClientId, Target};
+use crate::wire::command;
+use crate::wire::json::event_name;
 
 /// What a request on the control port asks for. HEAD is routed like GET.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,10 +90,13 @@ fn publish_to(target: Target, query: &str) -> Result<Route, Refused> {
             }
             "event" => {
                 let text = decoded(name, value)?;
-                if text.contains(['\r', '\n']) {
-                    return Err(wrong(name, value, "has a line end in it"));
-                }
-                set(&mut event, name, text.into_boxed_str())?;
+                // As no name is what an empty one is to a browser (WHATWG HTML §9.2.6).
+                let checked = match text.as_str() {
+                    "" => Ok("".into()),
+                    text => event_name(text),
+                };
+                let checked = checked.map_err(|error| Refused::new(400, error.to_string()))?;
+                set(&mut event, name, checked)?;
             }
             "retain" => {
                 let keep = match value {
@@ -116,7 +121,6 @@ fn publish_to(target: Target, query: &str) -> Result<Route, Refused> {
     Ok(Route::PublishTo {
         target,
         except,
-        // As no name is what an empty one is to a browser (WHATWG HTML §9.2.6).
         event: event.filter(|name| !name.is_empty()),
         retain: retain.unwrap_or(true),
     })
@@ -157,17 +161,7 @@ fn target(raw: &str) -> Result<Target, Refused> {
         Refused::new(400, format!("the token {} {error}", quoted(raw.as_bytes())))
     };
     let text = decode(raw, false).map_err(|error| wrong(&error))?;
-    let target = match text.strip_suffix('*') {
-        Some("") => Ok(Target::All),
-        Some(prefix) => Token::new(prefix).map(Target::Prefix),
-        None => Token::new(&text).map(Target::Token),
-    };
-    target.map_err(|error| match error {
-        NameError::Star => {
-            wrong(&"has a '*' before its end; 'pre*' means tokens that begin with pre")
-        }
-        error => wrong(&error),
-    })
+    command::target(&text).map_err(|refusal| wrong(&format_args!("is refused: {refusal}")))
 }
 
 #[cfg(test)]
@@ -176,6 +170,7 @@ mod tests {
 
     use super::super::Reader;
     use super::*;
+    use crate::model::Token;
 
     /// Routes a request line, with `fields` that each end in a newline.
     fn find_with(line: &str, fields: &str) -> Result<Route, Refused> {

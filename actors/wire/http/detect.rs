@@ -4,6 +4,10 @@ use memchr::{memchr, memmem};
 
 use super::reader::MAX_REQUEST_LINE;
 
+/// The longest word that is taken for a method. Without asking first (a CORS preflight, which is
+/// HTTP) a page cannot have its browser send any other than GET, HEAD and POST.
+const MAX_METHOD: usize = 64;
+
 /// Whether a control connection that begins with these bytes is spoken to as HTTP. `None` = it
 /// could still become either; ask again with more. At the connection's end `None` means text.
 ///
@@ -45,8 +49,10 @@ pub fn looks_like_http(first: &[u8]) -> Option<bool> {
 
 /// Judges the beginning of a line.
 fn request_line(line: &[u8]) -> Option<bool> {
-    let space = line.iter().position(|byte| !is_tchar(*byte))?;
-    if space == 0 || line[space] != b' ' {
+    let Some(space) = line.iter().position(|byte| !is_tchar(*byte)) else {
+        return (line.len() > MAX_METHOD).then_some(false);
+    };
+    if space == 0 || space > MAX_METHOD || line[space] != b' ' {
         return Some(false);
     }
     let (method, target) = (&line[..space], &line[space + 1..]);
@@ -158,7 +164,7 @@ mod tests {
 
     #[test]
     fn what_is_undecided_for_8_kib_is_http() {
-        for start in ["GET /", "", "\nGET /"] {
+        for start in ["GET /", "\nGET /"] {
             let mut bytes = start.as_bytes().to_vec();
             bytes.resize(20_000, b'a');
             let (length, http) = decided(&bytes).unwrap();
@@ -168,6 +174,16 @@ mod tests {
             // And is refused as such.
             assert_eq!(Reader::new().read(&bytes).unwrap_err().status, 414);
         }
+    }
+
+    #[test]
+    fn a_word_that_is_no_method_is_text() {
+        let word = "g".repeat(MAX_METHOD + 1);
+        assert_eq!(decided(&word), Some((MAX_METHOD + 1, false)));
+        assert_eq!(
+            looks_like_http(format!("{word} / HTTP/1.1\r\n").as_bytes()),
+            Some(false)
+        );
     }
 
     proptest! {

@@ -33,7 +33,7 @@ pub fn forged(
         || is_address(name)
         || allowed_hosts
             .iter()
-            .any(|allowed| allowed.eq_ignore_ascii_case(name));
+            .any(|allowed| allowed.eq_ignore_ascii_case(name.strip_suffix('.').unwrap_or(name)));
     (!known).then(|| {
         format!(
             "Host {} is neither an IP address nor named by --control-host",
@@ -100,6 +100,7 @@ mod tests {
             "[::ffff:10.0.0.1]:8085",
             "hasses.example.com",
             "HASSES.Example.com:8085",
+            "hasses.example.com.",
             "",
         ] {
             assert!(good(host, None), "{host}");
@@ -115,7 +116,6 @@ mod tests {
             "[::1].evil.example",
             "[evil.example]",
             "x.hasses.example.com",
-            "hasses.example.com.",
             "127.0.0.1:80:80",
         ] {
             assert!(!good(host, None), "{host}");

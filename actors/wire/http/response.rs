@@ -64,11 +64,11 @@ impl Answer {
         answer
     }
 
-    /// The same, after which the connection stays open.
-    #[must_use]
-    pub fn keeping_open(mut self) -> Self {
-        self.close = false;
-        self
+    /// A word of plain text, without a line end, after which the connection stays open.
+    pub fn word(word: &str) -> Self {
+        let mut answer = Self::new(200, "text/plain; charset=utf-8", word.into());
+        answer.close = false;
+        answer
     }
 
     /// 204: no body. The connection stays open.

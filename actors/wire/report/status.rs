@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{clock, json};
 use crate::config::LogLevel;
@@ -45,6 +45,8 @@ pub struct Status {
     pub messages_processed: u64,
     /// Events ever sent, one for each subscriber.
     pub messages_sent: u64,
+    /// What the old daemon did not count: names of the JSON answer, and numbers.
+    pub further: Vec<(&'static str, u64)>,
 }
 
 /// Where the certificate comes from.
@@ -108,6 +110,14 @@ impl Status {
             reinits: u64,
             reinit: bool,
             cors: &'a str,
+            #[serde(flatten, serialize_with = "pairs")]
+            further: &'a [(&'static str, u64)],
+        }
+        fn pairs<S: Serializer>(
+            pairs: &&[(&'static str, u64)],
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            serializer.collect_map(pairs.iter().copied())
         }
         json(&Answer {
             version: self.version,
@@ -125,6 +135,7 @@ impl Status {
             reinits: self.reinits,
             reinit: self.reinit,
             cors: &self.cors,
+            further: &self.further,
         })
     }
 
@@ -168,6 +179,7 @@ mod tests {
             reinits: 0,
             messages_processed: 0,
             messages_sent: 0,
+            further: Vec::new(),
         }
     }
 
