@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use async_io::{Async, Timer};
 use futures_lite::FutureExt;
-use futures_lite::future::yield_now;
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use smol::unblock;
 
@@ -97,8 +96,6 @@ pub async fn run(
         if matches!(event, Event::Stop) || done.is_err() {
             return Ok(());
         }
-        // A full pipe must not keep the others from their turn.
-        yield_now().await;
     }
 }
 

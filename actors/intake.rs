@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use futures_lite::future::yield_now;
+
 use crate::model::{Channel, Publication};
 use crate::registry::Message;
 use crate::system::{self, Address, Reply};
@@ -11,6 +13,8 @@ use crate::wire::command::{self, Command, Refusal};
 use crate::wire::json;
 use crate::wire::text::{Piece, Splitter};
 
+/// Bytes taken in before others have their turn.
+const SLICE: usize = 8 * 1024;
 /// The most messages of one batch, so that who publishes much delays others by little.
 const BATCH: usize = 512;
 /// Refusals that one source may have in the log within a second; more are counted there.
@@ -85,16 +89,22 @@ impl Intake {
         }
     }
 
-    /// Takes bytes in; the answers for the sender.
+    /// Takes bytes in; the answers for the sender. Others have their turns in between, as many small
+    /// messages, or refusals, take their time.
     ///
     /// # Errors
     /// [`Gone`].
     pub async fn feed(&mut self, bytes: &[u8]) -> Result<String, Gone> {
-        let Self {
-            splitter, found, ..
-        } = self;
-        splitter.feed(bytes, &mut |piece| found.take(piece));
-        self.deliver().await
+        let mut answers = String::new();
+        for slice in bytes.chunks(SLICE) {
+            let Self {
+                splitter, found, ..
+            } = self;
+            splitter.feed(slice, &mut |piece| found.take(piece));
+            answers += &self.deliver().await?;
+            yield_now().await;
+        }
+        Ok(answers)
     }
 
     /// Nothing came for 50 ms: a text message that waits for its end has it now.

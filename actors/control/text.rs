@@ -2,15 +2,11 @@
 
 use async_io::Timer;
 use futures_lite::FutureExt;
-use futures_lite::future::yield_now;
 
 use super::Publisher;
 use super::connection::{Broken, Connection};
 use crate::fifo::SILENCE;
-use crate::intake::{Gone, Intake};
-
-/// Bytes taken in before others have their turn.
-const SLICE: usize = 8 * 1024;
+use crate::intake::Intake;
 
 /// What woke the reader.
 enum Event {
@@ -53,23 +49,12 @@ pub(super) async fn serve(
                 let answers = intake.finish().await?;
                 return Ok(connection.write_all(answers.as_bytes()).await?);
             }
-            Event::Read(count) => feed(&mut intake, &buffer[..count]).await?,
+            Event::Read(count) => intake.feed(&buffer[..count]).await?,
             Event::Silence => intake.silence().await?,
             Event::Stop => return stop(connection, &mut buffer, &mut intake).await,
         };
         connection.write_all(answers.as_bytes()).await?;
     }
-}
-
-/// Takes a portion in slice by slice, with turns for others in between: many small messages, or
-/// refusals, take their time.
-async fn feed(intake: &mut Intake, portion: &[u8]) -> Result<String, Gone> {
-    let mut answers = String::new();
-    for slice in portion.chunks(SLICE) {
-        answers += &intake.feed(slice).await?;
-        yield_now().await;
-    }
-    Ok(answers)
 }
 
 async fn next(
