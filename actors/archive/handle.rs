@@ -5,6 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::{Message, WAITING};
+use crate::model::history::Limits;
 use crate::model::{EventId, Record};
 use crate::system::Address;
 
@@ -21,16 +22,19 @@ pub(super) struct Shared {
     pub(super) lost: Cell<u64>,
     /// Bytes of the records that wait.
     pub(super) waiting: Cell<usize>,
+    /// Bytes that may wait.
+    room: Cell<usize>,
 }
 
 impl Shared {
-    pub(super) fn new(newest: EventId) -> Self {
+    pub(super) fn new(newest: EventId, room: usize) -> Self {
         Self {
             reserved: Cell::new(EventId(0)),
             newest: Cell::new(newest),
             missed: Cell::default(),
             lost: Cell::default(),
             waiting: Cell::default(),
+            room: Cell::new(room),
         }
     }
 }
@@ -40,8 +44,6 @@ impl Shared {
 pub struct Handle {
     address: Address<Message>,
     shared: Rc<Shared>,
-    /// Bytes that may wait.
-    room: usize,
 }
 
 impl fmt::Debug for Handle {
@@ -51,12 +53,8 @@ impl fmt::Debug for Handle {
 }
 
 impl Handle {
-    pub(super) fn new(address: Address<Message>, shared: Rc<Shared>, room: usize) -> Self {
-        Self {
-            address,
-            shared,
-            room,
-        }
+    pub(super) fn new(address: Address<Message>, shared: Rc<Shared>) -> Self {
+        Self { address, shared }
     }
 
     /// Keeps an event. Ids must grow. An event that finds no room is counted, and the file will have
@@ -65,7 +63,7 @@ impl Handle {
         self.given_out(record.id);
         let shared = &self.shared;
         let waiting = shared.waiting.get();
-        let fits = waiting == 0 || waiting + record.bytes() <= self.room;
+        let fits = waiting == 0 || waiting + record.bytes() <= shared.room.get();
         let message = Message::Keep {
             record: Rc::clone(record),
         };
@@ -75,6 +73,13 @@ impl Handle {
             shared.missed.set(Some(record.id));
             shared.lost.set(shared.lost.get() + 1);
         }
+    }
+
+    /// Keeps as much as is within these limits from now on.
+    pub fn set_limits(&self, limits: Limits) {
+        self.shared.room.set(limits.bytes);
+        // Refused only when the archive is gone.
+        let _gone = self.address.offer(Message::SetLimits { limits });
     }
 
     /// Tells of an id that was given out to an event that is not kept.

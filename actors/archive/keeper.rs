@@ -94,8 +94,11 @@ impl<'a> Keeper<'a> {
                 Wake::Due => None,
                 Wake::Stop => mailbox.take(),
             };
-            while let Some(Message::Keep { record }) = message {
-                self.stage(&record, &stop).await?;
+            while let Some(told) = message {
+                match told {
+                    Message::Keep { record } => self.stage(&record, &stop).await?,
+                    Message::SetLimits { limits } => self.window.set_limits(limits),
+                }
                 message = mailbox.take();
             }
             // Nothing older waits now.

@@ -45,6 +45,7 @@ use std::time::Duration;
 use futures_lite::future::zip;
 use smol::lock::Mutex;
 
+use crate::model::history::Limits;
 use crate::model::{EventId, Record};
 use crate::system::{self, Failure, Mailbox, Stop};
 
@@ -61,17 +62,6 @@ pub const RESERVE: Duration = Duration::from_secs(60);
 const WAITING: usize = 65_536;
 /// How long a file that could not be written is left alone.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// What is kept: as much as is within all of these.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Records.
-    pub count: usize,
-    /// Bytes, as [`Record::bytes`] counts them.
-    pub bytes: usize,
-    /// Time since they were taken in.
-    pub age: Duration,
-}
 
 /// What a file told after a restart.
 #[derive(Debug)]
@@ -97,6 +87,11 @@ pub enum Message {
         /// The event.
         record: Rc<Record>,
     },
+    /// From now on, this much is kept.
+    SetLimits {
+        /// The new limits.
+        limits: Limits,
+    },
 }
 
 /// The archive itself.
@@ -108,7 +103,6 @@ pub struct Archive {
     window: Window,
     /// Frames that are not in the file yet; they are the end of the window.
     pending: Vec<u8>,
-    limits: Limits,
     shared: Rc<handle::Shared>,
     pause: Duration,
 }
@@ -128,8 +122,7 @@ impl Archive {
     pub fn mailbox(&self) -> (Handle, Mailbox<Message>) {
         // The handle bounds it, in records and in bytes.
         let (address, mailbox) = system::lane();
-        let room = self.limits.bytes;
-        (Handle::new(address, Rc::clone(&self.shared), room), mailbox)
+        (Handle::new(address, Rc::clone(&self.shared)), mailbox)
     }
 
     /// Writes until it is told to stop; then writes what waits, marks the stop as clean and returns.

@@ -13,7 +13,8 @@ use super::header::{DATA, Header};
 use super::recovery::{self, Found};
 use super::store::Store;
 use super::window::Window;
-use super::{Archive, Limits, PAUSE, Recovered, frame, guard};
+use super::{Archive, PAUSE, Recovered, frame, guard};
+use crate::model::history::Limits;
 use crate::model::{EventId, Record};
 use crate::system::Failure;
 
@@ -179,7 +180,7 @@ impl Opening<'_> {
 
     /// Says in the file that a daemon runs, and reserves its first ids.
     fn finish(mut self, state: State) -> Result<(Archive, Recovered), Failure> {
-        let shared = Shared::new(state.floor);
+        let shared = Shared::new(state.floor, self.limits.bytes);
         let mut header = Header {
             turn: state.header.turn + 1,
             reserved: guard::ahead(state.floor),
@@ -208,7 +209,6 @@ impl Opening<'_> {
             header,
             window: state.window,
             pending: state.pending,
-            limits: self.limits,
             shared: Rc::new(shared),
             pause: PAUSE,
         };

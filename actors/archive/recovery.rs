@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::io::{self, BufReader, Read};
 
-use super::Limits;
 use super::frame::{self, Entry, HEAD, Head};
 use super::header::Header;
 use super::window::Window;
+use crate::model::history::Limits;
 use crate::model::{EventId, Record};
 
 /// What was read.

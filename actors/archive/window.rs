@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::Limits;
 use super::frame;
 use super::header::DATA;
+use crate::model::history::Limits;
 use crate::model::{EventId, Record};
 
 /// What a record counts for besides its frame: no more than [`Record::bytes`] says, so that the file
@@ -57,6 +57,11 @@ impl Window {
             self.drop_first();
         }
         true
+    }
+
+    /// Sets other limits; the next record is the first to feel them.
+    pub(super) fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
     /// Takes in the frame of `length` bytes that comes next in the file.
