@@ -29,6 +29,7 @@
 //! Service actors are tasks under a [`supervisor`]; clients, of which there are very many, live in
 //! the [`crowd`]; [`executor`] runs both. What actors promise one another stands in [`system`].
 
+pub mod archive;
 pub mod client;
 pub mod clock;
 pub mod config;

@@ -1,0 +1,105 @@
+//! The part of the archive that puts on disk what was written, and reserves ids ahead.
+
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+use async_io::Timer;
+use futures_lite::FutureExt;
+
+use super::handle::Shared;
+use super::header::Header;
+use super::store::Store;
+use super::trouble::Trouble;
+use super::{Archive, Progress, RESERVE, frame};
+use crate::model::EventId;
+use crate::system::Stop;
+
+/// How often there is a look at what is to be done.
+const PERIOD: Duration = Duration::from_secs(2);
+
+pub(super) struct Guard<'a> {
+    store: Store,
+    shared: Rc<Shared>,
+    progress: &'a Progress,
+    trouble: Trouble,
+    period: Duration,
+}
+
+/// The greatest id to be reserved: [`RESERVE`] beyond the clock, and beyond `newest`.
+pub(super) fn ahead(newest: EventId) -> EventId {
+    let now = frame::micros(SystemTime::now());
+    let beyond = now.max(newest.0).saturating_add(RESERVE.as_micros() as u64);
+    EventId(beyond.min(EventId::END - 1))
+}
+
+impl<'a> Guard<'a> {
+    pub(super) fn new(archive: &Archive, progress: &'a Progress) -> Self {
+        Self {
+            store: archive.store.clone(),
+            shared: Rc::clone(&archive.shared),
+            progress,
+            trouble: Trouble::new(Rc::clone(&archive.name)),
+            period: PERIOD.min(archive.pause * 2),
+        }
+    }
+
+    /// Looks after the file until `end`, and gives itself back.
+    pub(super) async fn run(mut self, end: Stop) -> Self {
+        loop {
+            let pause = async {
+                Timer::after(self.period).await;
+            };
+            pause.or(end.requested()).await;
+            if end.is_requested() {
+                return self;
+            }
+            self.look().await;
+        }
+    }
+
+    async fn look(&mut self) {
+        let mut header = self.progress.header.lock().await;
+        let reserved = ahead(self.shared.newest.get());
+        if reserved.0.saturating_sub(header.reserved.0) >= RESERVE.as_micros() as u64 / 2 {
+            self.write(&mut header, |next| next.reserved = reserved)
+                .await;
+        } else if self.progress.dirty.take() {
+            let store = self.store.clone();
+            let outcome = smol::unblock(move || store.sync()).await;
+            if self.trouble.note(outcome).is_none() {
+                self.progress.dirty.set(true);
+            }
+        }
+    }
+
+    /// Marks the file as complete.
+    pub(super) async fn close(mut self) {
+        let mut header = self.progress.header.lock().await;
+        let newest = self.shared.newest.get();
+        self.write(&mut header, |next| {
+            next.clean = true;
+            next.newest = newest;
+        })
+        .await;
+    }
+
+    /// Writes a changed header.
+    async fn write(&mut self, header: &mut Header, change: impl FnOnce(&mut Header)) {
+        // Even if it fails, one copy of this turn may be there.
+        header.turn += 1;
+        let mut next = Header {
+            synced: self.progress.written.get(),
+            ..*header
+        };
+        change(&mut next);
+        self.progress.dirty.set(false);
+        let store = self.store.clone();
+        let outcome = smol::unblock(move || store.write_header(&next)).await;
+        if self.trouble.note(outcome).is_some() {
+            *header = next;
+            self.shared.reserved.set(next.reserved);
+        } else {
+            self.progress.dirty.set(true);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What the history file says of itself, written twice so that one damaged copy loses nothing.
+//!
+//! ```text
+//! copy = "hasses history 1", turn, start, synced, dropped, complete, reserved, newest: u64 each,
+//!        salt: u32, clean: u8, CRC-32 of all this: u32
+//! ```
+//!
+//! The copies stand at 0 and [`COPY`]; frames begin at [`DATA`]. The newer one, by its turn, counts.
+
+use crate::model::EventId;
+
+/// Where the second copy stands: in another block of the disk than the first, whichever way that
+/// tears.
+pub(super) const COPY: u64 = 4096;
+/// Where frames begin.
+pub(super) const DATA: u64 = 2 * COPY;
+
+const MAGIC: &[u8; 16] = b"hasses history 1";
+/// The bytes of a copy.
+pub(super) const LENGTH: usize = 16 + 7 * 8 + 4 + 1 + 4;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Header {
+    /// How often the header was written.
+    pub(super) turn: u64,
+    /// Where the first frame is: [`DATA`], but for the time of a trim.
+    pub(super) start: u64,
+    /// Up to where the frames are known to be on disk.
+    pub(super) synced: u64,
+    /// Events up to this id are no longer kept.
+    pub(super) dropped: EventId,
+    /// Every event to be kept that is newer than this, is in the file, or was dropped.
+    pub(super) complete: EventId,
+    /// No greater id than this was given out.
+    pub(super) reserved: EventId,
+    /// When clean: the newest id given out.
+    pub(super) newest: EventId,
+    /// The file's own number, part of every frame's checksum.
+    pub(super) salt: u32,
+    /// Whether everything was written down before the daemon ended.
+    pub(super) clean: bool,
+}
+
+impl Header {
+    /// That of a new file, which was never written.
+    pub(super) fn fresh() -> Self {
+        Self {
+            turn: 0,
+            start: DATA,
+            synced: DATA,
+            dropped: EventId(0),
+            complete: EventId(0),
+            reserved: EventId(0),
+            newest: EventId(0),
+            salt: fastrand::u32(..),
+            clean: false,
+        }
+    }
+
+    pub(super) fn encode(&self) -> [u8; LENGTH] {
+        let numbers = [
+            self.turn,
+            self.start,
+            self.synced,
+            self.dropped.0,
+            self.complete.0,
+            self.reserved.0,
+            self.newest.0,
+        ];
+        let mut bytes = [0; LENGTH];
+        bytes[..16].copy_from_slice(MAGIC);
+        for (place, number) in bytes[16..72].as_chunks_mut().0.iter_mut().zip(numbers) {
+            *place = number.to_le_bytes();
+        }
+        bytes[72..76].copy_from_slice(&self.salt.to_le_bytes());
+        bytes[76] = self.clean.into();
+        let checksum = crc32fast::hash(&bytes[..77]);
+        bytes[77..].copy_from_slice(&checksum.to_le_bytes());
+        bytes
+    }
+
+    /// `None` when these bytes are no header as it was written.
+    pub(super) fn decode(bytes: &[u8; LENGTH]) -> Option<Self> {
+        let (content, checksum) = bytes.split_last_chunk()?;
+        if crc32fast::hash(content) != u32::from_le_bytes(*checksum) {
+            return None;
+        }
+        let (magic, rest) = content.split_first_chunk::<16>()?;
+        let (numbers, rest) = rest.split_first_chunk::<56>()?;
+        let (salt, rest) = rest.split_first_chunk::<4>()?;
+        let mut numbers = numbers.as_chunks().0.iter().map(|n| u64::from_le_bytes(*n));
+        let mut next = || numbers.next();
+        let header = Self {
+            turn: next()?,
+            start: next()?,
+            synced: next()?,
+            dropped: EventId(next()?),
+            complete: EventId(next()?),
+            reserved: EventId(next()?),
+            newest: EventId(next()?),
+            salt: u32::from_le_bytes(*salt),
+            clean: rest == [1],
+        };
+        (magic == MAGIC && header.start >= DATA).then_some(header)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    #[test]
+    fn a_header_is_read_as_written_or_not_at_all() {
+        let header = Header {
+            turn: 1,
+            start: DATA + 2,
+            synced: 3,
+            dropped: EventId(4),
+            complete: EventId(5),
+            reserved: EventId(6),
+            newest: EventId(7),
+            salt: 8,
+            clean: true,
+        };
+        let bytes = header.encode();
+        assert_eq!(Header::decode(&bytes).unwrap(), header);
+        for bit in 0..LENGTH * 8 {
+            let mut flipped = bytes;
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Header::decode(&flipped), None);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The archive: kept events in a file, so that they survive a restart and `kill -9`.
+//!
+//! It is written behind delivery, in groups, on threads made for waiting: a group reaches the file at
+//! the latest 100 ms after its first event, and the disk about two seconds later. After `kill -9` the
+//! file lacks no more than the last second, after a power failure no more than the last five.
+//!
+//! # Why a log of checksummed frames (crc32fast)
+//!
+//! Tried with 100,000 events against it, redb refused every torn file whole and read flipped bytes as
+//! events; fjall took 67 MB and 37 MB of memory. A log loses its torn tail alone, and never lies.
+//!
+//! # Ids
+//!
+//! The file says, durably, an id that is greater than any given out, [`RESERVE`] ahead of the clock.
+//! After a stop that was not clean the next ids are greater than that one. So whoever gives ids out
+//! asks [`Handle::reserved`] for each:
+//!
+//! * the clock's time, or the last id plus one, as long as that is no greater than the reserved one;
+//! * else (the clock has jumped, or the disk fails) the last id plus one, until that is greater too;
+//! * else (a disk that failed for millions of events) as if there was no file.
+//!
+//! # Holes
+//!
+//! What does not fit into the mailbox, as the disk is full, failing or too slow, is not in the file.
+//! The file says so as soon as it can be written, and then no event up to the last that is missing
+//! counts as kept. The file has a [`header`], written twice, and [`frame`]s.
+
+mod frame;
+mod guard;
+mod handle;
+mod header;
+mod keeper;
+mod opening;
+mod recovery;
+mod store;
+#[cfg(test)]
+mod tests;
+mod trouble;
+mod window;
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_lite::future::zip;
+use smol::lock::Mutex;
+
+use crate::model::history::Limits;
+use crate::model::{EventId, Record};
+use crate::system::{self, Failure, Mailbox, Stop};
+
+use self::guard::Guard;
+pub use self::handle::Handle;
+use self::header::Header;
+use self::keeper::Keeper;
+use self::store::Store;
+use self::window::Window;
+
+/// How far ids are reserved ahead of the clock.
+pub const RESERVE: Duration = Duration::from_secs(60);
+/// How many records may wait to be written. Their bytes may be no more than the history's.
+const WAITING: usize = 65_536;
+/// How long a file that could not be written is left alone.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What a file told after a restart.
+#[derive(Debug)]
+pub struct Recovered {
+    /// The events within the limits, in the order of their ids.
+    pub records: Vec<Record>,
+    /// Every id to come must be greater. After a clean stop it is the newest given out.
+    pub floor: EventId,
+    /// Every event to be kept that is newer than this is among the records: a client that knows this
+    /// id or a newer one has no gap. It is the floor after a stop that was not clean.
+    pub since: EventId,
+    /// Whether the last stop was clean, so that the file has everything up to the floor.
+    pub clean: bool,
+    /// What the log should say.
+    pub notes: Vec<String>,
+}
+
+/// What the archive is told, by its [`Handle`].
+#[derive(Debug)]
+pub enum Message {
+    /// Keep this event.
+    Keep {
+        /// The event.
+        record: Rc<Record>,
+    },
+    /// From now on, this much is kept.
+    SetLimits {
+        /// The new limits.
+        limits: Limits,
+    },
+}
+
+/// The archive itself.
+pub struct Archive {
+    /// The file's name, for the log.
+    name: Rc<str>,
+    store: Store,
+    header: Header,
+    window: Window,
+    /// Frames that are not in the file yet; they are the end of the window.
+    pending: Vec<u8>,
+    shared: Rc<handle::Shared>,
+    pause: Duration,
+}
+
+/// How far writing has come: the keeper's to say, for the guard to read under the header's lock.
+#[derive(Debug)]
+struct Progress {
+    header: Mutex<Header>,
+    /// Where the frames in the file end.
+    written: Cell<u64>,
+    /// Whether something was written since the last sync.
+    dirty: Cell<bool>,
+}
+
+impl Archive {
+    /// How others reach the archive, and where [`Archive::run`] gets that from.
+    pub fn mailbox(&self) -> (Handle, Mailbox<Message>) {
+        // The handle bounds it, in records and in bytes.
+        let (address, mailbox) = system::lane();
+        (Handle::new(address, Rc::clone(&self.shared)), mailbox)
+    }
+
+    /// Writes until it is told to stop; then writes what waits, marks the stop as clean and returns.
+    /// To be stopped after everyone who gives out ids.
+    ///
+    /// # Errors
+    /// None: a file that cannot be written is tried again, and the log says so.
+    pub async fn run(self, mailbox: Mailbox<Message>, stop: Stop) -> Result<(), Failure> {
+        let written = self.window.end() - self.pending.len() as u64;
+        let progress = Progress {
+            header: Mutex::new(self.header),
+            written: Cell::new(written),
+            dirty: Cell::new(false),
+        };
+        let guard = Guard::new(&self, &progress);
+        let (finished, end) = system::stopper();
+        let keeper = Keeper::new(self, &progress);
+        let keeping = async {
+            let outcome = keeper.run(mailbox, stop).await;
+            finished.stop();
+            outcome
+        };
+        // The guard ends by itself, never within a write.
+        let (outcome, guard) = zip(keeping, guard.run(end)).await;
+        if outcome.is_ok() {
+            guard.close().await;
+        }
+        Ok(())
+    }
+}

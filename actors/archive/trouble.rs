@@ -1,0 +1,42 @@
+//! Says once that writing fails, and once that it works again.
+
+use std::io;
+use std::rc::Rc;
+
+pub(super) struct Trouble {
+    name: Rc<str>,
+    failing: bool,
+}
+
+impl Trouble {
+    pub(super) fn new(name: Rc<str>) -> Self {
+        Self {
+            name,
+            failing: false,
+        }
+    }
+
+    /// Takes note of how a write ended; whether it went well.
+    pub(super) fn note<T>(&mut self, outcome: io::Result<T>) -> Option<T> {
+        let name = &self.name;
+        match outcome {
+            Ok(done) => {
+                if self.failing {
+                    log::warn!("history file {name}: it can be written again");
+                }
+                self.failing = false;
+                Some(done)
+            }
+            Err(error) => {
+                if !self.failing {
+                    log::error!(
+                        "history file {name}: {error}; events are delivered, but may not survive a \
+                         restart; writing is tried again every second or two"
+                    );
+                }
+                self.failing = true;
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! What is kept of an event for replay.
+
+use std::time::SystemTime;
+
+use super::{EventId, Publication, Target};
+
+/// One event as it is kept for replay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Its id.
+    pub id: EventId,
+    /// When it was taken in.
+    pub at: SystemTime,
+    /// What it says, and to whom.
+    pub publication: Publication,
+}
+
+impl Record {
+    /// What keeping one costs besides its text: the struct and its allocations in memory, times,
+    /// lengths and a checksum in a file.
+    pub const OVERHEAD: usize = 128;
+
+    /// What it counts for against a bound in bytes: its text and [`Record::OVERHEAD`].
+    pub fn bytes(&self) -> usize {
+        let publication = &self.publication;
+        let targets = publication.to.as_slice().iter().map(|target| match target {
+            Target::Token(token) | Target::Prefix(token) => token.as_str().len() + TARGET,
+            Target::All => TARGET,
+        });
+        let except = publication
+            .except
+            .as_ref()
+            .map_or(0, |id| id.as_str().len());
+        let event = publication.event.as_ref().map_or(0, |event| event.len());
+        Self::OVERHEAD + targets.sum::<usize>() + except + event + publication.data.len()
+    }
+}
+
+/// What a target costs besides its text.
+const TARGET: usize = 2;
