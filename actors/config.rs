@@ -29,6 +29,8 @@ pub struct Config {
     pub max_clients_per_ip: Option<usize>,
     /// What bounds the events kept for replay.
     pub history: Limits,
+    /// The file that keeps them across restarts.
+    pub history_file: Option<PathBuf>,
     /// Unsent bytes a slow client may have waiting before it is disconnected.
     pub client_buffer: usize,
     /// Silence after which a stream gets a position block; none = never. Whole seconds.

@@ -7,7 +7,7 @@
 //!   listener ──Arrived──▶ ┌────────────┐ ◀──Publish── fifo    control + one for
 //!   client   ─Subscribe─▶ │  registry  │ ◀──Execute─── (intake)  each connection
 //!            ──Exited───▶ └────────────┘ ◀──Tick────── clock
-//!   client   ◀──Event────┘      │ answers
+//!   client   ◀──Event────┘      │ ──Keep──▶ archive (history file)
 //!    (one for each)             ▼
 //!                            logger ◀── lines from all        signals ──Stop──▶ supervisor
 //! ```
@@ -52,17 +52,19 @@ pub mod wire;
 
 use std::cell::Cell;
 use std::io::{self, Write};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
 use smol::LocalExecutor;
 
+use archive::Archive;
 use client::Context;
 pub use config::Config;
 use config::Settings;
 use crowd::Crowd;
 use futures_lite::FutureExt;
-use registry::{ClientMessage, Registry};
+use registry::{ClientMessage, Kept, Registry};
 use supervisor::{Nursery, Stage, Supervisor};
 use system::{Address, Failure, lane};
 
@@ -108,7 +110,17 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
     });
 
     nursery.entrust("logger", Stage::Log, |stop| logger.run(stop));
-    let decides = Registry::new(Rc::clone(&settings), Rc::clone(&crowd), reinit, log.clone());
+    let kept = match &config.history_file {
+        None => None,
+        Some(path) => Some(open_archive(path, &config, &nursery)?),
+    };
+    let decides = Registry::new(
+        Rc::clone(&settings),
+        Rc::clone(&crowd),
+        reinit,
+        log.clone(),
+        kept,
+    );
     nursery.entrust("registry", Stage::Delivery, |stop| {
         decides.run(arrivals, inbox, stop)
     });
@@ -126,6 +138,20 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
         announce(config, ready, stop)
     });
     executor::run(&services, &crowd, supervisor.run(STOP_TIME))
+}
+
+/// Opens the history file and starts who writes it.
+fn open_archive(path: &Path, config: &Config, nursery: &Nursery) -> Result<Kept, Failure> {
+    let (archive, recovered) = Archive::open(path, config.history)?;
+    for note in &recovered.notes {
+        log::warn!("{note}");
+    }
+    let (handle, mailbox) = archive.mailbox();
+    nursery.entrust("archive", Stage::Store, |stop| archive.run(mailbox, stop));
+    Ok(Kept {
+        recovered,
+        archive: handle,
+    })
 }
 
 /// Starts who watches: sockets' readiness, time, signals, the service manager.

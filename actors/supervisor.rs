@@ -73,13 +73,23 @@ pub enum Stage {
     Intake,
     /// Hands events out.
     Delivery,
+    /// Writes events down.
+    Store,
     /// Watches: signals, the clock, the service manager.
     Watch,
     /// Writes down what the others say.
     Log,
 }
 
-const STAGES: [Stage; 4] = [Stage::Intake, Stage::Delivery, Stage::Watch, Stage::Log];
+const STAGES: [Stage; 5] = [
+    Stage::Intake,
+    Stage::Delivery,
+    Stage::Store,
+    Stage::Watch,
+    Stage::Log,
+];
+/// What each stage has at least, however long those before it took.
+const LEAST: Duration = Duration::from_secs(1);
 
 /// The body of an actor.
 type Life = Pin<Box<dyn Future<Output = Result<(), Failure>>>>;
@@ -148,6 +158,7 @@ impl Supervisor {
         let end = Instant::now() + deadline;
         for stage in STAGES {
             self.nursery.shared.stops[stage as usize].0.stop();
+            let end = end.max(Instant::now() + LEAST.min(deadline));
             let late = async {
                 Timer::at(end).await;
                 log::warn!("stopping took too long; some of {stage:?} were ended where they stood");

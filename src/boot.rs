@@ -103,7 +103,10 @@ fn open_files(plan: &Plan) -> Result<Vec<Made>, String> {
         made.extend(files::fifo(&fifo.path, plan.fifo_mode, user, plan.group)?);
     }
     if let LogTarget::File(path) = &plan.config.log {
-        made.extend(files::log(path, user)?);
+        made.extend(files::written("--log", path, user)?);
+    }
+    if let Some(path) = &plan.config.history_file {
+        made.extend(files::written("--history-file", path, user)?);
     }
     Ok(made)
 }

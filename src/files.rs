@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown, fchown};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, fchown};
 use std::path::Path;
 
 use nix::sys::stat::Mode;
@@ -45,13 +45,22 @@ pub(crate) fn is_fifo(path: &Path) -> Result<bool, String> {
     }
 }
 
-/// Makes the log file if it is missing and sees that it can be written to. What root has logged
-/// to so far becomes the owner's, who has to go on with it.
-pub(crate) fn log(path: &Path, owner: Option<&Account>) -> Result<Option<Made>, String> {
-    let told = |error: io::Error| format!("--log {}: {error}", path.display());
+/// Makes a file that is written to, the log or the history, if it is missing, and sees that it can
+/// be. What root has written to so far becomes the owner's, who has to go on with it.
+pub(crate) fn written(
+    option: &str,
+    path: &Path,
+    owner: Option<&Account>,
+) -> Result<Option<Made>, String> {
+    let told = |error: io::Error| format!("{option} {}: {error}", path.display());
     let existed = path.exists();
     let mut options = OpenOptions::new();
-    let file = options.append(true).create(true).open(path).map_err(told)?;
+    let file = options
+        .append(true)
+        .create(true)
+        .mode(0o640)
+        .open(path)
+        .map_err(told)?;
     let made = if existed {
         None
     } else {

@@ -19,6 +19,7 @@ Subscribers:
   --history COUNT         events kept for replay, 0 = none (default 1000)
   --history-bytes BYTES   bytes they may have together (default 16777216)
   --history-age SECONDS   how old they may grow (default 3600)
+  --history-file FILE     keeps them across restarts (default none)
   --max-clients N         streams (default: what the descriptor limit allows)
   --max-clients-per-ip N  streams of one IP address, 0 = any number (default 0)
   --client-buffer BYTES   what a slow client may have waiting (default 1048576)

@@ -155,6 +155,7 @@ fn plan(line: Source, file: Source) -> Result<Plan, Failure> {
                 bytes: all.history_bytes.unwrap_or(16 << 20),
                 age: Duration::from_secs(all.history_age.unwrap_or(3600)),
             },
+            history_file: all.history_file.map(place).transpose()?,
             client_buffer: all.client_buffer.unwrap_or(1 << 20),
             heartbeat: unless_zero(all.heartbeat.unwrap_or(15)).map(Duration::from_secs),
             retry: unless_zero(all.retry.unwrap_or(3000)),

@@ -81,6 +81,9 @@ pub(crate) struct Typed {
     /// seconds kept
     #[argh(option, from_str_fn(values::age))]
     pub(crate) history_age: Option<u64>,
+    /// file that keeps them
+    #[argh(option, from_str_fn(values::file))]
+    pub(crate) history_file: Option<PathBuf>,
     /// most clients
     #[argh(option, from_str_fn(values::clients))]
     pub(crate) max_clients: Option<usize>,
@@ -159,6 +162,7 @@ impl Typed {
             history: self.history.or(lower.history),
             history_bytes: self.history_bytes.or(lower.history_bytes),
             history_age: self.history_age.or(lower.history_age),
+            history_file: self.history_file.or(lower.history_file),
             max_clients: self.max_clients.or(lower.max_clients),
             max_clients_per_ip: self.max_clients_per_ip.or(lower.max_clients_per_ip),
             max_message: self.max_message.or(lower.max_message),

@@ -8,18 +8,15 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::publication::Targets;
-use super::{ClientId, EventId, Subscription, Target, Token};
+use super::{ClientId, EventId, Record, Subscription, Target, Token};
 use crate::wire::sse::Frame;
-
-/// Bytes that an event is counted with beside its frame.
-const OVERHEAD: usize = 128;
 
 /// What bounds a history; whichever is reached first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Events; 0 = none are kept.
     pub count: usize,
-    /// Bytes of the events as they are sent, and 128 for each.
+    /// Bytes of the events as they are sent, with whom they were for, and 128 for each.
     pub bytes: usize,
     /// Age.
     pub age: Duration,
@@ -276,7 +273,7 @@ fn reaches(to: &Target, token: &Token) -> bool {
 }
 
 fn cost(entry: &Entry) -> usize {
-    entry.frame.bytes(true).len() + OVERHEAD
+    entry.frame.bytes(true).len() + entry.to.bytes() + Record::OVERHEAD
 }
 
 #[cfg(test)]

@@ -39,6 +39,15 @@ pub enum Targets {
 }
 
 impl Targets {
+    /// What keeping them costs: their text, and two bytes each.
+    pub fn bytes(&self) -> usize {
+        let one = |target: &Target| match target {
+            Target::Token(token) | Target::Prefix(token) => token.as_str().len() + 2,
+            Target::All => 2,
+        };
+        self.as_slice().iter().map(one).sum()
+    }
+
     /// All of them.
     pub fn as_slice(&self) -> &[Target] {
         match self {

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::{EventId, Publication, Target};
+use super::{EventId, Publication};
 
 /// One event as it is kept for replay.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,18 +23,11 @@ impl Record {
     /// What it counts for against a bound in bytes: its text and [`Record::OVERHEAD`].
     pub fn bytes(&self) -> usize {
         let publication = &self.publication;
-        let targets = publication.to.as_slice().iter().map(|target| match target {
-            Target::Token(token) | Target::Prefix(token) => token.as_str().len() + TARGET,
-            Target::All => TARGET,
-        });
         let except = publication
             .except
             .as_ref()
             .map_or(0, |id| id.as_str().len());
         let event = publication.event.as_ref().map_or(0, |event| event.len());
-        Self::OVERHEAD + targets.sum::<usize>() + except + event + publication.data.len()
+        Self::OVERHEAD + publication.to.bytes() + except + event + publication.data.len()
     }
 }
-
-/// What a target costs besides its text.
-const TARGET: usize = 2;

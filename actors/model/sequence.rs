@@ -12,10 +12,10 @@ pub struct Sequence {
 }
 
 impl Sequence {
-    /// Starts below every id to come: at the present time.
-    pub fn starting_now() -> Self {
+    /// Starts below every id to come: at the present time, and at `floor` at least.
+    pub fn starting(floor: EventId) -> Self {
         Self {
-            last: EventId(now()),
+            last: now().max(floor),
         }
     }
 
@@ -24,44 +24,67 @@ impl Sequence {
         self.last
     }
 
-    /// The next id.
-    pub fn next_id(&mut self) -> EventId {
-        self.next_at(now())
+    /// The next id. One beyond `reserved` could be given out again after a crash, so a clock that
+    /// jumped is not followed until more is reserved; only when nothing is left, it is all the same.
+    pub fn next_id(&mut self, reserved: EventId) -> EventId {
+        self.next_at(now(), reserved)
     }
 
-    fn next_at(&mut self, micros: u64) -> EventId {
-        // 2^53 microseconds are reached in the year 2255; a clock beyond it must not break the bound.
-        self.last = EventId(micros.min(EventId::END - 1).max(self.last.0 + 1));
+    fn next_at(&mut self, now: EventId, reserved: EventId) -> EventId {
+        let least = EventId(self.last.0 + 1);
+        let by_clock = now.max(least);
+        self.last = if by_clock > reserved && least <= reserved {
+            least
+        } else {
+            by_clock
+        };
         self.last
     }
 }
 
-fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_micros() as u64)
-        .min(EventId::END / 2)
+/// The time, kept below the bound of ids, which it reaches in the year 2255.
+fn now() -> EventId {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let micros = since.map_or(0, |since| since.as_micros() as u64);
+    EventId(micros.min(EventId::END - 1))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const FREE: EventId = EventId(EventId::END);
+
     #[test]
     fn ids_grow_when_the_clock_stands_or_goes_back() {
         let mut sequence = Sequence { last: EventId(100) };
-        assert_eq!(sequence.next_at(150), EventId(150));
-        assert_eq!(sequence.next_at(150), EventId(151));
-        assert_eq!(sequence.next_at(90), EventId(152));
-        assert_eq!(sequence.next_at(200), EventId(200));
+        for (now, id) in [(150, 150), (150, 151), (90, 152), (200, 200)] {
+            assert_eq!(sequence.next_at(EventId(now), FREE), EventId(id));
+        }
         assert_eq!(sequence.last(), EventId(200));
     }
 
     #[test]
     fn the_first_position_is_below_the_first_id() {
-        let mut sequence = Sequence::starting_now();
+        let mut sequence = Sequence::starting(EventId(0));
         let position = sequence.last();
-        assert!(sequence.next_id() > position);
-        assert!(sequence.next_id().0 < EventId::END);
+        assert!(sequence.next_id(FREE) > position);
+        assert!(sequence.next_id(FREE).0 < EventId::END);
+        let floor = EventId(EventId::END / 2);
+        assert_eq!(
+            Sequence::starting(floor).next_id(FREE),
+            EventId(floor.0 + 1)
+        );
+    }
+
+    #[test]
+    fn a_clock_that_jumped_is_followed_when_ids_are_reserved() {
+        let mut sequence = Sequence { last: EventId(100) };
+        for (reserved, id) in [(110, 101), (110, 102), (1000, 900), (900, 901)] {
+            assert_eq!(
+                sequence.next_at(EventId(900), EventId(reserved)),
+                EventId(id)
+            );
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Registry;
+use crate::archive;
 use crate::client::Ending;
 use crate::config::Cors;
 use crate::logger;
@@ -115,6 +116,10 @@ impl Registry {
                 ("invalid_utf8", self.counters.invalid_utf8),
                 ("history_events", self.history.len() as u64),
                 ("history_bytes", self.history.bytes() as u64),
+                (
+                    "history_lost",
+                    self.archive.as_ref().map_or(0, archive::Handle::lost),
+                ),
                 ("log_lines_dropped", self.log.dropped()),
             ],
         }

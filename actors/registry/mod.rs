@@ -4,17 +4,19 @@ use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use futures_lite::FutureExt;
 
+use crate::archive;
 use crate::client::End;
 use crate::config::{Config, LogLevel, Settings};
 use crate::crowd::{Crowd, Key};
 use crate::logger;
 use crate::model::history::Entry;
 use crate::model::{
-    Channel, Counters, EventId, History, Publication, Resume, Routes, Sequence, Subscription,
+    Channel, Counters, EventId, History, Publication, Record, Resume, Routes, Sequence,
+    Subscription,
 };
 use crate::net::peer::Peer;
 use crate::system::{Failure, Mailbox, Reply, Stop};
@@ -145,6 +147,7 @@ pub struct Registry {
     /// Streams by address, where there is a limit to them.
     by_address: HashMap<IpAddr, usize>,
     history: History,
+    archive: Option<archive::Handle>,
     /// Clients that are still getting kept events.
     replays: HashMap<u32, Replay>,
     /// Each `User-Agent` once: most clients have one of few.
@@ -156,6 +159,34 @@ pub struct Registry {
     recipients: Vec<u32>,
 }
 
+/// A kept event as it was read from a history file.
+fn entry_of(record: Record) -> Entry {
+    let Record {
+        id,
+        at,
+        publication,
+    } = record;
+    let now = Instant::now();
+    let age = SystemTime::now().duration_since(at).unwrap_or_default();
+    let event = publication.event.as_deref();
+    Entry {
+        id,
+        at: now.checked_sub(age).unwrap_or(now),
+        frame: Rc::new(Frame::event(id, event, &publication.data)),
+        to: publication.to,
+        except: publication.except,
+        passing: false,
+    }
+}
+
+/// What a history file gives.
+pub struct Kept {
+    /// What was in it.
+    pub recovered: archive::Recovered,
+    /// Where events are written down.
+    pub archive: archive::Handle,
+}
+
 enum Input {
     Client(ClientMessage),
     Asked(Message),
@@ -163,15 +194,30 @@ enum Input {
 }
 
 impl Registry {
-    /// A registry without clients. `reinit` is the switch that the clients read.
+    /// A registry without clients. `reinit` is the switch that the clients read; `kept` is what there
+    /// is with a history file.
     pub fn new(
         settings: Rc<Settings>,
         crowd: Rc<Crowd>,
         reinit: Rc<Cell<bool>>,
         log: logger::Handle,
+        kept: Option<Kept>,
     ) -> Self {
         let config = settings.now();
-        let sequence = Sequence::starting_now();
+        let (sequence, history, archive) = match kept {
+            None => {
+                let sequence = Sequence::starting(EventId(0));
+                let history = History::new(config.history, sequence.last());
+                (sequence, history, None)
+            }
+            Some(Kept { recovered, archive }) => {
+                let mut history = History::new(config.history, recovered.since);
+                for record in recovered.records {
+                    history.keep(entry_of(record));
+                }
+                (Sequence::starting(recovered.floor), history, Some(archive))
+            }
+        };
         Self {
             log_level: config.log_level,
             log,
@@ -180,7 +226,8 @@ impl Registry {
             counters: Counters::default(),
             connections: Vec::new(),
             by_address: HashMap::new(),
-            history: History::new(config.history, sequence.last()),
+            history,
+            archive,
             sequence,
             replays: HashMap::new(),
             agents: HashSet::new(),
@@ -264,44 +311,65 @@ impl Registry {
     /// Gives a message its id, sends it to its recipients and keeps it.
     fn publish(&mut self, publication: Publication, channel: Channel) -> Receipt {
         *self.counters.messages.entry(channel).or_default() += 1;
-        let id = self.sequence.next_id();
+        let id = self.next_id();
         let Publication {
             to,
             except,
             event,
             data,
-            retain,
-        } = publication;
+            ..
+        } = &publication;
         self.routes
             .recipients(to.as_slice(), except.as_ref(), &mut self.recipients);
         let mut recipients = self.recipients.len();
-        let keep = retain && self.history.keeps() || !self.replays.is_empty();
-        if keep || recipients > 0 {
-            let frame = Rc::new(Frame::event(id, event.as_deref(), &data));
+        let keeps = publication.retain && self.history.keeps();
+        let replayed = keeps || !self.replays.is_empty();
+        if recipients > 0 || replayed {
+            let frame = Rc::new(Frame::event(id, event.as_deref(), data));
             self.crowd.send_all(&self.recipients, &frame);
-            if keep {
-                let (at, passing) = (Instant::now(), !retain);
+            if replayed {
                 let entry = Entry {
                     id,
-                    at,
-                    to,
-                    except,
+                    at: Instant::now(),
+                    to: to.clone(),
+                    except: except.clone(),
                     frame,
-                    passing,
+                    passing: !keeps,
                 };
                 let replays = self.replays.values();
                 recipients += replays.filter(|replay| replay.wants(&entry)).count();
                 self.history.keep(entry);
             }
         }
-        if retain && !self.history.keeps() {
-            self.history.forget(id);
-        }
+        self.write_down(id, publication, keeps);
         log::debug!(
             "event {id} by {} for {recipients} subscribers",
             channel.name()
         );
         Receipt { id, recipients }
+    }
+
+    fn next_id(&mut self) -> EventId {
+        let reserved = self.archive.as_ref().map(archive::Handle::reserved);
+        self.sequence
+            .next_id(reserved.unwrap_or(EventId(EventId::END)))
+    }
+
+    /// Has an event written to the history file, if there is one.
+    fn write_down(&mut self, id: EventId, publication: Publication, keeps: bool) {
+        if publication.retain && !keeps {
+            self.history.forget(id);
+        }
+        let Some(archive) = &self.archive else { return };
+        archive.given_out(id);
+        if keeps {
+            let at = SystemTime::now();
+            archive.keep(&Rc::new(Record {
+                id,
+                at,
+                publication,
+            }));
+        }
     }
 
     fn reconfigure(&mut self, config: Config) {
@@ -310,6 +378,9 @@ impl Registry {
         self.reinit.set(config.reinit);
         self.crowd.set_limit(config.client_buffer);
         self.history.set_limits(config.history, Instant::now());
+        if let Some(archive) = &self.archive {
+            archive.set_limits(config.history);
+        }
         self.settings.replace(config);
         log::info!("settings read again");
     }
