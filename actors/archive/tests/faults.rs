@@ -59,7 +59,7 @@ fn child(test: &str, path: &Path) -> Command {
     command
         .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
         .arg(env::current_exe().unwrap())
-        .args(["--exact", "--nocapture", "--ignored"])
+        .args(["--exact", "--nocapture"])
         .arg(format!("archive::tests::faults::{test}"))
         .env(PATH, path);
     command
@@ -92,7 +92,6 @@ fn a_full_disk_stops_nobody_and_is_written_again() {
 }
 
 #[test]
-#[ignore = "run by another test"]
 fn the_disk_is_full() {
     let Some(path) = path() else { return };
     let base = now() + 1_000_000;
@@ -181,7 +180,6 @@ const SMALL: Limits = Limits {
 };
 
 #[test]
-#[ignore = "run by another test"]
 fn events_without_end() {
     let Some(path) = path() else { return };
     let (archive, recovered) = Archive::open(&path, SMALL).unwrap();
