@@ -121,7 +121,7 @@ fn descriptor_limits(pid: u32) -> (u64, u64) {
 
 #[test]
 fn descriptors_are_raised_to_the_hard_limit() {
-    let daemon = Daemon::start_after("ulimit -Hn 300; ulimit -Sn 100", "");
+    let daemon = Daemon::start_after("ulimit -Sn 100; ulimit -Hn 300", "");
     assert_eq!(descriptor_limits(daemon.pid()), (300, 300));
 }
 

@@ -246,7 +246,7 @@ impl Launch {
             Command::new(binary)
         } else {
             let mut shell = Command::new("sh");
-            let script = format!("{}; exec \"$0\" \"$@\"", self.before);
+            let script = format!("{} && exec \"$0\" \"$@\"", self.before);
             shell.args(["-c", &script, binary]);
             shell
         };
