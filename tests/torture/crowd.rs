@@ -85,7 +85,13 @@ impl Crowd {
             return short * 2;
         }
         match (client.stalled, self.random.u8(..10)) {
-            (false, 0..3) => self.stall(index),
+            (false, 0..3) => {
+                self.stall(index);
+                // Who gets everything, for so long that the daemon gives it up.
+                if self.clients[index].interest.is_everything() {
+                    return Duration::from_secs(self.random.u64(5..20));
+                }
+            }
             (true, 0..5) => self.wake(index),
             (_, 0..8) => {
                 client.connection = None;

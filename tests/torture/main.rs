@@ -20,7 +20,7 @@ use crowd::Crowd;
 use ledger::{Figures, Ledger, Run};
 use nix::sys::signal::Signal;
 use publishers::Publishers;
-use support::{Daemon, Stream, publish};
+use support::{Daemon, Stream};
 
 const CLIENTS: usize = 2000;
 const PUBLISHERS: usize = 4;
@@ -29,7 +29,7 @@ const RATE: u32 = 50;
 
 /// Some stay away for longer than this many events, so there are gaps; and some stall for longer
 /// than the buffer holds.
-const OPTIONS: &str = "--history 2000 --history-file {dir}/history --client-buffer 65536 \
+const OPTIONS: &str = "--history 2000 --history-file {dir}/history --client-buffer 32768 \
                        --heartbeat 2 --allow-all --log {dir}/log";
 
 fn number_from(variable: &str, otherwise: u64) -> u64 {
@@ -122,8 +122,8 @@ fn every_client_accounts_for_every_event() {
     let publishers = Publishers::start(patient.daemon.control, PUBLISHERS, RATE, seed);
     torment(&mut patient, &mut crowd, Duration::from_secs(seconds));
     let sent = publishers.stop();
-    // Its data is of no publisher's event, and its id is above all.
-    let newest = publish::http(patient.daemon.control, "nothing", "").0;
+    let address = patient.daemon.listen;
+    let newest = Stream::starting(address, "subscribe=nothing", "").position;
     crowd.gather(newest);
     patient.daemon.stop();
 

@@ -70,7 +70,7 @@ fn work(
         };
         let target = Target::random(&mut random);
         let padding = match random.u8(..20) {
-            0 => 3000,
+            0 => 20_000,
             _ => random.usize(..500),
         };
         let data = format!("{publisher}:{}:{}", sent.len(), "x".repeat(padding));

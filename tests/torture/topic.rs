@@ -77,6 +77,10 @@ impl Interest {
         }
     }
 
+    pub(crate) fn is_everything(&self) -> bool {
+        self.tokens.is_none()
+    }
+
     /// Whether an event for `target` is for this client.
     pub(crate) fn meets(&self, target: &Target) -> bool {
         let Some(tokens) = self.tokens else {
