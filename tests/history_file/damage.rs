@@ -20,6 +20,9 @@ fn damaged(count: usize, damage: impl Fn(&Path)) -> (Daemon, u64, Vec<u64>) {
     let before = position(&daemon);
     let published = publish_numbers(&daemon, 0..count);
     daemon.stop();
+    // All is in the file, and yet its end was not clean.
+    daemon.start_again();
+    daemon.crash();
     damage(&main_file(&daemon));
     daemon.start_again();
     (daemon, before, published)
@@ -33,11 +36,7 @@ fn check_after_damage(mut daemon: Daemon, before: u64, published: &[u64]) -> usi
         let number: usize = event.data.as_ref().unwrap().parse().unwrap();
         assert_eq!(event.id, Some(published[number]));
     }
-    assert!(
-        survived == published.len() || start.gap.is_some(),
-        "{survived} of {} survived, and no gap",
-        published.len()
-    );
+    assert!(start.gap.is_some(), "its end was not clean");
     assert!(
         start.position >= *published.last().unwrap(),
         "ids never go back"
@@ -59,8 +58,8 @@ fn a_torn_tail_is_cut_and_reported() {
             let length = file.metadata().unwrap().len();
             file.set_len(length - cut).unwrap();
         });
-        let line = daemon.wait_for_log("history");
-        assert!(!line.is_empty());
+        let line = daemon.wait_for_log("kept/history");
+        assert!(line.contains("cut"), "{line}");
         let survived = check_after_damage(daemon, before, &published);
         assert!(survived >= 400, "{survived} of 500 after {cut} bytes");
     }
@@ -69,14 +68,9 @@ fn a_torn_tail_is_cut_and_reported() {
 #[test]
 fn a_damaged_file_is_set_aside() {
     let garbage = "This is no history. ".repeat(1000);
-    let damages: [&dyn Fn(&Path); 3] = [
-        &|file| fs::write(file, &garbage).unwrap(),
-        &|file| {
-            let file = fs::OpenOptions::new().write(true).open(file).unwrap();
-            file.write_all_at(&[0; 64], 0).unwrap();
-        },
-        &|file| fs::write(file, [0; 4096]).unwrap(),
-    ];
+    let damages: [&dyn Fn(&Path); 2] = [&|file| fs::write(file, &garbage).unwrap(), &|file| {
+        fs::write(file, [0; 4096]).unwrap()
+    }];
     for (number, damage) in damages.iter().enumerate() {
         let damaged_text = RefCell::default();
         let (daemon, before, published) = damaged(100, |file| {
@@ -97,7 +91,7 @@ fn a_damaged_file_is_set_aside() {
 
 #[test]
 fn a_byte_turned_over_gives_no_false_event() {
-    for part in 1..8 {
+    for part in 0..8 {
         let (daemon, before, published) = damaged(300, |path| {
             let file = fs::OpenOptions::new().read(true).write(true).open(path);
             let file = file.unwrap();
