@@ -201,7 +201,7 @@ fn without_descriptors_accepting_pauses_and_resumes() {
 
 #[test]
 fn half_open_requests_keep_nobody_out_and_time_out() {
-    let daemon = Daemon::start("--max-clients 200");
+    let daemon = Daemon::start_after("ulimit -n 300", "");
     let began = Instant::now();
     let mut half: Vec<Connection> = (0..400)
         .map(|_| {

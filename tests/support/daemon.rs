@@ -224,9 +224,10 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         if thread::panicking() {
+            let ended = self.program.has_ended();
             let log = self.log();
             let tail = log.char_indices().rev().nth(4000).map_or(0, |(at, _)| at);
-            eprintln!("--- the daemon wrote:\n{}", &log[tail..]);
+            eprintln!("--- the daemon (ended: {ended:?}) wrote:\n{}", &log[tail..]);
         }
     }
 }

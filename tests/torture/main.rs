@@ -30,7 +30,7 @@ const RATE: u32 = 50;
 /// Some stay away for longer than this many events, so there are gaps; and some stall for longer
 /// than the buffer holds.
 const OPTIONS: &str = "--history 2000 --history-file {dir}/history --client-buffer 32768 \
-                       --heartbeat 2 --allow-all --log {dir}/log";
+                       --heartbeat 2 --allow-all";
 
 fn number_from(variable: &str, otherwise: u64) -> u64 {
     env::var(variable).map_or(otherwise, |text| text.parse().unwrap())
