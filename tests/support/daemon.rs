@@ -15,6 +15,8 @@ use super::{Connection, PATIENCE, Program, Response, Stream, TempDir, eventually
 /// One running daemon; killed, and its directory removed, when dropped.
 pub(crate) struct Daemon {
     program: Program,
+    /// What it was started with.
+    command: Launch,
     /// Where it answers subscribers.
     pub(crate) listen: SocketAddr,
     /// Where it answers publishers.
@@ -40,8 +42,18 @@ impl Daemon {
 
     /// As [`Daemon::command_line`], with a directory that `prepare` has put something into.
     pub(crate) fn prepared(arguments: &str, prepare: impl Fn(&Preparation)) -> Self {
+        Self::launched("", arguments, prepare)
+    }
+
+    /// As [`Daemon::start`], in a process in which the shell ran `before` first, such as `ulimit`.
+    pub(crate) fn start_after(before: &str, options: &str) -> Self {
+        let addresses = "--listen 127.0.0.1:{listen} --control 127.0.0.1:{control}";
+        Self::launched(before, &format!("{addresses} {options}"), |_| {})
+    }
+
+    fn launched(before: &str, arguments: &str, prepare: impl Fn(&Preparation)) -> Self {
         for _ in 0..5 {
-            match Self::try_start(arguments, &prepare) {
+            match Self::try_start(before, arguments, &prepare) {
                 Ok(daemon) => return daemon,
                 // Another process took the port between our look and the daemon's bind.
                 Err(text) if text.contains("in use") => {}
@@ -51,7 +63,11 @@ impl Daemon {
         panic!("no free port in five attempts");
     }
 
-    fn try_start(arguments: &str, prepare: &impl Fn(&Preparation)) -> Result<Self, String> {
+    fn try_start(
+        before: &str,
+        arguments: &str,
+        prepare: &impl Fn(&Preparation),
+    ) -> Result<Self, String> {
         let (listen, control) = (free_address(), free_address());
         let dir = TempDir::new();
         let preparation = Preparation {
@@ -62,14 +78,14 @@ impl Daemon {
         prepare(&preparation);
         let notify_path = dir.path().join("notify");
         let notify = UnixDatagram::bind(&notify_path).unwrap();
-        let program = Program::start(
-            Command::new(env!("CARGO_BIN_EXE_hasses"))
-                .args(preparation.fill(arguments).split_whitespace())
-                .env("NOTIFY_SOCKET", &notify_path)
-                .env_remove("LISTEN_FDS"),
-        );
+        let command = Launch {
+            before: before.to_owned(),
+            arguments: preparation.fill(arguments),
+            notify: notify_path,
+        };
         let mut daemon = Self {
-            program,
+            program: command.run(),
+            command,
             listen,
             control,
             dir,
@@ -138,6 +154,42 @@ impl Daemon {
         eventually("the daemon's end", || self.program.has_ended())
     }
 
+    /// Ends it as an administrator does; it must end well.
+    pub(crate) fn stop(&mut self) {
+        self.signal(Signal::SIGTERM);
+        let status = self.wait_for_exit();
+        assert_eq!(status.code(), Some(0), "a graceful stop: {}", self.log());
+    }
+
+    /// Ends it as a crash does.
+    pub(crate) fn crash(&mut self) {
+        self.signal(Signal::SIGKILL);
+        self.wait_for_exit();
+    }
+
+    /// Starts it again, after it has ended: on the same ports, in the same directory. What it had
+    /// written before is forgotten.
+    pub(crate) fn start_again(&mut self) {
+        self.program = self.command.run();
+        if let Err(text) = self.await_ready() {
+            panic!("it did not start again: {text}");
+        }
+    }
+
+    /// As [`Daemon::start_again`], with further options.
+    pub(crate) fn start_again_with(&mut self, options: &str) {
+        self.command.arguments = format!("{} {options}", self.command.arguments);
+        self.start_again();
+    }
+
+    /// Memory that it holds at present, in KiB (proc(5): VmRSS).
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let words = line.unwrap().split_whitespace().nth(1);
+        words.unwrap().parse().unwrap()
+    }
+
     /// Processor time it has used, in clock ticks of 10 ms (proc(5): utime and stime).
     pub(crate) fn cpu_ticks(&self) -> u64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
@@ -172,10 +224,39 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         if thread::panicking() {
+            let ended = self.program.has_ended();
             let log = self.log();
             let tail = log.char_indices().rev().nth(4000).map_or(0, |(at, _)| at);
-            eprintln!("--- the daemon wrote:\n{}", &log[tail..]);
+            eprintln!("--- the daemon (ended: {ended:?}) wrote:\n{}", &log[tail..]);
         }
+    }
+}
+
+/// How it is started.
+struct Launch {
+    /// What the shell runs first in the same process; may be empty.
+    before: String,
+    arguments: String,
+    notify: PathBuf,
+}
+
+impl Launch {
+    fn run(&self) -> Program {
+        let binary = env!("CARGO_BIN_EXE_hasses");
+        let mut command = if self.before.is_empty() {
+            Command::new(binary)
+        } else {
+            let mut shell = Command::new("sh");
+            let script = format!("{} && exec \"$0\" \"$@\"", self.before);
+            shell.args(["-c", &script, binary]);
+            shell
+        };
+        Program::start(
+            command
+                .args(self.arguments.split_whitespace())
+                .env("NOTIFY_SOCKET", &self.notify)
+                .env_remove("LISTEN_FDS"),
+        )
     }
 }
 

@@ -43,7 +43,11 @@ impl Response {
 
 impl Connection {
     pub(crate) fn to(address: SocketAddr) -> Self {
-        let socket = TcpStream::connect(address).unwrap();
+        Self::over(TcpStream::connect(address).unwrap())
+    }
+
+    /// Over a socket that is connected already.
+    pub(crate) fn over(socket: TcpStream) -> Self {
         socket.set_nodelay(true).unwrap();
         Self {
             socket,
@@ -57,6 +61,14 @@ impl Connection {
     pub(crate) fn send(&mut self, bytes: &[u8]) -> &mut Self {
         let _ = self.socket.write_all(bytes);
         self
+    }
+
+    /// Whether something has come or the other side has hung up; does not wait.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.socket.set_nonblocking(true).unwrap();
+        let peeked = self.socket.peek(&mut [0]);
+        self.socket.set_nonblocking(false).unwrap();
+        !matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock)
     }
 
     /// Says that nothing more will be sent.

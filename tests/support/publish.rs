@@ -64,3 +64,16 @@ pub(crate) fn http(address: SocketAddr, target: &str, data: &str) -> (u64, u64) 
     let number = |key: &str| answer[key].as_u64().unwrap();
     (number("id"), number("recipients"))
 }
+
+/// Publishes one JSON line after the other over one connection; each must be taken in. Returns
+/// their ids.
+pub(crate) fn json_lines(address: SocketAddr, lines: impl IntoIterator<Item = String>) -> Vec<u64> {
+    let mut connection = Connection::to(address);
+    let ids = lines.into_iter().map(|line| {
+        let line = line.strip_suffix('}').expect("an object");
+        connection.send(format!("{line},\"ack\":true}}\n").as_bytes());
+        let answer: serde_json::Value = serde_json::from_str(&connection.line()).unwrap();
+        answer["id"].as_u64().unwrap_or_else(|| panic!("{answer}"))
+    });
+    ids.collect()
+}

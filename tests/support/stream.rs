@@ -2,6 +2,7 @@
 //! (WHATWG HTML §9.2.6), strict about both.
 
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -57,7 +58,66 @@ impl Block {
     }
 }
 
+/// What a stream said before its first position.
+pub(crate) struct Start {
+    pub(crate) gap: Option<Block>,
+    pub(crate) events: Vec<Block>,
+    pub(crate) position: u64,
+    /// The rest.
+    pub(crate) stream: Stream,
+}
+
+impl Start {
+    /// What the events before the position said.
+    pub(crate) fn data(&self) -> Vec<&str> {
+        let data = self.events.iter().map(|event| event.data.as_deref());
+        data.map(|data| data.expect("data")).collect()
+    }
+
+    /// The gap's data, in full; fails without a gap.
+    pub(crate) fn gap_data(&self) -> &str {
+        let gap = self.gap.as_ref().expect("a gap");
+        let data = gap.data.as_deref().expect("a gap has data");
+        assert_eq!(gap.raw, format!("event: gap\ndata: {data}\n\n"));
+        data
+    }
+}
+
 impl Stream {
+    /// Subscribes with a `Last-Event-ID`, as an EventSource that comes back, and reads up to the
+    /// position.
+    pub(crate) fn resume(address: SocketAddr, query: &str, last: impl Display) -> Start {
+        Self::starting(address, query, &format!("Last-Event-ID: {last}\r\n"))
+    }
+
+    /// Subscribes with further header fields and reads up to the position.
+    pub(crate) fn starting(address: SocketAddr, query: &str, headers: &str) -> Start {
+        let request = format!("GET /sse?{query} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n");
+        Self::request(address, &request).start()
+    }
+
+    /// Reads up to the position.
+    pub(crate) fn start(mut self) -> Start {
+        let (mut gap, mut events) = (None, Vec::new());
+        loop {
+            let block = self.block().expect("a position, not the stream's end");
+            if block.is_position() {
+                return Start {
+                    gap,
+                    events,
+                    position: block.id.unwrap(),
+                    stream: self,
+                };
+            }
+            if block.event.as_deref() == Some("gap") && block.id.is_none() {
+                assert!(gap.is_none() && events.is_empty(), "a gap comes first");
+                gap = Some(block);
+            } else if block.data.is_some() {
+                events.push(block);
+            }
+        }
+    }
+
     /// Subscribes over HTTP/1.1 and waits for the position block: from then on nothing is missed.
     pub(crate) fn open(address: SocketAddr, query: &str) -> Self {
         let request = format!("GET /sse?{query} HTTP/1.1\r\nHost: {address}\r\n\r\n");

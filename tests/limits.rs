@@ -1,0 +1,380 @@
+//! Limits and hostile or dead clients: too many, too slow, half open, gone without a word.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use socket2::{Domain, Socket, Type};
+use support::{Connection, Daemon, Program, Response, Stream, eventually, publish, run};
+
+const PLAIN: &str = "GET /sse?subscribe=a HTTP/1.1\r\nHost: x\r\n\r\n";
+const BROWSER: &str =
+    "GET /sse?subscribe=a HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n";
+
+/// A connection from an address of one's own choice.
+fn connection_from(source: &str, to: SocketAddr) -> Connection {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let source: IpAddr = source.parse().unwrap();
+    socket.bind(&SocketAddr::new(source, 0).into()).unwrap();
+    socket.connect(&to.into()).unwrap();
+    Connection::over(TcpStream::from(socket))
+}
+
+/// Asks from an address and takes the whole answer.
+fn ask_from(source: &str, to: SocketAddr, request: &str) -> Response {
+    let mut connection = connection_from(source, to);
+    connection.send(request.as_bytes()).response()
+}
+
+/// An EventSource that is told to come back later: a stream of one `retry:` and the end.
+fn is_put_off(mut connection: Connection, request: &str) {
+    connection.send(request.as_bytes());
+    let mut stream = Stream::answered(connection);
+    let kind = stream.head.header("content-type");
+    assert_eq!(kind.as_deref(), Some("text/event-stream"));
+    assert!(stream.head.header("access-control-allow-origin").is_some());
+    let block = stream.block().expect("a retry");
+    let retry = block.retry.expect("a retry");
+    assert!((21_000..=39_000).contains(&retry), "{retry}");
+    assert_eq!(block.raw, format!("retry: {retry}\n\n"));
+    stream.into_connection();
+}
+
+fn is_refused(answer: &Response, status: u16) {
+    assert_eq!(answer.status, status, "{answer:?}");
+    let after = answer.header("retry-after").expect("Retry-After");
+    assert!(after.parse::<u32>().unwrap() > 0, "{after}");
+    assert!(answer.header("access-control-allow-origin").is_some());
+    assert!(!answer.body.is_empty());
+}
+
+#[test]
+fn over_max_clients_a_browser_is_put_off_and_others_get_503() {
+    let daemon = Daemon::start("--max-clients 3");
+    let mut streams: Vec<Stream> = (0..3).map(|_| daemon.subscribe("subscribe=a")).collect();
+    for _ in 0..5 {
+        is_refused(&daemon.ask(PLAIN), 503);
+        is_put_off(Connection::to(daemon.listen), BROWSER);
+        let old = BROWSER.replace("1.1", "1.0");
+        is_put_off(Connection::to(daemon.listen), &old);
+        let several = BROWSER.replace("Accept: ", "accept: text/html;q=0.5, ");
+        is_put_off(Connection::to(daemon.listen), &several);
+    }
+    // Those who are in notice nothing; who comes after one has left gets in.
+    assert_eq!(publish::http(daemon.control, "a", "x").1, 3);
+    for stream in &mut streams {
+        assert_eq!(stream.data(), "x");
+    }
+    streams.pop();
+    eventually("a place", || {
+        let mut connection = Connection::to(daemon.listen);
+        let head = connection.send(PLAIN.as_bytes()).head();
+        (head.status == 200).then_some(())
+    });
+    // A backend gets in whatever the number of subscribers.
+    publish::http(daemon.control, "a", "y");
+    assert_eq!(streams[0].data(), "y");
+}
+
+#[test]
+fn over_max_clients_per_ip_others_still_get_in() {
+    let daemon = Daemon::start("--max-clients-per-ip 2");
+    let mut streams = vec![
+        daemon.subscribe("subscribe=a"),
+        daemon.subscribe("subscribe=a"),
+    ];
+    for _ in 0..3 {
+        is_refused(&ask_from("127.0.0.1", daemon.listen, PLAIN), 429);
+        is_put_off(connection_from("127.0.0.1", daemon.listen), BROWSER);
+    }
+    for _ in 0..2 {
+        let mut other = connection_from("127.0.0.2", daemon.listen);
+        other.send(PLAIN.as_bytes());
+        streams.push(Stream::answered(other));
+    }
+    is_refused(&ask_from("127.0.0.2", daemon.listen, PLAIN), 429);
+    daemon.wait_for_clients(4);
+    streams.remove(0);
+    daemon.wait_for_clients(3);
+    eventually("a place", || {
+        let mut connection = Connection::to(daemon.listen);
+        let head = connection.send(PLAIN.as_bytes()).head();
+        (head.status == 200).then_some(())
+    });
+}
+
+/// Soft and hard limit of descriptors (proc(5): limits).
+fn descriptor_limits(pid: u32) -> (u64, u64) {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let numbers = line.unwrap().split_whitespace();
+    let numbers: Vec<u64> = numbers.filter_map(|word| word.parse().ok()).collect();
+    (numbers[0], numbers[1])
+}
+
+#[test]
+fn descriptors_are_raised_to_the_hard_limit() {
+    let daemon = Daemon::start_after("ulimit -Sn 100; ulimit -Hn 300", "");
+    assert_eq!(descriptor_limits(daemon.pid()), (300, 300));
+}
+
+#[test]
+fn by_default_the_descriptor_limit_bounds_the_clients() {
+    let daemon = Daemon::start_after("ulimit -n 100", "");
+    let mut streams = Vec::new();
+    let refused = loop {
+        assert!(streams.len() < 100, "more clients than descriptors");
+        let mut connection = Connection::to(daemon.listen);
+        connection.send(PLAIN.as_bytes());
+        let head = connection.head();
+        match head.status {
+            200 => streams.push(connection),
+            _ => break head,
+        }
+    };
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert!(streams.len() >= 30, "only {} clients", streams.len());
+    is_put_off(Connection::to(daemon.listen), BROWSER);
+    // Publishers have a few in reserve.
+    let recipients = publish::http(daemon.control, "a", "x").1;
+    assert_eq!(recipients, streams.len() as u64);
+}
+
+#[test]
+fn without_descriptors_accepting_pauses_and_resumes() {
+    let daemon = Daemon::start("--heartbeat 1 --max-clients 1000");
+    let mut streams: Vec<Stream> = (0..20).map(|_| daemon.subscribe("subscribe=a")).collect();
+    let mut publisher = Connection::to(daemon.control);
+    publisher.send(b"tcpnumberofclients\n").line();
+    let open = fs::read_dir(format!("/proc/{}/fd", daemon.pid()));
+    let open = open.unwrap().count() as u64;
+    let pid = Pid::from_raw(daemon.pid() as i32);
+    let limit = Rlimit {
+        current: Some(open + 2),
+        maximum: Some(10_000),
+    };
+    prlimit(pid, Resource::Nofile, limit).unwrap();
+
+    let mut waiting: Vec<Connection> = (0..50).map(|_| Connection::to(daemon.listen)).collect();
+    for connection in &mut waiting {
+        connection.send(PLAIN.as_bytes());
+    }
+    // Two heartbeats are about two seconds, in which it must not spin.
+    let before = daemon.cpu_ticks();
+    for _ in 0..2 {
+        assert!(streams[0].block().unwrap().is_position());
+    }
+    let used = daemon.cpu_ticks() - before;
+    assert!(used < 40, "{used} ticks of 10 ms in two seconds");
+    let unanswered = |waiting: &[Connection]| waiting.iter().filter(|c| !c.is_answered()).count();
+    let left_out = unanswered(&waiting);
+    assert!(left_out >= 40, "{left_out} of 50 wait");
+    // Who is in goes on.
+    publisher.send(b"a=x\n");
+    for stream in &mut streams {
+        assert_eq!(stream.data(), "x");
+    }
+    let lines = daemon.log().matches("Too many open files").count();
+    assert!((1..=20).contains(&lines), "{lines} log lines about it");
+
+    drop(streams);
+    eventually("places for those who waited", || {
+        (unanswered(&waiting) <= left_out - 15).then_some(())
+    });
+    let limit = Rlimit {
+        current: Some(1000),
+        maximum: Some(10_000),
+    };
+    prlimit(pid, Resource::Nofile, limit).unwrap();
+    eventually("all are in", || (unanswered(&waiting) == 0).then_some(()));
+    for connection in waiting {
+        Stream::answered(connection);
+    }
+}
+
+#[test]
+fn half_open_requests_keep_nobody_out_and_time_out() {
+    let daemon = Daemon::start_after("ulimit -n 300", "");
+    let began = Instant::now();
+    let mut half: Vec<Connection> = (0..400)
+        .map(|_| {
+            let mut connection = Connection::to(daemon.listen);
+            connection.send(b"GET /sse?subscribe=a HTTP/1.1\r\nHost: ");
+            connection
+        })
+        .collect();
+    let mut trickling = Connection::to(daemon.listen);
+    trickling.send(b"GET /sse?subscribe=a HTTP/1.1\r\nX: ");
+    let asked = Instant::now();
+    let mut stream = daemon.subscribe("subscribe=a");
+    let took = asked.elapsed();
+    assert!(took < Duration::from_secs(3), "let in after {took:?}");
+    publish::http(daemon.control, "a", "x");
+    assert_eq!(stream.data(), "x");
+
+    let answered = eventually("an end of the trickle", || {
+        thread::sleep(Duration::from_millis(200));
+        trickling.send(b"y");
+        trickling.is_answered().then(|| began.elapsed())
+    });
+    let bounds = Duration::from_secs(9)..Duration::from_secs(14);
+    // One of so many may also have been turned away at once to make room.
+    let early = Duration::from_secs(1);
+    assert!(
+        bounds.contains(&answered) || answered < early,
+        "{answered:?}"
+    );
+    let mut timed_out = 0;
+    for connection in &mut half {
+        let rest = String::from_utf8(connection.rest()).unwrap();
+        timed_out += usize::from(rest.starts_with("HTTP/1.1 408 "));
+    }
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(20), "the last after {took:?}");
+    assert!(timed_out >= 50, "{timed_out} were answered 408");
+    daemon.wait_for_clients(1);
+}
+
+#[test]
+fn one_half_open_request_gets_408_after_ten_seconds() {
+    let daemon = Daemon::start("");
+    let began = Instant::now();
+    let mut silent = Connection::to(daemon.listen);
+    let mut trickling = Connection::to(daemon.listen);
+    trickling.send(b"GET /sse?subscribe=a HTTP/1.1\r\nX: ");
+    eventually("an answer to the trickle", || {
+        thread::sleep(Duration::from_millis(300));
+        trickling.send(b"y");
+        trickling.is_answered().then_some(())
+    });
+    assert_eq!(trickling.response().status, 408);
+    silent.rest();
+    let took = began.elapsed();
+    let bounds = Duration::from_secs(9)..Duration::from_secs(14);
+    assert!(bounds.contains(&took), "{took:?}");
+}
+
+#[test]
+fn stalled_clients_cost_bounded_memory_and_delay_nobody() {
+    let daemon = Daemon::start("--history 0 --client-buffer 100000");
+    let names: Vec<String> = (0..20).map(|number| format!("stalled{number}")).collect();
+    let stalled: Vec<Stream> = names
+        .iter()
+        .map(|name| daemon.subscribe(&format!("subscribe={name}-all")))
+        .collect();
+    let mut live = daemon.subscribe("subscribe=live-all");
+    let before = daemon.resident_kib();
+    let text = "x".repeat(40_000);
+    let mut slowest = Duration::ZERO;
+    for _ in 0..200 {
+        for name in &names {
+            let line = format!("{name}={text}\n");
+            publish::tcp(daemon.control, line);
+        }
+        let asked = Instant::now();
+        publish::http(daemon.control, "live", "tick");
+        assert_eq!(live.data(), "tick");
+        slowest = slowest.max(asked.elapsed());
+    }
+    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+    // 160 MB went out; 20 clients may hold 100 kB each, and one event more.
+    let grown = daemon.resident_kib().saturating_sub(before);
+    assert!(grown < 24_000, "grown by {grown} KiB");
+    daemon.wait_for_clients(1);
+    drop(stalled);
+}
+
+/// A network of its own at the other end of a virtual cable (ip-netns(8), veth(4)).
+struct FarEnd {
+    name: String,
+    near: String,
+}
+
+impl FarEnd {
+    fn new() -> Self {
+        let pid = std::process::id();
+        let (name, near, far) = (
+            format!("hasses{pid}"),
+            format!("hsn{pid}"),
+            format!("hsf{pid}"),
+        );
+        let ip = |line: String| {
+            let words: Vec<&str> = line.split(' ').collect();
+            run("ip", &words);
+        };
+        ip(format!("netns add {name}"));
+        let end = Self { name, near };
+        let (name, near) = (&end.name, &end.near);
+        ip(format!(
+            "link add {near} type veth peer name {far} netns {name}"
+        ));
+        ip(format!("addr add 198.18.77.1/30 dev {near}"));
+        ip(format!("link set {near} up"));
+        ip(format!("-n {name} addr add 198.18.77.2/30 dev {far}"));
+        ip(format!("-n {name} link set {far} up"));
+        end
+    }
+
+    /// From now on nothing comes back, as if the machine had lost its power.
+    fn vanish(&self) {
+        run(
+            "ip",
+            &["-n", &self.name, "addr", "flush", "scope", "global"],
+        );
+    }
+}
+
+impl Drop for FarEnd {
+    fn drop(&mut self) {
+        for line in [["link", "del", &self.near], ["netns", "del", &self.name]] {
+            let _ = std::process::Command::new("ip").args(line).status();
+        }
+    }
+}
+
+#[test]
+#[expect(
+    clippy::print_stderr,
+    reason = "who runs the tests should know what was left out"
+)]
+fn a_peer_that_vanished_is_found_within_a_minute() {
+    let possible = rustix::process::geteuid().is_root()
+        && std::process::Command::new("ip").arg("-V").output().is_ok();
+    if !possible {
+        return eprintln!("left out: needs root and the program ip");
+    }
+    let far = FarEnd::new();
+    let daemon = Daemon::command_line(
+        "--listen 198.18.77.1:{listen} --listen 127.0.0.1:{listen} --control 127.0.0.1:{control}",
+    );
+    let port = daemon.listen.port();
+    let request = "GET /sse?subscribe=a HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n";
+    let script = format!("exec 3<>/dev/tcp/198.18.77.1/{port}; printf '{request}' >&3; cat <&3");
+    let client = Program::start(
+        std::process::Command::new("ip").args(["netns", "exec", &far.name, "bash", "-c", &script]),
+    );
+    client.wait_for("id: ");
+    let mut live = daemon.subscribe("subscribe=a");
+    daemon.wait_for_clients(2);
+    far.vanish();
+    let began = Instant::now();
+    // An event a second, as a room has them; the others get each at once.
+    loop {
+        let (_, recipients) = publish::http(daemon.control, "a", "x");
+        assert_eq!(live.data(), "x");
+        if recipients == 1 {
+            break;
+        }
+        let waited = began.elapsed();
+        assert!(waited < Duration::from_secs(65), "still there: {waited:?}");
+        thread::sleep(Duration::from_millis(500));
+    }
+    drop(client);
+}

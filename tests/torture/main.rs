@@ -1,0 +1,167 @@
+//! Two thousand clients come, stall, leave and come back while four publishers write and the
+//! daemon is reloaded, killed and restarted: every client must account for every event.
+//!
+//! `HASSES_TORTURE_SECONDS=600 cargo test --release --test torture -- --nocapture` is the long
+//! one; `HASSES_TORTURE_SEED` repeats what chance decided in the clients and publishers.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod client;
+mod crowd;
+mod ledger;
+mod publishers;
+#[path = "../support/mod.rs"]
+mod support;
+mod topic;
+
+use std::env;
+use std::time::{Duration, Instant};
+
+use crowd::Crowd;
+use ledger::{Figures, Ledger, Run};
+use nix::sys::signal::Signal;
+use publishers::Publishers;
+use support::{Daemon, Stream};
+
+const CLIENTS: usize = 2000;
+const PUBLISHERS: usize = 4;
+/// Events a second of each publisher.
+const RATE: u32 = 50;
+
+/// Some stay away for longer than this many events, so there are gaps; and some stall for longer
+/// than the buffer holds.
+const OPTIONS: &str = "--history 2000 --history-file {dir}/history --client-buffer 32768 \
+                       --heartbeat 2 --allow-all";
+
+fn number_from(variable: &str, otherwise: u64) -> u64 {
+    env::var(variable).map_or(otherwise, |text| text.parse().unwrap())
+}
+
+/// The daemon, its lives, and its memory by the second.
+struct Patient {
+    daemon: Daemon,
+    runs: Vec<Run>,
+    memory: Vec<(Duration, u64)>,
+}
+
+impl Patient {
+    fn start() -> Self {
+        let mut patient = Self {
+            daemon: Daemon::start(OPTIONS),
+            runs: Vec::new(),
+            memory: Vec::new(),
+        };
+        patient.note_run();
+        patient
+    }
+
+    fn note_run(&mut self) {
+        let address = self.daemon.listen;
+        self.runs.push(Run {
+            first_position: Stream::starting(address, "subscribe=nothing", "").position,
+            killed: None,
+        });
+    }
+
+    /// Ends it in one way or the other and starts it again.
+    fn restart(&mut self, clean: bool, crowd: &mut Crowd) {
+        if clean {
+            self.daemon.signal(Signal::SIGTERM);
+            // Its streams end when their clients have taken what is queued, or after five seconds.
+            crowd.read_to_the_end();
+            self.daemon.wait_for_exit();
+        } else {
+            self.daemon.crash();
+            self.runs.last_mut().unwrap().killed = Some(Instant::now());
+            crowd.read_to_the_end();
+        }
+        self.daemon.start_again();
+        self.note_run();
+        crowd.run += 1;
+    }
+}
+
+/// Torments the daemon for this long; two crashes and a clean restart fall into the first minute.
+fn torment(patient: &mut Patient, crowd: &mut Crowd, time: Duration) {
+    let quarter = time.min(Duration::from_secs(60)) / 4;
+    let mut restarts = vec![(3, false), (2, true), (1, false)];
+    let began = Instant::now();
+    let mut second = 0;
+    while began.elapsed() < time {
+        crowd.live(Duration::from_secs(1));
+        second += 1;
+        if second % 3 == 0 {
+            patient.daemon.signal(Signal::SIGHUP);
+        }
+        let memory = patient.daemon.resident_kib();
+        patient.memory.push((began.elapsed(), memory));
+        if let Some((part, clean)) = restarts.last().copied()
+            && began.elapsed() >= quarter * part
+        {
+            restarts.pop();
+            patient.restart(clean, crowd);
+        }
+    }
+    assert_eq!(restarts, [], "there was no time for all restarts");
+}
+
+/// The mean of what the daemon held in a part of the time, in KiB.
+fn mean_memory(patient: &Patient, from: u64, to: u64) -> u64 {
+    let part = Duration::from_secs(from)..Duration::from_secs(to);
+    let taken = patient.memory.iter().filter(|at| part.contains(&at.0));
+    let taken: Vec<u64> = taken.map(|at| at.1).collect();
+    taken.iter().sum::<u64>() / taken.len() as u64
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "its figures are what it is for")]
+fn every_client_accounts_for_every_event() {
+    let seconds = number_from("HASSES_TORTURE_SECONDS", 60);
+    let seed = number_from("HASSES_TORTURE_SEED", 1);
+    let mut patient = Patient::start();
+    let mut crowd = Crowd::new(CLIENTS, patient.daemon.listen, seed);
+    let publishers = Publishers::start(patient.daemon.control, PUBLISHERS, RATE, seed);
+    torment(&mut patient, &mut crowd, Duration::from_secs(seconds));
+    let sent = publishers.stop();
+    let address = patient.daemon.listen;
+    let newest = Stream::starting(address, "subscribe=nothing", "").position;
+    crowd.gather(newest);
+    patient.daemon.stop();
+
+    let mut figures = Figures::default();
+    let ledger = Ledger::new(&patient.runs, &sent, &crowd.sightings, &mut figures);
+    for (number, client) in crowd.clients.iter().enumerate() {
+        ledger.check(number, client, &mut figures);
+    }
+    let published = sent.iter().flatten();
+    let answered = published.clone().filter(|sent| sent.answer.is_some());
+    println!(
+        "torture, seed {seed}, {seconds} s: {CLIENTS} clients, {} streams, {} cut off; \
+         events published {}, acknowledged {}; delivered {}, of which replayed {}; \
+         gaps {}, which cover {} events; duplicates {}, losses {}, otherwise wrong {}",
+        crowd.streams(),
+        crowd.cut_off,
+        published.count(),
+        answered.count(),
+        figures.delivered,
+        figures.replayed,
+        figures.gaps,
+        figures.covered,
+        figures.duplicates,
+        figures.losses,
+        figures.wrong,
+    );
+    let faults = (figures.duplicates, figures.losses, figures.wrong);
+    assert_eq!(faults, (0, 0, 0), "{}", figures.faults.join("\n"));
+    assert!(
+        figures.replayed > 0 && figures.gaps > 0,
+        "nothing was tried"
+    );
+    if seconds >= 180 {
+        let (early, late) = (
+            mean_memory(&patient, 60, 120),
+            mean_memory(&patient, seconds - 60, seconds),
+        );
+        println!("memory: {early} KiB in the second minute, {late} KiB in the last");
+        assert!(late * 20 <= early * 21, "grown by more than 5 %");
+    }
+}
