@@ -1,9 +1,16 @@
 //! What the service manager is told, if there is one (`sd_notify(3)`): that the daemon answers, that
 //! it is stopping, and, again and again, that its loop turns. Without `NOTIFY_SOCKET` nothing happens.
 
+use std::env;
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::process;
+use std::time::Duration;
+
 use async_io::Timer;
 use futures_lite::FutureExt;
-use sd_notify::NotifyState;
 
 use crate::system::{Failure, Stop};
 
@@ -13,16 +20,15 @@ use crate::system::{Failure, Stop};
 /// # Errors
 /// None: a service manager that cannot be reached is warned about.
 pub async fn announce(stop: Stop) -> Result<(), Failure> {
-    tell_or_warn(NotifyState::Ready).await;
+    tell_or_warn("READY=1").await;
     stop.requested().await;
-    tell_or_warn(NotifyState::Stopping).await;
+    tell_or_warn("STOPPING=1").await;
     Ok(())
 }
 
-async fn tell_or_warn(state: NotifyState<'static>) {
-    let text = state.to_string();
+async fn tell_or_warn(state: &'static str) {
     if let Err(error) = tell(state).await {
-        log::warn!("NOTIFY_SOCKET cannot be told {text}: {error}");
+        log::warn!("NOTIFY_SOCKET cannot be told {state}: {error}");
     }
 }
 
@@ -34,11 +40,11 @@ async fn tell_or_warn(state: NotifyState<'static>) {
 /// The service manager cannot be reached, and so is about to end the daemon.
 pub async fn watchdog(stop: Stop) -> Result<(), Failure> {
     let pings = async {
-        let Some(period) = sd_notify::watchdog_enabled().filter(|period| !period.is_zero()) else {
+        let Some(period) = watchdog_period() else {
             return std::future::pending().await;
         };
         loop {
-            tell(NotifyState::Watchdog).await.map_err(|error| {
+            tell("WATCHDOG=1").await.map_err(|error| {
                 Failure(format!("NOTIFY_SOCKET cannot be told WATCHDOG=1: {error}"))
             })?;
             Timer::after(period / 2).await;
@@ -51,9 +57,31 @@ pub async fn watchdog(stop: Stop) -> Result<(), Failure> {
     pings.or(stopped).await
 }
 
+/// How long the service manager waits for a sign of life of this process, if it does
+/// (`sd_watchdog_enabled(3)`).
+fn watchdog_period() -> Option<Duration> {
+    let number = |name| env::var(name).ok()?.parse::<u64>().ok();
+    let another = number("WATCHDOG_PID").is_some_and(|pid| pid != u64::from(process::id()));
+    let microseconds = number("WATCHDOG_USEC").filter(|number| *number > 0 && !another)?;
+    Some(Duration::from_micros(microseconds))
+}
+
 /// Tells the service manager, off the loop, as its socket may be full.
-async fn tell(state: NotifyState<'static>) -> std::io::Result<()> {
-    smol::unblock(move || sd_notify::notify(&[state])).await
+async fn tell(state: &'static str) -> io::Result<()> {
+    smol::unblock(move || send(state)).await
+}
+
+/// Sends to the socket in `NOTIFY_SOCKET`: a path, or after an `@` an abstract name (unix(7)).
+fn send(state: &str) -> io::Result<()> {
+    let Some(place) = env::var_os("NOTIFY_SOCKET") else {
+        return Ok(());
+    };
+    let address = match place.as_bytes() {
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
+        _ => SocketAddr::from_pathname(&place)?,
+    };
+    let socket = UnixDatagram::unbound()?;
+    socket.send_to_addr(state.as_bytes(), &address).map(drop)
 }
 
 #[cfg(test)]
@@ -63,14 +91,12 @@ mod tests {
     use super::*;
     use crate::system;
     use futures_lite::future::zip;
+    use std::fs;
     use std::io::Read;
-    use std::os::unix::net::UnixDatagram;
     use std::process::{Command, Stdio};
-    use std::time::Duration;
-    use std::{env, fs, io, process};
 
     const CHILD: &str = "HASSES_TEST_NOTIFY";
-    const PING: &str = "WATCHDOG=1\n";
+    const PING: &str = "WATCHDOG=1";
 
     /// The environment concerns a whole process, so the actors run in a process of their own.
     #[test]
@@ -78,15 +104,23 @@ mod tests {
         if env::var_os(CHILD).is_some() {
             return in_child();
         }
-        let path = env::temp_dir().join(format!("hasses-notify-{}", process::id()));
-        let manager = UnixDatagram::bind(&path).unwrap();
+        let name = format!("hasses-notify-{}", process::id());
+        let path = env::temp_dir().join(&name);
+        hears_everything(&UnixDatagram::bind(&path).unwrap(), path.to_str().unwrap());
+        fs::remove_file(&path).unwrap();
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        let manager = UnixDatagram::bind_addr(&address).unwrap();
+        hears_everything(&manager, &format!("@{name}"));
+    }
+
+    fn hears_everything(manager: &UnixDatagram, place: &str) {
         let mut child = Command::new(env::current_exe().unwrap())
             .args([
                 "--exact",
                 "notify::tests::a_service_manager_hears_of_everything",
             ])
             .env(CHILD, "1")
-            .env("NOTIFY_SOCKET", &path)
+            .env("NOTIFY_SOCKET", place)
             .env("WATCHDOG_USEC", "20000")
             .env_remove("WATCHDOG_PID")
             .stdin(Stdio::piped())
@@ -108,11 +142,10 @@ mod tests {
         let pinged = |heard: &[String]| heard.iter().filter(|text| *text == PING).count() >= 3;
         hear_until(pinged);
         drop(child.stdin.take());
-        let mut heard = hear_until(|heard| heard.last().is_some_and(|text| text == "STOPPING=1\n"));
+        let mut heard = hear_until(|heard| heard.last().is_some_and(|text| text == "STOPPING=1"));
         assert!(child.wait().unwrap().success());
-        fs::remove_file(&path).unwrap();
         heard.retain(|text| text != PING);
-        assert_eq!(heard, ["READY=1\n", "STOPPING=1\n"]);
+        assert_eq!(heard, ["READY=1", "STOPPING=1"]);
     }
 
     /// Runs both actors until standard input ends.

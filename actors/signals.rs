@@ -3,8 +3,6 @@
 //!
 //! (SIGPIPE is ignored from the start by Rust's runtime.)
 
-use std::process;
-
 use async_signal::{Signal, Signals};
 use futures_lite::{FutureExt, StreamExt};
 use smol::unblock;
@@ -15,7 +13,7 @@ use crate::{logger, registry, supervisor};
 
 /// Listens for signals until stopped.
 ///
-/// A second TERM or INT ends the process with 128 + its number, as shells report a death by signal.
+/// A second TERM or INT cuts the end in order short ([`supervisor::Message::StopNow`]).
 ///
 /// # Errors
 /// The system refuses to deliver signals to us.
@@ -41,7 +39,10 @@ async fn ends(supervisor: Address<supervisor::Message>) -> Result<(), Failure> {
     // Refused only when the supervisor has gone, and then the end is under way.
     let _gone = supervisor.send(supervisor::Message::Stop).await;
     let second = caught(&mut signals).await?;
-    process::exit(128 + second as i32);
+    let why = format!("ended at once by a second {}", name(second));
+    let _gone = supervisor.send(supervisor::Message::StopNow { why }).await;
+    // Whatever comes now, the end is under way.
+    std::future::pending().await
 }
 
 /// Whom a HUP concerns.
@@ -124,7 +125,7 @@ mod tests {
             .env(CHILD, "1")
             .output()
             .unwrap();
-        assert_eq!(status.status.code(), Some(128 + 15), "{status:?}");
+        assert!(status.status.success(), "{status:?}");
     }
 
     async fn in_child() {
@@ -150,7 +151,11 @@ mod tests {
             raise(Raised::INT);
             assert!(matches!(told.next().await, Some(supervisor::Message::Stop)));
             raise(Raised::TERM);
-            std::future::pending().await
+            let Some(supervisor::Message::StopNow { why }) = told.next().await else {
+                panic!("no end at once");
+            };
+            assert_eq!(why, "ended at once by a second SIGTERM");
+            Ok(())
         };
         actor.or(script).await.unwrap();
     }

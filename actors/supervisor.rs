@@ -38,6 +38,11 @@ pub enum Message {
     },
     /// Everything is to end, in order.
     Stop,
+    /// Everything is to end as it stands, also where it ends in order already.
+    StopNow {
+        /// What for.
+        why: String,
+    },
 }
 
 /// The number of an actor under supervision; a restarted one keeps it.
@@ -90,6 +95,16 @@ const STAGES: [Stage; 5] = [
 ];
 /// What each stage has at least, however long those before it took.
 const LEAST: Duration = Duration::from_secs(1);
+
+/// Why the supervisor stops restarting what ends.
+enum End {
+    /// It was told to stop in order.
+    Asked,
+    /// A vital actor died.
+    Died(Failure),
+    /// It was told to stop at once.
+    Now(Failure),
+}
 
 /// The body of an actor.
 type Life = Pin<Box<dyn Future<Output = Result<(), Failure>>>>;
@@ -146,15 +161,19 @@ impl Supervisor {
     }
 
     /// Runs until everything has ended: after [`Message::Stop`], within `deadline` of it, or when a
-    /// vital actor died.
+    /// vital actor died. At [`Message::StopNow`] it ends without waiting for anyone.
     ///
     /// # Errors
-    /// What a vital actor died of.
+    /// What a vital actor died of, or why all was ended at once.
     pub async fn run(mut self, deadline: Duration) -> Result<(), Failure> {
-        let outcome = self.watch().await;
-        if let Err(failure) = &outcome {
-            log::error!("stopping: {failure}");
-        }
+        let outcome = match self.watch().await {
+            End::Asked => Ok(()),
+            End::Died(failure) => {
+                log::error!("stopping: {failure}");
+                Err(failure)
+            }
+            End::Now(why) => return Err(why),
+        };
         let end = Instant::now() + deadline;
         for stage in STAGES {
             self.nursery.shared.stops[stage as usize].0.stop();
@@ -162,33 +181,44 @@ impl Supervisor {
             let late = async {
                 Timer::at(end).await;
                 log::warn!("stopping took too long; some of {stage:?} were ended where they stood");
+                Ok(())
             };
-            self.stage_ends(stage).or(late).await;
+            self.stage_ends(stage).or(late).await?;
         }
         outcome
     }
 
     /// Restarts what ends, until everything is to.
-    async fn watch(&mut self) -> Result<(), Failure> {
+    async fn watch(&mut self) -> End {
         loop {
             match self.mailbox.next().await {
-                Some(Message::Exited { child, how }) => self.nursery.exited(child, how)?,
-                Some(Message::Stop) | None => return Ok(()),
+                Some(Message::Exited { child, how }) => {
+                    if let Err(failure) = self.nursery.exited(child, how) {
+                        return End::Died(failure);
+                    }
+                }
+                Some(Message::Stop) | None => return End::Asked,
+                Some(Message::StopNow { why }) => return End::Now(Failure(why)),
             }
         }
     }
 
-    /// Waits until no actor of a stage is left, not restarting any.
-    async fn stage_ends(&mut self, stage: Stage) {
+    /// Waits until no actor of a stage is left, not restarting any; an error if told to stop at once.
+    async fn stage_ends(&mut self, stage: Stage) -> Result<(), Failure> {
         while self.nursery.lives(stage) {
-            if let Some(Message::Exited { child, how }) = self.mailbox.next().await {
-                let gone = self.nursery.shared.children.borrow_mut().remove(&child);
-                let name = gone.map(|entry| entry.name).unwrap_or_default();
-                if how != Exit::Finished {
-                    log::error!("{name} {how}");
+            match self.mailbox.next().await {
+                Some(Message::Exited { child, how }) => {
+                    let gone = self.nursery.shared.children.borrow_mut().remove(&child);
+                    let name = gone.map(|entry| entry.name).unwrap_or_default();
+                    if how != Exit::Finished {
+                        log::error!("{name} {how}");
+                    }
                 }
+                Some(Message::StopNow { why }) => return Err(Failure(why)),
+                Some(Message::Stop) | None => {}
             }
         }
+        Ok(())
     }
 }
 
@@ -332,6 +362,8 @@ pub fn panic_text(panic: &(dyn Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
     use super::*;
     use async_channel::unbounded;
 
@@ -435,5 +467,31 @@ mod tests {
             Duration::from_millis(20),
         );
         assert_eq!(outcome, Ok(()));
+    }
+
+    #[test]
+    fn a_stop_at_once_waits_for_nobody_also_in_the_midst_of_a_stop_in_order() {
+        for in_order_first in [false, true] {
+            let executor = Rc::new(LocalExecutor::new());
+            let supervisor = Supervisor::new(Rc::clone(&executor));
+            let nursery = supervisor.nursery();
+            let (says, hears) = unbounded();
+            nursery.pass("deaf", Stage::Intake, |stop| async move {
+                stop.requested().await;
+                let _heard = says.send(()).await;
+                std::future::pending().await
+            });
+            let stops = async {
+                if in_order_first {
+                    let _gone = nursery.supervisor().send(Message::Stop).await;
+                    hears.recv().await.unwrap();
+                }
+                let why = "enough".to_owned();
+                let _gone = nursery.supervisor().send(Message::StopNow { why }).await;
+                std::future::pending().await
+            };
+            let outcome = async_io::block_on(executor.run(supervisor.run(LONG).or(stops)));
+            assert_eq!(outcome, Err(Failure("enough".into())));
+        }
     }
 }
