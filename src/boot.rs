@@ -14,10 +14,11 @@ use crate::daemon::{self, Parent};
 use crate::failure::Failure;
 use crate::files;
 use crate::greeting;
+use crate::janitor::Janitor;
 use crate::made::Made;
 use crate::options::Plan;
 use crate::pidfile::PidFile;
-use crate::privileges;
+use crate::privileges::{self, Account};
 use crate::sockets::{self, Opened};
 
 /// Starts hasses and returns when it has ended. With `--daemon` it returns in the daemon, and in the
@@ -52,9 +53,13 @@ fn serve(plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failure> {
         None => None,
     };
     let mut config = plan.config;
-    match user {
-        Some(account) => privileges::become_user(account, || may_use(&config)),
-        None => may_use(&config),
+    // It ends before the files of this process are dropped, which finds them gone then.
+    let _janitor = match user {
+        Some(account) => {
+            let files = sockets.iter().chain(pidfile.iter().map(PidFile::made));
+            give_up_rights(account, &config, files)
+        }
+        None => may_use(&config).map(|()| None),
     }
     .map_err(Failure::start)?;
     if !plan.detach {
@@ -62,11 +67,6 @@ fn serve(plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failure> {
         config.greeting = Some(greeting::text(&config, &subscribers, &publishers));
     }
     config.warnings = publishers.iter().filter_map(open_control).collect();
-    let removed_later = sockets.iter().map(Made::path);
-    let removed_later = removed_later.chain(pidfile.iter().map(PidFile::path));
-    config
-        .warnings
-        .extend(removed_later.filter_map(stays_behind));
 
     let started = Rc::new(Cell::new(false));
     let (answers, waiting) = (Rc::clone(&started), Rc::clone(parent));
@@ -111,6 +111,28 @@ fn open_files(plan: &Plan) -> Result<Vec<Made>, String> {
     Ok(made)
 }
 
+/// Becomes `account`, after a look whether that user may do what hasses has to. What it may not do is
+/// to take `files` away: a janitor keeps the right to, if need be.
+fn give_up_rights<'a>(
+    account: &Account,
+    config: &Config,
+    files: impl Iterator<Item = &'a Made>,
+) -> Result<Option<Janitor>, String> {
+    let beyond = privileges::as_user(account, || {
+        may_use(config)?;
+        Ok::<Vec<_>, String>(files.filter(|file| !may_remove(file.path())).collect())
+    })??;
+    let janitor = match beyond.as_slice() {
+        [] => None,
+        beyond => Some(Janitor::hire(beyond).map_err(|error| {
+            let first = beyond[0].path().display();
+            format!("--user: nobody can be found to remove {first} at the end: {error}")
+        })?),
+    };
+    privileges::become_user(account)?;
+    Ok(janitor)
+}
+
 /// Whether the user that hasses runs as may read the FIFO and write to the log file.
 fn may_use(config: &Config) -> Result<(), String> {
     let may = |option: &str, path: &Path, how| {
@@ -140,17 +162,11 @@ fn open_control(bound: &Bound) -> Option<String> {
     })
 }
 
-/// A warning about a file that this user cannot remove at the end.
-fn stays_behind(path: &Path) -> Option<String> {
+/// Whether this user may remove its own file at `path`.
+fn may_remove(path: &Path) -> bool {
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let error = eaccess(folder, AccessFlags::W_OK).err()?;
-    Some(format!(
-        "{} cannot be removed at the end: {}: {}",
-        path.display(),
-        folder.display(),
-        error.desc()
-    ))
+    eaccess(folder, AccessFlags::W_OK | AccessFlags::X_OK).is_ok()
 }

@@ -1,12 +1,19 @@
 //! Leaving the terminal: the daemon goes on alone, its parent waits to hear whether the start went well.
+//! And whatever else needs a process of its own.
 
 use std::env;
 use std::fs::OpenOptions;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
 use std::process;
 
-use nix::sys::wait::waitpid;
+use nix::sys::prctl;
+use nix::sys::signal::SigSet;
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{self, ForkResult};
+
+use crate::descriptors;
 
 /// What the daemon says when it is ready; anything else is why it is not.
 const READY: &[u8] = b"\0";
@@ -28,7 +35,8 @@ impl Parent {
     }
 }
 
-/// Goes on as a daemon: without a terminal, in `/`, with `/dev/null` as its standard streams.
+/// Goes on as a daemon: without a terminal, in `/`, with `/dev/null` as its standard streams, and with
+/// nothing else that the calling process was given but the sockets that were taken over.
 ///
 /// The daemon returns at once, with the parent that waits for it. The calling process stays until the
 /// daemon is ready, and ends then; if the daemon failed, this returns in the calling process with
@@ -66,6 +74,12 @@ fn leave() -> io::Result<()> {
         process::exit(0);
     }
     env::set_current_dir("/")?;
+    descriptors::close_inherited();
+    close_streams()
+}
+
+/// Makes `/dev/null` the standard streams.
+fn close_streams() -> io::Result<()> {
     let null = OpenOptions::new()
         .read(true)
         .write(true)
@@ -76,12 +90,48 @@ fn leave() -> io::Result<()> {
     Ok(())
 }
 
+/// Lets a process of its own do some work, with the rights of this one, and gives the socket that joins
+/// the two. All else that is open here is closed there. It is no child of this process, has no
+/// terminal and hears no signal (but KILL), and ends when the work is done.
+///
+/// No thread may have been started before.
+pub(crate) fn apart(work: impl FnOnce(UnixStream)) -> io::Result<UnixStream> {
+    let (ours, theirs) = UnixStream::pair()?;
+    match fork()? {
+        ForkResult::Parent { child } => match waitpid(child, None)? {
+            WaitStatus::Exited(_, 0) => Ok(ours),
+            _ => Err(io::Error::other("a process could not be started")),
+        },
+        ForkResult::Child => {
+            drop(ours);
+            match part() {
+                Ok(ForkResult::Child) => {
+                    descriptors::close_all_but(theirs.as_raw_fd());
+                    work(theirs);
+                    process::exit(0)
+                }
+                Ok(ForkResult::Parent { .. }) => process::exit(0),
+                Err(_) => process::exit(1),
+            }
+        }
+    }
+}
+
+/// What is common to the child in between and to the one that stays.
+fn part() -> io::Result<ForkResult> {
+    unistd::setsid()?;
+    SigSet::all().thread_block()?;
+    prctl::set_name(c"hasses-janitor")?;
+    close_streams()?;
+    fork()
+}
+
 #[expect(unsafe_code, reason = "there is no safe fork")]
 fn fork() -> io::Result<ForkResult> {
     // SAFETY: fork is unsafe because in the child of a process with several threads only
     // async-signal-safe functions may be called: another thread may have held a lock (fork(2)). This
     // process has one thread: threads are started by the actors alone (async-io's helper, the
-    // logger's writer), and those run after `detach` has returned.
+    // logger's writer), and those run after `detach` and `apart` have returned.
     Ok(unsafe { unistd::fork() }?)
 }
 

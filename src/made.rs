@@ -36,6 +36,14 @@ impl Made {
         &self.path
     }
 
+    /// Removes the file, unless another one has taken its place.
+    pub(crate) fn remove(&self) {
+        if identity(&self.path).is_ok_and(|found| found == self.identity) {
+            // Where this process has no right to, a janitor has it.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+
     /// Lets the file stay.
     pub(crate) fn keep(&mut self) {
         self.keep = true;
@@ -50,9 +58,8 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 
 impl Drop for Made {
     fn drop(&mut self) {
-        if !self.keep && identity(&self.path).is_ok_and(|found| found == self.identity) {
-            // Whoever gave its rights up may not be allowed to; that was warned about at the start.
-            let _ = fs::remove_file(&self.path);
+        if !self.keep {
+            self.remove();
         }
     }
 }

@@ -61,9 +61,9 @@ impl PidFile {
         }
     }
 
-    /// Where it lies.
-    pub(crate) fn path(&self) -> &Path {
-        self.made.path()
+    /// Its file.
+    pub(crate) fn made(&self) -> &Made {
+        &self.made
     }
 }
 

@@ -62,41 +62,62 @@ fn by_number(text: &str) -> Option<u32> {
         .filter(|number| digits && *number != u32::MAX)
 }
 
-/// Becomes `account` for good, with no supplementary groups, after `check` succeeded as that user. If
-/// it did not, this process is left with the rights it had (but the groups), so that it can take
-/// away what it made.
-///
-/// Whoever is that user already needs no right to do so; anyone else must be root.
-pub(crate) fn become_user(
-    account: &Account,
-    check: impl FnOnce() -> Result<(), String>,
-) -> Result<(), String> {
-    let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
-    let told = |why: &dyn Display| format!("--user {}: {why}", account.asked);
-    let failed = |error: Errno| told(&format!("the user cannot be changed: {}", error.desc()));
-    let (root, wheel) = (unistd::geteuid(), unistd::getegid());
-    if !root.is_root() {
-        return if (root, wheel) == (uid, gid) {
-            check()
-        } else {
-            Err(told(&"only root can change the user"))
-        };
+impl Account {
+    /// Whether this process is that user already, and no right is needed to become it; anyone else
+    /// must be root.
+    fn is_ours(&self) -> Result<bool, String> {
+        let (uid, gid) = (unistd::geteuid(), unistd::getegid());
+        if uid.is_root() {
+            return Ok(false);
+        }
+        match (uid.as_raw(), gid.as_raw()) == (self.uid, self.gid) {
+            true => Ok(true),
+            false => Err(self.told(&"only root can change the user")),
+        }
     }
+
+    fn told(&self, why: &dyn Display) -> String {
+        format!("--user {}: {why}", self.asked)
+    }
+
+    fn failed(&self, error: Errno) -> String {
+        self.told(&format!("the user cannot be changed: {}", error.desc()))
+    }
+}
+
+/// Looks at something with the rights of `account`, and gets those of this process back (but its
+/// supplementary groups).
+pub(crate) fn as_user<T>(account: &Account, look: impl FnOnce() -> T) -> Result<T, String> {
+    if account.is_ours()? {
+        return Ok(look());
+    }
+    let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
+    let (root, wheel) = (unistd::geteuid(), unistd::getegid());
     unistd::setgroups(&[])
         .and_then(|()| unistd::setegid(gid))
         .and_then(|()| unistd::seteuid(uid))
-        .map_err(failed)?;
-    let checked = check();
+        .map_err(|error| account.failed(error))?;
+    let seen = look();
     unistd::seteuid(root)
         .and_then(|()| unistd::setegid(wheel))
-        .map_err(failed)?;
-    checked?;
-    // The group goes while there is still the right to change it.
-    unistd::setresgid(gid, gid, gid)
+        .map_err(|error| account.failed(error))?;
+    Ok(seen)
+}
+
+/// Becomes `account` for good, with no supplementary groups.
+pub(crate) fn become_user(account: &Account) -> Result<(), String> {
+    if account.is_ours()? {
+        return Ok(());
+    }
+    let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
+    let root = unistd::geteuid();
+    // The groups go while there is still the right to change them.
+    unistd::setgroups(&[])
+        .and_then(|()| unistd::setresgid(gid, gid, gid))
         .and_then(|()| unistd::setresuid(uid, uid, uid))
-        .map_err(failed)?;
+        .map_err(|error| account.failed(error))?;
     if !uid.is_root() && unistd::setuid(root).is_ok() {
-        return Err(told(&"the rights of root did not go away"));
+        return Err(account.told(&"the rights of root did not go away"));
     }
     Ok(())
 }
