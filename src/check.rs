@@ -9,6 +9,7 @@ use nix::unistd::{AccessFlags, eaccess};
 use crate::failure::Failure;
 use crate::files;
 use crate::options::Plan;
+use crate::pidfile;
 
 /// Looks at everything that the options name, and tells all that is wrong.
 pub(crate) fn check(plan: &Plan) -> Result<(), Failure> {
@@ -29,7 +30,8 @@ pub(crate) fn check(plan: &Plan) -> Result<(), Failure> {
         wrong.extend(writable("--log", path).err());
     }
     if let Some(path) = &plan.pidfile {
-        wrong.extend(writable("--pidfile", path).err());
+        let right = pidfile::check(path).and_then(|()| writable("--pidfile", path));
+        wrong.extend(right.err());
     }
     match wrong.as_slice() {
         [] => Ok(()),

@@ -13,6 +13,10 @@ pub(crate) const CONTROL: &str = "[::]:8085";
 pub(crate) enum Meaning {
     /// A new option, without its dashes, and its value if it takes one.
     Option(&'static str, Option<String>),
+    /// `-sep=`: any character that the old daemon took, also where a command cannot be written with it.
+    Delimiter(u8),
+    /// `-cors-base=`: sent as it is.
+    Cors(String),
     /// `-p=`: the old defaults hold, and subscribers connect to this address.
     OldDefaults(String),
     /// `-nodaemon`: stay in the foreground.
@@ -95,8 +99,12 @@ pub(crate) fn translate(word: &str) -> Result<Meaning, String> {
         "-cp" => Meaning::Option(switch.new, Some(all_addresses(switch.name, text)?)),
         "-q" => Meaning::Option(switch.new, Some("quiet".to_owned())),
         "-debug" => Meaning::Option(switch.new, Some("debug".to_owned())),
-        // A browser's Origin never ends in a slash.
-        "-cors-base" => Meaning::Option(switch.new, Some(text.trim_end_matches('/').to_owned())),
+        "-murl" if !text.starts_with('/') => Meaning::Option(switch.new, Some(format!("/{text}"))),
+        "-sep" => Meaning::Delimiter(delimiter(text)?),
+        "-cors-base" if text.chars().any(char::is_control) => {
+            return Err("-cors-base: it may not contain control characters".to_owned());
+        }
+        "-cors-base" => Meaning::Cors(text.to_owned()),
         "-ssl" | "-cert-file" | "-privatekey-file" => {
             return Err(format!(
                 "{} needs TLS, which this version does not have; let a proxy in front of it do TLS",
@@ -136,6 +144,16 @@ fn all_addresses(name: &str, port: &str) -> Result<String, String> {
     }
 }
 
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        [byte @ b' '..=b'~'] if *byte != b'=' => Ok(*byte),
+        _ => Err(format!(
+            "-sep: '{}' is not one printable ASCII character other than =",
+            short(text)
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,14 +165,21 @@ mod tests {
             ("-p=8080", Meaning::OldDefaults("[::]:8080".to_owned())),
             ("-cp=8085", option("control", "[::]:8085")),
             ("-murl=/sse", option("path", "/sse")),
+            ("-murl=sse", option("path", "/sse")),
             ("-fifo=/run/a=b", option("fifo", "/run/a=b")),
-            ("-sep==", option("delimiter", "=")),
+            ("-sep=:", Meaning::Delimiter(b':')),
+            ("-sep=x", Meaning::Delimiter(b'x')),
+            ("-sep= ", Meaning::Delimiter(b' ')),
             ("-q", option("log-level", "quiet")),
             ("-debug", option("log-level", "debug")),
             ("-l=/var/log/x", option("log", "/var/log/x")),
             ("-pidfile=/run/x", option("pidfile", "/run/x")),
-            ("-cors-base=*", option("cors", "*")),
-            ("-cors-base=https://a.b/", option("cors", "https://a.b")),
+            ("-cors-base=*", Meaning::Cors("*".to_owned())),
+            ("-cors-base=a.b", Meaning::Cors("a.b".to_owned())),
+            (
+                "-cors-base=http://x/",
+                Meaning::Cors("http://x/".to_owned()),
+            ),
             ("-ra", Meaning::Option("reinit", None)),
             ("-user=www-data", option("user", "www-data")),
             ("-nodaemon", Meaning::Foreground),
@@ -186,6 +211,14 @@ mod tests {
             ),
             ("-p", "-p needs a value, as in -p=VALUE"),
             ("-ra=1", "-ra takes no value"),
+            (
+                "-sep==",
+                "-sep: '=' is not one printable ASCII character other than =",
+            ),
+            (
+                "-cors-base=a\rb",
+                "-cors-base: it may not contain control characters",
+            ),
             ("-ssl", &format!("-ssl {tls}")),
             ("-cert-file=F", &format!("-cert-file {tls}")),
             ("-privatekey-file=F", &format!("-privatekey-file {tls}")),

@@ -1,6 +1,6 @@
 //! The pid file: the process id, and a lock that says whether the process lives.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, fchown};
 use std::path::Path;
@@ -27,6 +27,7 @@ impl PidFile {
     pub(crate) fn write(path: &Path, owner: Option<&Account>) -> Result<Self, String> {
         let told = |why: &dyn std::fmt::Display| format!("--pidfile {}: {why}", path.display());
         loop {
+            check(path)?;
             let mut file = OpenOptions::new()
                 .read(true)
                 .write(true)
@@ -64,6 +65,18 @@ impl PidFile {
     /// Its file.
     pub(crate) fn made(&self) -> &Made {
         &self.made
+    }
+}
+
+/// Whether nothing but a regular file, which may be a pid file, lies there.
+pub(crate) fn check(path: &Path) -> Result<(), String> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if !metadata.is_file() => Err(format!(
+            "--pidfile {}: what lies there is no regular file; remove it or name another",
+            path.display()
+        )),
+        // What is missing will be made, and what is wrong will be told then.
+        _ => Ok(()),
     }
 }
 

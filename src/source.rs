@@ -78,21 +78,28 @@ impl Source {
     }
 
     fn add_old(&mut self, switch: &str) -> Result<(), String> {
-        let (option, value) = match legacy::translate(switch)? {
-            Meaning::Option(option, value) => {
-                self.needs_port
-                    .get_or_insert_with(|| legacy::without_port(switch));
-                (option, value)
-            }
-            Meaning::Foreground => {
-                self.needs_port
-                    .get_or_insert_with(|| legacy::without_port(switch));
-                self.foreground = true;
-                return Ok(());
-            }
+        let meaning = legacy::translate(switch)?;
+        if !matches!(meaning, Meaning::OldDefaults(_)) {
+            self.needs_port
+                .get_or_insert_with(|| legacy::without_port(switch));
+        }
+        let (option, value) = match meaning {
+            Meaning::Option(option, value) => (option, value),
             Meaning::OldDefaults(address) => {
                 self.old_defaults = true;
                 ("listen", Some(address))
+            }
+            Meaning::Delimiter(byte) => {
+                self.old.delimiter = Some(byte);
+                return Ok(());
+            }
+            Meaning::Cors(origin) => {
+                self.old.cors = vec![origin];
+                return Ok(());
+            }
+            Meaning::Foreground => {
+                self.foreground = true;
+                return Ok(());
             }
             Meaning::Help | Meaning::Version => {
                 return Err(format!("{switch} belongs on the command line"));

@@ -121,6 +121,10 @@ impl Typed {
         let borrowed: Vec<&str> = arguments.iter().map(String::as_str).collect();
         Self::from_args(&["hasses"], &borrowed).map_err(|exit| {
             let mut told = exit.output.trim_end().to_owned();
+            if told.ends_with(": duplicate values provided") {
+                let option = told.split('\'').nth(1).unwrap_or_default();
+                return format!("{option} is given twice; it takes one value");
+            }
             for argument in &arguments {
                 let short = short(argument);
                 if short != *argument {

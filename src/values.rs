@@ -86,14 +86,14 @@ pub(crate) fn path(text: &str) -> Result<String, String> {
     }
 }
 
-/// The character that ends a message. What addresses, commands and JSON are made of would cut them
-/// in two.
+/// The character that ends a message. Commands (`loglevel_quiet`, `disconnect:ID`) and addresses are
+/// made of some, which would cut them in two, and `{` begins a line of JSON.
 pub(crate) fn delimiter(text: &str) -> Result<u8, String> {
     match text.as_bytes() {
-        [byte] if byte.is_ascii_punctuation() && !b"=*-{}:_%".contains(byte) => Ok(*byte),
+        [byte] if byte.is_ascii_punctuation() && !b"=*-{:_".contains(byte) => Ok(*byte),
         _ => Err(
             "it needs one printable ASCII character that is no letter, digit or blank and none of \
-             = * - { } : _ % as addresses, commands and JSON contain those"
+             = * - { : _ as addresses, commands and JSON contain those"
                 .to_owned(),
         ),
     }
@@ -169,9 +169,9 @@ mod tests {
             ),
             (
                 |text| delimiter(text).is_ok(),
-                &[";", "|", "#", "~", ","],
+                &[";", "|", "#", "~", ",", "%", "}", "/"],
                 &[
-                    "", ";;", "=", "*", "-", "{", "}", ":", "_", "%", "a", "7", " ", "\n", "é",
+                    "", ";;", "=", "*", "-", "{", ":", "_", "a", "7", " ", "\n", "é",
                 ],
             ),
             (
