@@ -4,14 +4,18 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// Device, inode and, where the file system keeps it, birth: the number of an inode is soon given
+/// again.
+type Identity = (u64, u64, Option<SystemTime>);
 
 /// A file that this process made. It is removed when this is dropped, unless another file has taken
 /// its place.
 #[derive(Debug)]
 pub(crate) struct Made {
     path: PathBuf,
-    /// Device and inode.
-    identity: (u64, u64),
+    identity: Identity,
     keep: bool,
 }
 
@@ -20,7 +24,7 @@ impl Made {
     pub(crate) fn new(path: &Path) -> io::Result<Self> {
         Ok(Self {
             path: path.to_owned(),
-            identity: identity(path)?,
+            identity: identity(&fs::symlink_metadata(path)?),
             keep: false,
         })
     }
@@ -28,7 +32,7 @@ impl Made {
     /// Whether `file` is this file, opened.
     pub(crate) fn is(&self, file: &fs::File) -> bool {
         let metadata = file.metadata();
-        metadata.is_ok_and(|found| (found.dev(), found.ino()) == self.identity)
+        metadata.is_ok_and(|found| identity(&found) == self.identity)
     }
 
     /// Where it lies.
@@ -38,7 +42,8 @@ impl Made {
 
     /// Removes the file, unless another one has taken its place.
     pub(crate) fn remove(&self) {
-        if identity(&self.path).is_ok_and(|found| found == self.identity) {
+        let found = fs::symlink_metadata(&self.path);
+        if found.is_ok_and(|found| identity(&found) == self.identity) {
             // Where this process has no right to, a janitor has it.
             let _ = fs::remove_file(&self.path);
         }
@@ -50,10 +55,8 @@ impl Made {
     }
 }
 
-/// Device and inode of what lies at `path`.
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    let metadata = fs::symlink_metadata(path)?;
-    Ok((metadata.dev(), metadata.ino()))
+fn identity(metadata: &fs::Metadata) -> Identity {
+    (metadata.dev(), metadata.ino(), metadata.created().ok())
 }
 
 impl Drop for Made {
