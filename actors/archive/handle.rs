@@ -1,10 +1,11 @@
 //! The others' side of the archive.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
 
-use super::{Message, WAITING};
+use super::Message;
 use crate::model::history::Limits;
 use crate::model::{EventId, Record};
 use crate::system::Address;
@@ -16,25 +17,45 @@ pub(super) struct Shared {
     pub(super) reserved: Cell<EventId>,
     /// The newest id given out.
     pub(super) newest: Cell<EventId>,
-    /// The newest event that found no room, until the archive takes note of it.
+    /// The newest event that was let go, until the archive takes note of it.
     pub(super) missed: Cell<Option<EventId>>,
     /// See [`Handle::lost`].
     pub(super) lost: Cell<u64>,
-    /// Bytes of the records that wait.
-    pub(super) waiting: Cell<usize>,
-    /// Bytes that may wait.
-    room: Cell<usize>,
+    /// The records that wait, oldest first.
+    waiting: RefCell<VecDeque<Rc<Record>>>,
+    /// Their bytes.
+    bytes: Cell<usize>,
+    /// What bounds them: what is beyond the history's own limits need not be written any more.
+    limits: Cell<Limits>,
 }
 
 impl Shared {
-    pub(super) fn new(newest: EventId, room: usize) -> Self {
+    pub(super) fn new(newest: EventId, limits: Limits) -> Self {
         Self {
             reserved: Cell::new(EventId(0)),
             newest: Cell::new(newest),
             missed: Cell::default(),
             lost: Cell::default(),
-            waiting: Cell::default(),
-            room: Cell::new(room),
+            waiting: RefCell::default(),
+            bytes: Cell::default(),
+            limits: Cell::new(limits),
+        }
+    }
+
+    /// The oldest record that waits.
+    pub(super) fn take(&self) -> Option<Rc<Record>> {
+        let record = self.waiting.borrow_mut().pop_front()?;
+        self.bytes.set(self.bytes.get() - record.bytes());
+        Some(record)
+    }
+
+    /// Lets go of the oldest that wait, as newer ones fill the history.
+    fn drop_oldest(&self) {
+        let Limits { count, bytes, .. } = self.limits.get();
+        while self.bytes.get() > bytes || self.waiting.borrow().len() > count {
+            let Some(oldest) = self.take() else { return };
+            self.missed.set(Some(oldest.id));
+            self.lost.set(self.lost.get() + 1);
         }
     }
 }
@@ -57,27 +78,24 @@ impl Handle {
         Self { address, shared }
     }
 
-    /// Keeps an event. Ids must grow. An event that finds no room is counted, and the file will have
-    /// a hole: what is older is not recovered from it either.
+    /// Keeps an event. Ids must grow. Where they come faster than they can be written, the oldest
+    /// that wait are let go, and with them all that are older: the newer ones fill the history.
     pub fn keep(&self, record: &Rc<Record>) {
         self.given_out(record.id);
         let shared = &self.shared;
-        let waiting = shared.waiting.get();
-        let fits = waiting == 0 || waiting + record.bytes() <= shared.room.get();
-        let message = Message::Keep {
-            record: Rc::clone(record),
-        };
-        if fits && self.address.depth() < WAITING && self.address.offer(message).is_ok() {
-            shared.waiting.set(waiting + record.bytes());
-        } else {
-            shared.missed.set(Some(record.id));
-            shared.lost.set(shared.lost.get() + 1);
+        shared.bytes.set(shared.bytes.get() + record.bytes());
+        shared.waiting.borrow_mut().push_back(Rc::clone(record));
+        shared.drop_oldest();
+        if shared.waiting.borrow().len() == 1 {
+            // Refused only when the archive is gone.
+            let _gone = self.address.offer(Message::Waiting);
         }
     }
 
     /// Keeps as much as is within these limits from now on.
     pub fn set_limits(&self, limits: Limits) {
-        self.shared.room.set(limits.bytes);
+        self.shared.limits.set(limits);
+        self.shared.drop_oldest();
         // Refused only when the archive is gone.
         let _gone = self.address.offer(Message::SetLimits { limits });
     }
@@ -93,13 +111,13 @@ impl Handle {
         self.shared.reserved.get()
     }
 
-    /// How many events were not written, for want of room, while the daemon ran.
+    /// How many events were never written, as newer ones filled the history before they could be.
     pub fn lost(&self) -> u64 {
         self.shared.lost.get()
     }
 
     #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
-        self.address.depth()
+        self.shared.waiting.borrow().len()
     }
 }

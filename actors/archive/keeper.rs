@@ -96,13 +96,19 @@ impl<'a> Keeper<'a> {
             };
             while let Some(told) = message {
                 match told {
-                    Message::Keep { record } => self.stage(&record, &stop).await?,
+                    Message::Waiting => {}
                     Message::SetLimits { limits } => self.window.set_limits(limits),
                 }
                 message = mailbox.take();
             }
-            // Nothing older waits now.
-            self.own_up();
+            loop {
+                // What was let go is older than all that wait.
+                self.own_up();
+                let Some(record) = self.shared.take() else {
+                    break;
+                };
+                self.stage(&record, &stop).await?;
+            }
             let now = Instant::now();
             if stopping || now >= due {
                 self.window.expire(frame::micros(SystemTime::now()));
@@ -121,8 +127,6 @@ impl<'a> Keeper<'a> {
 
     /// Takes a record in, and writes if there is much.
     async fn stage(&mut self, record: &Record, stop: &Stop) -> Result<(), GaveUp> {
-        let waiting = &self.shared.waiting;
-        waiting.set(waiting.get().saturating_sub(record.bytes()));
         let now = frame::micros(SystemTime::now());
         match frame::length(record) {
             Some(length) if self.window.make_room(record.id, length, now) => {

@@ -21,9 +21,9 @@
 //!
 //! # Holes
 //!
-//! What does not fit into the mailbox, as the disk is full, failing or too slow, is not in the file.
-//! The file says so as soon as it can be written, and then no event up to the last that is missing
-//! counts as kept. The file has a [`header`], written twice, and [`frame`]s.
+//! While the disk is full, failing or too slow, events wait, as many as the history may have; then the
+//! oldest that wait are let go. The file says so as soon as it can be written, and then no event up to
+//! the last that is missing counts as kept. The file has a [`header`], written twice, and [`frame`]s.
 
 mod frame;
 mod guard;
@@ -58,8 +58,6 @@ use self::window::Window;
 
 /// How far ids are reserved ahead of the clock.
 pub const RESERVE: Duration = Duration::from_secs(60);
-/// How many records may wait to be written. Their bytes may be no more than the history's.
-const WAITING: usize = 65_536;
 /// How long a file that could not be written is left alone.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -82,11 +80,8 @@ pub struct Recovered {
 /// What the archive is told, by its [`Handle`].
 #[derive(Debug)]
 pub enum Message {
-    /// Keep this event.
-    Keep {
-        /// The event.
-        record: Rc<Record>,
-    },
+    /// Events wait to be written, where none did before.
+    Waiting,
     /// From now on, this much is kept.
     SetLimits {
         /// The new limits.
@@ -120,7 +115,6 @@ struct Progress {
 impl Archive {
     /// How others reach the archive, and where [`Archive::run`] gets that from.
     pub fn mailbox(&self) -> (Handle, Mailbox<Message>) {
-        // The handle bounds it, in records and in bytes.
         let (address, mailbox) = system::lane();
         (Handle::new(address, Rc::clone(&self.shared)), mailbox)
     }

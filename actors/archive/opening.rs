@@ -113,8 +113,12 @@ impl Opening<'_> {
     /// The file as it was left, up to where it is sound.
     fn resume(&mut self, store: Store, header: Header, found: Found) -> Result<State, Failure> {
         let end = found.window.end();
-        let damaged = end < header.synced;
-        let clean = header.clean && !damaged;
+        let length = store.length().unwrap_or(end);
+        let lacking = end < header.synced;
+        // The end of what was on the disk is missing, and what is there is sound.
+        let torn = found.torn && length < header.synced;
+        let damaged = lacking && !torn;
+        let clean = header.clean && !lacking;
         let known = if clean {
             header.newest
         } else {
@@ -141,7 +145,9 @@ impl Opening<'_> {
                 Err(failure) => self.notes.push(failure.0),
             }
         }
-        let length = state.store.length().unwrap_or(end);
+        if lacking && length <= end {
+            self.note(&"its end was cut off");
+        }
         if length > end {
             let cut = length - end;
             self.note(&format!(
@@ -180,7 +186,7 @@ impl Opening<'_> {
 
     /// Says in the file that a daemon runs, and reserves its first ids.
     fn finish(mut self, state: State) -> Result<(Archive, Recovered), Failure> {
-        let shared = Shared::new(state.floor, self.limits.bytes);
+        let shared = Shared::new(state.floor, self.limits);
         let mut header = Header {
             turn: state.header.turn + 1,
             reserved: guard::ahead(state.floor),

@@ -17,6 +17,8 @@ pub(super) struct Found {
     pub(super) window: Window,
     /// The newest id that the file knows of, or none.
     pub(super) newest: EventId,
+    /// Whether the file ends within a frame.
+    pub(super) torn: bool,
 }
 
 /// Reads the frames of a file from `header.start` on, where `frames` begins; `length` is that of the
@@ -33,9 +35,19 @@ pub(super) fn read(
         records: VecDeque::new(),
         window: Window::new(limits, header.dropped, header.start),
         newest: header.dropped,
+        torn: false,
     };
     let mut last = EventId(0);
-    while let Some((entry, size)) = next(&mut frames, length, found.window.end(), header.salt)? {
+    loop {
+        let offset = found.window.end();
+        let (entry, size) = match next(&mut frames, length, offset, header.salt)? {
+            Next::Frame(entry, size) => (entry, size),
+            Next::Torn => {
+                found.torn = true;
+                break;
+            }
+            Next::Wrong => break,
+        };
         match entry {
             Entry::Record(record) => {
                 if record.id <= last {
@@ -57,27 +69,34 @@ pub(super) fn read(
     Ok(found)
 }
 
-/// The frame at `offset`, and its size; `None` when there is none as it was written.
-fn next(
-    frames: &mut impl Read,
-    length: u64,
-    offset: u64,
-    salt: u32,
-) -> io::Result<Option<(Entry, usize)>> {
+/// What is found at an offset.
+enum Next {
+    /// A frame, and its size.
+    Frame(Entry, usize),
+    /// The file's end, before a frame's.
+    Torn,
+    /// Something that was not written so.
+    Wrong,
+}
+
+fn next(frames: &mut impl Read, length: u64, offset: u64, salt: u32) -> io::Result<Next> {
     let left = length.saturating_sub(offset);
     let mut head = [0; HEAD];
     if left < HEAD as u64 {
-        return Ok(None);
+        return Ok(Next::Torn);
     }
     frames.read_exact(&mut head)?;
     let head = Head::decode(head);
-    let body = head.body().filter(|body| (HEAD + body) as u64 <= left);
-    let Some(size) = body else {
-        return Ok(None);
+    let Some(size) = head.body() else {
+        return Ok(Next::Wrong);
     };
+    if (HEAD + size) as u64 > left {
+        return Ok(Next::Torn);
+    }
     let mut body = vec![0; size];
     frames.read_exact(&mut body)?;
-    Ok(head.entry(&body, salt).map(|entry| (entry, HEAD + size)))
+    let entry = head.entry(&body, salt);
+    Ok(entry.map_or(Next::Wrong, |entry| Next::Frame(entry, HEAD + size)))
 }
 
 impl Found {

@@ -87,7 +87,7 @@ fn publish_for(daemon: &Daemon, time: Duration) -> Vec<(u64, Instant)> {
 
 #[test]
 fn after_a_crash_every_earlier_id_gets_a_gap_and_what_survived() {
-    let mut daemon = start("--history 1000000");
+    let mut daemon = start("--history 1000000 --history-bytes 1000000000");
     let before = position(&daemon);
     // What the file must hold.
     let mut kept: Vec<u64> = Vec::new();
