@@ -87,7 +87,7 @@ fn publish_for(daemon: &Daemon, time: Duration) -> Vec<(u64, Instant)> {
 
 #[test]
 fn after_a_crash_every_earlier_id_gets_a_gap_and_what_survived() {
-    let mut daemon = start("--history 1000000");
+    let mut daemon = start("--history 1000000 --history-bytes 1000000000");
     let before = position(&daemon);
     // What the file must hold.
     let mut kept: Vec<u64> = Vec::new();
@@ -137,4 +137,22 @@ fn after_a_crash_every_earlier_id_gets_a_gap_and_what_survived() {
     assert!(resume(&daemon, before).gap.is_some());
     let start = resume(&daemon, *kept.last().unwrap());
     assert_eq!((start.gap, start.events.len()), (None, 0));
+}
+
+#[test]
+fn a_crash_stays_told_while_its_survivors_leave_the_history() {
+    let mut daemon = start("--history 5");
+    let before = publish_numbers(&daemon, 0..5);
+    // So that all of them are in the file.
+    daemon.stop();
+    daemon.start_again();
+    daemon.crash();
+    daemon.start_again();
+    for new in 0..8 {
+        let start = resume(&daemon, before[4]);
+        let gap = format!(r#"{{"after":{},"oldest":"#, before[4]);
+        assert!(start.gap.is_some(), "no gap after {new} new events");
+        assert!(start.gap_data().starts_with(&gap));
+        publish_numbers(&daemon, 0..1);
+    }
 }
