@@ -138,3 +138,21 @@ fn after_a_crash_every_earlier_id_gets_a_gap_and_what_survived() {
     let start = resume(&daemon, *kept.last().unwrap());
     assert_eq!((start.gap, start.events.len()), (None, 0));
 }
+
+#[test]
+fn a_crash_stays_told_while_its_survivors_leave_the_history() {
+    let mut daemon = start("--history 5");
+    let before = publish_numbers(&daemon, 0..5);
+    // So that all of them are in the file.
+    daemon.stop();
+    daemon.start_again();
+    daemon.crash();
+    daemon.start_again();
+    for new in 0..8 {
+        let start = resume(&daemon, before[4]);
+        let gap = format!(r#"{{"after":{},"oldest":"#, before[4]);
+        assert!(start.gap.is_some(), "no gap after {new} new events");
+        assert!(start.gap_data().starts_with(&gap));
+        publish_numbers(&daemon, 0..1);
+    }
+}
