@@ -65,6 +65,8 @@ pub enum Ending {
     Disconnected,
     /// What it had still to replay is not kept any more; it comes back and is told of the gap.
     Outrun,
+    /// It had no request yet, and there are too many of those.
+    Crowded,
 }
 
 /// How a client ended.
@@ -98,6 +100,9 @@ impl fmt::Display for End {
             Self::Finished(Ending::Disconnected) => f.write_str("was disconnected by a publisher"),
             Self::Finished(Ending::Outrun) => {
                 f.write_str("was disconnected: what it had still to replay is not kept any more")
+            }
+            Self::Finished(Ending::Crowded) => {
+                f.write_str("was given up: too many connections are without a request")
             }
             Self::Panicked(why) => write!(f, "ended by a fault in this program: {why}"),
         }

@@ -97,7 +97,8 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
     let (registry, inbox) = lane();
     let (clients, arrivals) = lane();
     let exits = clients.clone();
-    let crowd = Crowd::new(config.client_buffer, move |key, end| {
+    let half_open = (config.max_connections / 4).clamp(16, 4096);
+    let crowd = Crowd::new(config.client_buffer, half_open, move |key, end| {
         // Refused only when the registry is gone, and with it the process.
         let _gone = exits.offer(ClientMessage::Exited { key, end });
     })

@@ -22,7 +22,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use crate::client::{End, Message};
+use crate::client::{End, Ending, Message};
 use crate::net::stream::Stream;
 use crate::reactor::Reactor;
 use crate::wire::sse::Frame;
@@ -44,9 +44,6 @@ const BACKLOG: usize = 1 << 18;
 /// Tenths of a second that a client has for its request, and for reading an answer's end.
 const REQUEST_TIME: u32 = 100;
 const LINGER_TIME: u32 = 20;
-/// Connections that may be without a request; with more, the oldest of them is given up, so that who
-/// opens connections and says nothing keeps nobody out.
-const HALF_OPEN: usize = 4096;
 /// Bytes of the buffer that all clients share for reading, and for joining what they write.
 const SCRATCH: usize = 64 * 1024;
 
@@ -140,6 +137,9 @@ pub struct Crowd {
     reactor: Reactor,
     /// Bytes that may wait for a client beyond the event that is being written.
     limit: Copied<usize>,
+    /// Connections that may be without a request; with more, the oldest of them is given up, so that
+    /// who opens connections and says nothing keeps nobody out.
+    half_open: usize,
     scratch: RefCell<Box<[u8]>>,
     exited: Box<dyn Fn(Key, End)>,
     began: Instant,
@@ -147,11 +147,16 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// An empty crowd whose clients may have `limit` bytes waiting; `exited` is told of each end.
+    /// An empty crowd whose clients may have `limit` bytes waiting, and of which `half_open` may be
+    /// without a request; `exited` is told of each end.
     ///
     /// # Errors
     /// Too few descriptors for a poller.
-    pub fn new(limit: usize, exited: impl Fn(Key, End) + 'static) -> io::Result<Rc<Self>> {
+    pub fn new(
+        limit: usize,
+        half_open: usize,
+        exited: impl Fn(Key, End) + 'static,
+    ) -> io::Result<Rc<Self>> {
         Ok(Rc::new(Self {
             inner: RefCell::new(Inner {
                 cells: Vec::new(),
@@ -167,6 +172,7 @@ impl Crowd {
             }),
             reactor: Reactor::new()?,
             limit: Copied::new(limit),
+            half_open,
             scratch: RefCell::new(vec![0; SCRATCH].into()),
             exited: Box::new(exited),
             began: Instant::now(),
@@ -206,7 +212,7 @@ impl Crowd {
         let inner = &mut *self.inner.borrow_mut();
         inner.totals.connected += 1;
         inner.requests.push_back((now + REQUEST_TIME, key));
-        inner.give_up_half_open(self.limit.get());
+        inner.give_up_half_open(self.half_open, self.limit.get());
         let cell = &mut inner.cells[key.index as usize];
         *cell = Cell {
             life: Some(life),
@@ -432,12 +438,16 @@ fn due(queue: &mut VecDeque<(u32, Key)>, now: u32) -> Option<Key> {
 }
 
 impl Inner {
-    /// Gives up the oldest connections without a request where there are too many.
-    fn give_up_half_open(&mut self, limit: usize) {
-        while self.requests.len() > HALF_OPEN
+    /// Gives up the oldest connections without a request where there are more than `most`.
+    fn give_up_half_open(&mut self, most: usize, limit: usize) {
+        while self.requests.len() > most
             && let Some((_, key)) = self.requests.pop_front()
         {
-            self.expire(key, limit);
+            let cell = &self.cells[key.index as usize];
+            if cell.generation == key.generation && !cell.flags.open {
+                let end = Ending::Crowded;
+                self.post(key.index, Message::Finish { end }, true, limit);
+            }
         }
     }
 

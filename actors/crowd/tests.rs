@@ -17,7 +17,10 @@ type Exits = Rc<RefCell<Vec<(Key, End)>>>;
 fn crowd(limit: usize) -> (Rc<Crowd>, Exits) {
     let exits = Exits::default();
     let told = Rc::clone(&exits);
-    let crowd = Crowd::new(limit, move |key, end| told.borrow_mut().push((key, end))).unwrap();
+    let crowd = Crowd::new(limit, 100_000, move |key, end| {
+        told.borrow_mut().push((key, end))
+    })
+    .unwrap();
     (crowd, exits)
 }
 

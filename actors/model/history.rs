@@ -104,7 +104,7 @@ impl History {
 
     /// An event was taken in that is not kept, though it might have been.
     pub fn forget(&mut self, id: EventId) {
-        self.forgotten = id;
+        self.forgotten = self.forgotten.max(id);
     }
 
     /// Lets go what is too much, or too old by `now`.
@@ -236,7 +236,8 @@ impl History {
         if entry.passing {
             return;
         }
-        self.forgotten = entry.id;
+        // After a crash more may be missing than what is let go here.
+        self.forgotten = self.forgotten.max(entry.id);
         let index = self.index_of(&entry.to);
         index.pop_front();
         if index.is_empty()
@@ -419,6 +420,19 @@ mod tests {
             }
         );
         assert!(history.after(EventId(10), EventId(20)).gap);
+    }
+
+    #[test]
+    fn what_was_missing_before_stays_missing() {
+        let limits = Limits { count: 2, ..LARGE };
+        // After a crash: three survivors, and an id up to which all may be missing.
+        let mut history = History::new(limits, EventId(100));
+        for id in [10, 20, 30] {
+            history.keep(entry(id, "a", Instant::now()));
+        }
+        let last = EventId(100);
+        assert!(history.after(EventId(30), last).gap);
+        assert!(!history.after(EventId(100), last).gap);
     }
 
     #[test]
