@@ -17,21 +17,22 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use crate::client::{End, Ending, Message};
+use crate::client::{End, Message};
 use crate::net::stream::Stream;
 use crate::reactor::Reactor;
 use crate::wire::sse::Frame;
 
+mod cells;
 mod mailbox;
 mod seat;
 #[cfg(test)]
 mod tests;
 
+use cells::{Cell, Inner, Life, due};
 use mailbox::Waiting;
 pub use seat::{Flushed, Seat};
 
@@ -68,44 +69,6 @@ impl Key {
     }
 }
 
-type Life = Pin<Box<dyn Future<Output = End>>>;
-
-/// One client's place.
-#[derive(Default)]
-struct Cell {
-    life: Option<Life>,
-    socket: Option<Stream>,
-    waiting: Waiting,
-    /// Bytes of the events that wait, whole.
-    bytes: usize,
-    /// Bytes of the event at the front that are written already.
-    written: u32,
-    generation: u32,
-    /// Messages that came since the last turn.
-    fresh: u32,
-    /// Events written whole.
-    events: u32,
-    /// When something was written last, in tenths of a second.
-    wrote_at: u32,
-    flags: Flags,
-}
-
-#[derive(Default, Clone, Copy)]
-struct Flags {
-    readable: bool,
-    writable: bool,
-    queued: bool,
-    /// The stream is open: events are written in chunks or plain.
-    open: bool,
-    chunked: bool,
-    /// The stream gets events as they are published, and position blocks.
-    live: bool,
-    /// Counted in `Inner::strained`.
-    strained: bool,
-    /// Not writable, and more than the limit waits.
-    overflowing: bool,
-}
-
 /// What a turn, or the registry, wants to know of all.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Totals {
@@ -115,20 +78,6 @@ pub struct Totals {
     pub events: u64,
     /// Bytes written.
     pub bytes: u64,
-}
-
-struct Inner {
-    cells: Vec<Cell>,
-    vacant: Vec<u32>,
-    fast: VecDeque<u32>,
-    bulk: VecDeque<u32>,
-    /// Sum of `fresh`, and the number of strained cells: what the registry is held by.
-    backlog: usize,
-    strained: usize,
-    held: Option<Waker>,
-    requests: VecDeque<(u32, Key)>,
-    lingering: VecDeque<(u32, Key)>,
-    totals: Totals,
 }
 
 /// The clients' home.
@@ -420,71 +369,5 @@ impl Crowd {
             }
         };
         (self.exited)(key, end);
-    }
-}
-
-/// Takes the next key whose time has come.
-fn due(queue: &mut VecDeque<(u32, Key)>, now: u32) -> Option<Key> {
-    let &(at, key) = queue.front()?;
-    if at > now {
-        return None;
-    }
-    queue.pop_front();
-    if queue.is_empty() {
-        // A rush of connections is over: its memory goes back.
-        queue.shrink_to_fit();
-    }
-    Some(key)
-}
-
-impl Inner {
-    /// Gives up the oldest connections without a request where there are more than `most`.
-    fn give_up_half_open(&mut self, most: usize, limit: usize) {
-        while self.requests.len() > most
-            && let Some((_, key)) = self.requests.pop_front()
-        {
-            let cell = &self.cells[key.index as usize];
-            if cell.generation == key.generation && !cell.flags.open {
-                let end = Ending::Crowded;
-                self.post(key.index, Message::Finish { end }, true, limit);
-            }
-        }
-    }
-
-    /// Tells a client that its time is over, if it waits for something that has a time.
-    fn expire(&mut self, key: Key, limit: usize) {
-        let cell = &self.cells[key.index as usize];
-        if cell.generation == key.generation && !cell.flags.open {
-            self.post(key.index, Message::Expired, true, limit);
-        }
-    }
-
-    /// Puts a message into a mailbox, and the client into a queue if it can do something about it.
-    fn post(&mut self, index: u32, message: Message, fast: bool, limit: usize) {
-        let cell = &mut self.cells[index as usize];
-        if cell.life.is_none() {
-            return;
-        }
-        let flags = cell.flags;
-        let mut wakes = flags.writable || !flags.open;
-        if let Message::Event(frame) = &message {
-            cell.bytes += frame.bytes(flags.chunked).len();
-        }
-        cell.waiting.push(message);
-        let behind = cell.behind();
-        let flags = &mut cell.flags;
-        if flags.writable && behind > limit / 2 && !flags.strained {
-            flags.strained = true;
-            self.strained += 1;
-        }
-        flags.overflowing = !flags.writable && behind > limit;
-        wakes |= flags.overflowing;
-        if wakes {
-            cell.fresh += 1;
-            self.backlog += 1;
-            if !std::mem::replace(&mut cell.flags.queued, true) {
-                if fast { &mut self.fast } else { &mut self.bulk }.push_back(index);
-            }
-        }
     }
 }

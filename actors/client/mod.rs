@@ -4,25 +4,23 @@ use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
 
-use crate::config::{Config, Settings, SubscribeAll};
+use crate::config::Settings;
 use crate::crowd::{Flushed, Seat};
-use crate::model::{EventId, Resume, Subscription};
 use crate::registry::ClientMessage;
 use crate::system::Address;
-use crate::wire::http::query::Query;
 use crate::wire::http::response::stream_head;
-use crate::wire::http::{Answer, Date, Head, Method, Reader, Refused, Request, Version, cors};
+use crate::wire::http::{Answer, Head, Method, Reader, Refused, Request, Version, cors};
 use crate::wire::sse::{Frame, LAST_CHUNK};
 
 /// Bytes that one client may make us read in one turn.
 const READ_A_TURN: usize = 64 * 1024;
-/// The longest `User-Agent` that is kept, in bytes.
-const LONGEST_AGENT: usize = 512;
 
-/// When a client for whom there is no room may come back.
-const COME_BACK: Duration = Duration::from_secs(30);
+mod admission;
+mod answer;
+
+use admission::{Admitted, Asked, admit, jitter, turn_away};
+use answer::{answer, now, write_all, write_answer};
 
 /// What a client is told.
 #[derive(Debug, PartialEq, Eq)]
@@ -344,119 +342,6 @@ async fn request(seat: &Seat, input: &mut Vec<u8>) -> Result<Result<Request, Ref
     }
 }
 
-/// What a request that is not refused asks for.
-enum Admitted {
-    Stream(Box<Asked>),
-    Head(Version),
-    Preflight,
-}
-
-/// A stream that is asked for.
-struct Asked {
-    subscription: Subscription,
-    resume: Resume,
-    version: Version,
-    agent: Option<Rc<str>>,
-    /// Whether it was asked for by an EventSource, which never comes back after an error status.
-    event_source: bool,
-}
-
-/// Decides on a request.
-fn admit(request: Request, config: &Config) -> Result<Admitted, Refused> {
-    if request.method == Method::Unknown {
-        return Err(Refused::unknown_method());
-    }
-    if request.path != config.path {
-        let why = format!("subscribers are answered on {} only", config.path);
-        return Err(Refused::new(404, why));
-    }
-    match request.method {
-        Method::Get | Method::Head => {}
-        Method::Options => return Ok(Admitted::Preflight),
-        _ => return Err(Refused::method(cors::ALLOW)),
-    }
-    let query = Query::read(request.query.as_deref())?;
-    let resume = resume(&request, &query)?;
-    let subscription = query.subscription;
-    if subscription.all && config.subscribe_all == SubscribeAll::Nobody {
-        let why = "'*', every token, may be subscribed to only if the server was started with --allow-all";
-        return Err(Refused::new(403, why));
-    }
-    if request.method == Method::Head {
-        return Ok(Admitted::Head(request.version));
-    }
-    let accepts = |accept: &str| accept.to_ascii_lowercase().contains("text/event-stream");
-    Ok(Admitted::Stream(Box::new(Asked {
-        subscription,
-        resume,
-        version: request.version,
-        agent: agent(request.user_agent.as_deref()),
-        event_source: request.accept.as_deref().is_some_and(accepts),
-    })))
-}
-
-/// Where the stream is to begin: the header that a reconnecting EventSource sends (WHATWG HTML
-/// §9.2.4) wins over the query.
-fn resume(request: &Request, query: &Query) -> Result<Resume, Refused> {
-    let given = |id: &Option<String>| id.clone().filter(|id| !id.is_empty());
-    let last = given(&request.last_event_id).or_else(|| given(&query.last_event_id));
-    if let Some(last) = last {
-        let digits = last.bytes().all(|byte| byte.is_ascii_digit());
-        let id = last.parse().ok().filter(|id| digits && *id < EventId::END);
-        return Ok(Resume::After(id.map(EventId)));
-    }
-    let Some(recent) = &query.recent else {
-        return Ok(Resume::Live);
-    };
-    match recent.parse() {
-        Ok(count) if recent.bytes().all(|byte| byte.is_ascii_digit()) => Ok(Resume::Recent(count)),
-        _ => Err(Refused::new(400, "recent= needs a whole number of events")),
-    }
-}
-
-impl Crowded {
-    fn status(self) -> u16 {
-        match self {
-            Self::Clients => 503,
-            Self::FromAddress => 429,
-        }
-    }
-
-    fn reason(self) -> &'static str {
-        match self {
-            Self::Clients => "there are as many clients as there may be; come back later",
-            Self::FromAddress => "there are as many clients of your address as there may be",
-        }
-    }
-}
-
-/// Has a client come back later: by a status and `Retry-After`, but a browser, which gives up for
-/// good on those, by a stream that tells it when and ends.
-fn turn_away(of: Crowded, version: Version, event_source: bool, cors: &str, bytes: &mut Vec<u8>) {
-    if event_source {
-        let chunked = version == Version::Http11;
-        let later = Frame::retry(jitter(COME_BACK.as_millis() as u32));
-        bytes.extend_from_slice(&stream_head(version, cors, now()));
-        bytes.extend_from_slice(later.bytes(chunked));
-        bytes.extend_from_slice(if chunked { LAST_CHUNK } else { b"" });
-    } else {
-        let mut answer = Answer::text(of.status(), of.reason());
-        answer.lines.push_str(cors);
-        answer
-            .with("Retry-After", COME_BACK.as_secs())
-            .write(now(), bytes);
-    }
-}
-
-fn now() -> Date {
-    SystemTime::now().into()
-}
-
-/// The part of a `User-Agent` that is kept.
-fn agent(agent: Option<&str>) -> Option<Rc<str>> {
-    agent.map(|agent| agent[..agent.floor_char_boundary(LONGEST_AGENT)].into())
-}
-
 /// Waits until the registry has entered the subscription, or says what there is too much of; on an
 /// open stream, writing what that still had to get.
 async fn entered(seat: &Seat) -> Result<Option<Crowded>, End> {
@@ -477,12 +362,6 @@ async fn entered(seat: &Seat) -> Result<Option<Crowded>, End> {
     }
 }
 
-/// `retry:` with ±30 % jitter, so that the clients of a restarted daemon do not come all at once.
-fn jitter(retry: u32) -> u32 {
-    let spread = retry / 10 * 3;
-    fastrand::u32(retry - spread..=retry.saturating_add(spread))
-}
-
 /// A GET among what a client sent on an open stream; all that is none is thrown away.
 fn next_request(input: &mut Vec<u8>) -> Option<Box<Request>> {
     if input.is_empty() {
@@ -499,54 +378,6 @@ fn next_request(input: &mut Vec<u8>) -> Option<Box<Request>> {
         Ok(Some(_)) | Err(_) => {
             input.clear();
             None
-        }
-    }
-}
-
-async fn write_answer(seat: &Seat, whole: Answer, end: End) -> End {
-    let mut bytes = Vec::new();
-    whole.write(now(), &mut bytes);
-    answer(seat, &bytes, end).await
-}
-
-/// Writes a last answer and waits until the peer has read it.
-async fn answer(seat: &Seat, bytes: &[u8], end: End) -> End {
-    match write_all(seat, bytes).await {
-        Ok(()) => wait_for_leave(seat, end).await,
-        Err(broken) => broken,
-    }
-}
-
-/// Writes all of `bytes`.
-async fn write_all(seat: &Seat, mut bytes: &[u8]) -> Result<(), End> {
-    loop {
-        let count = seat.write(bytes)?;
-        bytes = &bytes[count..];
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        seat.output().await;
-        if seat.is_overflowing() {
-            return Err(End::Slow);
-        }
-        if seat.message() == Some(Message::Expired) {
-            return Err(End::Left);
-        }
-    }
-}
-
-/// Ends our side and reads on until the peer has ended its own: closing with bytes unread would
-/// reset the connection, and the answer might be lost with it (RFC 9112 §9.6).
-async fn wait_for_leave(seat: &Seat, end: End) -> End {
-    seat.finish();
-    loop {
-        match seat.read(|bytes| bytes.len()) {
-            Ok(Some(1..)) => seat.step_back().await,
-            Ok(None) => seat.input().await,
-            Ok(Some(0)) | Err(_) => return end,
-        }
-        if seat.discard() {
-            return end;
         }
     }
 }

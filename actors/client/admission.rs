@@ -1,0 +1,139 @@
+//! What becomes of a request: decided without input or output.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::Crowded;
+use super::answer::now;
+use crate::config::{Config, SubscribeAll};
+use crate::model::{EventId, Resume, Subscription};
+use crate::wire::http::query::Query;
+use crate::wire::http::response::stream_head;
+use crate::wire::http::{Answer, Method, Refused, Request, Version, cors};
+use crate::wire::sse::{Frame, LAST_CHUNK};
+
+/// The longest `User-Agent` that is kept, in bytes.
+const LONGEST_AGENT: usize = 512;
+/// When a client for whom there is no room may come back.
+const COME_BACK: Duration = Duration::from_secs(30);
+
+/// What a request that is not refused asks for.
+pub(super) enum Admitted {
+    Stream(Box<Asked>),
+    Head(Version),
+    Preflight,
+}
+
+/// A stream that is asked for.
+pub(super) struct Asked {
+    pub(super) subscription: Subscription,
+    pub(super) resume: Resume,
+    pub(super) version: Version,
+    pub(super) agent: Option<Rc<str>>,
+    /// Whether it was asked for by an EventSource, which never comes back after an error status.
+    pub(super) event_source: bool,
+}
+
+/// Decides on a request.
+pub(super) fn admit(request: Request, config: &Config) -> Result<Admitted, Refused> {
+    if request.method == Method::Unknown {
+        return Err(Refused::unknown_method());
+    }
+    if request.path != config.path {
+        let why = format!("subscribers are answered on {} only", config.path);
+        return Err(Refused::new(404, why));
+    }
+    match request.method {
+        Method::Get | Method::Head => {}
+        Method::Options => return Ok(Admitted::Preflight),
+        _ => return Err(Refused::method(cors::ALLOW)),
+    }
+    let query = Query::read(request.query.as_deref())?;
+    let resume = resume(&request, &query)?;
+    let subscription = query.subscription;
+    if subscription.all && config.subscribe_all == SubscribeAll::Nobody {
+        let why = "'*', every token, may be subscribed to only if the server was started with --allow-all";
+        return Err(Refused::new(403, why));
+    }
+    if request.method == Method::Head {
+        return Ok(Admitted::Head(request.version));
+    }
+    let accepts = |accept: &str| accept.to_ascii_lowercase().contains("text/event-stream");
+    Ok(Admitted::Stream(Box::new(Asked {
+        subscription,
+        resume,
+        version: request.version,
+        agent: agent(request.user_agent.as_deref()),
+        event_source: request.accept.as_deref().is_some_and(accepts),
+    })))
+}
+
+/// Where the stream is to begin: the header that a reconnecting EventSource sends (WHATWG HTML
+/// §9.2.4) wins over the query.
+fn resume(request: &Request, query: &Query) -> Result<Resume, Refused> {
+    let given = |id: &Option<String>| id.clone().filter(|id| !id.is_empty());
+    let last = given(&request.last_event_id).or_else(|| given(&query.last_event_id));
+    if let Some(last) = last {
+        let digits = last.bytes().all(|byte| byte.is_ascii_digit());
+        let id = last.parse().ok().filter(|id| digits && *id < EventId::END);
+        return Ok(Resume::After(id.map(EventId)));
+    }
+    let Some(recent) = &query.recent else {
+        return Ok(Resume::Live);
+    };
+    match recent.parse() {
+        Ok(count) if recent.bytes().all(|byte| byte.is_ascii_digit()) => Ok(Resume::Recent(count)),
+        _ => Err(Refused::new(400, "recent= needs a whole number of events")),
+    }
+}
+
+impl Crowded {
+    pub(super) fn status(self) -> u16 {
+        match self {
+            Self::Clients => 503,
+            Self::FromAddress => 429,
+        }
+    }
+
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Self::Clients => "there are as many clients as there may be; come back later",
+            Self::FromAddress => "there are as many clients of your address as there may be",
+        }
+    }
+}
+
+/// Has a client come back later: by a status and `Retry-After`, but a browser, which gives up for
+/// good on those, by a stream that tells it when and ends.
+pub(super) fn turn_away(
+    of: Crowded,
+    version: Version,
+    event_source: bool,
+    cors: &str,
+    bytes: &mut Vec<u8>,
+) {
+    if event_source {
+        let chunked = version == Version::Http11;
+        let later = Frame::retry(jitter(COME_BACK.as_millis() as u32));
+        bytes.extend_from_slice(&stream_head(version, cors, now()));
+        bytes.extend_from_slice(later.bytes(chunked));
+        bytes.extend_from_slice(if chunked { LAST_CHUNK } else { b"" });
+    } else {
+        let mut answer = Answer::text(of.status(), of.reason());
+        answer.lines.push_str(cors);
+        answer
+            .with("Retry-After", COME_BACK.as_secs())
+            .write(now(), bytes);
+    }
+}
+
+/// The part of a `User-Agent` that is kept.
+fn agent(agent: Option<&str>) -> Option<Rc<str>> {
+    agent.map(|agent| agent[..agent.floor_char_boundary(LONGEST_AGENT)].into())
+}
+
+/// `retry:` with ±30 % jitter, so that the clients of a restarted daemon do not come all at once.
+pub(super) fn jitter(retry: u32) -> u32 {
+    let spread = retry / 10 * 3;
+    fastrand::u32(retry - spread..=retry.saturating_add(spread))
+}

@@ -1,0 +1,130 @@
+//! The clients' cells and the queues of those that have something to do.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::Waker;
+
+use super::mailbox::Waiting;
+use super::{Key, Totals};
+use crate::client::{End, Ending, Message};
+use crate::net::stream::Stream;
+
+pub(super) type Life = Pin<Box<dyn Future<Output = End>>>;
+
+/// One client's place.
+#[derive(Default)]
+pub(super) struct Cell {
+    pub(super) life: Option<Life>,
+    pub(super) socket: Option<Stream>,
+    pub(super) waiting: Waiting,
+    /// Bytes of the events that wait, whole.
+    pub(super) bytes: usize,
+    /// Bytes of the event at the front that are written already.
+    pub(super) written: u32,
+    pub(super) generation: u32,
+    /// Messages that came since the last turn.
+    pub(super) fresh: u32,
+    /// Events written whole.
+    pub(super) events: u32,
+    /// When something was written last, in tenths of a second.
+    pub(super) wrote_at: u32,
+    pub(super) flags: Flags,
+}
+
+#[derive(Default, Clone, Copy)]
+pub(super) struct Flags {
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    pub(super) queued: bool,
+    /// The stream is open: events are written in chunks or plain.
+    pub(super) open: bool,
+    pub(super) chunked: bool,
+    /// The stream gets events as they are published, and position blocks.
+    pub(super) live: bool,
+    /// Counted in `Inner::strained`.
+    pub(super) strained: bool,
+    /// Not writable, and more than the limit waits.
+    pub(super) overflowing: bool,
+}
+
+/// All cells, and who waits for a turn.
+pub(super) struct Inner {
+    pub(super) cells: Vec<Cell>,
+    pub(super) vacant: Vec<u32>,
+    pub(super) fast: VecDeque<u32>,
+    pub(super) bulk: VecDeque<u32>,
+    /// Sum of `fresh`, and the number of strained cells: what the registry is held by.
+    pub(super) backlog: usize,
+    pub(super) strained: usize,
+    pub(super) held: Option<Waker>,
+    pub(super) requests: VecDeque<(u32, Key)>,
+    pub(super) lingering: VecDeque<(u32, Key)>,
+    pub(super) totals: Totals,
+}
+
+/// Takes the next key whose time has come.
+pub(super) fn due(queue: &mut VecDeque<(u32, Key)>, now: u32) -> Option<Key> {
+    let &(at, key) = queue.front()?;
+    if at > now {
+        return None;
+    }
+    queue.pop_front();
+    if queue.is_empty() {
+        // A rush of connections is over: its memory goes back.
+        queue.shrink_to_fit();
+    }
+    Some(key)
+}
+
+impl Inner {
+    /// Gives up the oldest connections without a request where there are more than `most`.
+    pub(super) fn give_up_half_open(&mut self, most: usize, limit: usize) {
+        while self.requests.len() > most
+            && let Some((_, key)) = self.requests.pop_front()
+        {
+            let cell = &self.cells[key.index as usize];
+            if cell.generation == key.generation && !cell.flags.open {
+                let end = Ending::Crowded;
+                self.post(key.index, Message::Finish { end }, true, limit);
+            }
+        }
+    }
+
+    /// Tells a client that its time is over, if it waits for something that has a time.
+    pub(super) fn expire(&mut self, key: Key, limit: usize) {
+        let cell = &self.cells[key.index as usize];
+        if cell.generation == key.generation && !cell.flags.open {
+            self.post(key.index, Message::Expired, true, limit);
+        }
+    }
+
+    /// Puts a message into a mailbox, and the client into a queue if it can do something about it.
+    pub(super) fn post(&mut self, index: u32, message: Message, fast: bool, limit: usize) {
+        let cell = &mut self.cells[index as usize];
+        if cell.life.is_none() {
+            return;
+        }
+        let flags = cell.flags;
+        let mut wakes = flags.writable || !flags.open;
+        if let Message::Event(frame) = &message {
+            cell.bytes += frame.bytes(flags.chunked).len();
+        }
+        cell.waiting.push(message);
+        let behind = cell.behind();
+        let flags = &mut cell.flags;
+        if flags.writable && behind > limit / 2 && !flags.strained {
+            flags.strained = true;
+            self.strained += 1;
+        }
+        flags.overflowing = !flags.writable && behind > limit;
+        wakes |= flags.overflowing;
+        if wakes {
+            cell.fresh += 1;
+            self.backlog += 1;
+            if !std::mem::replace(&mut cell.flags.queued, true) {
+                if fast { &mut self.fast } else { &mut self.bulk }.push_back(index);
+            }
+        }
+    }
+}

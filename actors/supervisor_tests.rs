@@ -1,0 +1,132 @@
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use super::*;
+use async_channel::unbounded;
+
+/// Runs a supervisor with what `set_up` starts, stops it when `until` is done.
+fn supervised(
+    set_up: impl FnOnce(&Nursery),
+    until: impl Future<Output = ()>,
+    deadline: Duration,
+) -> Result<(), Failure> {
+    let executor = Rc::new(LocalExecutor::new());
+    let supervisor = Supervisor::new(Rc::clone(&executor));
+    let nursery = supervisor.nursery();
+    set_up(&nursery);
+    let stop = async {
+        until.await;
+        let _gone = nursery.supervisor().send(Message::Stop).await;
+        std::future::pending().await
+    };
+    async_io::block_on(executor.run(supervisor.run(deadline).or(stop)))
+}
+
+const LONG: Duration = Duration::from_secs(30);
+
+#[test]
+fn what_fails_or_panics_starts_again() {
+    let (says, hears) = unbounded();
+    let start = move |stop: Stop| {
+        let says = says.clone();
+        async move {
+            let _heard = says.send(()).await;
+            match says.len() {
+                1 => Err(Failure("first".into())),
+                2 => panic!("second"),
+                _ => {
+                    stop.requested().await;
+                    Ok(())
+                }
+            }
+        }
+    };
+    let until = async {
+        while hears.len() < 3 {
+            Timer::after(Duration::from_millis(1)).await;
+        }
+    };
+    let outcome = supervised(
+        |nursery| {
+            nursery.keep("worker", Stage::Intake, start);
+        },
+        until,
+        LONG,
+    );
+    assert_eq!(outcome, Ok(()));
+}
+
+#[test]
+fn a_vital_actor_takes_the_process_with_it() {
+    let outcome = supervised(
+        |nursery| {
+            nursery.entrust("registry", Stage::Delivery, |_| async { panic!("broken") });
+        },
+        std::future::pending(),
+        LONG,
+    );
+    assert_eq!(outcome, Err(Failure("registry panicked: broken".into())));
+}
+
+#[test]
+fn stages_end_in_order_and_each_waits_for_the_one_before() {
+    let (says, hears) = unbounded();
+    let actor = |name: &'static str| {
+        let says = says.clone();
+        move |stop: Stop| async move {
+            stop.requested().await;
+            Timer::after(Duration::from_millis(5)).await;
+            let _heard = says.send(name).await;
+            Ok(())
+        }
+    };
+    let outcome = supervised(
+        |nursery| {
+            nursery.entrust("watch", Stage::Watch, actor("watch"));
+            nursery.entrust("out", Stage::Delivery, actor("out"));
+            nursery.pass("in", Stage::Intake, actor("in"));
+        },
+        async {},
+        LONG,
+    );
+    assert_eq!(outcome, Ok(()));
+    let order: Vec<_> = std::iter::from_fn(|| hears.try_recv().ok()).collect();
+    assert_eq!(order, ["in", "out", "watch"]);
+}
+
+#[test]
+fn a_deadline_bounds_the_stop() {
+    let outcome = supervised(
+        |nursery| {
+            nursery.pass("deaf", Stage::Intake, |_| std::future::pending());
+        },
+        async {},
+        Duration::from_millis(20),
+    );
+    assert_eq!(outcome, Ok(()));
+}
+
+#[test]
+fn a_stop_at_once_waits_for_nobody_also_in_the_midst_of_a_stop_in_order() {
+    for in_order_first in [false, true] {
+        let executor = Rc::new(LocalExecutor::new());
+        let supervisor = Supervisor::new(Rc::clone(&executor));
+        let nursery = supervisor.nursery();
+        let (says, hears) = unbounded();
+        nursery.pass("deaf", Stage::Intake, |stop| async move {
+            stop.requested().await;
+            let _heard = says.send(()).await;
+            std::future::pending().await
+        });
+        let stops = async {
+            if in_order_first {
+                let _gone = nursery.supervisor().send(Message::Stop).await;
+                hears.recv().await.unwrap();
+            }
+            let why = "enough".to_owned();
+            let _gone = nursery.supervisor().send(Message::StopNow { why }).await;
+            std::future::pending().await
+        };
+        let outcome = async_io::block_on(executor.run(supervisor.run(LONG).or(stops)));
+        assert_eq!(outcome, Err(Failure("enough".into())));
+    }
+}
