@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use std::{env, fs, io};
 
 use fastrand::Rng;
+use hasses_actors::model::Token;
 
 use crate::mutate::mutate;
 
@@ -109,4 +110,16 @@ pub(crate) fn portions<'a>(input: &'a [u8], rng: &mut Rng) -> Vec<&'a [u8]> {
 pub(crate) fn assert_safe(text: &str) {
     assert!(!text.contains(char::is_control), "a control character");
     assert!(text.len() < 1200, "an error of {} bytes", text.len());
+}
+
+/// That a name which was taken has 1 to 255 bytes and no control character.
+pub(crate) fn assert_name(name: &str) {
+    assert!((1..=255).contains(&name.len()), "{} bytes", name.len());
+    assert!(!name.contains(char::is_control), "a control character");
+}
+
+/// And that a token has no `*` either.
+pub(crate) fn assert_token(token: &Token) {
+    assert_name(token.as_str());
+    assert!(!token.as_str().contains('*'), "a star in {token}");
 }

@@ -2,13 +2,13 @@
 
 use fastrand::Rng;
 use hasses_actors::model::publication::Targets;
-use hasses_actors::model::{ClientId, Publication, Target, Token};
+use hasses_actors::model::{Publication, Target};
 use hasses_actors::wire::command::{Command, parse};
-use hasses_actors::wire::json::{self, JsonMessage, Shape, event_name};
+use hasses_actors::wire::json::{self, JsonMessage, Shape};
 use hasses_actors::wire::text::{Piece, Splitter};
 use hasses_actors::wire::{address, refusal::Refusal};
 
-use crate::engine::{assert_safe, portions};
+use crate::engine::{assert_name, assert_safe, assert_token, portions};
 
 /// The most bytes of data; small, so that longer ones are usual.
 const MAX: usize = 100;
@@ -131,14 +131,14 @@ fn assert_good(publication: &Publication) {
     for (index, target) in targets.iter().enumerate() {
         assert!(!targets[..index].contains(target), "a target twice");
         if let Target::Token(token) | Target::Prefix(token) = target {
-            assert_eq!(Token::new(token.as_str()).as_ref(), Ok(token));
+            assert_token(token);
         }
     }
     if let Some(id) = &publication.except {
-        assert_eq!(ClientId::new(id.as_str()).as_ref(), Ok(id));
+        assert_name(id.as_str());
     }
     if let Some(event) = &publication.event {
-        assert_eq!(event_name(event).as_ref(), Ok(event));
+        assert_name(event);
     }
 }
 
