@@ -313,6 +313,13 @@ impl Crowd {
         )
     }
 
+    /// Bytes that wait for all clients together; events for several are counted for each.
+    pub fn waiting_bytes(&self) -> u64 {
+        let inner = self.inner.borrow();
+        let waits = |cell: &Cell| (cell.bytes - cell.written as usize) as u64;
+        inner.cells.iter().map(waits).sum()
+    }
+
     /// Seconds since the crowd began, at the last turn.
     pub fn seconds(&self) -> u32 {
         self.now.get() / 10
@@ -359,8 +366,8 @@ impl Crowd {
             if let Some(socket) = cell.socket.take() {
                 self.reactor.unwatch(socket.as_fd());
             }
-            // The figures stay until the registry has read them.
             cell.waiting = Waiting::Empty;
+            (cell.bytes, cell.written) = (0, 0);
             cell.flags.open = false;
             cell.flags.live = false;
             Key {

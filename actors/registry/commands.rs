@@ -109,6 +109,7 @@ impl Registry {
             messages_sent: totals.events,
             further: vec![
                 ("bytes_sent", totals.bytes),
+                ("waiting_bytes", self.crowd.waiting_bytes()),
                 ("slow_disconnects", self.counters.slow),
                 ("replays", self.counters.replays),
                 ("gaps", self.counters.gaps),
