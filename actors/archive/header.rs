@@ -41,6 +41,9 @@ pub(super) struct Header {
     pub(super) clean: bool,
 }
 
+/// No offset is so far into a file, and no daemon lived for so many turns.
+const FAR: u64 = 1 << 48;
+
 impl Header {
     /// That of a new file, which was never written.
     pub(super) fn fresh() -> Self {
@@ -101,7 +104,9 @@ impl Header {
             salt: u32::from_le_bytes(*salt),
             clean: rest == [1],
         };
-        (magic == MAGIC && header.start >= DATA).then_some(header)
+        // A right checksum is no proof of sense.
+        let sound = (DATA..FAR).contains(&header.start) && header.turn < FAR;
+        (magic == MAGIC && sound).then_some(header)
     }
 }
 
