@@ -20,9 +20,10 @@
 //! # Who waits for whom
 //!
 //! Awaited sends form a graph without circles, so waiting always ends: publishers' actors wait for
-//! the registry's answer to each batch (so pressure reaches the writer, and all have their turns), the registry waits for the clients to
-//! have had their turns ([`crowd::Crowd::relief`]), clients wait for nobody. The registry never waits
-//! for one client: a full one is disconnected. The logger is only offered lines.
+//! the registry's answer to each batch (so pressure reaches the writer, and all have their turns), the
+//! registry waits for the clients to have had their turns ([`crowd::Crowd::relief`]), clients wait for
+//! nobody. The registry never waits for one client: a full one is disconnected. The logger is only
+//! offered lines, and the archive events.
 //!
 //! # Two homes, one thread
 //!
