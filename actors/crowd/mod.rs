@@ -313,6 +313,15 @@ impl Crowd {
         )
     }
 
+    /// Takes all that waits for a client which does nothing itself.
+    #[cfg(test)]
+    pub(crate) fn take_waiting(&self, index: u32) -> Vec<Message> {
+        let mut inner = self.inner.borrow_mut();
+        let cell = &mut inner.cells[index as usize];
+        cell.bytes = 0;
+        std::iter::from_fn(|| cell.waiting.pop()).collect()
+    }
+
     /// Bytes that wait for all clients together; events for several are counted for each.
     pub fn waiting_bytes(&self) -> u64 {
         let inner = self.inner.borrow();

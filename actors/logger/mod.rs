@@ -129,7 +129,7 @@ pub fn install(target: &LogTarget, level: LogLevel) -> io::Result<(Handle, Logge
     Ok((handle, logger))
 }
 
-fn logger(target: &LogTarget, bound: usize) -> io::Result<(Handle, Logger)> {
+pub(crate) fn logger(target: &LogTarget, bound: usize) -> io::Result<(Handle, Logger)> {
     let output = Output::open(target)?;
     let (address, mailbox) = system::mailbox(bound);
     let dropped = Arc::default();

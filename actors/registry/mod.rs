@@ -26,6 +26,8 @@ use crate::wire::sse::Frame;
 mod clients;
 mod commands;
 mod replay;
+#[cfg(test)]
+mod tests;
 
 use replay::Replay;
 

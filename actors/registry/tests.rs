@@ -1,0 +1,208 @@
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use super::*;
+use crate::client::{Crowded, Message as ToClient};
+use crate::config::{About, Cors, LogTarget, SubscribeAll};
+use crate::model::history::Limits;
+use crate::model::{ClientId, Target, Token};
+use crate::net::stream::Stream;
+
+fn config() -> Config {
+    Config {
+        path: "/sse".into(),
+        cors: Cors::Any,
+        delimiter: b';',
+        max_message: 1000,
+        max_connections: 100,
+        max_clients: 3,
+        max_clients_per_ip: Some(2),
+        history: Limits {
+            count: 3,
+            bytes: 1 << 20,
+            age: Duration::from_secs(60),
+        },
+        history_file: None,
+        client_buffer: 1 << 20,
+        heartbeat: None,
+        retry: None,
+        subscribe_all: SubscribeAll::Nobody,
+        reinit: false,
+        silence_ends_message: false,
+        control_hosts: Vec::new(),
+        log_level: LogLevel::Quiet,
+        log: LogTarget::Stderr,
+        fifo: None,
+        about: About {
+            version: "2.0.0",
+            compiled: "today",
+            user: None,
+        },
+        warnings: Vec::new(),
+        reread: None,
+        greeting: None,
+    }
+}
+
+/// A registry whose clients do nothing: what it sends them stays in their mailboxes.
+struct Rig {
+    registry: Registry,
+    peers: Vec<UnixStream>,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let settings = Settings::new(config());
+        let crowd = Crowd::new(1 << 20, 100, |_, _| {}).unwrap();
+        let (log, _) = logger::logger(&LogTarget::Stderr, 10).unwrap();
+        Self {
+            registry: Registry::new(settings, crowd, Rc::default(), log, None),
+            peers: Vec::new(),
+        }
+    }
+
+    fn connect(&mut self, address: &str) -> Key {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        self.peers.push(theirs);
+        let stream = Stream::new(OwnedFd::from(ours));
+        let key = self
+            .registry
+            .crowd
+            .join(stream, |_| std::future::pending())
+            .unwrap();
+        let address: std::net::SocketAddr = address.parse().unwrap();
+        self.registry.handle_client(ClientMessage::Arrived {
+            key,
+            peer: address.into(),
+            descriptor: 7,
+        });
+        key
+    }
+
+    fn subscribe(&mut self, key: Key, token: &str, id: Option<&str>, resume: Resume) {
+        self.registry.handle_client(ClientMessage::Subscribe {
+            key,
+            subscription: Subscription {
+                tokens: vec![Token::new(token).unwrap()],
+                all: false,
+                id: id.map(|id| ClientId::new(id).unwrap()),
+            },
+            resume,
+            agent: Some("agent".into()),
+        });
+    }
+
+    fn client(&mut self, token: &str, id: Option<&str>, resume: Resume) -> Key {
+        let address = format!("10.0.0.{}:5", self.peers.len());
+        let key = self.connect(&address);
+        self.subscribe(key, token, id, resume);
+        key
+    }
+
+    fn publish(&mut self, token: &str, except: Option<&str>) -> Receipt {
+        let mut publication = Publication::new(Target::Token(Token::new(token).unwrap()), "x");
+        publication.except = except.map(|id| ClientId::new(id).unwrap());
+        self.registry.publish(publication, Channel::Tcp)
+    }
+
+    /// What a client was told, events by their ids, positions without.
+    fn told(&self, key: Key) -> Vec<String> {
+        let told = self.registry.crowd.take_waiting(key.index);
+        let text = |message: ToClient| match message {
+            ToClient::Event(frame) => {
+                let text = String::from_utf8(frame.bytes(false).to_vec()).unwrap();
+                match frame.is_event() {
+                    true => text.lines().next().unwrap().to_owned(),
+                    false if text.starts_with("id: ") => "position".into(),
+                    false => text.lines().nth(1).unwrap().to_owned(),
+                }
+            }
+            other => format!("{other:?}"),
+        };
+        told.into_iter().map(text).collect()
+    }
+}
+
+#[test]
+fn a_message_reaches_its_subscribers_but_the_one_who_is_spared() {
+    let mut rig = Rig::new();
+    let one = rig.client("a", Some("me"), Resume::Live);
+    let two = rig.client("a", None, Resume::Live);
+    assert_eq!(rig.told(one), ["Accepted", "position"]);
+    assert_eq!(rig.told(two), ["Accepted", "position"]);
+    let first = rig.publish("a", None);
+    let second = rig.publish("a", Some("me"));
+    assert_eq!((first.recipients, second.recipients), (2, 1));
+    assert!(first.id < second.id);
+    assert_eq!(rig.publish("b", None).recipients, 0);
+    assert_eq!(rig.told(one), [format!("id: {}", first.id)]);
+    assert_eq!(
+        rig.told(two),
+        [first.id, second.id].map(|id| format!("id: {id}"))
+    );
+    let end = End::Left;
+    rig.registry
+        .handle_client(ClientMessage::Exited { key: two, end });
+    assert_eq!(rig.publish("a", None).recipients, 1);
+}
+
+#[test]
+fn who_comes_back_gets_what_it_missed_or_a_gap() {
+    let mut rig = Rig::new();
+    let ids: Vec<_> = (0..5).map(|_| rig.publish("a", None).id).collect();
+    let after = |n: usize| Resume::After(Some(ids[n]));
+    let late = rig.client("a", None, after(2));
+    let more = [
+        "Accepted".to_owned(),
+        format!("id: {}", ids[3]),
+        format!("id: {}", ids[4]),
+    ];
+    assert_eq!(rig.told(late)[..3], more);
+    let lost = rig.client("a", None, after(0));
+    let told = rig.told(lost);
+    let gap = format!(r#"data: {{"after":{},"oldest":{}}}"#, ids[0], ids[2]);
+    assert_eq!(told[..2], ["Accepted".to_owned(), gap]);
+    let recent = rig.client("a", None, Resume::Recent(1));
+    assert_eq!(rig.told(recent)[1], format!("id: {}", ids[4]));
+    assert_eq!(
+        (rig.registry.counters.replays, rig.registry.counters.gaps),
+        (3, 1)
+    );
+}
+
+#[test]
+fn too_many_are_told_so_and_places_come_back() {
+    let mut rig = Rig::new();
+    let keys: Vec<_> = (0..3).map(|_| rig.connect("10.1.1.1:5")).collect();
+    for key in &keys {
+        rig.subscribe(*key, "a", None, Resume::Live);
+    }
+    let of = Crowded::FromAddress;
+    assert_eq!(rig.told(keys[2]), [format!("{:?}", ToClient::Full { of })]);
+    let third = rig.client("a", None, Resume::Live);
+    assert_eq!(rig.told(third)[0], "Accepted");
+    let fourth = rig.client("a", None, Resume::Live);
+    let of = Crowded::Clients;
+    assert_eq!(rig.told(fourth), [format!("{:?}", ToClient::Full { of })]);
+    let end = End::Left;
+    rig.registry
+        .handle_client(ClientMessage::Exited { key: keys[0], end });
+    rig.subscribe(keys[2], "a", None, Resume::Live);
+    assert_eq!(rig.told(keys[2])[0], "Accepted");
+}
+
+#[test]
+fn agents_are_kept_once_and_forgotten_with_their_last_client() {
+    let mut rig = Rig::new();
+    let keys = ["a", "b"].map(|token| rig.client(token, None, Resume::Live));
+    assert_eq!(rig.registry.agents.len(), 1);
+    for key in keys {
+        let end = End::Left;
+        rig.registry
+            .handle_client(ClientMessage::Exited { key, end });
+    }
+    assert!(rig.registry.agents.is_empty() && rig.registry.routes.is_empty());
+}
