@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use socket2::{Domain, Socket, Type};
 use support::{Connection, Daemon, Program, Response, Stream, eventually, publish, run};
@@ -38,6 +39,8 @@ fn is_put_off(mut connection: Connection, request: &str) {
     let kind = stream.head.header("content-type");
     assert_eq!(kind.as_deref(), Some("text/event-stream"));
     assert!(stream.head.header("access-control-allow-origin").is_some());
+    let connection = stream.head.header("connection");
+    assert_eq!(connection.as_deref(), Some("close"));
     let block = stream.block().expect("a retry");
     let retry = block.retry.expect("a retry");
     assert!((21_000..=39_000).contains(&retry), "{retry}");
@@ -240,6 +243,47 @@ fn half_open_requests_keep_nobody_out_and_time_out() {
     assert!(took < Duration::from_secs(20), "the last after {took:?}");
     assert!(timed_out >= 50, "{timed_out} were answered 408");
     daemon.wait_for_clients(1);
+}
+
+/// As many connections as may be half open, and more, with their requests, before the daemon has
+/// looked at any.
+#[test]
+fn a_rush_of_whole_requests_is_answered_whole() {
+    let daemon = Daemon::start_after("ulimit -n 64", "");
+    daemon.signal(Signal::SIGSTOP);
+    let rush: Vec<Connection> = (0..100)
+        .map(|_| {
+            let mut connection = Connection::to(daemon.listen);
+            connection.send(BROWSER.as_bytes());
+            connection
+        })
+        .collect();
+    daemon.signal(Signal::SIGCONT);
+    // Those without a place make room for others when they have read their answers.
+    let streams = rush.into_iter().map(Stream::answered);
+    let streams: Vec<_> = streams.filter_map(is_no_put_off).collect();
+    assert!(streams.len() >= 10, "{} streams", streams.len());
+}
+
+/// A stream that is not ended after its `retry:`, if it is none.
+fn is_no_put_off(mut stream: Stream) -> Option<Stream> {
+    let retry = stream.block().expect("a retry").retry.expect("a retry");
+    if retry < 20_000 {
+        return Some(stream);
+    }
+    assert_eq!(stream.block(), None);
+    None
+}
+
+#[test]
+fn a_half_open_request_is_not_given_up_for_open_streams() {
+    let daemon = Daemon::start_after("ulimit -n 200", "");
+    let mut slow = Connection::to(daemon.listen);
+    slow.send(b"GET /sse?subscribe=a HTTP/1.1\r\n");
+    let streams: Vec<Stream> = (0..100).map(|_| daemon.subscribe("subscribe=a")).collect();
+    slow.send(b"Host: x\r\n\r\n");
+    Stream::answered(slow);
+    drop(streams);
 }
 
 #[test]

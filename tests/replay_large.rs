@@ -134,6 +134,24 @@ fn a_slow_reader_may_replay_more_than_its_buffer() {
 }
 
 #[test]
+fn a_replay_goes_on_after_a_first_part_that_the_socket_did_not_take() {
+    // Larger than what a socket's buffers hold.
+    const SIZE: usize = 8 << 20;
+    let limits = "--max-message 10000000 --history-bytes 1000000000";
+    let daemon = Daemon::start(limits);
+    let before = Stream::starting(daemon.listen, "subscribe=a", "").position;
+    publish_numbers(&daemon, 0..3, SIZE);
+    let mut stream = resume(&daemon, before);
+    // Its header has come, and its first event waits.
+    let mut other = daemon.subscribe("subscribe=b");
+    publish::http(daemon.control, "b", "x");
+    assert_eq!(other.data(), "x");
+    read_numbers(&mut stream, 0, 2);
+    publish::http(daemon.control, "a", "3 live");
+    read_numbers(&mut stream, 3, 3);
+}
+
+#[test]
 fn who_is_too_slow_for_the_history_is_not_left_in_the_dark() {
     let daemon = Daemon::start("--history 1000 --history-bytes 1000000000 --client-buffer 20000");
     let before = Stream::starting(daemon.listen, "subscribe=a", "").position;

@@ -68,6 +68,7 @@ fn head_and_options() {
         head.header("content-type").as_deref(),
         Some("text/event-stream")
     );
+    assert_eq!(head.header("connection").as_deref(), Some("close"));
     assert_eq!(connection.finish().rest(), b"");
 
     let options = daemon.ask(

@@ -10,7 +10,7 @@ use super::handle::Shared;
 use super::header::Header;
 use super::store::Store;
 use super::trouble::Trouble;
-use super::{Archive, Progress, RESERVE, frame};
+use super::{Archive, ONES, Progress, RESERVE, frame};
 use crate::model::EventId;
 use crate::system::Stop;
 
@@ -25,11 +25,20 @@ pub(super) struct Guard<'a> {
     period: Duration,
 }
 
-/// The greatest id to be reserved: [`RESERVE`] beyond the clock, and beyond `newest`.
+/// The greatest id to be reserved: [`RESERVE`] beyond the clock, and [`ONES`] beyond `newest`.
 pub(super) fn ahead(newest: EventId) -> EventId {
-    let now = frame::micros(SystemTime::now());
-    let beyond = now.max(newest.0).saturating_add(RESERVE.as_micros() as u64);
-    EventId(beyond.min(EventId::END - 1))
+    reserve(newest, 1)
+}
+
+/// Half of that: when no more than this is left, more is reserved.
+fn enough(newest: EventId) -> EventId {
+    reserve(newest, 2)
+}
+
+fn reserve(newest: EventId, part: u64) -> EventId {
+    let by_clock = frame::micros(SystemTime::now()) + RESERVE.as_micros() as u64 / part;
+    let by_ones = newest.0 + ONES / part;
+    EventId(by_clock.max(by_ones).min(EventId::END - 1))
 }
 
 impl<'a> Guard<'a> {
@@ -59,9 +68,9 @@ impl<'a> Guard<'a> {
 
     async fn look(&mut self) {
         let mut header = self.progress.header.lock().await;
-        let reserved = ahead(self.shared.newest.get());
-        if reserved.0.saturating_sub(header.reserved.0) >= RESERVE.as_micros() as u64 / 2 {
-            self.write(&mut header, |next| next.reserved = reserved)
+        let newest = self.shared.newest.get();
+        if header.reserved < enough(newest) {
+            self.write(&mut header, |next| next.reserved = ahead(newest))
                 .await;
         } else if self.progress.dirty.take() {
             let store = self.store.clone();

@@ -23,8 +23,6 @@ const GROUP: Duration = Duration::from_millis(100);
 const CHUNK: usize = 256 << 10;
 /// How often what has grown too old is looked for when nothing comes.
 const IDLE: Duration = Duration::from_secs(30);
-/// How long the log is left alone after it was told of a hole.
-const QUIET: Duration = Duration::from_secs(60);
 
 pub(super) struct Keeper<'a> {
     name: Rc<str>,
@@ -36,8 +34,6 @@ pub(super) struct Keeper<'a> {
     shared: Rc<Shared>,
     trouble: Trouble,
     pause: Duration,
-    /// When the log was last told of a hole.
-    told: Option<Instant>,
 }
 
 /// The daemon stops, and the file cannot be written.
@@ -62,7 +58,6 @@ impl<'a> Keeper<'a> {
             progress,
             shared: archive.shared,
             pause: archive.pause,
-            told: None,
         }
     }
 
@@ -149,21 +144,12 @@ impl<'a> Keeper<'a> {
         Ok(())
     }
 
-    /// Takes note of events that did not get here.
+    /// Takes note of events that did not get here. The history in memory has let go of them too, so
+    /// the log need not say anything.
     fn own_up(&mut self) {
-        let Some(id) = self.shared.missed.take() else {
-            return;
-        };
-        frame::put_hole(id, self.salt, &mut self.pending);
-        self.window.push_hole(id, HOLE_LENGTH);
-        if self.told.is_none_or(|told| told.elapsed() > QUIET) {
-            self.told = Some(Instant::now());
-            log::warn!(
-                "history file {}: events came faster than they could be written, {} are missing; \
-                 after a restart none up to {id} will be replayed",
-                self.name,
-                self.shared.lost.get(),
-            );
+        if let Some(id) = self.shared.missed.take() {
+            frame::put_hole(id, self.salt, &mut self.pending);
+            self.window.push_hole(id, HOLE_LENGTH);
         }
     }
 

@@ -58,6 +58,12 @@ use self::window::Window;
 
 /// How far ids are reserved ahead of the clock.
 pub const RESERVE: Duration = Duration::from_secs(60);
+/// How many ids are reserved where ids are ahead of the clock already, as after a crash: then each is
+/// the last one plus one. So daemons that crash again and again hardly move them on.
+const ONES: u64 = 10_000_000;
+/// How far ahead of the clock ids begin when a file was there whose ids cannot be read: further than
+/// crashes have moved them on.
+const UNKNOWN: Duration = Duration::from_secs(600);
 /// How long a file that could not be written is left alone.
 const PAUSE: Duration = Duration::from_secs(1);
 

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use chrono::Local;
 
@@ -13,7 +13,7 @@ use super::header::{DATA, Header};
 use super::recovery::{self, Found};
 use super::store::Store;
 use super::window::Window;
-use super::{Archive, PAUSE, Recovered, frame, guard};
+use super::{Archive, PAUSE, Recovered, UNKNOWN, frame, guard};
 use crate::model::history::Limits;
 use crate::model::{EventId, Record};
 use crate::system::Failure;
@@ -36,10 +36,14 @@ impl Archive {
         let store = Store::open(path)?;
         let state = match opening.read(&store)? {
             Some((header, found)) => opening.resume(store, header, found)?,
-            None if store.length().is_ok_and(|length| length == 0) => opening.begin(store),
+            None if store.is_new() => opening.begin(store, Duration::ZERO),
+            None if store.length().is_ok_and(|length| length == 0) => {
+                opening.note(&"it was there and is empty: if it had events, they are lost");
+                opening.begin(store, UNKNOWN)
+            }
             None => {
                 let fresh = opening.set_aside("has no header that can be read")?;
-                opening.begin(fresh)
+                opening.begin(fresh, UNKNOWN)
             }
         };
         opening.finish(state)
@@ -93,9 +97,10 @@ impl Opening<'_> {
         Ok(Some((header, found)))
     }
 
-    /// A file that begins anew: no earlier id is known.
-    fn begin(&self, store: Store) -> State {
-        let floor = EventId(self.now.min(EventId::END - 1));
+    /// A file that begins anew: no earlier id is known. Ids begin so far `ahead` of the clock.
+    fn begin(&self, store: Store, ahead: Duration) -> State {
+        let floor = self.now + ahead.as_micros() as u64;
+        let floor = EventId(floor.min(EventId::END - 1));
         State {
             store,
             header: Header {

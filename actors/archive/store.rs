@@ -14,6 +14,9 @@ use crate::system::Failure;
 /// Bytes moved at once by a trim.
 const CHUNK: usize = 64 << 10;
 
+/// How old a file may be that was made for this start.
+const YOUNG: Duration = Duration::from_secs(10);
+
 /// How long a daemon that is about to end may still have the file.
 const ENDING: Duration = Duration::from_secs(1);
 
@@ -51,6 +54,17 @@ impl Store {
             mode.map_err(|error| named(&error))?;
         }
         Ok(Self(Arc::new(file)))
+    }
+
+    /// Whether nothing was ever written to the file, as far as one can tell: it is empty and as
+    /// young as a file that was made for this start, perhaps by root.
+    pub(super) fn is_new(&self) -> bool {
+        self.0.metadata().is_ok_and(|metadata| {
+            let age = metadata.created().map(|made| made.elapsed());
+            // Where the file system does not tell, or the clock went back, there is nothing to go by.
+            let young = !age.is_ok_and(|age| age.is_ok_and(|age| age > YOUNG));
+            metadata.len() == 0 && young
+        })
     }
 
     /// The frames from there to the end.

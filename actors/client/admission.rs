@@ -78,13 +78,14 @@ fn resume(request: &Request, query: &Query) -> Result<Resume, Refused> {
         let id = last.parse().ok().filter(|id| digits && *id < EventId::END);
         return Ok(Resume::After(id.map(EventId)));
     }
-    let Some(recent) = &query.recent else {
+    let Some(recent) = given(&query.recent) else {
         return Ok(Resume::Live);
     };
-    match recent.parse() {
-        Ok(count) if recent.bytes().all(|byte| byte.is_ascii_digit()) => Ok(Resume::Recent(count)),
-        _ => Err(Refused::new(400, "recent= needs a whole number of events")),
+    if !recent.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Refused::new(400, "recent= needs a whole number of events"));
     }
+    // One too large to be counted means all.
+    Ok(Resume::Recent(recent.parse().unwrap_or(usize::MAX)))
 }
 
 impl Crowded {
@@ -115,7 +116,7 @@ pub(super) fn turn_away(
     if event_source {
         let chunked = version == Version::Http11;
         let later = Frame::retry(jitter(COME_BACK.as_millis() as u32));
-        bytes.extend_from_slice(&stream_head(version, cors, now()));
+        bytes.extend_from_slice(&stream_head(version, true, cors, now()));
         bytes.extend_from_slice(later.bytes(chunked));
         bytes.extend_from_slice(if chunked { LAST_CHUNK } else { b"" });
     } else {

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::{End, Message};
+use super::End;
 use crate::crowd::Seat;
 use crate::wire::http::{Answer, Date};
 
@@ -24,7 +24,7 @@ pub(super) async fn answer(seat: &Seat, bytes: &[u8], end: End) -> End {
     }
 }
 
-/// Writes all of `bytes`.
+/// Writes all of `bytes`. On an open stream, what waits besides stays where it is.
 pub(super) async fn write_all(seat: &Seat, mut bytes: &[u8]) -> Result<(), End> {
     loop {
         let count = seat.write(bytes)?;
@@ -36,7 +36,7 @@ pub(super) async fn write_all(seat: &Seat, mut bytes: &[u8]) -> Result<(), End> 
         if seat.is_overflowing() {
             return Err(End::Slow);
         }
-        if seat.message() == Some(Message::Expired) {
+        if seat.is_expired() {
             return Err(End::Left);
         }
     }

@@ -168,6 +168,7 @@ impl Client {
             Some(request) => Ok(*request),
             None => request(&self.seat, &mut self.input).await?,
         };
+        self.seat.asked();
         let config = &*self.context.settings.now();
         let (cors, head_only, admitted) = match request {
             Ok(request) => (
@@ -183,7 +184,7 @@ impl Client {
         match admitted {
             Ok(Admitted::Stream(asked)) => self.open(*asked, &cors, ends_stream).await,
             Ok(Admitted::Head(version)) => {
-                let head = stream_head(version, &cors, now());
+                let head = stream_head(version, true, &cors, now());
                 Err(answer(&self.seat, &head, End::Answered).await)
             }
             Ok(Admitted::Preflight) => {
@@ -231,7 +232,7 @@ impl Client {
             let end = End::Refused(of.status(), of.reason().into());
             return Err(answer(seat, &bytes, end).await);
         }
-        bytes.extend_from_slice(&stream_head(asked.version, cors, now()));
+        bytes.extend_from_slice(&stream_head(asked.version, false, cors, now()));
         if let Some(retry) = context.settings.now().retry {
             bytes.extend_from_slice(Frame::retry(jitter(retry)).bytes(chunked));
         }
@@ -305,12 +306,14 @@ impl Client {
 async fn request(seat: &Seat, input: &mut Vec<u8>) -> Result<Result<Request, Refused>, End> {
     let mut reader = Reader::new();
     let mut expired = false;
+    let mut given_up = false;
     loop {
         match reader.read(input) {
             Ok(Some(head)) => {
                 input.drain(..head.length);
                 return Ok(Ok(head.request));
             }
+            Ok(None) if given_up => return Err(End::Finished(Ending::Crowded)),
             Ok(None) if expired && input.is_empty() => return Err(End::Left),
             Ok(None) if expired => {
                 let why = "the request was not complete within 10 seconds";
@@ -323,6 +326,9 @@ async fn request(seat: &Seat, input: &mut Vec<u8>) -> Result<Result<Request, Ref
         match seat.message() {
             // What has come by now still counts: after a pause of this process it may be all.
             Some(Message::Expired) => expired = true,
+            Some(Message::Finish {
+                end: Ending::Crowded,
+            }) => given_up = true,
             Some(Message::Finish { end }) => return Err(End::Finished(end)),
             _ => {}
         }

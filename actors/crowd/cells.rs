@@ -37,6 +37,8 @@ pub(super) struct Flags {
     pub(super) readable: bool,
     pub(super) writable: bool,
     pub(super) queued: bool,
+    /// Its request is not complete yet; counted in `Inner::half_open`.
+    pub(super) half_open: bool,
     /// The stream is open: events are written in chunks or plain.
     pub(super) open: bool,
     pub(super) chunked: bool,
@@ -59,6 +61,8 @@ pub(super) struct Inner {
     pub(super) strained: usize,
     pub(super) held: Option<Waker>,
     pub(super) requests: VecDeque<(u32, Key)>,
+    /// How many have no complete request.
+    pub(super) half_open: usize,
     pub(super) lingering: VecDeque<(u32, Key)>,
     pub(super) totals: Totals,
 }
@@ -80,15 +84,23 @@ pub(super) fn due(queue: &mut VecDeque<(u32, Key)>, now: u32) -> Option<Key> {
 impl Inner {
     /// Gives up the oldest connections without a request where there are more than `most`.
     pub(super) fn give_up_half_open(&mut self, most: usize, limit: usize) {
-        while self.requests.len() > most
+        while self.half_open > most
             && let Some((_, key)) = self.requests.pop_front()
         {
-            let cell = &self.cells[key.index as usize];
-            if cell.generation == key.generation && !cell.flags.open {
+            if self.cells[key.index as usize].generation == key.generation && self.asked(key.index)
+            {
                 let end = Ending::Crowded;
                 self.post(key.index, Message::Finish { end }, true, limit);
             }
         }
+    }
+
+    /// A client is not half open any more; whether it was.
+    pub(super) fn asked(&mut self, index: u32) -> bool {
+        let flags = &mut self.cells[index as usize].flags;
+        let was = std::mem::replace(&mut flags.half_open, false);
+        self.half_open -= usize::from(was);
+        was
     }
 
     /// Tells a client that its time is over, if it waits for something that has a time.

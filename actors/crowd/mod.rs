@@ -116,6 +116,7 @@ impl Crowd {
                 strained: 0,
                 held: None,
                 requests: VecDeque::new(),
+                half_open: 0,
                 lingering: VecDeque::new(),
                 totals: Totals::default(),
             }),
@@ -161,7 +162,7 @@ impl Crowd {
         let inner = &mut *self.inner.borrow_mut();
         inner.totals.connected += 1;
         inner.requests.push_back((now + REQUEST_TIME, key));
-        inner.give_up_half_open(self.half_open, self.limit.get());
+        inner.half_open += 1;
         let cell = &mut inner.cells[key.index as usize];
         *cell = Cell {
             life: Some(life),
@@ -170,6 +171,8 @@ impl Crowd {
             wrote_at: now,
             ..Cell::default()
         };
+        cell.flags.half_open = true;
+        inner.give_up_half_open(self.half_open, self.limit.get());
         Ok(key)
     }
 
@@ -371,6 +374,7 @@ impl Crowd {
         let key = {
             let mut inner = self.inner.borrow_mut();
             inner.totals.connected -= 1;
+            inner.asked(index);
             let cell = &mut inner.cells[index as usize];
             if let Some(socket) = cell.socket.take() {
                 self.reactor.unwatch(socket.as_fd());

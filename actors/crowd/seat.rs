@@ -51,10 +51,12 @@ impl Seat {
 
     /// Waits until something can be written, or never will be: too much waits, or the time is over.
     pub fn output(&self) -> impl Future<Output = ()> {
-        self.until(|cell| {
-            let expired = cell.waiting.front() == Some(&Message::Expired);
-            cell.flags.writable || cell.flags.overflowing || expired
-        })
+        self.until(|cell| cell.flags.writable || cell.flags.overflowing || cell.is_expired())
+    }
+
+    /// Whether the time for what is being done is over.
+    pub fn is_expired(&self) -> bool {
+        self.with(|cell| cell.is_expired())
     }
 
     /// Whether the socket takes no more, and too much waits.
@@ -206,6 +208,11 @@ impl Seat {
         self.with(|cell| cell.flags.chunked = chunked);
     }
 
+    /// Its request is complete, so it is not half open any more.
+    pub fn asked(&self) {
+        self.crowd.inner.borrow_mut().asked(self.index);
+    }
+
     /// Opens the stream: it gets position blocks, and the request's time does not count any more.
     pub fn open(&self) {
         self.with(|cell| cell.flags.open = true);
@@ -238,6 +245,12 @@ impl Seat {
 }
 
 impl Cell {
+    /// Whether time is over; only who has no open stream is told, and has next to nothing waiting.
+    fn is_expired(&self) -> bool {
+        let mut waiting = self.waiting.iter();
+        !self.flags.open && waiting.any(|message| *message == Message::Expired)
+    }
+
     /// Bytes that wait behind the event that is being written. That one does not count, so that
     /// one event fits always, however large.
     pub(super) fn behind(&self) -> usize {

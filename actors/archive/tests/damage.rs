@@ -87,6 +87,30 @@ fn a_file_that_lacks_the_end_of_what_was_on_disk_is_no_clean_one() {
 }
 
 #[test]
+fn ids_begin_ahead_where_those_of_a_file_are_unknown() {
+    let place = Place::new("unknown");
+    let ahead = |bytes: &[u8]| {
+        let recovered = recover(&place, bytes).0;
+        assert_eq!(recovered.notes.len(), 1, "{recovered:?}");
+        recovered.floor.0.saturating_sub(now())
+    };
+    let most = UNKNOWN.as_micros() as u64;
+    let (clean, _) = files(&place, &some());
+    let scrambled: Vec<u8> = clean.iter().map(|byte| !byte).collect();
+    assert!((most - 60_000_000..=most).contains(&ahead(&scrambled)));
+}
+
+#[test]
+fn daemons_that_crash_again_and_again_hardly_move_ids_on() {
+    let place = Place::new("crashes");
+    open(&place.file(), PLENTY);
+    let first = open(&place.file(), PLENTY).1.floor;
+    let last = (0..20).map(|_| open(&place.file(), PLENTY).1.floor).last();
+    assert!(first.0 <= now() + RESERVE.as_micros() as u64);
+    assert_eq!(last.unwrap().0, first.0 + 20 * ONES);
+}
+
+#[test]
 fn what_was_saved_of_a_damaged_file_is_kept_on() {
     let place = Place::new("saved");
     let kept = some();
