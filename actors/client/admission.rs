@@ -1,6 +1,5 @@
 //! What becomes of a request: decided without input or output.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use super::Crowded;
@@ -29,7 +28,7 @@ pub(super) struct Asked {
     pub(super) subscription: Subscription,
     pub(super) resume: Resume,
     pub(super) version: Version,
-    pub(super) agent: Option<Rc<str>>,
+    pub(super) agent: Option<String>,
     /// Whether it was asked for by an EventSource, which never comes back after an error status.
     pub(super) event_source: bool,
 }
@@ -129,7 +128,7 @@ pub(super) fn turn_away(
 }
 
 /// The part of a `User-Agent` that is kept.
-fn agent(agent: Option<&str>) -> Option<Rc<str>> {
+fn agent(agent: Option<&str>) -> Option<String> {
     agent.map(|agent| agent[..agent.floor_char_boundary(LONGEST_AGENT)].into())
 }
 

@@ -129,8 +129,9 @@ struct Client {
     seat: Seat,
     context: Rc<Context>,
     /// What came and is not yet used.
-    input: Vec<u8>,
-    chunked: bool,
+    // Boxed, as only few streams have any: a bare Vec would make every client's state larger.
+    #[expect(clippy::box_collection, reason = "see the line above")]
+    input: Option<Box<Vec<u8>>>,
 }
 
 /// A client's life.
@@ -141,19 +142,20 @@ pub fn live(seat: Seat, context: Rc<Context>) -> impl Future<Output = End> {
     let mut client = Client {
         seat,
         context,
-        input: Vec::new(),
-        chunked: false,
+        input: None,
     };
     // A block and no `async fn`, whose state would have room for the client twice.
     async move {
-        let mut request = None;
+        if let Err(end) = Box::pin(client.begin(None)).await {
+            return end;
+        }
         loop {
-            if let Err(end) = Box::pin(client.begin(request)).await {
-                return end;
-            }
-            match client.stream().await {
-                Ok(next) => request = Some(next),
+            let request = match client.stream().await {
+                Ok(request) => request,
                 Err(end) => return end,
+            };
+            if let Err(end) = Box::pin(client.begin(Some(request))).await {
+                return end;
             }
         }
     }
@@ -164,9 +166,10 @@ impl Client {
     /// new one takes.
     async fn begin(&mut self, again: Option<Box<Request>>) -> Result<(), End> {
         let ends_stream = again.is_some();
+        let input = &mut **self.input.get_or_insert_default();
         let request = match again {
             Some(request) => Ok(*request),
-            None => request(&self.seat, &mut self.input).await?,
+            None => request(&self.seat, input).await?,
         };
         self.seat.asked();
         let config = &*self.context.settings.now();
@@ -177,7 +180,7 @@ impl Client {
                 admit(request, config),
             ),
             Err(refused) => {
-                let origin = cors::origin_of(&self.input);
+                let origin = cors::origin_of(input);
                 (cors::lines(&config.cors, origin), false, Err(refused))
             }
         };
@@ -212,7 +215,6 @@ impl Client {
     async fn open(&mut self, asked: Asked, cors: &str, ends_stream: bool) -> Result<(), End> {
         let Self { seat, context, .. } = self;
         let chunked = asked.version == Version::Http11;
-        self.chunked = chunked;
         seat.frame(chunked);
         let subscribe = ClientMessage::Subscribe {
             key: seat.key(),
@@ -245,29 +247,24 @@ impl Client {
     async fn stream(&mut self) -> Result<Box<Request>, End> {
         loop {
             if !self.takes_requests() {
-                self.input = Vec::new();
-            } else if let Some(request) = next_request(&mut self.input) {
-                return Ok(request);
+                self.input = None;
+            } else if let Some(input) = &mut self.input {
+                if let Some(request) = next_request(input) {
+                    return Ok(request);
+                }
+                if input.is_empty() {
+                    self.input = None;
+                }
             }
-            match self.seat.flush()? {
-                Flushed::Empty | Flushed::Blocked => {}
-                Flushed::Overflowing => return Err(End::Slow),
-                Flushed::Message => match self.seat.message() {
-                    Some(Message::Finish { end }) => {
-                        if self.chunked {
-                            Box::pin(write_all(&self.seat, LAST_CHUNK)).await?;
-                        }
-                        self.seat.finish();
-                        // What the peer sent was read as it came, so closing does not reset anything.
-                        return Err(End::Finished(end));
-                    }
-                    Some(Message::More) => {
-                        let key = self.seat.key();
-                        // Refused only when the registry is gone, and with it the process.
-                        let _gone = self.context.registry.offer(ClientMessage::More { key });
-                    }
-                    _ => {}
-                },
+            // A line of its own, or its whole result would be a part of every client's state.
+            let ending = self.hand_out()?;
+            if let Some(end) = ending {
+                if self.seat.is_chunked() {
+                    Box::pin(write_all(&self.seat, LAST_CHUNK)).await?;
+                }
+                self.seat.finish();
+                // What the peer sent was read as it came, so closing does not reset anything.
+                return Err(End::Finished(end));
             }
             if self.seat.work().await && self.drain()? {
                 self.seat.step_back().await;
@@ -275,9 +272,27 @@ impl Client {
         }
     }
 
+    /// Writes events as far as the socket takes them; whether the stream is to end.
+    fn hand_out(&self) -> Result<Option<Ending>, End> {
+        match self.seat.flush()? {
+            Flushed::Empty | Flushed::Blocked => {}
+            Flushed::Overflowing => return Err(End::Slow),
+            Flushed::Message => match self.seat.message() {
+                Some(Message::Finish { end }) => return Ok(Some(end)),
+                Some(Message::More) => {
+                    let key = self.seat.key();
+                    // Refused only when the registry is gone, and with it the process.
+                    let _gone = self.context.registry.offer(ClientMessage::More { key });
+                }
+                _ => {}
+            },
+        }
+        Ok(None)
+    }
+
     /// Whether a new request may take the place of the open stream.
     fn takes_requests(&self) -> bool {
-        self.chunked && self.context.reinit.get()
+        self.seat.is_chunked() && self.context.reinit.get()
     }
 
     /// Reads what came on an open stream, and throws it away unless it may be a new request; whether
@@ -288,7 +303,7 @@ impl Client {
         while total < READ_A_TURN {
             let read = self.seat.read(|bytes| {
                 if keeps {
-                    self.input.extend_from_slice(bytes);
+                    self.input.get_or_insert_default().extend_from_slice(bytes);
                 }
                 bytes.len()
             })?;

@@ -213,6 +213,11 @@ impl Seat {
         self.crowd.inner.borrow_mut().asked(self.index);
     }
 
+    /// Whether events are framed as chunks.
+    pub fn is_chunked(&self) -> bool {
+        self.with(|cell| cell.flags.chunked)
+    }
+
     /// Opens the stream: it gets position blocks, and the request's time does not count any more.
     pub fn open(&self) {
         self.with(|cell| cell.flags.open = true);

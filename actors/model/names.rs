@@ -1,7 +1,8 @@
 //! Tokens, client ids and event ids: the three kinds of name on hasses' wires.
 
 use std::fmt;
-use std::rc::Rc;
+
+use smol_str::SmolStr;
 
 /// The most bytes a token or a client id may have.
 pub const MAX_NAME: usize = 255;
@@ -47,7 +48,7 @@ fn check(text: &str) -> Result<(), NameError> {
 /// What a subscriber asks for and a publisher addresses: 1–255 bytes of UTF-8, no control
 /// characters, no `*`. Other daemons call it a topic or a channel.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Token(Rc<str>);
+pub struct Token(SmolStr);
 
 impl Token {
     /// Checks `text` and makes it a token.
@@ -74,7 +75,7 @@ impl fmt::Display for Token {
 /// The name that a subscriber gave itself with `id=`: 1–255 bytes of UTF-8, no control characters.
 /// Several subscribers may have the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ClientId(Rc<str>);
+pub struct ClientId(SmolStr);
 
 impl ClientId {
     /// Checks `text` and makes it a client id.

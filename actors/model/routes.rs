@@ -1,7 +1,7 @@
 //! Who listens to what: from a publication's targets to the clients that get it.
 //!
 //! The cost of routing grows with the recipients, not with the clients: tokens are found by hash,
-//! prefixes by an ordered index, and those who listen to everything stand apart. Every client knows
+//! prefixes by an ordered index (made for the first of them), and those who listen to everything stand apart. Every client knows
 //! its own places in these lists, so its end costs as much as it had tokens.
 
 use std::collections::BTreeMap;
@@ -34,14 +34,19 @@ struct Topic {
     members: SmallVec<[Member; 2]>,
 }
 
-#[derive(Debug, Default)]
+/// The position of a client in a list that it is not in.
+const NOWHERE: u32 = u32::MAX;
+
+/// What is known of a client: little, as there are very many.
+#[derive(Debug)]
 struct Client {
-    id: Option<ClientId>,
+    // Boxed: most have none.
+    id: Option<Box<ClientId>>,
     places: SmallVec<[Place; 2]>,
     /// Position in `Routes::everyone`.
     everyone: u32,
-    /// Position in `Routes::listens_to_all`.
-    all: Option<u32>,
+    /// Position in `Routes::listens_to_all`, or [`NOWHERE`].
+    all: u32,
     /// The last routing that reached this client, so that none reaches it twice.
     mark: u32,
 }
@@ -51,7 +56,8 @@ struct Client {
 pub struct Routes {
     hasher: RandomState,
     by_hash: HashTable<u32>,
-    in_order: BTreeMap<Token, u32>,
+    /// All tokens, for prefixes; made when the first prefix is asked for.
+    in_order: Option<BTreeMap<Token, u32>>,
     topics: Vec<Option<Topic>>,
     vacant: Vec<u32>,
     everyone: Vec<u32>,
@@ -68,13 +74,15 @@ impl Routes {
             self.clients.resize_with(client as usize + 1, || None);
         }
         let mut entry = Client {
-            id: subscription.id.clone(),
+            id: subscription.id.clone().map(Box::new),
+            places: SmallVec::new(),
             everyone: self.everyone.len() as u32,
-            ..Client::default()
+            all: NOWHERE,
+            mark: self.mark,
         };
         self.everyone.push(client);
         if subscription.all {
-            entry.all = Some(self.listens_to_all.len() as u32);
+            entry.all = self.listens_to_all.len() as u32;
             self.listens_to_all.push(client);
         }
         for token in &subscription.tokens {
@@ -103,11 +111,11 @@ impl Routes {
         {
             moved.everyone = entry.everyone;
         }
-        if let Some(position) = entry.all
-            && let Some(moved) = swap_out(&mut self.listens_to_all, position)
+        if entry.all != NOWHERE
+            && let Some(moved) = swap_out(&mut self.listens_to_all, entry.all)
             && let Some(Some(moved)) = self.clients.get_mut(moved as usize)
         {
-            moved.all = Some(position);
+            moved.all = entry.all;
         }
         for place in &entry.places {
             self.leave_topic(*place);
@@ -158,7 +166,7 @@ impl Routes {
 
     /// The name that a client gave itself.
     pub fn id(&self, client: u32) -> Option<&ClientId> {
-        self.clients.get(client as usize)?.as_ref()?.id.as_ref()
+        self.clients.get(client as usize)?.as_ref()?.id.as_deref()
     }
 
     /// What a client listens to, in the order in which it asked; `*` first.
@@ -166,7 +174,7 @@ impl Routes {
         let Some(Some(entry)) = self.clients.get(client as usize) else {
             return Vec::new();
         };
-        let all = entry.all.map(|_| "*".to_string());
+        let all = (entry.all != NOWHERE).then(|| "*".to_string());
         let topics = entry.places.iter().filter_map(|place| {
             let topic = self.topics[place.topic as usize].as_ref()?;
             Some(topic.name.as_str().to_string())
@@ -211,6 +219,7 @@ impl Routes {
                 }
             }
             Target::Prefix(prefix) => {
+                let in_order = in_order.get_or_insert_with(|| put_in_order(topics));
                 let from = (Bound::Included(prefix), Bound::Unbounded);
                 for (name, &topic) in in_order.range::<Token, _>(from) {
                     if !name.as_str().starts_with(prefix.as_str()) {
@@ -242,7 +251,9 @@ impl Routes {
             name: token.clone(),
             members: SmallVec::new(),
         });
-        self.in_order.insert(token.clone(), index);
+        if let Some(in_order) = &mut self.in_order {
+            in_order.insert(token.clone(), index);
+        }
         let Self {
             by_hash,
             topics,
@@ -276,7 +287,9 @@ impl Routes {
         if topic.members.is_empty()
             && let Some(topic) = self.topics[place.topic as usize].take()
         {
-            self.in_order.remove(&topic.name);
+            if let Some(in_order) = &mut self.in_order {
+                in_order.remove(&topic.name);
+            }
             let hash = self.hasher.hash_one(topic.name.as_str());
             if let Ok(found) = self.by_hash.find_entry(hash, |&index| index == place.topic) {
                 found.remove();
@@ -284,6 +297,14 @@ impl Routes {
             self.vacant.push(place.topic);
         }
     }
+}
+
+fn put_in_order(topics: &[Option<Topic>]) -> BTreeMap<Token, u32> {
+    let names = topics.iter().zip(0..).filter_map(|(topic, index)| {
+        let topic = topic.as_ref()?;
+        Some((topic.name.clone(), index))
+    });
+    names.collect()
 }
 
 fn is_named<'a>(topics: &'a [Option<Topic>], name: &'a str) -> impl Fn(&u32) -> bool + 'a {

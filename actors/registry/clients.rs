@@ -41,7 +41,6 @@ impl Registry {
                 .resize_with(key.index as usize + 1, || None);
         }
         self.connections[key.index as usize] = Some(Connection {
-            key,
             peer,
             descriptor,
             arrived: self.crowd.seconds(),
@@ -57,7 +56,7 @@ impl Registry {
         key: Key,
         subscription: Subscription,
         resume: Resume,
-        agent: Option<Rc<str>>,
+        agent: Option<String>,
     ) {
         if let Some(of) = self.too_many(key) {
             self.crowd.send(key.index, client::Message::Full { of });
@@ -157,16 +156,17 @@ impl Registry {
 }
 
 /// The one copy of an agent's name.
-fn share(agents: &mut HashSet<Rc<str>>, agent: Rc<str>) -> Rc<str> {
+fn share(agents: &mut HashSet<Rc<String>>, agent: String) -> Rc<String> {
     if let Some(known) = agents.get(&agent) {
         return Rc::clone(known);
     }
+    let agent = Rc::new(agent);
     agents.insert(Rc::clone(&agent));
     agent
 }
 
 /// Gives a copy of an agent's name back, and forgets the name with the last.
-fn forget(agents: &mut HashSet<Rc<str>>, agent: Option<Rc<str>>) {
+fn forget(agents: &mut HashSet<Rc<String>>, agent: Option<Rc<String>>) {
     // Two are left: this one and the set's.
     if let Some(agent) = agent
         && Rc::strong_count(&agent) == 2

@@ -145,12 +145,13 @@ impl Registry {
     }
 
     fn rows(&self) -> impl Iterator<Item = ClientRow> {
-        self.connections.iter().flatten().map(|record| {
+        let connections = (0..).zip(&self.connections);
+        connections.filter_map(|(index, record)| {
+            let record = record.as_ref()?;
             let now = self.crowd.seconds();
             let since = |then: u32| Duration::from_secs(u64::from(now.saturating_sub(then)));
-            let index = record.key.index;
             let (messages, waiting_bytes) = self.crowd.figures(index);
-            ClientRow {
+            Some(ClientRow {
                 descriptor: record.descriptor,
                 address: record.peer.to_string(),
                 state: if record.joined.is_some() {
@@ -165,10 +166,14 @@ impl Registry {
                 connected: since(record.arrived),
                 handshaked: record.joined.map(since),
                 id: self.routes.id(index).cloned(),
-                agent: record.agent.as_deref().unwrap_or_default().into(),
+                agent: record
+                    .agent
+                    .as_ref()
+                    .map_or("", |agent| agent.as_str())
+                    .into(),
                 subscribes: self.subscribes(index),
                 waiting_bytes,
-            }
+            })
         })
     }
 }

@@ -93,7 +93,7 @@ pub enum ClientMessage {
         /// Where its stream is to begin.
         resume: Resume,
         /// What it says it is.
-        agent: Option<Rc<str>>,
+        agent: Option<String>,
     },
     /// A part of a client's replay is written; the next may come.
     More {
@@ -123,17 +123,17 @@ pub struct Receipt {
     pub recipients: usize,
 }
 
-/// What is known of a connection.
+/// What is known of a connection: little, as there are very many.
 #[derive(Debug)]
 struct Connection {
-    key: Key,
     peer: Peer,
+    // Thin, and shared by all that have the same.
+    agent: Option<Rc<String>>,
     descriptor: i32,
     /// Seconds of the crowd's clock.
     arrived: u32,
     joined: Option<u32>,
     reinits: u32,
-    agent: Option<Rc<str>>,
     /// Counted in `Registry::by_address`.
     counted: bool,
 }
@@ -153,7 +153,7 @@ pub struct Registry {
     /// Clients that are still getting kept events.
     replays: HashMap<u32, Replay>,
     /// Each `User-Agent` once: most clients have one of few.
-    agents: HashSet<Rc<str>>,
+    agents: HashSet<Rc<String>>,
     log: logger::Handle,
     log_level: LogLevel,
     reinit: Rc<Cell<bool>>,
