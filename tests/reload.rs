@@ -61,7 +61,7 @@ fn a_history_file_keeps_as_much_as_the_new_options_say() {
         &format!("{FILE}\n--history 100\n"),
         "settings read again",
     );
-    publish::tcp(daemon.control, "a=x\n".repeat(50));
+    publish::talk_tcp(daemon.control, "a=x\n".repeat(50));
     daemon.stop();
     daemon.start_again();
     let start = Stream::starting(daemon.listen, "subscribe=a&recent=1000", "");
