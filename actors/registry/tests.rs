@@ -59,13 +59,17 @@ impl Rig {
     }
 
     fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::with_file(change, None)
+    }
+
+    fn with_file(change: impl FnOnce(&mut Config), kept: Option<Kept>) -> Self {
         let mut config = config();
         change(&mut config);
         let settings = Settings::new(config);
         let crowd = Crowd::new(1 << 20, 100, |_, _| {}).unwrap();
         let (log, _) = logger::logger(&LogTarget::Stderr, 10).unwrap();
         Self {
-            registry: Registry::new(settings, crowd, Rc::default(), log, None),
+            registry: Registry::new(settings, crowd, Rc::default(), log, kept),
             peers: Vec::new(),
         }
     }
@@ -271,4 +275,25 @@ fn agents_are_kept_once_and_forgotten_with_their_last_client() {
             .handle_client(ClientMessage::Exited { key, end });
     }
     assert!(rig.registry.agents.is_empty() && rig.registry.routes.is_empty());
+}
+
+#[test]
+fn no_id_is_given_out_that_the_history_file_has_not_reserved() {
+    let name = format!("hasses-registry-{}", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let (file, recovered) = archive::Archive::open(&path, config().history).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let archive = file.mailbox().0;
+    let kept = Kept {
+        recovered,
+        archive: archive.clone(),
+    };
+    let mut rig = Rig::with_file(|_| {}, Some(kept));
+    let last = rig.registry.sequence.last().0;
+    archive.set_reserved(EventId(last + 2));
+    // The clock is beyond what is reserved; when that is used up there is nothing better.
+    while Sequence::starting(EventId(0)).last().0 < last + 1000 {}
+    let ids: Vec<_> = (0..3).map(|_| rig.publish("a", None).id.0).collect();
+    assert_eq!(ids[..2], [last + 1, last + 2]);
+    assert!(ids[2] > last + 900, "{ids:?} after {last}");
 }
