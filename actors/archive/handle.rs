@@ -116,6 +116,12 @@ impl Handle {
         self.shared.lost.get()
     }
 
+    /// As if the clock had jumped since more was reserved.
+    #[cfg(test)]
+    pub(crate) fn set_reserved(&self, id: EventId) {
+        self.shared.reserved.set(id);
+    }
+
     #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
         self.shared.waiting.borrow().len()
