@@ -19,9 +19,11 @@ use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::client::{End, Message};
+use crate::model::Histogram;
+use crate::model::histogram::Stopwatch;
 use crate::net::stream::Stream;
 use crate::reactor::Reactor;
 use crate::wire::sse::Frame;
@@ -31,10 +33,12 @@ mod mailbox;
 mod seat;
 #[cfg(test)]
 mod tests;
+mod timing;
 
 use cells::{Cell, Inner, Life, due};
 use mailbox::Waiting;
 pub use seat::{Flushed, Seat};
+use timing::Timing;
 
 /// An event with at most this many recipients goes through the fast queue.
 const FEW: usize = 64;
@@ -93,6 +97,7 @@ pub struct Crowd {
     exited: Box<dyn Fn(Key, End)>,
     began: Instant,
     now: Copied<u32>,
+    timing: Timing,
 }
 
 impl Crowd {
@@ -127,6 +132,7 @@ impl Crowd {
             exited: Box::new(exited),
             began: Instant::now(),
             now: Copied::new(0),
+            timing: Timing::default(),
         }))
     }
 
@@ -299,6 +305,30 @@ impl Crowd {
             }
         };
         self.reactor.run(ready).await
+    }
+
+    /// Counts a round of the loop: what became ready in it waited no longer than that.
+    pub fn round(&self, time: Duration) {
+        self.timing.rounds.borrow_mut().observe(time);
+    }
+
+    /// Measures an event that is published `now` to its last write, unless one was just measured.
+    pub fn stopwatch(&self, now: Instant) -> Option<Stopwatch> {
+        self.timing.stopwatch(now)
+    }
+
+    /// How long rounds of the loop took, and events to their last write.
+    pub fn delays(&self) -> (Histogram, Histogram) {
+        let Timing {
+            rounds, deliveries, ..
+        } = &self.timing;
+        (rounds.borrow().clone(), deliveries.borrow().clone())
+    }
+
+    /// How many clients wait for a turn, in the fast and in the bulk queue.
+    pub fn queues(&self) -> (usize, usize) {
+        let inner = self.inner.borrow();
+        (inner.fast.len(), inner.bulk.len())
     }
 
     /// The totals.

@@ -15,20 +15,24 @@ use crate::crowd::{Crowd, Key};
 use crate::logger;
 use crate::model::history::Entry;
 use crate::model::{
-    Channel, Counters, EventId, History, Publication, Record, Resume, Routes, Sequence,
+    Channel, ClientId, Counters, EventId, History, Publication, Record, Resume, Routes, Sequence,
     Subscription,
 };
 use crate::net::peer::Peer;
 use crate::system::{Failure, Mailbox, Reply, Stop};
 use crate::wire::command::Command;
+use crate::wire::report::Figures;
 use crate::wire::sse::Frame;
 
 mod clients;
 mod commands;
+mod figures;
 mod replay;
 #[cfg(test)]
 mod tests;
 
+use figures::Watched;
+pub use figures::{Listed, Search};
 use replay::Replay;
 
 /// What publishers, and the clock, ask for.
@@ -52,6 +56,42 @@ pub enum Message {
         command: Command,
         /// Where the answer goes, besides the log; lines that each end with a newline.
         reply: Reply<String>,
+    },
+    /// The streams with an id are to end.
+    Disconnect {
+        /// The id.
+        id: ClientId,
+        /// How many there were.
+        reply: Reply<usize>,
+    },
+    /// The figures are wanted.
+    Report {
+        /// Where they go.
+        reply: Reply<Figures>,
+    },
+    /// The figures are wanted by someone who goes on watching, and the busiest targets, with messages
+    /// in one second.
+    Watch {
+        /// Where they go.
+        reply: Reply<(Figures, Vec<(String, f64)>)>,
+    },
+    /// A search for the tokens with the most streams is to go on.
+    Search {
+        /// As far as it is.
+        search: Search,
+        /// Where it goes then.
+        reply: Reply<Search>,
+    },
+    /// A part of the list of clients is wanted. A client that stays is in one part, exactly once.
+    List {
+        /// Where it begins: 0, or where the part before ended.
+        from: u32,
+        /// What must be in each client's own data, in small letters.
+        search: Option<Rc<str>>,
+        /// How many clients at most.
+        most: usize,
+        /// Where it goes.
+        reply: Reply<Listed>,
     },
     /// Something happened on the way in that is only to be counted.
     Count {
@@ -159,6 +199,9 @@ pub struct Registry {
     reinit: Rc<Cell<bool>>,
     started: Instant,
     recipients: Vec<u32>,
+    /// Messages that wait: of clients, of all others.
+    waiting: (usize, usize),
+    watched: Option<Box<Watched>>,
 }
 
 /// A kept event as it was read from a history file.
@@ -236,6 +279,8 @@ impl Registry {
             reinit,
             started: Instant::now(),
             recipients: Vec::new(),
+            waiting: (0, 0),
+            watched: None,
             settings,
         }
     }
@@ -264,7 +309,10 @@ impl Registry {
             };
             match told.or(asked).or(stopped).await {
                 Some(Input::Client(message)) => self.handle_client(message),
-                Some(Input::Asked(message)) => self.handle(message).await,
+                Some(Input::Asked(message)) => {
+                    self.waiting = (clients.depth(), inbox.depth());
+                    self.handle(message).await;
+                }
                 Some(Input::Stop) => break,
                 None => return Err(Failure("nobody can reach the registry any more".into())),
             }
@@ -294,6 +342,16 @@ impl Registry {
                 reply.send(receipts);
             }
             Message::Execute { command, reply } => reply.send(self.execute(command)),
+            Message::Disconnect { id, reply } => reply.send(self.disconnect(&id)),
+            Message::Report { reply } => reply.send(self.figures()),
+            Message::Watch { reply } => reply.send((self.figures(), self.watched())),
+            Message::Search { search, reply } => reply.send(self.search(search)),
+            Message::List {
+                from,
+                search,
+                most,
+                reply,
+            } => reply.send(self.list(from, search.as_deref(), most)),
             Message::Count {
                 refused,
                 mended,
@@ -313,6 +371,9 @@ impl Registry {
     /// Gives a message its id, sends it to its recipients and keeps it.
     fn publish(&mut self, publication: Publication, channel: Channel) -> Receipt {
         *self.counters.messages.entry(channel).or_default() += 1;
+        if let Some(watched) = &mut self.watched {
+            watched.count(&publication.to);
+        }
         let id = self.next_id();
         let Publication {
             to,
@@ -327,12 +388,13 @@ impl Registry {
         let keeps = publication.retain && self.history.keeps();
         let replayed = keeps || !self.replays.is_empty();
         if recipients > 0 || replayed {
+            let now = Instant::now();
             let frame = Rc::new(Frame::event(id, event.as_deref(), data));
-            self.crowd.send_all(&self.recipients, &frame);
+            self.send(now, &frame);
             if replayed {
                 let entry = Entry {
                     id,
-                    at: Instant::now(),
+                    at: now,
                     to: to.clone(),
                     except: except.clone(),
                     frame,
@@ -349,6 +411,16 @@ impl Registry {
             channel.name()
         );
         Receipt { id, recipients }
+    }
+
+    /// Sends an event to the recipients that were found for it.
+    fn send(&self, now: Instant, frame: &Rc<Frame>) {
+        let to = &self.recipients;
+        let stopwatch = (!to.is_empty()).then(|| self.crowd.stopwatch(now));
+        match stopwatch.flatten() {
+            None => self.crowd.send_all(to, frame),
+            Some(stopwatch) => self.crowd.send_all(to, &Rc::new(frame.timed(stopwatch))),
+        }
     }
 
     fn next_id(&mut self) -> EventId {
@@ -389,7 +461,9 @@ impl Registry {
 
     fn tick(&mut self) {
         self.crowd.expire();
-        self.history.trim(Instant::now());
+        let now = Instant::now();
+        self.history.trim(now);
+        self.watched.take_if(|watched| watched.is_forgotten(now));
         if let Some(silence) = self.settings.now().heartbeat {
             let tenths = (silence.as_secs() * 10) as u32;
             let position = Rc::new(Frame::position(self.sequence.last()));

@@ -3,6 +3,7 @@
 use super::query::{decode, decoded, parameters, wrong};
 use super::refused::quoted;
 use super::{Method, Refused, Request};
+use crate::config::LogLevel;
 use crate::model::{ClientId, Target};
 use crate::wire::command;
 use crate::wire::json::event_name;
@@ -30,9 +31,33 @@ pub enum Route {
     Status,
     /// `GET /subscribers/TOKEN`.
     Subscribers(Target),
+    /// `GET /clients`.
+    Clients(Page),
+    /// `POST /disconnect/ID`: ends the streams with that id.
+    Disconnect(ClientId),
+    /// `POST /loglevel/LEVEL`.
+    SetLogLevel(LogLevel),
+    /// `GET /metrics`.
+    Metrics,
+    /// `GET /live`: the figures as an event stream.
+    Live,
     /// `GET /healthz`.
     Healthz,
 }
+
+/// Which clients are to be listed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Page {
+    /// Where the list begins (`after=`): 0, or what the answer before gave as its next page.
+    pub after: u32,
+    /// How many clients at most (`limit=`, 1 to [`MOST`]); none = all.
+    pub limit: Option<usize>,
+    /// What must be in a client's address, id, agent or tokens (`search=`), in small letters.
+    pub search: Option<String>,
+}
+
+/// The most clients of a page.
+pub const MOST: usize = 1000;
 
 impl Route {
     /// Finds out what `request` asks for; whether it may is not looked at.
@@ -47,6 +72,12 @@ impl Route {
             "/publish" => post(request).and_then(|()| publish_json(request)),
             "/status" => get(request).map(|()| Self::Status),
             "/healthz" => get(request).map(|()| Self::Healthz),
+            "/metrics" => get(request).map(|()| Self::Metrics),
+            "/live" => get(request).map(|()| Self::Live),
+            "/clients" => {
+                get(request)?;
+                page(request.query.as_deref().unwrap_or_default()).map(Self::Clients)
+            }
             path => {
                 if let Some(name) = path.strip_prefix("/publish/") {
                     post(request)?;
@@ -54,6 +85,12 @@ impl Route {
                 } else if let Some(name) = path.strip_prefix("/subscribers/") {
                     get(request)?;
                     Ok(Self::Subscribers(target(name)?))
+                } else if let Some(id) = path.strip_prefix("/disconnect/") {
+                    post(request)?;
+                    client_id(id).map(Self::Disconnect)
+                } else if let Some(level) = path.strip_prefix("/loglevel/") {
+                    post(request)?;
+                    log_level(level).map(Self::SetLogLevel)
                 } else {
                     Err(Refused::new(
                         404,
@@ -124,6 +161,70 @@ fn publish_to(target: Target, query: &str) -> Result<Route, Refused> {
         event: event.filter(|name| !name.is_empty()),
         retain: retain.unwrap_or(true),
     })
+}
+
+fn page(query: &str) -> Result<Page, Refused> {
+    let (mut after, mut limit, mut search) = (None, None, None);
+    for (name, value) in parameters(query) {
+        match name {
+            "after" => {
+                let place = value.parse();
+                let place = place.map_err(|_| wrong(name, value, "is not the number of a page"))?;
+                set(&mut after, name, place)?;
+            }
+            "limit" => {
+                let count = value
+                    .parse()
+                    .ok()
+                    .filter(|count| (1..=MOST).contains(count));
+                let why = format!("is not a number from 1 to {MOST}");
+                set(
+                    &mut limit,
+                    name,
+                    count.ok_or_else(|| wrong(name, value, why))?,
+                )?;
+            }
+            "search" => set(&mut search, name, decoded(name, value)?.to_lowercase())?,
+            _ => {
+                return Err(Refused::new(
+                    400,
+                    format!(
+                        "unknown parameter {}; known are after, limit and search",
+                        quoted(name.as_bytes())
+                    ),
+                ));
+            }
+        }
+    }
+    Ok(Page {
+        after: after.unwrap_or(0),
+        limit,
+        search: search.filter(|search| !search.is_empty()),
+    })
+}
+
+/// Reads the raw last part of a path as a client's id.
+fn client_id(raw: &str) -> Result<ClientId, Refused> {
+    let wrong = |error: &dyn std::fmt::Display| {
+        Refused::new(400, format!("the id {} {error}", quoted(raw.as_bytes())))
+    };
+    let text = decode(raw, false).map_err(|error| wrong(&error))?;
+    ClientId::new(&text).map_err(|error| wrong(&error))
+}
+
+fn log_level(word: &str) -> Result<LogLevel, Refused> {
+    match word {
+        "quiet" => Ok(LogLevel::Quiet),
+        "normal" => Ok(LogLevel::Normal),
+        "debug" => Ok(LogLevel::Debug),
+        _ => Err(Refused::new(
+            400,
+            format!(
+                "the level {} is none of quiet, normal and debug",
+                quoted(word.as_bytes())
+            ),
+        )),
+    }
 }
 
 /// Takes a parameter that is given once.
@@ -277,14 +378,61 @@ mod tests {
     }
 
     #[test]
+    fn a_page_of_clients() {
+        let find = |query: &str| find(&format!("GET /clients{query}"));
+        assert_eq!(find(""), Ok(Route::Clients(Page::default())));
+        assert_eq!(find("?search="), Ok(Route::Clients(Page::default())));
+        let page = Page {
+            after: 7,
+            limit: Some(1000),
+            search: Some("a b-É".to_lowercase()),
+        };
+        let found = find("?after=7&limit=1000&search=A+b-%C3%89");
+        assert_eq!(found, Ok(Route::Clients(page)));
+        for query in [
+            "after=-1",
+            "after=",
+            "limit=0",
+            "limit=1001",
+            "search=%",
+            "limit=1&limit=1",
+            "offset=1",
+        ] {
+            let refused = find(&format!("?{query}")).unwrap_err();
+            assert_eq!(refused.status, 400, "{query}");
+            let name = query.split('=').next().unwrap();
+            assert!(refused.reason.contains(name), "{refused}");
+        }
+    }
+
+    #[test]
+    fn an_id_in_a_path() {
+        let id = ClientId::new("a/b+c é").unwrap();
+        let found = find("POST /disconnect/a%2Fb+c%20%C3%A9");
+        assert_eq!(found, Ok(Route::Disconnect(id)));
+        for path in ["", "%", "%ff", "a%0Ab"] {
+            let refused = find(&format!("POST /disconnect/{path}")).unwrap_err();
+            assert_eq!(refused.status, 400, "{path}");
+        }
+        let level = find("POST /loglevel/debug");
+        assert_eq!(level, Ok(Route::SetLogLevel(LogLevel::Debug)));
+    }
+
+    #[test]
     fn the_rest() {
         for method in ["GET", "HEAD"] {
             assert_eq!(find(&format!("{method} /status?x")), Ok(Route::Status));
             assert_eq!(find(&format!("{method} /healthz")), Ok(Route::Healthz));
+            assert_eq!(find(&format!("{method} /metrics")), Ok(Route::Metrics));
+            assert_eq!(find(&format!("{method} /live")), Ok(Route::Live));
         }
         for (line, status, allow) in [
             ("GET /publish", 405, Some("POST")),
             ("PUT /publish/a", 405, Some("POST")),
+            ("GET /disconnect/a", 405, Some("POST")),
+            ("GET /loglevel/debug", 405, Some("POST")),
+            ("POST /clients", 405, Some("GET, HEAD")),
+            ("POST /loglevel/loud", 400, None),
             ("POST /status", 405, Some("GET, HEAD")),
             ("OPTIONS /healthz", 405, Some("GET, HEAD")),
             ("DELETE /subscribers/a", 405, Some("GET, HEAD")),
