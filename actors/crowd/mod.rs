@@ -19,11 +19,9 @@ use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::client::{End, Message};
-use crate::model::Histogram;
-use crate::model::histogram::Stopwatch;
 use crate::net::stream::Stream;
 use crate::reactor::Reactor;
 use crate::wire::sse::Frame;
@@ -305,24 +303,6 @@ impl Crowd {
             }
         };
         self.reactor.run(ready).await
-    }
-
-    /// Counts a round of the loop: what became ready in it waited no longer than that.
-    pub fn round(&self, time: Duration) {
-        self.timing.rounds.borrow_mut().observe(time);
-    }
-
-    /// Measures an event that is published `now` to its last write, unless one was just measured.
-    pub fn stopwatch(&self, now: Instant) -> Option<Stopwatch> {
-        self.timing.stopwatch(now)
-    }
-
-    /// How long rounds of the loop took, and events to their last write.
-    pub fn delays(&self) -> (Histogram, Histogram) {
-        let Timing {
-            rounds, deliveries, ..
-        } = &self.timing;
-        (rounds.borrow().clone(), deliveries.borrow().clone())
     }
 
     /// How many clients wait for a turn, in the fast and in the bulk queue.

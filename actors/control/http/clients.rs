@@ -11,7 +11,7 @@ use super::flow::Flow;
 use super::{Done, Read};
 use crate::intake::ask;
 use crate::registry::{Listed, Message};
-use crate::wire::http::control_api::Page;
+use crate::wire::http::page::Page;
 use crate::wire::http::{Answer, Request};
 
 /// Answers with the whole list, or with a page of it.

@@ -1,5 +1,6 @@
 //! Which request on the control port means what. Nothing is done here.
 
+use super::page::{Page, page};
 use super::query::{decode, decoded, parameters, wrong};
 use super::refused::quoted;
 use super::{Method, Refused, Request};
@@ -44,20 +45,6 @@ pub enum Route {
     /// `GET /healthz`.
     Healthz,
 }
-
-/// Which clients are to be listed.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Page {
-    /// Where the list begins (`after=`): 0, or what the answer before gave as its next page.
-    pub after: u32,
-    /// How many clients at most (`limit=`, 1 to [`MOST`]); none = all.
-    pub limit: Option<usize>,
-    /// What must be in a client's address, id, agent or tokens (`search=`), in small letters.
-    pub search: Option<String>,
-}
-
-/// The most clients of a page.
-pub const MOST: usize = 1000;
 
 impl Route {
     /// Finds out what `request` asks for; whether it may is not looked at.
@@ -163,46 +150,6 @@ fn publish_to(target: Target, query: &str) -> Result<Route, Refused> {
     })
 }
 
-fn page(query: &str) -> Result<Page, Refused> {
-    let (mut after, mut limit, mut search) = (None, None, None);
-    for (name, value) in parameters(query) {
-        match name {
-            "after" => {
-                let place = value.parse();
-                let place = place.map_err(|_| wrong(name, value, "is not the number of a page"))?;
-                set(&mut after, name, place)?;
-            }
-            "limit" => {
-                let count = value
-                    .parse()
-                    .ok()
-                    .filter(|count| (1..=MOST).contains(count));
-                let why = format!("is not a number from 1 to {MOST}");
-                set(
-                    &mut limit,
-                    name,
-                    count.ok_or_else(|| wrong(name, value, why))?,
-                )?;
-            }
-            "search" => set(&mut search, name, decoded(name, value)?.to_lowercase())?,
-            _ => {
-                return Err(Refused::new(
-                    400,
-                    format!(
-                        "unknown parameter {}; known are after, limit and search",
-                        quoted(name.as_bytes())
-                    ),
-                ));
-            }
-        }
-    }
-    Ok(Page {
-        after: after.unwrap_or(0),
-        limit,
-        search: search.filter(|search| !search.is_empty()),
-    })
-}
-
 /// Reads the raw last part of a path as a client's id.
 fn client_id(raw: &str) -> Result<ClientId, Refused> {
     let wrong = |error: &dyn std::fmt::Display| {
@@ -228,7 +175,7 @@ fn log_level(word: &str) -> Result<LogLevel, Refused> {
 }
 
 /// Takes a parameter that is given once.
-fn set<T>(parameter: &mut Option<T>, name: &str, value: T) -> Result<(), Refused> {
+pub(super) fn set<T>(parameter: &mut Option<T>, name: &str, value: T) -> Result<(), Refused> {
     match parameter.replace(value) {
         None => Ok(()),
         Some(_) => Err(Refused::new(400, format!("{name} is given twice"))),
@@ -374,34 +321,6 @@ mod tests {
                     .reason
                     .contains("application/json nor application/x-ndjson")
             );
-        }
-    }
-
-    #[test]
-    fn a_page_of_clients() {
-        let find = |query: &str| find(&format!("GET /clients{query}"));
-        assert_eq!(find(""), Ok(Route::Clients(Page::default())));
-        assert_eq!(find("?search="), Ok(Route::Clients(Page::default())));
-        let page = Page {
-            after: 7,
-            limit: Some(1000),
-            search: Some("a b-É".to_lowercase()),
-        };
-        let found = find("?after=7&limit=1000&search=A+b-%C3%89");
-        assert_eq!(found, Ok(Route::Clients(page)));
-        for query in [
-            "after=-1",
-            "after=",
-            "limit=0",
-            "limit=1001",
-            "search=%",
-            "limit=1&limit=1",
-            "offset=1",
-        ] {
-            let refused = find(&format!("?{query}")).unwrap_err();
-            assert_eq!(refused.status, 400, "{query}");
-            let name = query.split('=').next().unwrap();
-            assert!(refused.reason.contains(name), "{refused}");
         }
     }
 
