@@ -3,6 +3,7 @@
 /// All options, grouped, with their defaults.
 pub(crate) const HELP: &str = "\
 Usage: hasses [--option value | --option=value]...
+       hasses publish TOKEN [DATA]  |  hasses status       (each has its own --help)
 
 Server-Sent Events: browsers subscribe to tokens, backends publish to them.
 

@@ -3,6 +3,7 @@
 mod boot;
 mod check;
 mod config_file;
+mod control;
 mod daemon;
 mod descriptors;
 mod failure;
@@ -16,9 +17,11 @@ mod made;
 mod options;
 mod pidfile;
 mod privileges;
+mod publish;
 mod reread;
 mod sockets;
 mod source;
+mod status;
 mod typed;
 mod values;
 mod words;
@@ -48,6 +51,9 @@ fn run() -> Result<(), Failure> {
             Failure::usage(format!("'{}' is not UTF-8", short(&raw.to_string_lossy())))
         })?);
     }
+    if let Some(helper) = arguments.first().and_then(|first| helper(first)) {
+        return say(&helper(arguments.split_off(1))?);
+    }
     let reread = reread::again(arguments.clone());
     match options::read(arguments, |path| fs::read_to_string(path))? {
         Request::Help => say(help::HELP),
@@ -57,6 +63,17 @@ fn run() -> Result<(), Failure> {
             plan.config.reread = Some(reread(&plan));
             boot::start(*plan)
         }
+    }
+}
+
+/// A helper for the shell: what it says, given the arguments after its name.
+type Helper = fn(Vec<String>) -> Result<String, Failure>;
+
+fn helper(name: &str) -> Option<Helper> {
+    match name {
+        "publish" => Some(publish::publish),
+        "status" => Some(status::status),
+        _ => None,
     }
 }
 

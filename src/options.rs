@@ -20,7 +20,7 @@ use crate::words::{self, Word};
 /// Where subscribers connect by default.
 const LISTEN: &str = "127.0.0.1:8080";
 /// Where publishers connect by default.
-const CONTROL: &str = "127.0.0.1:8085";
+pub(crate) const CONTROL: &str = "127.0.0.1:8085";
 
 /// What a command line asks for.
 #[derive(Debug)]

@@ -54,6 +54,24 @@ fn its_command() {
 }
 
 #[test]
+fn its_ways_to_watch() {
+    let daemon = Daemon::start("");
+    let status = of_kind("status")[0].run(&daemon);
+    assert!(status.starts_with("version "), "{status}");
+    let live = Program::start(&mut of_kind("live")[0].in_background(&daemon));
+    live.wait_for("data: {\"time\":");
+    let answer = support::Connection::to(daemon.control)
+        .send(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .response();
+    let told = |name: &str| include_str!("../README.md").contains(&format!("`{name}"));
+    let names = answer.body.lines();
+    for name in names.filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let name = name.split(' ').next().unwrap();
+        assert!(told(name), "{name} is missing in README.md");
+    }
+}
+
+#[test]
 fn its_options_are_those_of_the_program() {
     let readme = include_str!("../README.md");
     let help = support::run(env!("CARGO_BIN_EXE_hasses"), &["--help"]);

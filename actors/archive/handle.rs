@@ -122,8 +122,8 @@ impl Handle {
         self.shared.reserved.set(id);
     }
 
-    #[cfg(test)]
-    pub(super) fn waiting(&self) -> usize {
+    /// How many events wait to be written.
+    pub fn waiting(&self) -> usize {
         self.shared.waiting.borrow().len()
     }
 }

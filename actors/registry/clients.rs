@@ -8,6 +8,7 @@ use crate::client::{self, Crowded, End, Ending};
 use crate::crowd::Key;
 use crate::model::{Resume, Subscription};
 use crate::net::peer::Peer;
+use crate::wire::http::Refused;
 
 impl Registry {
     pub(super) fn handle_client(&mut self, message: ClientMessage) {
@@ -118,8 +119,8 @@ impl Registry {
                     log::warn!("{who} {end}");
                 }
                 End::Refused(status, _) => {
-                    let label = refused_label(*status);
-                    *self.counters.refused.entry(label).or_default() += 1;
+                    let word = Refused::word(*status);
+                    *self.counters.refused.entry(word).or_default() += 1;
                     log::info!("{who} {end}");
                 }
                 End::Panicked(_) => log::error!("{who} {end}"),
@@ -172,18 +173,5 @@ fn forget(agents: &mut HashSet<Rc<String>>, agent: Option<Rc<String>>) {
         && Rc::strong_count(&agent) == 2
     {
         agents.remove(&agent);
-    }
-}
-
-fn refused_label(status: u16) -> &'static str {
-    match status {
-        401 => "unauthorized",
-        403 => "forbidden",
-        404 => "not_found",
-        405 | 501 => "method",
-        408 => "timeout",
-        414 | 431 => "too_large",
-        503 => "full",
-        _ => "bad_request",
     }
 }

@@ -47,6 +47,7 @@ impl Snippet {
         self.text
             .replace("8080", &daemon.listen.port().to_string())
             .replace("8085", &daemon.control.port().to_string())
+            .replace("target/release/hasses", env!("CARGO_BIN_EXE_hasses"))
             .replace("/run/hasses.fifo", daemon.file("in").to_str().unwrap())
     }
 
