@@ -31,6 +31,7 @@
 //! the [`crowd`]; [`executor`] runs both. What actors promise one another stands in [`system`].
 
 pub mod archive;
+pub mod auth;
 pub mod client;
 pub mod clock;
 pub mod config;

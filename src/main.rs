@@ -11,12 +11,14 @@ mod greeting;
 mod help;
 mod inherited;
 mod janitor;
+mod keys;
 mod legacy;
 mod made;
 mod options;
 mod pidfile;
 mod privileges;
 mod reread;
+mod sign;
 mod sockets;
 mod source;
 mod typed;
@@ -47,6 +49,9 @@ fn run() -> Result<(), Failure> {
         arguments.push(argument.into_string().map_err(|raw| {
             Failure::usage(format!("'{}' is not UTF-8", short(&raw.to_string_lossy())))
         })?);
+    }
+    if arguments.first().is_some_and(|first| first == "sign") {
+        return say(&sign::sign(arguments.split_off(1))?);
     }
     let reread = reread::again(arguments.clone());
     match options::read(arguments, |path| fs::read_to_string(path))? {

@@ -1,6 +1,7 @@
 //! What is decided: names, subscriptions, ids, counters. No I/O and nothing asynchronous.
 
 pub mod counters;
+pub mod deadlines;
 pub mod history;
 pub mod names;
 pub mod publication;
