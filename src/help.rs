@@ -3,7 +3,7 @@
 /// All options, grouped, with their defaults.
 pub(crate) const HELP: &str = "\
 Usage: hasses [--option value | --option=value]...
-       hasses sign --key FILE --for TIME QUERY
+       hasses sign ...    signs a subscriber's URL; hasses sign --help says how
 
 Server-Sent Events: browsers subscribe to tokens, backends publish to them.
 

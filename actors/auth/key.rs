@@ -29,13 +29,17 @@ pub struct Key(Kind);
 
 #[derive(Clone)]
 enum Kind {
-    Secret {
-        hs256: hmac::Key,
-        hs384: hmac::Key,
-        hs512: hmac::Key,
-        short: bool,
-    },
+    Secret(Box<Secret>),
     Public(Family, Vec<u8>),
+}
+
+/// A secret, prepared for each of its algorithms.
+#[derive(Clone)]
+struct Secret {
+    hs256: hmac::Key,
+    hs384: hmac::Key,
+    hs512: hmac::Key,
+    short: bool,
 }
 
 /// Kinds of public keys.
@@ -119,28 +123,28 @@ impl Key {
         if secret.is_empty() {
             return Err(KeyError::Empty);
         }
-        Ok(Self(Kind::Secret {
+        Ok(Self(Kind::Secret(Box::new(Secret {
             hs256: hmac::Key::new(hmac::HMAC_SHA256, secret),
             hs384: hmac::Key::new(hmac::HMAC_SHA384, secret),
             hs512: hmac::Key::new(hmac::HMAC_SHA512, secret),
             short: secret.len() < LONG_ENOUGH,
-        }))
+        }))))
     }
 
     /// Whether it is a secret, which signs URLs too.
     pub fn is_secret(&self) -> bool {
-        matches!(self.0, Kind::Secret { .. })
+        matches!(self.0, Kind::Secret(_))
     }
 
     /// Whether it is a secret that is short enough to be guessed.
     pub fn is_short(&self) -> bool {
-        matches!(self.0, Kind::Secret { short: true, .. })
+        matches!(&self.0, Kind::Secret(secret) if secret.short)
     }
 
     /// The algorithms that it is for (RFC 7518 §3.1, RFC 8037 §3.1).
     pub fn algorithms(&self) -> &'static str {
         match &self.0 {
-            Kind::Secret { .. } => "HS256, HS384, HS512",
+            Kind::Secret(_) => "HS256, HS384, HS512",
             Kind::Public(Family::Rsa, _) => "RS256, RS384, RS512, PS256, PS384, PS512",
             Kind::Public(Family::P256, _) => "ES256",
             Kind::Public(Family::P384, _) => "ES384",
@@ -151,21 +155,24 @@ impl Key {
     /// What signs URLs: HMAC-SHA256, if it is a secret.
     pub(super) fn url_key(&self) -> Option<&hmac::Key> {
         match &self.0 {
-            Kind::Secret { hs256, .. } => Some(hs256),
+            Kind::Secret(secret) => Some(&secret.hs256),
             Kind::Public(..) => None,
         }
     }
 
     /// Checks a signature by the algorithm of that name.
     pub(super) fn verify(&self, name: &str, message: &[u8], signed: &[u8]) -> Result<(), Bad> {
-        let (family, bytes) = match (&self.0, name) {
-            (Kind::Secret { hs256: key, .. }, "HS256")
-            | (Kind::Secret { hs384: key, .. }, "HS384")
-            | (Kind::Secret { hs512: key, .. }, "HS512") => {
+        let (family, bytes) = match &self.0 {
+            Kind::Secret(secret) => {
+                let key = match name {
+                    "HS256" => &secret.hs256,
+                    "HS384" => &secret.hs384,
+                    "HS512" => &secret.hs512,
+                    _ => return Err(Bad::Algorithm),
+                };
                 return hmac::verify(key, message, signed).map_err(|_| Bad::Signature);
             }
-            (Kind::Secret { .. }, _) => return Err(Bad::Algorithm),
-            (Kind::Public(family, bytes), _) => (family, bytes),
+            Kind::Public(family, bytes) => (family, bytes),
         };
         let algorithm: &dyn VerificationAlgorithm = match (family, name) {
             (Family::Rsa, "RS256") => &signature::RSA_PKCS1_2048_8192_SHA256,
