@@ -65,8 +65,9 @@ fn serve(mut plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failur
     }
     .map_err(Failure::start)?;
     if !plan.detach {
+        let key = plan.subscribe_key.as_deref();
         let (subscribers, publishers) = (addresses(&subscribers), addresses(&publishers));
-        config.greeting = Some(greeting::text(&config, &subscribers, &publishers));
+        config.greeting = Some(greeting::text(&config, key, &subscribers, &publishers));
     }
     config
         .warnings

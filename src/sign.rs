@@ -33,7 +33,10 @@ struct Asked {
 
 /// Answers a command line: the arguments after `sign`.
 pub(crate) fn sign(arguments: Vec<String>) -> Result<String, Failure> {
-    if arguments.iter().any(|argument| argument == "--help") {
+    if arguments
+        .iter()
+        .any(|argument| argument == "--help" || argument == "-h")
+    {
         return Ok(HELP.to_owned());
     }
     let (key, lasts, query) = match understand(arguments).map_err(Failure::usage)? {

@@ -1,11 +1,13 @@
 //! The key's file at the start.
 
+use std::env;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::maker;
-use crate::support::{Daemon, Program, TempDir};
+use crate::support::{Daemon, Program, TempDir, publish};
 use crate::{SECRET, with_key, write_key};
 
 /// What it says when it does not start, or is only to check.
@@ -64,6 +66,18 @@ fn what_is_no_key_is_refused() {
     assert!(code == Some(1) && text.contains("public key"), "{text}");
     let (code, text) = told(&["sign", "--key", name, "--for", "1h", "subscribe="]);
     assert!(code == Some(2) && text.contains("empty token"), "{text}");
+}
+
+#[test]
+fn the_greeting_shows_what_works() {
+    let daemon = with_key(SECRET, "");
+    let line = daemon.wait_for_log("curl -N");
+    let folder = Path::new(env!("CARGO_BIN_EXE_hasses")).parent().unwrap();
+    let path = format!("{}:{}", folder.display(), env::var("PATH").unwrap());
+    let curl = Program::start(Command::new("sh").args(["-c", &line]).env("PATH", path));
+    daemon.wait_for_clients(1);
+    publish::http(daemon.control, "room1", "seen");
+    curl.wait_for("data: seen");
 }
 
 #[test]

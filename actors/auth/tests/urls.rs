@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 #[test]
@@ -108,4 +110,17 @@ fn a_signed_url_is_what_was_signed() {
         401,
         "URL's signature",
     );
+}
+
+proptest! {
+    #[test]
+    fn nothing_else_passes(query in "(subscribe=a|&expires=|&sign=|&lastEventId=|&auth=|[0-9a-f]{1,64}|[.%=&]|\\PC){0,12}") {
+        let head = format!("GET /sse?subscribe=a&{query} HTTP/1.1\r\nHost: h\r\n\r\n");
+        if let Ok(Some(head)) = Reader::new().read(head.as_bytes())
+            && let Ok(asked) = Query::read(head.request.query.as_deref())
+        {
+            let result = check(&key(SECRET), &head.request, &asked.subscription, now());
+            prop_assert_eq!(result.map_err(|refused| refused.status), Err(401));
+        }
+    }
 }
