@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use pkcs1::RsaPublicKey;
+use pkcs1::RsaPublicKeyRef;
 use pkcs1::der::Decode;
 use ring::hmac;
 use ring::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
@@ -234,7 +234,7 @@ fn public_info(der: &[u8]) -> Result<(Family, Vec<u8>), KeyError> {
 
 /// Reads an RSAPublicKey (RFC 8017 appendix A.1.1).
 fn rsa(der: &[u8]) -> Result<(Family, Vec<u8>), KeyError> {
-    let key = RsaPublicKey::from_der(der).map_err(|_| KeyError::Unknown)?;
+    let key = RsaPublicKeyRef::from_der(der).map_err(|_| KeyError::Unknown)?;
     let modulus = key.modulus.as_bytes();
     let unused = modulus.first().map_or(0, |byte| byte.leading_zeros());
     let bits = modulus.len() * 8 - unused as usize;
