@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::files;
 use crate::greeting;
 use crate::janitor::Janitor;
+use crate::keys;
 use crate::made::Made;
 use crate::options::Plan;
 use crate::pidfile::PidFile;
@@ -33,13 +34,14 @@ pub(crate) fn start(plan: Plan) -> Result<(), Failure> {
     result
 }
 
-fn serve(plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failure> {
+fn serve(mut plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failure> {
     raise_descriptor_limit();
     let Opened {
         subscribers,
         publishers,
         files: sockets,
     } = sockets::open(&plan).map_err(Failure::start)?;
+    plan.config.warnings = keys::load_first(&mut plan).map_err(Failure::start)?;
     let mut lasting = open_files(&plan).map_err(Failure::start)?;
 
     if plan.detach {
@@ -63,10 +65,13 @@ fn serve(plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failure> {
     }
     .map_err(Failure::start)?;
     if !plan.detach {
+        let key = plan.subscribe_key.as_deref();
         let (subscribers, publishers) = (addresses(&subscribers), addresses(&publishers));
-        config.greeting = Some(greeting::text(&config, &subscribers, &publishers));
+        config.greeting = Some(greeting::text(&config, key, &subscribers, &publishers));
     }
-    config.warnings = publishers.iter().filter_map(open_control).collect();
+    config
+        .warnings
+        .extend(publishers.iter().filter_map(open_control));
 
     let started = Rc::new(Cell::new(false));
     let (answers, waiting) = (Rc::clone(&started), Rc::clone(parent));

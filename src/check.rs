@@ -8,6 +8,7 @@ use nix::unistd::{AccessFlags, eaccess};
 
 use crate::failure::Failure;
 use crate::files;
+use crate::keys::{self, OPTION};
 use crate::options::Plan;
 use crate::pidfile;
 
@@ -28,6 +29,9 @@ pub(crate) fn check(plan: &Plan) -> Result<(), Failure> {
     }
     if let LogTarget::File(path) = &plan.config.log {
         wrong.extend(writable("--log", path).err());
+    }
+    if let Some(path) = &plan.subscribe_key {
+        wrong.extend(keys::read(OPTION, path).err());
     }
     if let Some(path) = &plan.pidfile {
         let right = pidfile::check(path).and_then(|()| writable("--pidfile", path));

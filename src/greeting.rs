@@ -7,8 +7,13 @@ use std::path::Path;
 use hasses_actors::Config;
 use hasses_actors::net::Endpoint;
 
-/// Says where hasses listens, and what to paste to see an event.
-pub(crate) fn text(config: &Config, subscribers: &[Endpoint], publishers: &[Endpoint]) -> String {
+/// Says where hasses listens, and what to paste to see an event; `key` is the subscribers' key's file.
+pub(crate) fn text(
+    config: &Config,
+    key: Option<&Path>,
+    subscribers: &[Endpoint],
+    publishers: &[Endpoint],
+) -> String {
     let mut text = format!("hasses {}\n", config.about.version);
     for endpoint in subscribers {
         line(&mut text, "subscribers", &shown(endpoint, &config.path));
@@ -23,7 +28,8 @@ pub(crate) fn text(config: &Config, subscribers: &[Endpoint], publishers: &[Endp
         publishers,
         config.fifo.as_ref().map(|fifo| fifo.path.as_path()),
     );
-    if let (Some(subscribe), Some(publish)) = (subscribe(subscribers, &config.path), publish) {
+    let subscribe = subscribe(config, key, subscribers);
+    if let (Some(subscribe), Some(publish)) = (subscribe, publish) {
         text.push_str("Try it, in two other shells:\n");
         text.push_str(&format!("  {subscribe}\n  {publish}\n"));
     }
@@ -42,15 +48,24 @@ fn shown(endpoint: &Endpoint, path: &str) -> String {
     }
 }
 
-fn subscribe(subscribers: &[Endpoint], path: &str) -> Option<String> {
+fn subscribe(config: &Config, key: Option<&Path>, subscribers: &[Endpoint]) -> Option<String> {
     let (host, port) = subscribers.iter().find_map(reached)?;
     let host = if host.contains(':') {
         format!("[{host}]")
     } else {
         host
     };
-    let url = format!("http://{host}:{port}{path}?subscribe=room1");
-    Some(format!("curl -N {}", quoted(&url)))
+    let url = format!("http://{host}:{port}{}?", config.path);
+    match (&config.subscribe_key, key) {
+        (None, _) => Some(format!("curl -N {}", quoted(&(url + "subscribe=room1")))),
+        (Some(known), Some(file)) if known.is_secret() => Some(format!(
+            "curl -N {}\"$(hasses sign --key {} --for 1h subscribe=room1)\"",
+            quoted(&url),
+            quoted(&file.to_string_lossy())
+        )),
+        // Only who has the private key can make what is needed.
+        (Some(_), _) => None,
+    }
 }
 
 fn publish(publishers: &[Endpoint], fifo: Option<&Path>) -> Option<String> {

@@ -12,6 +12,7 @@ mod greeting;
 mod help;
 mod inherited;
 mod janitor;
+mod keys;
 mod legacy;
 mod made;
 mod options;
@@ -19,6 +20,7 @@ mod pidfile;
 mod privileges;
 mod publish;
 mod reread;
+mod sign;
 mod sockets;
 mod source;
 mod status;
@@ -72,6 +74,7 @@ type Helper = fn(Vec<String>) -> Result<String, Failure>;
 fn helper(name: &str) -> Option<Helper> {
     match name {
         "publish" => Some(publish::publish),
+        "sign" => Some(sign::sign),
         "status" => Some(status::status),
         _ => None,
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use hasses_actors::config::Reread;
 
+use crate::keys;
 use crate::options::{self, Plan, Request};
 
 /// Remembers where and how hasses was started; with the plan that came of it, this is how to read
@@ -19,8 +20,8 @@ pub(crate) fn again(arguments: Vec<String>) -> impl FnOnce(&Plan) -> Reread {
             let read = options::read(arguments.clone(), |path| {
                 fs::read_to_string(folder.join(path))
             });
-            let plan = match read.map_err(|failure| failure.messages.join("; "))? {
-                Request::Start(plan) => plan,
+            let mut plan = match read.map_err(|failure| failure.messages.join("; "))? {
+                Request::Start(plan) => *plan,
                 _ => return Err("they do not ask for a start".into()),
             };
             let changed = before
@@ -29,7 +30,9 @@ pub(crate) fn again(arguments: Vec<String>) -> impl FnOnce(&Plan) -> Reread {
                 .filter(|(old, new)| **old != *new);
             let warnings = changed
                 .map(|(_, (option, _))| format!("{option} was changed; that needs a restart"));
-            Ok((plan.config, warnings.collect()))
+            let mut warnings: Vec<String> = warnings.collect();
+            warnings.extend(keys::load(&mut plan, &folder)?);
+            Ok((plan.config, warnings))
         }))
     }
 }

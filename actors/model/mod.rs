@@ -2,6 +2,7 @@
 
 pub mod busiest;
 pub mod counters;
+pub mod deadlines;
 pub mod histogram;
 pub mod history;
 pub mod names;

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::{ClientMessage, Connection, Registry};
 use crate::client::{self, Crowded, End, Ending};
@@ -22,9 +23,10 @@ impl Registry {
                 key,
                 subscription,
                 resume,
+                ends,
                 agent,
             } => {
-                self.subscribe(key, subscription, resume, agent);
+                self.subscribe(key, subscription, resume, ends, agent);
             }
             ClientMessage::More { key } => self.replay(key.index),
             ClientMessage::Ended { key } => self.leave(key.index),
@@ -57,6 +59,7 @@ impl Registry {
         key: Key,
         subscription: Subscription,
         resume: Resume,
+        ends: Option<Duration>,
         agent: Option<String>,
     ) {
         if let Some(of) = self.too_many(key) {
@@ -77,6 +80,9 @@ impl Registry {
         forget(&mut self.agents, former);
         self.crowd.send(key.index, client::Message::Accepted);
         self.begin(key.index, subscription, resume);
+        if let Some(end) = ends {
+            self.deadlines.set(key.index, end);
+        }
         log::debug!(
             "client {descriptor} subscribed to {}",
             self.subscribes(key.index).join(", ")

@@ -4,15 +4,16 @@ use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_lite::FutureExt;
 
 use crate::archive;
-use crate::client::End;
+use crate::client::{End, Ending};
 use crate::config::{Config, LogLevel, Settings};
 use crate::crowd::{Crowd, Key};
 use crate::logger;
+use crate::model::deadlines::{Deadlines, since_1970};
 use crate::model::history::Entry;
 use crate::model::{
     Channel, ClientId, Counters, EventId, History, Publication, Record, Resume, Routes, Sequence,
@@ -133,6 +134,8 @@ pub enum ClientMessage {
         subscription: Subscription,
         /// Where its stream is to begin.
         resume: Resume,
+        /// When the stream ends, since 1970.
+        ends: Option<Duration>,
         /// What it says it is.
         agent: Option<String>,
     },
@@ -193,6 +196,8 @@ pub struct Registry {
     archive: Option<archive::Handle>,
     /// Clients that are still getting kept events.
     replays: HashMap<u32, Replay>,
+    /// When streams end that were allowed for a time only.
+    deadlines: Deadlines,
     /// Each `User-Agent` once: most clients have one of few.
     agents: HashSet<Rc<String>>,
     log: logger::Handle,
@@ -276,6 +281,7 @@ impl Registry {
             archive,
             sequence,
             replays: HashMap::new(),
+            deadlines: Deadlines::default(),
             agents: HashSet::new(),
             reinit,
             started: Instant::now(),
@@ -387,6 +393,9 @@ impl Registry {
         let now = Instant::now();
         self.history.trim(now);
         self.watched.take_if(|watched| watched.is_forgotten(now));
+        while let Some(client) = self.deadlines.due(since_1970()) {
+            self.finish(client, Ending::Expired);
+        }
         if let Some(silence) = self.settings.now().heartbeat {
             let tenths = (silence.as_secs() * 10) as u32;
             let position = Rc::new(Frame::position(self.sequence.last()));

@@ -128,6 +128,7 @@ impl Registry {
     pub(super) fn leave(&mut self, client: u32) {
         self.routes.leave(client);
         self.replays.remove(&client);
+        self.deadlines.remove(client);
         self.crowd.set_live(client, false);
     }
 

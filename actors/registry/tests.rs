@@ -30,6 +30,7 @@ fn config() -> Config {
         heartbeat: None,
         retry: None,
         subscribe_all: SubscribeAll::Nobody,
+        subscribe_key: None,
         reinit: false,
         silence_ends_message: false,
         control_hosts: Vec::new(),
@@ -101,6 +102,7 @@ impl Rig {
                 id: id.map(|id| ClientId::new(id).unwrap()),
             },
             resume,
+            ends: None,
             agent: Some("agent".into()),
         });
     }
