@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, SystemTime};
 use async_io::Timer;
 use futures_lite::FutureExt;
 
-use super::Publisher;
 use super::connection::{Broken, Connection, REQUEST_TIME};
+use super::{Publisher, auth};
 use crate::intake::ask;
 use crate::model::Channel;
 use crate::model::publication::{Publication, Targets};
@@ -14,7 +14,7 @@ use crate::registry::{Message, Receipt};
 use crate::wire::command::{Command, Refusal};
 use crate::wire::http::control_api::Route;
 use crate::wire::http::response::CONTINUE;
-use crate::wire::http::{Answer, Body, Date, Method, Reader, Refused, Request, guard};
+use crate::wire::http::{Answer, Body, Date, Method, Reader, Refused, Request};
 use crate::wire::json::{self, Shape};
 
 /// How long a connection may have no request.
@@ -81,7 +81,8 @@ async fn exchange(publisher: &Publisher, connection: &mut Connection) -> Result<
 async fn refuse(publisher: &Publisher, refused: &Refused) -> Result<(), Broken> {
     let Refused { status, reason, .. } = refused;
     log::warn!("{}: refused with {status}: {reason}", publisher.name);
-    count(publisher, vec![("http", 1)], 0).await
+    let kind = if *status == 401 { auth::REASON } else { "http" };
+    count(publisher, vec![(kind, 1)], 0).await
 }
 
 async fn count(
@@ -181,11 +182,10 @@ async fn handle(
     request: &Request,
     due: Instant,
 ) -> Read<Answer> {
-    let config = &publisher.config;
-    let (host, origin) = (request.host.as_deref(), request.origin.as_deref());
-    if let Some(why) = guard::forged(host, origin, &config.control_hosts) {
-        return Ok(Err(Refused::new(403, why)));
+    if let Err(refused) = publisher.admits(request) {
+        return Ok(Err(refused));
     }
+    let config = publisher.settings.now();
     let route = match Route::find(request) {
         Ok(route) => route,
         Err(refused) => return Ok(Err(refused)),
@@ -231,7 +231,12 @@ async fn handle(
 
 async fn publish_json(publisher: &Publisher, body: &[u8], ndjson: bool) -> Read<Answer> {
     let mut mended = 0;
-    let read = json::body(body, ndjson, publisher.config.max_message, &mut mended);
+    let read = json::body(
+        body,
+        ndjson,
+        publisher.settings.now().max_message,
+        &mut mended,
+    );
     if mended > 0 {
         count(publisher, Vec::new(), mended).await?;
     }
