@@ -35,6 +35,7 @@ pub(crate) fn start(plan: Plan) -> Result<(), Failure> {
 
 fn serve(plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failure> {
     raise_descriptor_limit();
+    privileges::no_new_ones().map_err(Failure::start)?;
     let Opened {
         subscribers,
         publishers,
@@ -48,6 +49,10 @@ fn serve(plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failure> {
         parent.set(Some(waiting));
     }
     let user = plan.user.as_ref();
+    let unreadable = match user {
+        Some(account) => unreadable(account, &plan.read_again()).map_err(Failure::start)?,
+        None => Vec::new(),
+    };
     let pidfile = match &plan.pidfile {
         Some(path) => Some(PidFile::write(path, user).map_err(Failure::start)?),
         None => None,
@@ -64,9 +69,14 @@ fn serve(plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failure> {
     .map_err(Failure::start)?;
     if !plan.detach {
         let (subscribers, publishers) = (addresses(&subscribers), addresses(&publishers));
-        config.greeting = Some(greeting::text(&config, &subscribers, &publishers));
+        let secret = plan.control_secret.as_deref();
+        config.greeting = Some(greeting::text(&config, &subscribers, &publishers, secret));
     }
-    config.warnings = publishers.iter().filter_map(open_control).collect();
+    config.warnings.extend(unreadable);
+    if config.control_secret.is_none() {
+        let open = publishers.iter().filter_map(open_control);
+        config.warnings.extend(open);
+    }
 
     let started = Rc::new(Cell::new(false));
     let (answers, waiting) = (Rc::clone(&started), Rc::clone(parent));
@@ -103,10 +113,10 @@ fn open_files(plan: &Plan) -> Result<Vec<Made>, String> {
         made.extend(files::fifo(&fifo.path, plan.fifo_mode, user, plan.group)?);
     }
     if let LogTarget::File(path) = &plan.config.log {
-        made.extend(files::written("--log", path, user)?);
+        made.extend(files::written("--log", path, user, plan.hands_log_over)?);
     }
     if let Some(path) = &plan.config.history_file {
-        made.extend(files::written("--history-file", path, user)?);
+        made.extend(files::written("--history-file", path, user, false)?);
     }
     Ok(made)
 }
@@ -133,18 +143,47 @@ fn give_up_rights<'a>(
     Ok(janitor)
 }
 
-/// Whether the user that hasses runs as may read the FIFO and write to the log file.
+/// Warnings about what SIGHUP will not be able to read again, once hasses is this user.
+fn unreadable(account: &Account, files: &[(&str, &Path)]) -> Result<Vec<String>, String> {
+    privileges::as_user(account, || {
+        let warning = |(option, path): &(&str, &Path)| {
+            let error = eaccess(*path, AccessFlags::R_OK).err()?;
+            Some(format!(
+                "{option} {}: the user {} cannot read it ({}), so SIGHUP will change no settings",
+                path.display(),
+                account.asked,
+                error.desc()
+            ))
+        };
+        files.iter().filter_map(warning).collect()
+    })
+}
+
+/// Whether the user that hasses runs as may read the FIFO and write to the log and the history.
 fn may_use(config: &Config) -> Result<(), String> {
     let may = |option: &str, path: &Path, how| {
-        eaccess(path, how).map_err(|error| format!("{option} {}: {}", path.display(), error.desc()))
+        eaccess(path, how).map_err(|error| {
+            let who = match &config.about.user {
+                Some(user) => format!("it must be the user {user}'s to use; chown or remove it"),
+                None => "it may not be used".to_owned(),
+            };
+            format!("{option} {}: {}: {who}", path.display(), error.desc())
+        })
     };
     if let Some(fifo) = &config.fifo {
         may("--fifo", &fifo.path, AccessFlags::R_OK)?;
     }
-    match &config.log {
-        LogTarget::File(path) => may("--log", path, AccessFlags::W_OK),
-        LogTarget::Stderr | LogTarget::Stdout => Ok(()),
+    if let LogTarget::File(path) = &config.log {
+        may("--log", path, AccessFlags::W_OK)?;
     }
+    if let Some(path) = &config.history_file {
+        may(
+            "--history-file",
+            path,
+            AccessFlags::R_OK | AccessFlags::W_OK,
+        )?;
+    }
+    Ok(())
 }
 
 fn addresses(bound: &[Bound]) -> Vec<Endpoint> {

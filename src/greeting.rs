@@ -8,7 +8,14 @@ use hasses_actors::Config;
 use hasses_actors::net::Endpoint;
 
 /// Says where hasses listens, and what to paste to see an event.
-pub(crate) fn text(config: &Config, subscribers: &[Endpoint], publishers: &[Endpoint]) -> String {
+///
+/// `secret` is the file of the publishers' secret.
+pub(crate) fn text(
+    config: &Config,
+    subscribers: &[Endpoint],
+    publishers: &[Endpoint],
+    secret: Option<&Path>,
+) -> String {
     let mut text = format!("hasses {}\n", config.about.version);
     for endpoint in subscribers {
         line(&mut text, "subscribers", &shown(endpoint, &config.path));
@@ -22,6 +29,7 @@ pub(crate) fn text(config: &Config, subscribers: &[Endpoint], publishers: &[Endp
     let publish = publish(
         publishers,
         config.fifo.as_ref().map(|fifo| fifo.path.as_path()),
+        secret,
     );
     if let (Some(subscribe), Some(publish)) = (subscribe(subscribers, &config.path), publish) {
         text.push_str("Try it, in two other shells:\n");
@@ -53,10 +61,16 @@ fn subscribe(subscribers: &[Endpoint], path: &str) -> Option<String> {
     Some(format!("curl -N {}", quoted(&url)))
 }
 
-fn publish(publishers: &[Endpoint], fifo: Option<&Path>) -> Option<String> {
+fn publish(publishers: &[Endpoint], fifo: Option<&Path>, secret: Option<&Path>) -> Option<String> {
     if let Some((host, port)) = publishers.iter().find_map(reached) {
         // Both Debian netcats end by themselves with -q1.
-        return Some(format!("echo 'room1=hello' | nc -q1 {host} {port}"));
+        return Some(match secret {
+            None => format!("echo 'room1=hello' | nc -q1 {host} {port}"),
+            Some(path) => format!(
+                "(echo \"auth $(cat {})\"; echo 'room1=hello') | nc -q1 {host} {port}",
+                quoted(&path.to_string_lossy())
+            ),
+        });
     }
     if let Some(path) = fifo {
         return Some(format!(

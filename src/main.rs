@@ -17,6 +17,7 @@ mod options;
 mod pidfile;
 mod privileges;
 mod reread;
+mod secret_file;
 mod sockets;
 mod source;
 mod typed;
@@ -48,12 +49,17 @@ fn run() -> Result<(), Failure> {
             Failure::usage(format!("'{}' is not UTF-8", short(&raw.to_string_lossy())))
         })?);
     }
-    let reread = reread::again(arguments.clone());
+    // A daemon leaves the folder in which a relative path was meant.
+    let folder = env::current_dir().unwrap_or_default();
+    let reread = reread::again(arguments.clone(), folder.clone());
     match options::read(arguments, |path| fs::read_to_string(path))? {
         Request::Help => say(help::HELP),
         Request::Version => say(concat!("hasses ", env!("CARGO_PKG_VERSION"), "\n")),
-        Request::Check(plan) => check::check(&plan).and_then(|()| say("configuration ok\n")),
+        Request::Check(plan) => {
+            check::check(*plan, &folder).and_then(|()| say("configuration ok\n"))
+        }
         Request::Start(mut plan) => {
+            secret_file::fill(&mut plan, &folder).map_err(Failure::start)?;
             plan.config.reread = Some(reread(&plan));
             boot::start(*plan)
         }

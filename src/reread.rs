@@ -1,35 +1,38 @@
 //! Reading the options again while hasses runs: on SIGHUP.
 
-use std::env;
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use hasses_actors::config::Reread;
 
 use crate::options::{self, Plan, Request};
+use crate::secret_file;
 
 /// Remembers where and how hasses was started; with the plan that came of it, this is how to read
-/// the same options again.
-pub(crate) fn again(arguments: Vec<String>) -> impl FnOnce(&Plan) -> Reread {
-    // A daemon leaves the folder in which a relative path was meant.
-    let folder = env::current_dir().unwrap_or_default();
+/// the same options, and the secrets that they name, again. What is wrong with one changes none.
+pub(crate) fn again(arguments: Vec<String>, folder: PathBuf) -> impl FnOnce(&Plan) -> Reread {
     move |plan| {
         let before = fixed(plan);
         Reread(Arc::new(move || {
             let read = options::read(arguments.clone(), |path| {
                 fs::read_to_string(folder.join(path))
             });
-            let plan = match read.map_err(|failure| failure.messages.join("; "))? {
+            let mut plan = match read.map_err(|failure| failure.messages.join("; "))? {
                 Request::Start(plan) => plan,
                 _ => return Err("they do not ask for a start".into()),
             };
+            secret_file::fill(&mut plan, &folder)?;
             let changed = before
                 .iter()
                 .zip(fixed(&plan))
                 .filter(|(old, new)| **old != *new);
-            let warnings = changed
-                .map(|(_, (option, _))| format!("{option} was changed; that needs a restart"));
-            Ok((plan.config, warnings.collect()))
+            let mut warnings = std::mem::take(&mut plan.config.warnings);
+            warnings.extend(
+                changed
+                    .map(|(_, (option, _))| format!("{option} was changed; that needs a restart")),
+            );
+            Ok((plan.config, warnings))
         }))
     }
 }
