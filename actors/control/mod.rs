@@ -23,6 +23,7 @@ use crate::net::{Bound, Listener};
 use crate::registry;
 use crate::supervisor::{Nursery, Stage};
 use crate::system::{Address, Failure, Stop};
+use crate::wire::auth::AUTH;
 use crate::wire::http::looks_like_http;
 
 mod auth;
@@ -94,7 +95,7 @@ impl Publisher {
             };
             Ok(Seen::Text)
         };
-        let begun = self.how(connection).or(late).await?;
+        let begun = self.how(connection, secret.is_some()).or(late).await?;
         if begun == Seen::Http {
             http::serve(self, connection).await?;
             // What is unread would reset the connection and take the answer with it.
@@ -111,11 +112,15 @@ impl Publisher {
         }
     }
 
-    /// Reads until it is clear how the publisher speaks.
-    async fn how(&self, connection: &mut Connection) -> Result<Seen, Broken> {
+    /// Reads until it is clear how the publisher speaks. Where it has to be `guarded` by a secret, an
+    /// `auth` line is text before it is whole, even one like `auth /…`, which base64 may give.
+    async fn how(&self, connection: &mut Connection, guarded: bool) -> Result<Seen, Broken> {
         loop {
             // Neither protocol minds line ends in front; they are not kept, however many come.
             connection.skip_line_ends();
+            if guarded && connection.bytes().starts_with(AUTH) {
+                return Ok(Seen::Text);
+            }
             if let Some(decided) = looks_like_http(connection.bytes()) {
                 return Ok(if decided { Seen::Http } else { Seen::Text });
             }

@@ -8,7 +8,7 @@ use memchr::memchr;
 use crate::model::secret::MAX_SECRET;
 
 /// What the line begins with.
-const AUTH: &[u8] = b"auth ";
+pub const AUTH: &[u8] = b"auth ";
 /// Its longest form, without its line end.
 const MAX_LINE: usize = AUTH.len() + MAX_SECRET;
 

@@ -47,7 +47,7 @@ impl fmt::Display for Refused {
 impl std::error::Error for Refused {}
 
 /// Text from outside as an error may show it: in quotes, escaped, at most 80 characters of it.
-pub(super) fn quoted(text: &[u8]) -> String {
+pub(crate) fn quoted(text: &[u8]) -> String {
     // Four bytes are the most that a character has.
     let text = String::from_utf8_lossy(&text[..text.len().min(4 * 81)]);
     let mut shown: String = text.chars().take(80).collect();
@@ -55,6 +55,33 @@ pub(super) fn quoted(text: &[u8]) -> String {
         shown.push('…');
     }
     format!("{shown:?}")
+}
+
+/// The start of a request, or its target, as an error may show it: [`quoted`], without the query, in
+/// which secrets may be.
+pub(crate) fn without_query(line: &[u8]) -> String {
+    let mut parts = line.splitn(2, |byte| *byte == b'?');
+    let before = parts.next().unwrap_or_default();
+    match parts.next() {
+        Some(_) => quoted(&[before, b"?..."].concat()),
+        None => quoted(before),
+    }
+}
+
+/// A header field as an error may show it: [`quoted`], without the value of one that holds secrets.
+pub(crate) fn without_secret(field: &[u8]) -> String {
+    let lower = field.to_ascii_lowercase();
+    let secret = ["authorization", "proxy-authorization", "cookie"]
+        .into_iter()
+        .find(|name| {
+            lower
+                .windows(name.len())
+                .any(|part| part == name.as_bytes())
+        });
+    match secret {
+        Some(name) => format!("\"{name} ...\""),
+        None => quoted(field),
+    }
 }
 
 #[cfg(test)]
