@@ -1,5 +1,5 @@
 //! The snippets of README.md, taken from README.md itself and run as they stand there, but for the
-//! ports and the pipe's path.
+//! ports, the pipe's path and the folder `/etc/hasses`.
 
 use std::fs;
 use std::process::Command;
@@ -48,6 +48,7 @@ impl Snippet {
             .replace("8080", &daemon.listen.port().to_string())
             .replace("8085", &daemon.control.port().to_string())
             .replace("/run/hasses.fifo", daemon.file("in").to_str().unwrap())
+            .replace("/etc/hasses", daemon.file("").to_str().unwrap())
     }
 
     /// The command that runs it.
