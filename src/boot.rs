@@ -49,10 +49,7 @@ fn serve(plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failure> {
         parent.set(Some(waiting));
     }
     let user = plan.user.as_ref();
-    let unreadable = match user {
-        Some(account) => unreadable(account, &plan.read_again()).map_err(Failure::start)?,
-        None => Vec::new(),
-    };
+    let unreadable = unreadable(&plan).map_err(Failure::start)?;
     let pidfile = match &plan.pidfile {
         Some(path) => Some(PidFile::write(path, user).map_err(Failure::start)?),
         None => None,
@@ -74,8 +71,7 @@ fn serve(plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failure> {
     }
     config.warnings.extend(unreadable);
     if config.control_secret.is_none() {
-        let open = publishers.iter().filter_map(open_control);
-        config.warnings.extend(open);
+        (config.warnings).extend(publishers.iter().filter_map(open_control));
     }
 
     let started = Rc::new(Cell::new(false));
@@ -143,8 +139,12 @@ fn give_up_rights<'a>(
     Ok(janitor)
 }
 
-/// Warnings about what SIGHUP will not be able to read again, once hasses is this user.
-fn unreadable(account: &Account, files: &[(&str, &Path)]) -> Result<Vec<String>, String> {
+/// Warnings about what SIGHUP will not be able to read again, once hasses is its user.
+fn unreadable(plan: &Plan) -> Result<Vec<String>, String> {
+    let Some(account) = &plan.user else {
+        return Ok(Vec::new());
+    };
+    let files = plan.read_again();
     privileges::as_user(account, || {
         let warning = |(option, path): &(&str, &Path)| {
             let error = eaccess(*path, AccessFlags::R_OK).err()?;

@@ -14,6 +14,7 @@ use crate::secret_file;
 pub(crate) fn again(arguments: Vec<String>, folder: PathBuf) -> impl FnOnce(&Plan) -> Reread {
     move |plan| {
         let before = fixed(plan);
+        let asked_for_a_secret = plan.control_secret.is_some();
         Reread(Arc::new(move || {
             let read = options::read(arguments.clone(), |path| {
                 fs::read_to_string(folder.join(path))
@@ -32,6 +33,10 @@ pub(crate) fn again(arguments: Vec<String>, folder: PathBuf) -> impl FnOnce(&Pla
                 changed
                     .map(|(_, (option, _))| format!("{option} was changed; that needs a restart")),
             );
+            if asked_for_a_secret && plan.control_secret.is_none() {
+                let open = "whoever reaches the control ports can publish";
+                warnings.push(format!("--control-secret is not given any more: {open}"));
+            }
             Ok((plan.config, warnings))
         }))
     }

@@ -302,6 +302,21 @@ fn it_is_read_again() {
 }
 
 #[test]
+fn to_ask_for_none_any_more_is_warned_about() {
+    let line = "--listen 127.0.0.1:{listen} --control 127.0.0.1:{control} --config {dir}/conf";
+    let daemon = Daemon::prepared(line, |place| {
+        write_secret(place);
+        place.write("conf", "--control-secret {dir}/secret\n");
+    });
+    assert_eq!(request(&daemon, "GET /status", "").status, 401);
+    fs::write(daemon.file("conf"), "").unwrap();
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_for_log("--control-secret is not given any more");
+    daemon.wait_for_log("settings read again");
+    assert_eq!(request(&daemon, "GET /status", "").status, 200);
+}
+
+#[test]
 fn it_is_shown_nowhere() {
     let daemon = guarded("");
     let pid = daemon.pid();
