@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::files;
 use crate::greeting;
 use crate::janitor::Janitor;
+use crate::keys;
 use crate::made::Made;
 use crate::options::Plan;
 use crate::pidfile::PidFile;
@@ -33,7 +34,7 @@ pub(crate) fn start(plan: Plan) -> Result<(), Failure> {
     result
 }
 
-fn serve(plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failure> {
+fn serve(mut plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failure> {
     raise_descriptor_limit();
     privileges::no_new_ones().map_err(Failure::start)?;
     let Opened {
@@ -41,6 +42,7 @@ fn serve(plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failure> {
         publishers,
         files: sockets,
     } = sockets::open(&plan).map_err(Failure::start)?;
+    plan.config.warnings = keys::load_first(&mut plan).map_err(Failure::start)?;
     let mut lasting = open_files(&plan).map_err(Failure::start)?;
 
     if plan.detach {
@@ -65,9 +67,16 @@ fn serve(plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failure> {
     }
     .map_err(Failure::start)?;
     if !plan.detach {
+        let key = plan.subscribe_key.as_deref();
         let (subscribers, publishers) = (addresses(&subscribers), addresses(&publishers));
         let secret = plan.control_secret.as_deref();
-        config.greeting = Some(greeting::text(&config, &subscribers, &publishers, secret));
+        config.greeting = Some(greeting::text(
+            &config,
+            key,
+            &subscribers,
+            &publishers,
+            secret,
+        ));
     }
     config.warnings.extend(unreadable);
     if config.control_secret.is_none() {

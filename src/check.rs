@@ -8,6 +8,7 @@ use nix::unistd::{AccessFlags, eaccess};
 
 use crate::failure::Failure;
 use crate::files;
+use crate::keys::{self, OPTION};
 use crate::options::Plan;
 use crate::pidfile;
 use crate::secret_file;
@@ -29,6 +30,9 @@ pub(crate) fn check(mut plan: Plan, folder_of_start: &Path) -> Result<(), Failur
     }
     if let LogTarget::File(path) = &plan.config.log {
         wrong.extend(writable("--log", path).err());
+    }
+    if let Some(path) = &plan.subscribe_key {
+        wrong.extend(keys::read(OPTION, path).err());
     }
     if let Some(path) = &plan.pidfile {
         let right = pidfile::check(path).and_then(|()| writable("--pidfile", path));

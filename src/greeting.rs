@@ -7,11 +7,11 @@ use std::path::Path;
 use hasses_actors::Config;
 use hasses_actors::net::Endpoint;
 
-/// Says where hasses listens, and what to paste to see an event.
-///
-/// `secret` is the file of the publishers' secret.
+/// Says where hasses listens, and what to paste to see an event; `key` is the subscribers' key's file,
+/// and `secret` that of the publishers' secret.
 pub(crate) fn text(
     config: &Config,
+    key: Option<&Path>,
     subscribers: &[Endpoint],
     publishers: &[Endpoint],
     secret: Option<&Path>,
@@ -31,7 +31,8 @@ pub(crate) fn text(
         config.fifo.as_ref().map(|fifo| fifo.path.as_path()),
         secret,
     );
-    if let (Some(subscribe), Some(publish)) = (subscribe(subscribers, &config.path), publish) {
+    let subscribe = subscribe(config, key, subscribers);
+    if let (Some(subscribe), Some(publish)) = (subscribe, publish) {
         text.push_str("Try it, in two other shells:\n");
         text.push_str(&format!("  {subscribe}\n  {publish}\n"));
     }
@@ -50,15 +51,24 @@ fn shown(endpoint: &Endpoint, path: &str) -> String {
     }
 }
 
-fn subscribe(subscribers: &[Endpoint], path: &str) -> Option<String> {
+fn subscribe(config: &Config, key: Option<&Path>, subscribers: &[Endpoint]) -> Option<String> {
     let (host, port) = subscribers.iter().find_map(reached)?;
     let host = if host.contains(':') {
         format!("[{host}]")
     } else {
         host
     };
-    let url = format!("http://{host}:{port}{path}?subscribe=room1");
-    Some(format!("curl -N {}", quoted(&url)))
+    let url = format!("http://{host}:{port}{}?", config.path);
+    match (&config.subscribe_key, key) {
+        (None, _) => Some(format!("curl -N {}", quoted(&(url + "subscribe=room1")))),
+        (Some(known), Some(file)) if known.is_secret() => Some(format!(
+            "curl -N {}\"$(hasses sign --key {} --for 1h subscribe=room1)\"",
+            quoted(&url),
+            quoted(&file.to_string_lossy())
+        )),
+        // Only who has the private key can make what is needed.
+        (Some(_), _) => None,
+    }
 }
 
 fn publish(publishers: &[Endpoint], fifo: Option<&Path>, secret: Option<&Path>) -> Option<String> {

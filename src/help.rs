@@ -3,6 +3,8 @@
 /// All options, grouped, with their defaults.
 pub(crate) const HELP: &str = "\
 Usage: hasses [--option value | --option=value]...
+       hasses publish TOKEN [DATA]  |  hasses status  |  hasses sign ...
+                                                       (each has its own --help)
 
 Server-Sent Events: browsers subscribe to tokens, backends publish to them.
 
@@ -11,6 +13,8 @@ Subscribers:
                           unix:/path; repeatable (default 127.0.0.1:8080)
   --path PATH             the URL path that is answered (default /sse)
   --cors ORIGIN           allowed origin; repeatable (default *)
+  --subscribe-key FILE    they prove what they may read with this secret, by a signed URL
+                          or a JWT, or with this public key, by a JWT (default none)
   --allow-all             anyone may subscribe to * (default off)
   --reinit                a new GET on an open stream replaces its subscription
                           (default off)

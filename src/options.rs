@@ -20,7 +20,7 @@ use crate::words::{self, Word};
 /// Where subscribers connect by default.
 const LISTEN: &str = "127.0.0.1:8080";
 /// Where publishers connect by default.
-const CONTROL: &str = "127.0.0.1:8085";
+pub(crate) const CONTROL: &str = "127.0.0.1:8085";
 
 /// What a command line asks for.
 #[derive(Debug)]
@@ -54,6 +54,8 @@ pub(crate) struct Plan {
     pub(crate) detach: bool,
     /// The user to become.
     pub(crate) user: Option<Account>,
+    /// The file of the subscribers' key.
+    pub(crate) subscribe_key: Option<PathBuf>,
     /// The owner group of FIFO and Unix sockets.
     pub(crate) group: Option<u32>,
     /// Whether a log file of root's is handed over to the user: old command lines expect that.
@@ -183,11 +185,12 @@ fn plan(line: Source, file: Source) -> Result<Plan, Failure> {
             client_buffer: all.client_buffer.unwrap_or(1 << 20),
             heartbeat: unless_zero(all.heartbeat.unwrap_or(15)).map(Duration::from_secs),
             retry: unless_zero(all.retry.unwrap_or(3000)),
-            subscribe_all: match (all.allow_all, old) {
+            subscribe_all: match (all.allow_all || all.subscribe_key.is_some(), old) {
                 (true, _) => SubscribeAll::Anyone,
                 (false, true) => SubscribeAll::LiveOnly,
                 (false, false) => SubscribeAll::Nobody,
             },
+            subscribe_key: None,
             reinit: all.reinit,
             silence_ends_message: old,
             control_hosts: all.control_host,
@@ -204,6 +207,7 @@ fn plan(line: Source, file: Source) -> Result<Plan, Failure> {
             greeting: None,
             warnings: Vec::new(),
         },
+        subscribe_key: all.subscribe_key.map(place).transpose()?,
         user: all.user,
     })
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use hasses_actors::config::Reread;
 
+use crate::keys;
 use crate::options::{self, Plan, Request};
 use crate::secret_file;
 
@@ -20,7 +21,7 @@ pub(crate) fn again(arguments: Vec<String>, folder: PathBuf) -> impl FnOnce(&Pla
                 fs::read_to_string(folder.join(path))
             });
             let mut plan = match read.map_err(|failure| failure.messages.join("; "))? {
-                Request::Start(plan) => plan,
+                Request::Start(plan) => *plan,
                 _ => return Err("they do not ask for a start".into()),
             };
             secret_file::fill(&mut plan, &folder)?;
@@ -37,6 +38,7 @@ pub(crate) fn again(arguments: Vec<String>, folder: PathBuf) -> impl FnOnce(&Pla
                 let open = "whoever reaches the control ports can publish";
                 warnings.push(format!("--control-secret is not given any more: {open}"));
             }
+            warnings.extend(keys::load(&mut plan, &folder)?);
             Ok((plan.config, warnings))
         }))
     }

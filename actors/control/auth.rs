@@ -15,9 +15,6 @@ use crate::wire::http::control_api::is_open;
 use crate::wire::http::{Refused, Request, guard};
 use crate::wire::json;
 
-/// What refusals for want of the secret are counted as.
-pub(super) const REASON: &str = "auth";
-
 impl Publisher {
     /// The secret that holds now, where one is asked for: Unix sockets are guarded by their file's
     /// mode.
@@ -88,7 +85,7 @@ impl Publisher {
     async fn turn_away(&self, connection: &Connection, why: &str) -> Result<(), Broken> {
         log::warn!("{}: refused: {why}", self.name);
         let count = |reply| Message::Count {
-            refused: vec![(REASON, 1)],
+            refused: vec![(Refused::word(401), 1)],
             mended: 0,
             reply,
         };

@@ -67,6 +67,11 @@ impl Connection {
         self.began + REQUEST_TIME
     }
 
+    /// A new request begins with what is in the buffer: it has its own time.
+    pub(super) fn begin_request(&mut self) {
+        self.began = Instant::now();
+    }
+
     /// Takes line ends off the front.
     pub(super) fn skip_line_ends(&mut self) {
         let line_end = |byte: &&u8| matches!(byte, b'\r' | b'\n');

@@ -1,6 +1,9 @@
 //! What is decided: names, subscriptions, ids, counters. No I/O and nothing asynchronous.
 
+pub mod busiest;
 pub mod counters;
+pub mod deadlines;
+pub mod histogram;
 pub mod history;
 pub mod names;
 pub mod publication;
@@ -11,6 +14,7 @@ pub mod sequence;
 pub mod subscription;
 
 pub use counters::{Channel, Counters};
+pub use histogram::Histogram;
 pub use history::History;
 pub use names::{ClientId, EventId, NameError, Token};
 pub use publication::{Publication, Target};

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
@@ -47,13 +47,13 @@ impl Program {
 
     /// What it wrote so far.
     pub(crate) fn output(&self) -> String {
-        self.output.text.lock().unwrap().clone()
+        self.output.lock().clone()
     }
 
     /// Waits for a complete line with `part` in it and returns that line.
     pub(crate) fn wait_for(&self, part: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
-        let mut text = self.output.text.lock().unwrap();
+        let mut text = self.output.lock();
         loop {
             let found = text
                 .split_inclusive('\n')
@@ -76,13 +76,18 @@ impl Drop for Program {
 }
 
 impl Transcript {
+    /// What was written, also after a test failed while it looked at it.
+    fn lock(&self) -> MutexGuard<'_, String> {
+        self.text.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn follow(self: &Arc<Self>, mut source: impl Read + Send + 'static) {
         let transcript = Arc::clone(self);
         thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(length @ 1..) = source.read(&mut buffer) {
                 let text = String::from_utf8_lossy(&buffer[..length]);
-                transcript.text.lock().unwrap().push_str(&text);
+                transcript.lock().push_str(&text);
                 transcript.grown.notify_all();
             }
         });

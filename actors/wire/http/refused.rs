@@ -32,6 +32,22 @@ impl Refused {
         }
     }
 
+    /// A short word for a refusal with `status`, to count by: one of ten.
+    pub fn word(status: u16) -> &'static str {
+        match status {
+            401 => "unauthorized",
+            403 => "forbidden",
+            404 => "not_found",
+            405 | 501 => "method",
+            408 => "timeout",
+            413 | 414 | 431 => "too_large",
+            415 => "media_type",
+            429 => "full_for_address",
+            503 => "full",
+            _ => "bad_request",
+        }
+    }
+
     /// 501, for a method that is none of HTTP's own.
     pub fn unknown_method() -> Self {
         Self::new(501, "unknown method")
