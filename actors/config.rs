@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::auth::Key;
+use crate::model::Secret;
 use crate::model::history::Limits;
 
 /// The settings of one running system.
@@ -48,6 +49,8 @@ pub struct Config {
     pub silence_ends_message: bool,
     /// Further `Host` names that HTTP on the control port answers to, in lower case, no port.
     pub control_hosts: Vec<String>,
+    /// What publishers on TCP must know; none = whoever connects may publish.
+    pub control_secret: Option<Secret>,
     /// How much is logged at the start; commands change it.
     pub log_level: LogLevel,
     /// Where log lines go.

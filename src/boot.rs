@@ -36,6 +36,7 @@ pub(crate) fn start(plan: Plan) -> Result<(), Failure> {
 
 fn serve(mut plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failure> {
     raise_descriptor_limit();
+    privileges::no_new_ones().map_err(Failure::start)?;
     let Opened {
         subscribers,
         publishers,
@@ -50,6 +51,7 @@ fn serve(mut plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failur
         parent.set(Some(waiting));
     }
     let user = plan.user.as_ref();
+    let unreadable = unreadable(&plan).map_err(Failure::start)?;
     let pidfile = match &plan.pidfile {
         Some(path) => Some(PidFile::write(path, user).map_err(Failure::start)?),
         None => None,
@@ -67,11 +69,19 @@ fn serve(mut plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failur
     if !plan.detach {
         let key = plan.subscribe_key.as_deref();
         let (subscribers, publishers) = (addresses(&subscribers), addresses(&publishers));
-        config.greeting = Some(greeting::text(&config, key, &subscribers, &publishers));
+        let secret = plan.control_secret.as_deref();
+        config.greeting = Some(greeting::text(
+            &config,
+            key,
+            &subscribers,
+            &publishers,
+            secret,
+        ));
     }
-    config
-        .warnings
-        .extend(publishers.iter().filter_map(open_control));
+    config.warnings.extend(unreadable);
+    if config.control_secret.is_none() {
+        (config.warnings).extend(publishers.iter().filter_map(open_control));
+    }
 
     let started = Rc::new(Cell::new(false));
     let (answers, waiting) = (Rc::clone(&started), Rc::clone(parent));
@@ -108,10 +118,10 @@ fn open_files(plan: &Plan) -> Result<Vec<Made>, String> {
         made.extend(files::fifo(&fifo.path, plan.fifo_mode, user, plan.group)?);
     }
     if let LogTarget::File(path) = &plan.config.log {
-        made.extend(files::written("--log", path, user)?);
+        made.extend(files::written("--log", path, user, plan.hands_log_over)?);
     }
     if let Some(path) = &plan.config.history_file {
-        made.extend(files::written("--history-file", path, user)?);
+        made.extend(files::written("--history-file", path, user, false)?);
     }
     Ok(made)
 }
@@ -138,18 +148,51 @@ fn give_up_rights<'a>(
     Ok(janitor)
 }
 
-/// Whether the user that hasses runs as may read the FIFO and write to the log file.
+/// Warnings about what SIGHUP will not be able to read again, once hasses is its user.
+fn unreadable(plan: &Plan) -> Result<Vec<String>, String> {
+    let Some(account) = &plan.user else {
+        return Ok(Vec::new());
+    };
+    let files = plan.read_again();
+    privileges::as_user(account, || {
+        let warning = |(option, path): &(&str, &Path)| {
+            let error = eaccess(*path, AccessFlags::R_OK).err()?;
+            Some(format!(
+                "{option} {}: the user {} cannot read it ({}), so SIGHUP will change no settings",
+                path.display(),
+                account.asked,
+                error.desc()
+            ))
+        };
+        files.iter().filter_map(warning).collect()
+    })
+}
+
+/// Whether the user that hasses runs as may read the FIFO and write to the log and the history.
 fn may_use(config: &Config) -> Result<(), String> {
     let may = |option: &str, path: &Path, how| {
-        eaccess(path, how).map_err(|error| format!("{option} {}: {}", path.display(), error.desc()))
+        eaccess(path, how).map_err(|error| {
+            let who = match &config.about.user {
+                Some(user) => format!("it must be the user {user}'s to use; chown or remove it"),
+                None => "it may not be used".to_owned(),
+            };
+            format!("{option} {}: {}: {who}", path.display(), error.desc())
+        })
     };
     if let Some(fifo) = &config.fifo {
         may("--fifo", &fifo.path, AccessFlags::R_OK)?;
     }
-    match &config.log {
-        LogTarget::File(path) => may("--log", path, AccessFlags::W_OK),
-        LogTarget::Stderr | LogTarget::Stdout => Ok(()),
+    if let LogTarget::File(path) = &config.log {
+        may("--log", path, AccessFlags::W_OK)?;
     }
+    if let Some(path) = &config.history_file {
+        may(
+            "--history-file",
+            path,
+            AccessFlags::R_OK | AccessFlags::W_OK,
+        )?;
+    }
+    Ok(())
 }
 
 fn addresses(bound: &[Bound]) -> Vec<Endpoint> {

@@ -11,10 +11,11 @@ use crate::files;
 use crate::keys::{self, OPTION};
 use crate::options::Plan;
 use crate::pidfile;
+use crate::secret_file;
 
 /// Looks at everything that the options name, and tells all that is wrong.
-pub(crate) fn check(plan: &Plan) -> Result<(), Failure> {
-    let mut wrong = Vec::new();
+pub(crate) fn check(mut plan: Plan, folder_of_start: &Path) -> Result<(), Failure> {
+    let mut wrong = Vec::from_iter(secret_file::fill(&mut plan, folder_of_start).err());
     for (option, addresses) in [("--listen", &plan.listen), ("--control", &plan.control)] {
         for endpoint in &addresses.endpoints {
             wrong.extend(address(option, endpoint).err());

@@ -7,12 +7,14 @@ use std::path::Path;
 use hasses_actors::Config;
 use hasses_actors::net::Endpoint;
 
-/// Says where hasses listens, and what to paste to see an event; `key` is the subscribers' key's file.
+/// Says where hasses listens, and what to paste to see an event; `key` is the subscribers' key's file,
+/// and `secret` that of the publishers' secret.
 pub(crate) fn text(
     config: &Config,
     key: Option<&Path>,
     subscribers: &[Endpoint],
     publishers: &[Endpoint],
+    secret: Option<&Path>,
 ) -> String {
     let mut text = format!("hasses {}\n", config.about.version);
     for endpoint in subscribers {
@@ -27,6 +29,7 @@ pub(crate) fn text(
     let publish = publish(
         publishers,
         config.fifo.as_ref().map(|fifo| fifo.path.as_path()),
+        secret,
     );
     let subscribe = subscribe(config, key, subscribers);
     if let (Some(subscribe), Some(publish)) = (subscribe, publish) {
@@ -68,10 +71,16 @@ fn subscribe(config: &Config, key: Option<&Path>, subscribers: &[Endpoint]) -> O
     }
 }
 
-fn publish(publishers: &[Endpoint], fifo: Option<&Path>) -> Option<String> {
+fn publish(publishers: &[Endpoint], fifo: Option<&Path>, secret: Option<&Path>) -> Option<String> {
     if let Some((host, port)) = publishers.iter().find_map(reached) {
         // Both Debian netcats end by themselves with -q1.
-        return Some(format!("echo 'room1=hello' | nc -q1 {host} {port}"));
+        return Some(match secret {
+            None => format!("echo 'room1=hello' | nc -q1 {host} {port}"),
+            Some(path) => format!(
+                "(echo \"auth $(cat {})\"; echo 'room1=hello') | nc -q1 {host} {port}",
+                quoted(&path.to_string_lossy())
+            ),
+        });
     }
     if let Some(path) = fifo {
         return Some(format!(

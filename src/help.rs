@@ -32,6 +32,8 @@ Publishers:
   --control ADDR          where they connect, as above; repeatable
                           (default 127.0.0.1:8085, none if --fifo is given alone)
   --control-host NAME     a further Host that HTTP there answers to; repeatable
+  --control-secret FILE   over TCP they must know what it holds; re-read on SIGHUP
+                          (default none)
   --fifo FILE             named pipe to read, made with mode 0660 if missing (default none)
   --delimiter CHAR        ends a text message, as a newline does (default ;)
   --max-message BYTES     longest message (default 1048576)

@@ -20,6 +20,7 @@ mod pidfile;
 mod privileges;
 mod publish;
 mod reread;
+mod secret_file;
 mod sign;
 mod sockets;
 mod source;
@@ -56,12 +57,17 @@ fn run() -> Result<(), Failure> {
     if let Some(helper) = arguments.first().and_then(|first| helper(first)) {
         return say(&helper(arguments.split_off(1))?);
     }
-    let reread = reread::again(arguments.clone());
+    // A daemon leaves the folder in which a relative path was meant.
+    let folder = env::current_dir().unwrap_or_default();
+    let reread = reread::again(arguments.clone(), folder.clone());
     match options::read(arguments, |path| fs::read_to_string(path))? {
         Request::Help => say(help::HELP),
         Request::Version => say(concat!("hasses ", env!("CARGO_PKG_VERSION"), "\n")),
-        Request::Check(plan) => check::check(&plan).and_then(|()| say("configuration ok\n")),
+        Request::Check(plan) => {
+            check::check(*plan, &folder).and_then(|()| say("configuration ok\n"))
+        }
         Request::Start(mut plan) => {
+            secret_file::fill(&mut plan, &folder).map_err(Failure::start)?;
             plan.config.reread = Some(reread(&plan));
             boot::start(*plan)
         }

@@ -58,6 +58,25 @@ pub(crate) struct Plan {
     pub(crate) subscribe_key: Option<PathBuf>,
     /// The owner group of FIFO and Unix sockets.
     pub(crate) group: Option<u32>,
+    /// Whether a log file of root's is handed over to the user: old command lines expect that.
+    pub(crate) hands_log_over: bool,
+    /// The file with more options.
+    pub(crate) config_file: Option<PathBuf>,
+    /// The file with the secret of the publishers, as it was named.
+    pub(crate) control_secret: Option<PathBuf>,
+}
+
+impl Plan {
+    /// The files that SIGHUP reads again, and the options that name them.
+    pub(crate) fn read_again(&self) -> Vec<(&'static str, &Path)> {
+        [
+            ("--config", &self.config_file),
+            ("--control-secret", &self.control_secret),
+        ]
+        .into_iter()
+        .filter_map(|(option, path)| Some((option, path.as_deref()?)))
+        .collect()
+    }
 }
 
 /// Where to listen.
@@ -118,6 +137,7 @@ fn plan(line: Source, file: Source) -> Result<Plan, Failure> {
     let detach = detaches(&line.new, line.foreground)
         .or(detaches(&file.new, file.foreground))
         .unwrap_or(old);
+    let config_file = line.new.config.clone();
     let all = (line.new.over(line.old)).over(file.new.over(file.old));
     let place = |path: PathBuf| absolute(path, detach);
 
@@ -142,6 +162,10 @@ fn plan(line: Source, file: Source) -> Result<Plan, Failure> {
         pidfile: all.pidfile.map(place).transpose()?,
         detach,
         group: all.group,
+        hands_log_over: old,
+        // What a daemon looks for as another user, it looks for from `/`.
+        config_file: config_file.map(|path| absolute(path, true)).transpose()?,
+        control_secret: all.control_secret,
         config: Config {
             path: all.path.unwrap_or_else(|| "/sse".to_owned()),
             cors: cors(all.cors)?,
@@ -170,6 +194,7 @@ fn plan(line: Source, file: Source) -> Result<Plan, Failure> {
             reinit: all.reinit,
             silence_ends_message: old,
             control_hosts: all.control_host,
+            control_secret: None,
             log_level: all.log_level.unwrap_or(LogLevel::Normal),
             log,
             fifo: fifo.map(|path| Fifo { path }),

@@ -1,21 +1,21 @@
 //! Reading the options again while hasses runs: on SIGHUP.
 
-use std::env;
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use hasses_actors::config::Reread;
 
 use crate::keys;
 use crate::options::{self, Plan, Request};
+use crate::secret_file;
 
 /// Remembers where and how hasses was started; with the plan that came of it, this is how to read
-/// the same options again.
-pub(crate) fn again(arguments: Vec<String>) -> impl FnOnce(&Plan) -> Reread {
-    // A daemon leaves the folder in which a relative path was meant.
-    let folder = env::current_dir().unwrap_or_default();
+/// the same options, and the secrets that they name, again. What is wrong with one changes none.
+pub(crate) fn again(arguments: Vec<String>, folder: PathBuf) -> impl FnOnce(&Plan) -> Reread {
     move |plan| {
         let before = fixed(plan);
+        let asked_for_a_secret = plan.control_secret.is_some();
         Reread(Arc::new(move || {
             let read = options::read(arguments.clone(), |path| {
                 fs::read_to_string(folder.join(path))
@@ -24,13 +24,20 @@ pub(crate) fn again(arguments: Vec<String>) -> impl FnOnce(&Plan) -> Reread {
                 Request::Start(plan) => *plan,
                 _ => return Err("they do not ask for a start".into()),
             };
+            secret_file::fill(&mut plan, &folder)?;
             let changed = before
                 .iter()
                 .zip(fixed(&plan))
                 .filter(|(old, new)| **old != *new);
-            let warnings = changed
-                .map(|(_, (option, _))| format!("{option} was changed; that needs a restart"));
-            let mut warnings: Vec<String> = warnings.collect();
+            let mut warnings = std::mem::take(&mut plan.config.warnings);
+            warnings.extend(
+                changed
+                    .map(|(_, (option, _))| format!("{option} was changed; that needs a restart")),
+            );
+            if asked_for_a_secret && plan.control_secret.is_none() {
+                let open = "whoever reaches the control ports can publish";
+                warnings.push(format!("--control-secret is not given any more: {open}"));
+            }
             warnings.extend(keys::load(&mut plan, &folder)?);
             Ok((plan.config, warnings))
         }))

@@ -102,6 +102,9 @@ pub(crate) struct Typed {
     /// further Host names
     #[argh(option, from_str_fn(values::host))]
     pub(crate) control_host: Vec<String>,
+    /// what publishers must know
+    #[argh(option, from_str_fn(values::file))]
+    pub(crate) control_secret: Option<PathBuf>,
 }
 
 impl Typed {
@@ -176,6 +179,7 @@ impl Typed {
             max_message: self.max_message.or(lower.max_message),
             client_buffer: self.client_buffer.or(lower.client_buffer),
             control_host: list(self.control_host, lower.control_host),
+            control_secret: self.control_secret.or(lower.control_secret),
         }
     }
 }

@@ -3,6 +3,11 @@
 
 mod support;
 
+use std::env;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
 use support::readme::{Snippet, snippets};
 use support::{Daemon, Program};
 
@@ -42,6 +47,56 @@ fn its_publishers() {
     // Each published what it shows, and nothing more.
     support::publish::http(daemon.control, "room1", "end");
     assert_eq!(stream.data(), "end");
+}
+
+#[test]
+fn its_publishers_with_a_secret() {
+    let line = "--listen 127.0.0.1:{listen} --control 127.0.0.1:{control} \
+                --control-secret {dir}/control-secret";
+    let daemon = Daemon::prepared(line, |place| {
+        place.write("control-secret", "0123456789abcdef\n")
+    });
+    let mut stream = daemon.subscribe("subscribe=room1");
+    for snippet in of_kind("secret") {
+        snippet.run(&daemon);
+        for text in snippet.published() {
+            assert_eq!(stream.data(), text, "{snippet:?}");
+        }
+    }
+}
+
+#[test]
+fn its_hook_for_certificates() {
+    let daemon = Daemon::start("");
+    let folder = daemon.file("");
+    let mut hook = of_kind("hook").remove(0);
+    // There is no group of this name here, and no systemd.
+    hook.text = hook.text.replace(" -g hasses", "");
+    let write = |name: &str, text: &str| fs::write(daemon.file(name), text).unwrap();
+    write("fullchain.pem", "chain");
+    write("privkey.pem", "key");
+    write("hook", &hook.text_for(&daemon));
+    write(
+        "systemctl",
+        "#!/bin/sh\necho \"$@\" > \"$RENEWED_LINEAGE/told\"\n",
+    );
+    let runnable = Permissions::from_mode(0o755);
+    fs::set_permissions(daemon.file("systemctl"), runnable).unwrap();
+    let path = format!("{}:{}", folder.display(), env::var("PATH").unwrap());
+    let status = Command::new("sh")
+        .arg("-e")
+        .arg(daemon.file("hook"))
+        .env("PATH", path)
+        .env("RENEWED_LINEAGE", &folder)
+        .status()
+        .unwrap();
+    assert!(status.success());
+    assert_eq!(daemon.text_of("told"), "reload hasses\n");
+    for (name, text) in [("cert.pem", "chain"), ("key.pem", "key")] {
+        let metadata = fs::metadata(daemon.file(name)).unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o640);
+        assert_eq!(daemon.text_of(name), text);
+    }
 }
 
 #[test]

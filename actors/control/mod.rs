@@ -3,17 +3,19 @@
 //! | file | subject |
 //! | --- | --- |
 //! | this | accepting; telling HTTP and text apart |
+//! | [`auth`] | who may publish where a secret is asked for |
 //! | [`connection`] | reading and writing the socket |
 //! | [`text`] | text and JSON lines |
 //! | [`http`] | HTTP |
 
 use std::rc::Rc;
+use std::time::Instant;
 
 use async_io::Timer;
 use futures_lite::FutureExt;
 use futures_lite::future::yield_now;
 
-use crate::config::{Config, Settings};
+use crate::config::Settings;
 use crate::fifo::SILENCE;
 use crate::model::Channel;
 use crate::net::accept::Acceptor;
@@ -21,13 +23,15 @@ use crate::net::{Bound, Listener};
 use crate::registry;
 use crate::supervisor::{Nursery, Stage};
 use crate::system::{Address, Failure, Stop};
+use crate::wire::auth::AUTH;
 use crate::wire::http::looks_like_http;
 
+mod auth;
 mod connection;
 mod http;
 mod text;
 
-use connection::{Broken, Connection};
+use connection::{Broken, Connection, REQUEST_TIME};
 
 /// Accepts publishers and gives each connection an actor, until it is asked to stop.
 ///
@@ -49,10 +53,10 @@ pub async fn run(
         loop {
             let (socket, peer) = acceptor.next().await;
             let name = format!("publisher {peer}");
-            let (config, registry) = (settings.now(), registry.clone());
+            let (settings, registry) = (Rc::clone(&settings), registry.clone());
             nursery.pass(name.clone(), Stage::Intake, move |stop| async move {
                 let publisher = Publisher {
-                    config,
+                    settings,
                     registry,
                     channel,
                     name,
@@ -74,8 +78,7 @@ pub async fn run(
 
 /// What a connection's actor knows.
 struct Publisher {
-    /// The settings that held when it connected.
-    config: Rc<Config>,
+    settings: Rc<Settings>,
     registry: Address<registry::Message>,
     channel: Channel,
     name: String,
@@ -84,7 +87,15 @@ struct Publisher {
 
 impl Publisher {
     async fn serve(&self, connection: &mut Connection) -> Result<(), Broken> {
-        let begun = self.how(connection).await?;
+        let (due, secret) = (Instant::now() + REQUEST_TIME, self.secret());
+        let late = async {
+            match &secret {
+                Some(_) => Timer::at(due).await,
+                None => std::future::pending().await,
+            };
+            Ok(Seen::Text)
+        };
+        let begun = self.how(connection, secret.is_some()).or(late).await?;
         if begun == Seen::Http {
             http::serve(self, connection).await?;
             // What is unread would reset the connection and take the answer with it.
@@ -92,20 +103,29 @@ impl Publisher {
             connection.discard().await;
             Ok(())
         } else {
+            if let Some(secret) = secret
+                && !self.proves(connection, &secret, due).await?
+            {
+                return Ok(());
+            }
             text::serve(self, connection, begun == Seen::Silence).await
         }
     }
 
-    /// Reads until it is clear how the publisher speaks.
-    async fn how(&self, connection: &mut Connection) -> Result<Seen, Broken> {
+    /// Reads until it is clear how the publisher speaks. Where it has to be `guarded` by a secret, an
+    /// `auth` line is text before it is whole, even one like `auth /…`, which base64 may give.
+    async fn how(&self, connection: &mut Connection, guarded: bool) -> Result<Seen, Broken> {
         loop {
             // Neither protocol minds line ends in front; they are not kept, however many come.
             connection.skip_line_ends();
+            if guarded && connection.bytes().starts_with(AUTH) {
+                return Ok(Seen::Text);
+            }
             if let Some(decided) = looks_like_http(connection.bytes()) {
                 return Ok(if decided { Seen::Http } else { Seen::Text });
             }
             let could_be_text =
-                self.config.silence_ends_message && is_no_method(connection.bytes());
+                self.settings.now().silence_ends_message && is_no_method(connection.bytes());
             let has_target = memchr::memmem::find(connection.bytes(), b" /").is_some();
             let due = connection.due();
             let more = async {

@@ -24,12 +24,14 @@ pub(super) async fn serve(
     silence: bool,
 ) -> Result<(), Broken> {
     let Publisher {
-        config,
+        settings,
         registry,
         channel,
         name,
         ..
     } = publisher;
+    // A connection keeps the settings that it began with.
+    let config = settings.now();
     let mut intake = Intake::new(
         config.delimiter,
         config.max_message,
@@ -42,9 +44,17 @@ pub(super) async fn serve(
         answers += &intake.silence().await?;
     }
     connection.write_all(answers.as_bytes()).await?;
+    let silence_ends = config.silence_ends_message;
     let mut buffer = Vec::new();
     loop {
-        let answers = match next(publisher, connection, &mut buffer, &intake).await? {
+        let answers = match next(
+            publisher,
+            connection,
+            &mut buffer,
+            silence_ends && intake.text_waits(),
+        )
+        .await?
+        {
             Event::Read(0) => {
                 let answers = intake.finish().await?;
                 return Ok(connection.write_all(answers.as_bytes()).await?);
@@ -61,7 +71,7 @@ async fn next(
     publisher: &Publisher,
     connection: &Connection,
     buffer: &mut Vec<u8>,
-    intake: &Intake,
+    silence_ends: bool,
 ) -> Result<Event, Broken> {
     // A connection that is broken off has ended too: what came before counts.
     let read = async {
@@ -70,7 +80,7 @@ async fn next(
         ))
     };
     let silence = async {
-        match publisher.config.silence_ends_message && intake.text_waits() {
+        match silence_ends {
             true => Timer::after(SILENCE).await,
             false => std::future::pending().await,
         };

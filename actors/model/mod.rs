@@ -9,6 +9,7 @@ pub mod names;
 pub mod publication;
 pub mod record;
 pub mod routes;
+pub mod secret;
 pub mod sequence;
 pub mod subscription;
 
@@ -19,5 +20,6 @@ pub use names::{ClientId, EventId, NameError, Token};
 pub use publication::{Publication, Target};
 pub use record::Record;
 pub use routes::Routes;
+pub use secret::Secret;
 pub use sequence::Sequence;
 pub use subscription::{Resume, Subscription};

@@ -34,6 +34,7 @@ fn config() -> Config {
         reinit: false,
         silence_ends_message: false,
         control_hosts: Vec::new(),
+        control_secret: None,
         log_level: LogLevel::Quiet,
         log: LogTarget::Stderr,
         fifo: None,

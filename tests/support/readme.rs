@@ -1,5 +1,5 @@
 //! The snippets of README.md, taken from README.md itself and run as they stand there, but for the
-//! ports and the pipe's path.
+//! ports, the pipe's path and the folder `/etc/hasses`.
 
 use std::fs;
 use std::process::Command;
@@ -54,6 +54,7 @@ impl Snippet {
                 "hasses sign",
                 concat!(env!("CARGO_BIN_EXE_hasses"), " sign"),
             )
+            .replace("/etc/hasses", daemon.file("").to_str().unwrap())
     }
 
     /// The command that runs it.

@@ -25,7 +25,7 @@ use crate::registry::{Message, Receipt};
 use crate::wire::command::{Command, Refusal};
 use crate::wire::http::control_api::Route;
 use crate::wire::http::response::CONTINUE;
-use crate::wire::http::{Answer, Body, Date, Method, Reader, Refused, Request, guard};
+use crate::wire::http::{Answer, Body, Date, Method, Reader, Refused, Request};
 use crate::wire::json::{self, Shape};
 use crate::wire::report::{METRICS_TYPE, level_word, metrics};
 
@@ -209,11 +209,10 @@ async fn handle(
     request: &Request,
     due: Instant,
 ) -> Read<Done> {
-    let config = &publisher.config;
-    let (host, origin) = (request.host.as_deref(), request.origin.as_deref());
-    if let Some(why) = guard::forged(host, origin, &config.control_hosts) {
-        return Ok(Err(Refused::new(403, why)));
+    if let Err(refused) = publisher.admits(request) {
+        return Ok(Err(refused));
     }
+    let config = publisher.settings.now();
     let route = match Route::find(request) {
         Ok(route) => route,
         Err(refused) => return Ok(Err(refused)),
@@ -284,7 +283,12 @@ async fn disconnect(publisher: &Publisher, id: ClientId) -> Result<Answer, Broke
 
 async fn publish_json(publisher: &Publisher, body: &[u8], ndjson: bool) -> Read<Answer> {
     let mut mended = 0;
-    let read = json::body(body, ndjson, publisher.config.max_message, &mut mended);
+    let read = json::body(
+        body,
+        ndjson,
+        publisher.settings.now().max_message,
+        &mut mended,
+    );
     if mended > 0 {
         count(publisher, Vec::new(), mended).await?;
     }

@@ -46,6 +46,12 @@ pub enum Route {
     Healthz,
 }
 
+/// Whether what lies at this path is shown to whoever asks, also where a secret is asked for: a probe
+/// has none, and the dashboard's page has to be there to ask for it.
+pub fn is_open(path: &str) -> bool {
+    matches!(path, "/" | "/healthz")
+}
+
 impl Route {
     /// Finds out what `request` asks for; whether it may is not looked at.
     ///

@@ -107,12 +107,12 @@ impl Answer {
         }
     }
 
-    /// A refusal as plain text, with its `Allow`; the connection ends.
+    /// A refusal as plain text, with its `Allow` or `WWW-Authenticate`; the connection ends.
     pub fn refused_text(refused: &Refused) -> Self {
         Self::text(refused.status, &refused.reason).allowing(refused)
     }
 
-    /// A refusal as `{"error":"…"}`, with its `Allow`; the connection ends.
+    /// A refusal as `{"error":"…"}`, with its `Allow` or `WWW-Authenticate`; the connection ends.
     pub fn refused_json(refused: &Refused) -> Self {
         let error = serde_json::json!({ "error": refused.reason });
         Self::new(
@@ -164,6 +164,8 @@ impl Answer {
     fn allowing(self, refused: &Refused) -> Self {
         match refused.allow {
             Some(allow) => self.with("Allow", allow),
+            // RFC 9110 §15.5.2, RFC 6750 §3.
+            None if refused.status == 401 => self.with("WWW-Authenticate", "Bearer"),
             None => self,
         }
     }
