@@ -40,9 +40,11 @@ fn new_options_hold_for_what_comes_next() {
     assert_eq!(allowed(&daemon), "http://old.example");
     reload(
         &daemon,
-        "--cors http://new.example\n--max-message 50\n--history 1\n",
+        "--cors http://new.example\n--max-message 50\n--history 1\n--reinit\n",
         "settings read again",
     );
+    let status = publish::talk_tcp(daemon.control, "status\n");
+    assert!(status.contains(&"Reinit allowed: yes".to_owned()));
     assert_eq!(allowed(&daemon), "http://new.example");
     publish::http(daemon.control, "a", "longer than five");
     assert_eq!(stream.data(), "longer than five");

@@ -106,6 +106,11 @@ impl Connection {
         read(&self.socket, buffer).await
     }
 
+    /// How many bytes can be read now.
+    pub(super) fn unread(&self) -> u64 {
+        rustix::io::ioctl_fionread(self.socket.get_ref()).unwrap_or(0)
+    }
+
     /// Reads once if something is there.
     pub(super) fn read_now(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         buffer.resize(PORTION, 0);

@@ -90,16 +90,22 @@ async fn next(
         publisher.stop.requested().await;
         Ok(Event::Stop)
     };
-    read.or(silence).or(stop).await
+    // First, as one who writes without a pause always has something to be read.
+    stop.or(read).or(silence).await
 }
 
-/// Takes in what has come already; a message without its end is left, as its rest may be on its way.
+/// Takes in what has come by now, and nothing that comes meanwhile; a message without its end is left,
+/// as its rest may be on its way.
 async fn stop(
     connection: &Connection,
     buffer: &mut Vec<u8>,
     intake: &mut Intake,
 ) -> Result<(), Broken> {
-    while let Ok(count @ 1..) = connection.read_now(buffer) {
+    let mut left = connection.unread();
+    while left > 0
+        && let Ok(count @ 1..) = connection.read_now(buffer)
+    {
+        left = left.saturating_sub(count as u64);
         let answers = intake.feed(&buffer[..count]).await?;
         connection.write_all(answers.as_bytes()).await?;
     }

@@ -231,6 +231,32 @@ fn what_is_published_during_a_replay_comes_in_its_place_and_once() {
 }
 
 #[test]
+fn who_has_still_to_catch_up_gets_no_position() {
+    let mut rig = Rig::with(|config| config.client_buffer = 1);
+    let ids: Vec<_> = (0..3).map(|_| rig.publish("a", None).id).collect();
+    let after = Resume::After(Some(ids[0]));
+    let first = rig.client("a", None, after);
+    // One that was live asks anew.
+    let again = rig.client("a", None, Resume::Live);
+    rig.subscribe(again, "a", None, after);
+    let live = rig.client("b", None, Resume::Live);
+    for key in [first, again, live] {
+        rig.told(key);
+    }
+    let position = Rc::new(Frame::position(ids[2]));
+    let began = Instant::now();
+    let mut told = Vec::new();
+    while told.is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(5), "none for anyone");
+        rig.registry.crowd.expire();
+        rig.registry.crowd.send_to_silent(0, &position);
+        told = rig.told(live);
+    }
+    assert_eq!(told, ["position"]);
+    assert!(rig.told(first).is_empty() && rig.told(again).is_empty());
+}
+
+#[test]
 fn a_part_of_a_replay_looks_at_few_events() {
     let mut rig = Rig::with(|config| {
         config.history.count = 20_000;
