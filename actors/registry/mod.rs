@@ -330,6 +330,10 @@ impl Registry {
         {
             self.handle_client(message);
         }
+        // How the last of them ended.
+        while let Some(message) = clients.take() {
+            self.handle_client(message);
+        }
         Ok(())
     }
 
