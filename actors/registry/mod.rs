@@ -325,13 +325,11 @@ impl Registry {
             }
         }
         self.end_streams();
-        while self.crowd.totals().connected > 0
-            && let Some(message) = clients.next().await
-        {
-            self.handle_client(message);
-        }
-        // How the last of them ended.
-        while let Some(message) = clients.take() {
+        // With the last client gone, what is left says how it ended.
+        while let Some(message) = match self.crowd.totals().connected {
+            0 => clients.take(),
+            _ => clients.next().await,
+        } {
             self.handle_client(message);
         }
         Ok(())
