@@ -268,6 +268,9 @@ fn a_rush_of_whole_requests_is_answered_whole() {
     let streams = rush.into_iter().map(Stream::answered);
     let streams: Vec<_> = streams.filter_map(is_no_put_off).collect();
     assert!(streams.len() >= 10, "{} streams", streams.len());
+    // Descriptors were left for publishers all the time.
+    let log = daemon.log();
+    assert!(!log.contains("cannot accept connections"), "{log}");
 }
 
 /// A stream that is not ended after its `retry:`, if it is none.
