@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use support::{Connection, Daemon, Stream, publish};
+use support::{Connection, Daemon, Stream, eventually, publish};
 
 #[test]
 fn retry_comes_once_with_jitter() {
@@ -207,6 +207,14 @@ fn a_stop_gives_slow_readers_five_seconds_and_no_more() {
 #[test]
 fn who_was_answered_and_stays_does_not_hold_up_a_stop() {
     let mut daemon = Daemon::start("");
+    let mut connection = Connection::to(daemon.listen);
+    connection.send(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(connection.head().status, 404);
+    // It has a while to read that, and no more.
+    eventually("it is let go", || {
+        (status(&daemon)["allconncli"] == 0).then_some(())
+    });
+
     let mut connection = Connection::to(daemon.listen);
     connection.send(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!(connection.head().status, 404);
