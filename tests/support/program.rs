@@ -3,8 +3,8 @@
 use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::Instant;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use super::PATIENCE;
 
@@ -12,6 +12,7 @@ use super::PATIENCE;
 pub(crate) struct Program {
     child: Child,
     output: Arc<Transcript>,
+    readers: [JoinHandle<()>; 2],
 }
 
 /// What a process wrote so far, on standard output and error.
@@ -31,9 +32,15 @@ impl Program {
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let output = Arc::new(Transcript::default());
-        output.follow(child.stdout.take().unwrap());
-        output.follow(child.stderr.take().unwrap());
-        Self { child, output }
+        let readers = [
+            output.follow(child.stdout.take().unwrap()),
+            output.follow(child.stderr.take().unwrap()),
+        ];
+        Self {
+            child,
+            output,
+            readers,
+        }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -48,6 +55,15 @@ impl Program {
     /// What it wrote so far.
     pub(crate) fn output(&self) -> String {
         self.output.lock().clone()
+    }
+
+    /// What it wrote before it ended: all, unless another process that it left has its output open.
+    pub(crate) fn last_words(&self) -> String {
+        let deadline = Instant::now() + Duration::from_secs(1);
+        while !self.readers.iter().all(JoinHandle::is_finished) && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(5));
+        }
+        self.output()
     }
 
     /// Waits for a complete line with `part` in it and returns that line.
@@ -81,7 +97,7 @@ impl Transcript {
         self.text.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn follow(self: &Arc<Self>, mut source: impl Read + Send + 'static) {
+    fn follow(self: &Arc<Self>, mut source: impl Read + Send + 'static) -> JoinHandle<()> {
         let transcript = Arc::clone(self);
         thread::spawn(move || {
             let mut buffer = [0; 4096];
@@ -90,6 +106,6 @@ impl Transcript {
                 transcript.lock().push_str(&text);
                 transcript.grown.notify_all();
             }
-        });
+        })
     }
 }
