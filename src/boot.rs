@@ -42,7 +42,8 @@ fn serve(mut plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failur
         publishers,
         files: sockets,
     } = sockets::open(&plan).map_err(Failure::start)?;
-    plan.config.warnings = keys::load_first(&mut plan).map_err(Failure::start)?;
+    let about_key = keys::load_first(&mut plan).map_err(Failure::start)?;
+    plan.config.warnings.extend(about_key);
     let mut lasting = open_files(&plan).map_err(Failure::start)?;
 
     if plan.detach {
