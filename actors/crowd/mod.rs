@@ -47,6 +47,9 @@ const BACKLOG: usize = 1 << 18;
 /// Tenths of a second that a client has for its request, and for reading an answer's end.
 const REQUEST_TIME: u32 = 100;
 const LINGER_TIME: u32 = 20;
+/// Tenths of a second for which a stream may take nothing of what waits for it. On TCP the kernel's
+/// own time, of the same length, ends it as a rule; on a Unix socket there is none.
+const WRITE_TIME: u32 = 400;
 /// Bytes of the buffer that all clients share for reading, and for joining what they write.
 const SCRATCH: usize = 64 * 1024;
 
@@ -226,15 +229,31 @@ impl Crowd {
         let mut inner = self.inner.borrow_mut();
         for index in 0..inner.cells.len() as u32 {
             let cell = &mut inner.cells[index as usize];
-            if cell.flags.live && now.saturating_sub(cell.wrote_at) > tenths {
-                // A stalled client gets one a period, not one a look.
-                cell.wrote_at = now;
+            // One that is stalled has something to get before.
+            let takes = cell.flags.live && cell.flags.writable;
+            if takes && now.saturating_sub(cell.wrote_at) > tenths {
                 inner.post(
                     index,
                     Message::Event(Rc::clone(frame)),
                     false,
                     self.limit.get(),
                 );
+            }
+        }
+    }
+
+    /// Gives up streams whose sockets have taken nothing of what waits for [`WRITE_TIME`].
+    pub fn give_up_stalled(&self) {
+        let now = self.now.get();
+        let inner = &mut *self.inner.borrow_mut();
+        for (index, cell) in (0..).zip(&mut inner.cells) {
+            let flags = &mut cell.flags;
+            let stalled = flags.open && !flags.writable && !flags.overflowing;
+            if stalled && now.saturating_sub(cell.wrote_at) > WRITE_TIME {
+                flags.overflowing = true;
+                if !std::mem::replace(&mut flags.queued, true) {
+                    inner.fast.push_back(index);
+                }
             }
         }
     }

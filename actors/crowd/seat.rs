@@ -124,7 +124,9 @@ impl Seat {
         let inner = &mut *inner;
         let cell = &mut inner.cells[self.index as usize];
         let count = cell.write(bytes)?;
-        cell.wrote_at = self.crowd.now.get();
+        if count > 0 {
+            cell.wrote_at = self.crowd.now.get();
+        }
         inner.totals.bytes += count as u64;
         Ok(count)
     }
@@ -161,7 +163,8 @@ impl Seat {
                 cell.wrote_at = self.crowd.now.get();
             }
             if count < joined.len() {
-                cell.flags.overflowing = cell.behind() > self.crowd.limit.get();
+                let given_up = count == 0 && cell.flags.overflowing;
+                cell.flags.overflowing = given_up || cell.behind() > self.crowd.limit.get();
                 return Ok(match cell.flags.overflowing {
                     true => Flushed::Overflowing,
                     false => Flushed::Blocked,

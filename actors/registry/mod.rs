@@ -392,6 +392,7 @@ impl Registry {
 
     fn tick(&mut self) {
         self.crowd.expire();
+        self.crowd.give_up_stalled();
         let now = Instant::now();
         self.history.trim(now);
         self.watched.take_if(|watched| watched.is_forgotten(now));
