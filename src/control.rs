@@ -1,21 +1,24 @@
 //! Asking a running hasses through its control address, for the helpers of the shell.
 
-use std::fs;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hasses_actors::model::Secret;
 use hasses_actors::net::Endpoint;
 
 use crate::failure::{Failure, short};
 use crate::options::CONTROL;
+use crate::secret_file;
 use crate::values;
 use crate::words::{self, Word};
 
 /// How long connecting, and each read or write, may take.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// The option that names the secret's file.
+const SECRET: &str = "--control-secret";
 /// The most bytes of an answer that are read.
 const MOST: u64 = 16 << 20;
 
@@ -172,17 +175,13 @@ fn exchange(socket: &mut dyn Socket, request: &[u8]) -> io::Result<Vec<u8>> {
     }
 }
 
-/// The header line for the secret in a file, of which a newline at the end is no part.
-fn authorization(path: &PathBuf) -> Result<String, Failure> {
-    let told = |why: &dyn std::fmt::Display| {
-        Failure::start(format!("--control-secret {}: {why}", path.display()))
-    };
-    let text = fs::read_to_string(path).map_err(|error| told(&error))?;
-    let secret = text.strip_suffix('\n').unwrap_or(&text);
-    let secret = secret.strip_suffix('\r').unwrap_or(secret);
-    if secret.is_empty() || secret.contains(char::is_control) {
-        return Err(told(&"it holds no secret of one line"));
-    }
+/// The header line for the secret in a file, read as the daemon reads it.
+fn authorization(path: &Path) -> Result<String, Failure> {
+    let file = secret_file::read(SECRET, path).map_err(Failure::start)?;
+    Secret::new(&file.bytes)
+        .map_err(|error| Failure::start(format!("{SECRET} {}: {error}", path.display())))?;
+    // A secret is UTF-8.
+    let secret = String::from_utf8_lossy(&file.bytes);
     Ok(format!("Authorization: Bearer {secret}\r\n"))
 }
 

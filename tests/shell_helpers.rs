@@ -151,7 +151,7 @@ fn what_does_not_work_is_told() {
                 "--control-secret",
                 "/dev/null",
             ],
-            "no secret of one line",
+            "secret is empty",
         ),
     ];
     for (code, arguments, part) in table {
@@ -179,6 +179,55 @@ fn help_shows_examples() {
     }
 }
 
+#[test]
+fn a_daemon_with_a_secret_is_asked_with_it() {
+    let (listen, control) = ("127.0.0.1:{listen}", "127.0.0.1:{control}");
+    let options = format!("--listen {listen} --control {control} --control-secret {{dir}}/secret");
+    let daemon = Daemon::prepared(&options, |preparation| {
+        preparation.write("secret", "s3cret\n")
+    });
+    let control = daemon.control.to_string();
+    let file = daemon.file("secret");
+    let known = [
+        "--control",
+        &control,
+        "--control-secret",
+        file.to_str().unwrap(),
+    ];
+    let mut stream = daemon.subscribe("subscribe=a");
+    let run = hasses(&[&["publish", "a", "hello"], &known[..]].concat(), b"");
+    assert_eq!((run.code, &*run.complained), (0, ""));
+    assert_eq!(stream.data(), "hello");
+    assert_eq!(hasses(&[&["status"], &known[..]].concat(), b"").code, 0);
+    let run = hasses(&["publish", "a", "no", "--control", &control], b"");
+    assert_eq!(run.code, 1);
+    assert!(
+        run.complained.contains("refused with 401: "),
+        "{}",
+        run.complained
+    );
+    // Everything that tells or does something asks for it.
+    for line in [
+        "GET /status",
+        "GET /clients",
+        "GET /clients?limit=1",
+        "GET /metrics",
+        "GET /live",
+        "POST /disconnect/x",
+        "POST /loglevel/debug",
+    ] {
+        let ask = |fields: &str| {
+            let request = format!("{line} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
+            support::Connection::to(daemon.control)
+                .send(request.as_bytes())
+                .head()
+                .status
+        };
+        assert_eq!(ask(""), 401, "{line}");
+        assert_eq!(ask("Authorization: Bearer s3cret\r\n"), 200, "{line}");
+    }
+}
+
 /// One connection's request, after which it is answered with `answer`.
 fn serve(mut socket: impl Read + Write, answer: &str) -> String {
     let mut request = Vec::new();
@@ -194,7 +243,7 @@ fn serve(mut socket: impl Read + Write, answer: &str) -> String {
 fn the_secret_of_a_file_goes_along() {
     let dir = TempDir::new();
     let (file, path) = (dir.path().join("secret"), dir.path().join("s"));
-    std::fs::write(&file, "pass word\n").unwrap();
+    std::fs::write(&file, "password\n").unwrap();
     let listener = UnixListener::bind(&path).unwrap();
     let serving = thread::spawn(move || {
         let answer = "HTTP/1.1 401 No\r\n\r\n{\"error\":\"the secret is wrong\"}";
@@ -212,7 +261,7 @@ fn the_secret_of_a_file_goes_along() {
     );
     let request = serving.join().unwrap();
     assert!(
-        request.contains("\r\nAuthorization: Bearer pass word\r\n"),
+        request.contains("\r\nAuthorization: Bearer password\r\n"),
         "{request}"
     );
 }
