@@ -64,7 +64,7 @@ fn a_publish() {
         cost(Counter::Instructions),
         6000.0,
     );
-    judge("system calls per publish", cost(Counter::Calls), 0.08);
+    judge("system calls per publish", cost(Counter::Calls), 0.1);
 }
 
 /// A subscriber who comes, gets the answer's head and the first position, and leaves; 100 at once.
