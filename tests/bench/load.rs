@@ -270,7 +270,7 @@ impl Load {
                 let stamp = self.ledger.publish(*number, target, due);
                 write_stamp(&mut payload, stamp);
                 publisher.put(target, &payload);
-                if (sent + 1) % lane.batch == 0 {
+                if (sent + 1).is_multiple_of(lane.batch) {
                     publisher.flush()?;
                 }
             }
