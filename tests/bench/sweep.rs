@@ -11,13 +11,14 @@ use crate::servers::Kind;
 use crate::table::median;
 use crate::work::{Setting, broadcast, unicast};
 
-/// Measures with 100 clients to as many as there may be, and writes three plots.
+/// Measures with 100 clients to as many as there may be, and writes three plots. Returns how many
+/// deliveries went wrong, except nchan's.
 pub(crate) fn draw(
     setting: Setting,
     servers: &[Kind],
     rounds: usize,
     directory: &Path,
-) -> Outcome<()> {
+) -> Outcome<u64> {
     let mut sizes = vec![100, 1000, 2500, 5000, 10_000, setting.many];
     sizes.retain(|size| *size <= setting.many);
     sizes.dedup();
@@ -29,6 +30,7 @@ pub(crate) fn draw(
         servers.iter().map(line).collect()
     };
     let (mut cost, mut memory, mut latency) = (lines(), lines(), lines());
+    let mut faults = 0;
     for clients in &sizes {
         for (at, server) in servers.iter().enumerate() {
             let mut figures = [const { Vec::new() }; 3];
@@ -38,6 +40,9 @@ pub(crate) fn draw(
                 let to_all = broadcast(setting, *server, *clients, 20)?;
                 let found = [(&to_one, "cpu"), (&to_one, "resident"), (&to_all, "last")];
                 for (values, (result, name)) in figures.iter_mut().zip(found) {
+                    if *server != Kind::Nchan && name != "resident" {
+                        faults += result.lost + result.wrong;
+                    }
                     values.extend(result.figure(name));
                 }
             }
@@ -72,5 +77,5 @@ pub(crate) fn draw(
         };
         fs::write(directory.join(file), plot.svg())?;
     }
-    Ok(())
+    Ok(faults)
 }

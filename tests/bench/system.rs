@@ -138,13 +138,14 @@ fn measure(options: &Options) -> Outcome<bool> {
         options.load_cpu,
         table::grouped(f64::from(setting.many)),
     );
+    let mut faults = results.faults();
     if options.wants("plots") {
         let kept = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench/plots"));
         let directory = options.plots.as_deref().unwrap_or(kept);
-        sweep::draw(setting, &servers, rounds.min(3), directory)?;
+        faults += sweep::draw(setting, &servers, rounds.min(3), directory)? as f64;
         println!("Plots are in {}.", directory.display());
     }
-    Ok(results.faults() == 0.0)
+    Ok(faults == 0.0)
 }
 
 /// Does one work with one server and enters what came of it.
