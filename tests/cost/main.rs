@@ -80,7 +80,7 @@ fn a_connect() {
     judge(
         "instructions per connect",
         cost(Counter::Instructions),
-        30500.0,
+        31500.0,
     );
     judge("system calls per connect", cost(Counter::Calls), 9.8);
 }
@@ -97,6 +97,6 @@ fn an_idle_client() {
     judge(
         "resident bytes per idle client",
         grown as f64 * 1024.0 / 5000.0,
-        410.0,
+        360.0,
     );
 }
