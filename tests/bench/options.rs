@@ -8,7 +8,7 @@ use argh::FromArgs;
 /// in Markdown. Exits with 1 if a delivery was lost, doubled or misrouted.
 #[derive(Debug, FromArgs)]
 #[argh(
-    example = "tests/bench/run --quick\n  tests/bench/run --only W1,W3,idle --rounds 3",
+    example = "tests/bench/run --quick\ntests/bench/run --only W1,W3,idle --rounds 3",
     note = "Works: W1 W2 W3 W6 W7 W8 burst beside ingest fifo replay idle, and plots."
 )]
 pub(crate) struct Options {

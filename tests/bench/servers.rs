@@ -7,7 +7,6 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::Outcome;
-use crate::ledger::Target;
 use crate::load::Load;
 use crate::publisher::Channel;
 use crate::usage::{Usage, family};
@@ -192,15 +191,6 @@ impl Drop for Server {
             let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
         }
         let _ = self.child.wait();
-    }
-}
-
-/// Everyone, or one token.
-pub(crate) fn target(broadcast: bool, token: u32) -> Target {
-    if broadcast {
-        Target::All
-    } else {
-        Target::Token(token)
     }
 }
 

@@ -127,7 +127,9 @@ fn measure(options: &Options) -> Outcome<bool> {
         // Once is enough for what takes a minute.
         setting.hold = 0.0;
     }
-    println!("{}\n", results.markdown(&servers));
+    if !results.is_empty() {
+        println!("{}\n", results.markdown(&servers));
+    }
     let stolen = (usage::stolen() - stolen) / began.elapsed().as_secs_f64() * 100.0;
     println!(
         "Medians of {rounds} rounds; ratios are to the floor in the same round. {}; server on \

@@ -150,6 +150,11 @@ impl Results {
         });
     }
 
+    /// Whether nothing was measured.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The table in Markdown: medians of the rounds, and medians of the ratios to the floor in the
     /// same round, which a change of the machine's mood leaves alone.
     pub(crate) fn markdown(&self, servers: &[Kind]) -> String {

@@ -6,7 +6,7 @@ use crate::Outcome;
 use crate::ledger::Target;
 use crate::load::{Lane, Load, Order, Pace, now, run_both};
 use crate::publisher::Channel;
-use crate::servers::{Kind, Server, Wish, hasses, target};
+use crate::servers::{Kind, Server, Wish, hasses};
 
 /// How everything is measured.
 #[derive(Debug, Clone, Copy)]
@@ -149,7 +149,7 @@ fn flat_out(setting: Setting, kind: Kind) -> Outcome<Option<Result>> {
         kind,
         Exchange {
             clients: 1,
-            order: Order::Always(target(kind == Kind::Nchan, 0)),
+            order: Order::Always(Target::All),
             pace: Pace::Max,
             count: 500_000,
             batch: 32,
