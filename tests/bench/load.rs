@@ -14,8 +14,9 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 
 use crate::Outcome;
 use crate::client::{Client, STAMP, State};
-use crate::ledger::{Ledger, Place, Target};
-use crate::publisher::{Channel, Publisher};
+use crate::lane::{Lane, Pace};
+use crate::ledger::{Ledger, Place};
+use crate::publisher::Publisher;
 
 /// Connections that are being made at once.
 const WINDOW: usize = 256;
@@ -29,38 +30,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(180);
 /// Marks a publisher's events among the clients'.
 const PUBLISHER: u64 = 1 << 40;
-
-/// When messages are published.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Pace {
-    /// As long as fewer than this are on their way.
-    InFlight(u64),
-    /// So many a second; the stamp is when it was due, so waiting counts.
-    PerSecond(f64),
-    /// As fast as the server takes them.
-    Max,
-}
-
-/// Whom the messages of a lane are for.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Order {
-    Always(Target),
-    /// Each of so many tokens in its turn.
-    RoundRobin(u32),
-    /// All to the first, and the very last to the second, who so shows that all were taken in.
-    Then(Target, Target),
-}
-
-/// A stream of messages.
-#[derive(Debug)]
-pub(crate) struct Lane {
-    pub(crate) order: Order,
-    pub(crate) pace: Pace,
-    pub(crate) count: u64,
-    /// Messages in one write.
-    pub(crate) batch: u64,
-    pub(crate) channel: Channel,
-}
 
 #[derive(Debug)]
 struct Running {
@@ -261,12 +230,7 @@ impl Load {
                 let Some(due) = due.filter(|_| sent < lane.count && publisher.has_room()) else {
                     break;
                 };
-                let target = match lane.order {
-                    Order::Always(target) => target,
-                    Order::Then(_, last) if sent + 1 == lane.count => last,
-                    Order::Then(target, _) => target,
-                    Order::RoundRobin(tokens) => Target::Token((sent % u64::from(tokens)) as u32),
-                };
+                let target = lane.target(sent);
                 let stamp = self.ledger.publish(*number, target, due);
                 write_stamp(&mut payload, stamp);
                 publisher.put(target, &payload);

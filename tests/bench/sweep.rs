@@ -4,12 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use crate::Outcome;
+use crate::exchange::{broadcast, unicast};
+use crate::lane::Order;
 use crate::ledger::Target;
-use crate::load::Order;
 use crate::plot::{Line, Plot};
 use crate::servers::Kind;
 use crate::table::median;
-use crate::work::{Setting, broadcast, unicast};
+use crate::work::Setting;
 
 /// Measures with 100 clients to as many as there may be, and writes three plots. Returns how many
 /// deliveries went wrong, except nchan's.

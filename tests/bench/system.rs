@@ -26,8 +26,10 @@
 )]
 
 mod client;
+mod exchange;
 mod floor;
 mod histogram;
+mod lane;
 mod ledger;
 mod load;
 mod options;
