@@ -44,7 +44,7 @@ fn a_delivery() {
     judge(
         "instructions per delivery",
         cost(Counter::Instructions),
-        880.0,
+        900.0,
     );
     judge("system calls per delivery", cost(Counter::Calls), 1.3);
 }
