@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use crate::config::Settings;
 use crate::crowd::{Flushed, Seat};
+use crate::net::tls::Trouble;
 use crate::registry::ClientMessage;
 use crate::system::Address;
 use crate::wire::http::response::stream_head;
@@ -76,6 +77,8 @@ pub enum End {
     Answered,
     /// Its request was refused with this status, for this reason.
     Refused(u16, String),
+    /// It did not come to a request, as the TLS handshake failed: the reason.
+    Handshake(String),
     /// It did not read as fast as its events came.
     Slow,
     /// Its connection broke.
@@ -92,6 +95,7 @@ impl fmt::Display for End {
             Self::Left => f.write_str("left"),
             Self::Answered => f.write_str("was answered"),
             Self::Refused(status, reason) => write!(f, "was refused with {status}: {reason}"),
+            Self::Handshake(reason) => write!(f, "was refused: {reason}"),
             Self::Slow => f.write_str("was disconnected: it read more slowly than its events came"),
             Self::Broken(error) => write!(f, "was lost: {error}"),
             Self::Finished(Ending::Stopped) => f.write_str("ended as the daemon stops"),
@@ -109,7 +113,19 @@ impl fmt::Display for End {
 
 impl From<io::Error> for End {
     fn from(error: io::Error) -> Self {
-        Self::Broken(error.kind())
+        match Trouble::of(&error) {
+            Some(trouble) => trouble.into(),
+            None => Self::Broken(error.kind()),
+        }
+    }
+}
+
+impl From<&Trouble> for End {
+    fn from(trouble: &Trouble) -> Self {
+        match trouble {
+            Trouble::Broken(_) | Trouble::TooLong => Self::Broken(io::ErrorKind::InvalidData),
+            _ => Self::Handshake(trouble.to_string()),
+        }
     }
 }
 
@@ -259,9 +275,9 @@ impl Client {
             // A line of its own, or its whole result would be a part of every client's state.
             let ending = self.hand_out()?;
             if let Some(end) = ending {
-                if self.seat.is_chunked() {
-                    Box::pin(write_all(&self.seat, LAST_CHUNK)).await?;
-                }
+                let chunked = self.seat.is_chunked();
+                let last = if chunked { LAST_CHUNK } else { b"" };
+                Box::pin(write_all(&self.seat, last)).await?;
                 self.seat.finish();
                 // What the peer sent was read as it came, so closing does not reset anything.
                 return Err(End::Finished(end));
@@ -329,6 +345,7 @@ async fn request(seat: &Seat, input: &mut Vec<u8>) -> Result<Result<Request, Ref
                 return Ok(Ok(head.request));
             }
             Ok(None) if given_up => return Err(End::Finished(Ending::Crowded)),
+            Ok(None) if expired && seat.is_handshaking() => return Err((&Trouble::Late).into()),
             Ok(None) if expired && input.is_empty() => return Err(End::Left),
             Ok(None) if expired => {
                 let why = "the request was not complete within 10 seconds";
@@ -347,10 +364,21 @@ async fn request(seat: &Seat, input: &mut Vec<u8>) -> Result<Result<Request, Ref
             Some(Message::Finish { end }) => return Err(End::Finished(end)),
             _ => {}
         }
-        let read = seat.read(|bytes| {
-            input.extend_from_slice(bytes);
-            bytes.len()
-        })?;
+        let mut take = || {
+            seat.read(|bytes| {
+                input.extend_from_slice(bytes);
+                bytes.len()
+            })
+        };
+        let read = take();
+        if let Err(error) = &read
+            && let Some(trouble @ Trouble::NotTls) = Trouble::of(error)
+        {
+            // What it sent may say which page may read the answer.
+            take()?;
+            return Ok(Err(Refused::new(400, trouble.to_string())));
+        }
+        let read = read?;
         if read == Some(0) {
             return match input.is_empty() {
                 true => Err(End::Left),

@@ -7,7 +7,9 @@
 //! | [`text`] | text and JSON lines |
 //! | [`http`] | HTTP |
 
+use std::io;
 use std::rc::Rc;
+use std::time::SystemTime;
 
 use async_io::Timer;
 use futures_lite::FutureExt;
@@ -15,13 +17,15 @@ use futures_lite::future::yield_now;
 
 use crate::config::{Config, Settings};
 use crate::fifo::SILENCE;
+use crate::intake::ask;
 use crate::model::Channel;
 use crate::net::accept::Acceptor;
+use crate::net::tls::Trouble;
 use crate::net::{Bound, Listener};
 use crate::registry;
 use crate::supervisor::{Nursery, Stage};
 use crate::system::{Address, Failure, Stop};
-use crate::wire::http::looks_like_http;
+use crate::wire::http::{Answer, Refused, looks_like_http};
 
 mod connection;
 mod http;
@@ -50,6 +54,7 @@ pub async fn run(
             let (socket, peer) = acceptor.next().await;
             let name = format!("publisher {peer}");
             let (config, registry) = (settings.now(), registry.clone());
+            let identity = config.tls.clone().filter(|_| bound.tls);
             nursery.pass(name.clone(), Stage::Intake, move |stop| async move {
                 let publisher = Publisher {
                     config,
@@ -58,7 +63,7 @@ pub async fn run(
                     name,
                     stop,
                 };
-                let mut connection = Connection::new(socket)?;
+                let mut connection = Connection::new(socket, identity.as_ref())?;
                 match publisher.serve(&mut connection).await {
                     Err(Broken::Failed(error)) => log::debug!("{}: {error}", publisher.name),
                     Ok(()) | Err(Broken::Gone) => {}
@@ -84,6 +89,9 @@ struct Publisher {
 
 impl Publisher {
     async fn serve(&self, connection: &mut Connection) -> Result<(), Broken> {
+        if let Err(error) = connection.shake_hands().await {
+            return self.not_shaken(connection, error).await;
+        }
         let begun = self.how(connection).await?;
         if begun == Seen::Http {
             http::serve(self, connection).await?;
@@ -94,6 +102,26 @@ impl Publisher {
         } else {
             text::serve(self, connection, begun == Seen::Silence).await
         }
+    }
+
+    /// Says why the TLS handshake failed: to the publisher too, if it does not speak TLS.
+    async fn not_shaken(&self, connection: &Connection, error: io::Error) -> Result<(), Broken> {
+        log::debug!("{}: refused: {error}", self.name);
+        let count = |reply| registry::Message::Count {
+            refused: vec![("tls", 1)],
+            mended: 0,
+            reply,
+        };
+        ask(&self.registry, count).await?;
+        if let Some(trouble @ Trouble::NotTls) = Trouble::of(&error) {
+            let refused = Refused::new(400, trouble.to_string());
+            let mut bytes = Vec::new();
+            Answer::refused_text(&refused).write(SystemTime::now().into(), &mut bytes);
+            connection.write_all(&bytes).await?;
+            connection.finish();
+            connection.discard().await;
+        }
+        Ok(())
     }
 
     /// Reads until it is clear how the publisher speaks.

@@ -9,7 +9,7 @@ use crate::config::Cors;
 use crate::logger;
 use crate::model::{Channel, Target};
 use crate::wire::command::Command;
-use crate::wire::report::{self, ClientRow, Status};
+use crate::wire::report::{self, ClientRow, Status, TlsFiles};
 
 impl Registry {
     /// Carries out a command; the answer for the sender.
@@ -93,7 +93,10 @@ impl Registry {
             uid: rustix::process::getuid().as_raw(),
             user: about.user.clone(),
             running: self.started.elapsed(),
-            tls: None,
+            tls: (config.tls.as_ref().filter(|_| config.encrypted)).map(|identity| TlsFiles {
+                cert: identity.files.cert.display().to_string(),
+                key: identity.files.key.display().to_string(),
+            }),
             log_level: self.log_level,
             reinit: self.reinit.get(),
             cors: match &config.cors {
@@ -162,7 +165,7 @@ impl Registry {
                 errors: 0,
                 messages,
                 reinits: record.reinits.into(),
-                tls: false,
+                tls: record.tls,
                 connected: since(record.arrived),
                 handshaked: record.joined.map(since),
                 id: self.routes.id(index).cloned(),
