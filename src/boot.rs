@@ -5,7 +5,8 @@ use std::path::Path;
 use std::rc::Rc;
 
 use hasses_actors::config::LogTarget;
-use hasses_actors::net::{Bound, Endpoint};
+use hasses_actors::net::identity::Files;
+use hasses_actors::net::{Bound, Door};
 use hasses_actors::{Config, Sockets};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{AccessFlags, eaccess};
@@ -53,20 +54,20 @@ fn serve(plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failure> {
         None => None,
     };
     let mut config = plan.config;
+    config.warnings = publishers.iter().filter_map(open_control).collect();
     // It ends before the files of this process are dropped, which finds them gone then.
     let _janitor = match user {
         Some(account) => {
             let files = sockets.iter().chain(pidfile.iter().map(PidFile::made));
-            give_up_rights(account, &config, files)
+            give_up_rights(account, &mut config, files)
         }
         None => may_use(&config).map(|()| None),
     }
     .map_err(Failure::start)?;
     if !plan.detach {
-        let (subscribers, publishers) = (addresses(&subscribers), addresses(&publishers));
+        let (subscribers, publishers) = (doors(&subscribers), doors(&publishers));
         config.greeting = Some(greeting::text(&config, &subscribers, &publishers));
     }
-    config.warnings = publishers.iter().filter_map(open_control).collect();
 
     let started = Rc::new(Cell::new(false));
     let (answers, waiting) = (Rc::clone(&started), Rc::clone(parent));
@@ -115,13 +116,15 @@ fn open_files(plan: &Plan) -> Result<Vec<Made>, String> {
 /// to take `files` away: a janitor keeps the right to, if need be.
 fn give_up_rights<'a>(
     account: &Account,
-    config: &Config,
+    config: &mut Config,
     files: impl Iterator<Item = &'a Made>,
 ) -> Result<Option<Janitor>, String> {
-    let beyond = privileges::as_user(account, || {
+    let (beyond, unreadable) = privileges::as_user(account, || {
         may_use(config)?;
-        Ok::<Vec<_>, String>(files.filter(|file| !may_remove(file.path())).collect())
+        let beyond: Vec<_> = files.filter(|file| !may_remove(file.path())).collect();
+        Ok::<_, String>((beyond, unreadable(config, account)))
     })??;
+    config.warnings.extend(unreadable);
     let janitor = match beyond.as_slice() {
         [] => None,
         beyond => Some(Janitor::hire(beyond).map_err(|error| {
@@ -147,8 +150,33 @@ fn may_use(config: &Config) -> Result<(), String> {
     }
 }
 
-fn addresses(bound: &[Bound]) -> Vec<Endpoint> {
-    bound.iter().map(Bound::address).collect()
+/// Warnings about files that SIGHUP could not read again with the rights of this user.
+fn unreadable(config: &Config, account: &Account) -> Vec<String> {
+    let Some(Files { cert, key }) = config.tls.as_ref().map(|identity| &identity.files) else {
+        return Vec::new();
+    };
+    let files = [("--tls-cert", cert), ("--tls-key", key)].into_iter();
+    let warning = |(option, path): (_, &Path)| {
+        let error = eaccess(path, AccessFlags::R_OK).err()?;
+        Some(format!(
+            "{option} {}: SIGHUP will not read it again, as the user {} may not: {}",
+            path.display(),
+            account.asked,
+            error.desc()
+        ))
+    };
+    files
+        .map(|(option, path)| (option, path.as_path()))
+        .filter_map(warning)
+        .collect()
+}
+
+fn doors(bound: &[Bound]) -> Vec<Door> {
+    let door = |bound: &Bound| Door {
+        endpoint: bound.address(),
+        tls: bound.tls,
+    };
+    bound.iter().map(door).collect()
 }
 
 /// A warning about a control port that other machines reach.

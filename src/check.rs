@@ -15,10 +15,11 @@ use crate::pidfile;
 pub(crate) fn check(plan: &Plan) -> Result<(), Failure> {
     let mut wrong = Vec::new();
     for (option, addresses) in [("--listen", &plan.listen), ("--control", &plan.control)] {
-        for endpoint in &addresses.endpoints {
-            wrong.extend(address(option, endpoint).err());
+        for door in &addresses.doors {
+            wrong.extend(address(option, &door.endpoint).err());
         }
     }
+    wrong.extend(files::identity(plan, Path::new("")).err());
     if let Some(fifo) = &plan.config.fifo {
         wrong.extend(match files::is_fifo(&fifo.path) {
             Ok(true) => may("--fifo", &fifo.path, AccessFlags::R_OK).err(),

@@ -48,12 +48,14 @@ fn run() -> Result<(), Failure> {
             Failure::usage(format!("'{}' is not UTF-8", short(&raw.to_string_lossy())))
         })?);
     }
-    let reread = reread::again(arguments.clone());
+    let folder = env::current_dir().unwrap_or_default();
+    let reread = reread::again(arguments.clone(), folder.clone());
     match options::read(arguments, |path| fs::read_to_string(path))? {
         Request::Help => say(help::HELP),
         Request::Version => say(concat!("hasses ", env!("CARGO_PKG_VERSION"), "\n")),
         Request::Check(plan) => check::check(&plan).and_then(|()| say("configuration ok\n")),
         Request::Start(mut plan) => {
+            plan.config.tls = files::identity(&plan, &folder).map_err(Failure::start)?;
             plan.config.reread = Some(reread(&plan));
             boot::start(*plan)
         }

@@ -32,6 +32,8 @@ fn config() -> Config {
         subscribe_all: SubscribeAll::Nobody,
         reinit: false,
         silence_ends_message: false,
+        tls: None,
+        encrypted: false,
         control_hosts: Vec::new(),
         log_level: LogLevel::Quiet,
         log: LogTarget::Stderr,
@@ -67,7 +69,7 @@ impl Rig {
     fn connect(&mut self, address: &str) -> Key {
         let (ours, theirs) = UnixStream::pair().unwrap();
         self.peers.push(theirs);
-        let stream = Stream::new(OwnedFd::from(ours));
+        let stream = Stream::new(OwnedFd::from(ours), None).unwrap();
         let key = self
             .registry
             .crowd
@@ -78,6 +80,7 @@ impl Rig {
             key,
             peer: address.into(),
             descriptor: 7,
+            tls: false,
         });
         key
     }
