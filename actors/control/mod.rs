@@ -100,7 +100,9 @@ impl Publisher {
             connection.discard().await;
             Ok(())
         } else {
-            text::serve(self, connection, begun == Seen::Silence).await
+            let served = text::serve(self, connection, begun == Seen::Silence).await;
+            connection.finish();
+            served
         }
     }
 

@@ -96,6 +96,8 @@ enum Stage {
     Ended,
     /// The peer does not speak TLS.
     Plain,
+    /// What the peer sent was wrong.
+    Failed,
 }
 
 /// The server's side of one connection.
@@ -158,7 +160,7 @@ impl Session {
         while self.data.is_empty() {
             match self.stage {
                 Stage::Plain => return receive(socket, buffer),
-                Stage::Ended => return Ok(0),
+                Stage::Ended | Stage::Failed => return Ok(0),
                 _ => {}
             }
             let came = self.take_in(socket)?;
@@ -212,7 +214,8 @@ impl Session {
     fn process(&mut self) -> Result<(), Trouble> {
         let mut used = 0;
         let mut failed = None;
-        loop {
+        let mut goes_on = true;
+        while goes_on {
             let Self {
                 connection,
                 incoming,
@@ -235,21 +238,25 @@ impl Session {
                     self.stage = Stage::Open;
                 }
                 // All is used; early data is never asked for.
-                Ok(_) => break,
-                // Once more, for the alert that tells the peer.
-                Err(error) if failed.is_none() => failed = Some(error),
-                Err(_) => break,
+                Ok(_) => goes_on = false,
+                Err(error) => failed = Some(error),
             }
             used += discard;
+            if failed.is_some() {
+                // There is an alert to be sent, which tells the peer, but nothing more to be read.
+                goes_on = connection.wants_write();
+            }
         }
         self.incoming.drain(..used);
         self.incoming.shrink_to_fit();
-        match failed {
-            Some(error) if self.is_handshaking() => Err(Trouble::Handshake(error)),
-            Some(error) => Err(Trouble::Broken(error)),
-            None if self.incoming.len() > PART => Err(Trouble::TooLong),
-            None => Ok(()),
-        }
+        let trouble = match failed {
+            Some(error) if self.is_handshaking() => Trouble::Handshake(error),
+            Some(error) => Trouble::Broken(error),
+            None if self.incoming.len() > PART => Trouble::TooLong,
+            None => return Ok(()),
+        };
+        self.stage = Stage::Failed;
+        Err(trouble)
     }
 
     /// Writes as much as the socket takes, and at most one record more, whose rest is kept.
@@ -306,7 +313,10 @@ impl Session {
         socket: BorrowedFd<'_>,
         make: impl FnOnce(&mut WriteTraffic<'_, Side>, &mut [u8]) -> io::Result<usize>,
     ) -> io::Result<()> {
-        // All that came has been used, so nothing but this can be the state.
+        if self.stage == Stage::Failed {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        // All that came has been used, so this is the state unless the handshake is not done.
         let state = self
             .connection
             .process_tls_records(&mut self.incoming)

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::PATIENCE;
 
 /// What a connection goes over: a socket, or TLS on one.
-pub(crate) trait Wire: Read + Write {
+pub(crate) trait Wire: Read + Write + Send {
     /// The socket.
     fn tcp(&self) -> &TcpStream;
 }

@@ -13,7 +13,7 @@ use crate::support::http::Wire;
 use crate::support::{Connection, Daemon, PATIENCE, Stream};
 
 /// Where subscribers come by TLS, and publishers without it.
-pub(crate) const ADDRESSES: &str = "--listen tls:127.0.0.1:{listen} --control 127.0.0.1:{control}";
+const ADDRESSES: &str = "--listen tls:127.0.0.1:{listen} --control 127.0.0.1:{control}";
 const FILES: &str = "--tls-cert {dir}/site.pem --tls-key {dir}/site.key";
 
 pub(crate) struct Site {
