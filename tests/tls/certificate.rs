@@ -12,6 +12,7 @@ use rustls::pki_types::pem::PemObject;
 
 use crate::authority::{Authority, ECDSA, ED25519, RSA};
 use crate::site::Site;
+use crate::support::readme::snippets;
 use crate::support::{Daemon, Program, Stream, TempDir, eventually, publish, run};
 
 impl Site {
@@ -109,6 +110,37 @@ fn a_bad_new_file_leaves_the_old_one() {
     site.daemon.signal(Signal::SIGHUP);
     eventually("the new certificate", || {
         site.shows("site.pem").then_some(())
+    });
+}
+
+#[test]
+fn certbot_hands_a_certificate_over_as_the_readme_says() {
+    let files = "--tls-cert {dir}/fullchain.pem --tls-key {dir}/privkey.pem";
+    let site = Site::command_line_with(
+        &format!("--listen tls:127.0.0.1:{{listen}} --control 127.0.0.1:{{control}} {files}"),
+        |dir| {
+            fs::rename(dir.join("site.pem"), dir.join("fullchain.pem")).unwrap();
+            fs::rename(dir.join("site.key"), dir.join("privkey.pem")).unwrap();
+        },
+    );
+    let folder = site.daemon.file("");
+    Authority::over(&folder).issue("new", ECDSA);
+    fs::create_dir(folder.join("live")).unwrap();
+    fs::rename(folder.join("new.pem"), folder.join("live/fullchain.pem")).unwrap();
+    fs::rename(folder.join("new.key"), folder.join("live/privkey.pem")).unwrap();
+    assert!(!site.shows("live/fullchain.pem"));
+
+    let snippets = snippets();
+    let hook = snippets.iter().find(|one| one.kind == "certbot").unwrap();
+    let user = nix::unistd::geteuid().to_string();
+    let hook = hook.text.replace("-o hasses", &format!("-o {user}"));
+    let hook = hook.replace("/etc/hasses", &site.path(""));
+    fs::write(folder.join("pid"), site.daemon.pid().to_string()).unwrap();
+    let hook = hook.replace("/run/hasses.pid", &site.path("pid"));
+    let lineage = format!("RENEWED_LINEAGE={}", site.path("live"));
+    run("env", &[&lineage, "sh", "-c", &hook]);
+    eventually("the new certificate", || {
+        site.shows("live/fullchain.pem").then_some(())
     });
 }
 

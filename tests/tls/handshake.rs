@@ -99,6 +99,22 @@ fn failed_handshakes_are_counted_and_their_reason_is_logged_for_who_looks_for_it
 }
 
 #[test]
+fn a_message_without_end_is_not_kept() {
+    let site = Site::start("");
+    // A ClientHello that says it has 65,535 bytes, in records of 16 KiB.
+    let mut record = vec![0; 5 + 16_384];
+    record[..5].copy_from_slice(&[0x16, 3, 1, 0x40, 0]);
+    let mut first = record.clone();
+    first[5..9].copy_from_slice(&[1, 0, 0xff, 0xff]);
+    let mut socket = TcpStream::connect(site.daemon.listen).unwrap();
+    let begun = Instant::now();
+    socket.write_all(&first).unwrap();
+    socket.write_all(&record).unwrap();
+    rest(socket);
+    assert!(begun.elapsed() < Duration::from_secs(8));
+}
+
+#[test]
 fn garbage_of_any_kind_harms_nobody() {
     let site = Site::start("--client-buffer 100000");
     let mut stream = site.subscribe("subscribe=a");

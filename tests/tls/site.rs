@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
@@ -37,8 +38,14 @@ impl Site {
     }
 
     pub(crate) fn command_line(arguments: &str) -> Self {
+        Self::command_line_with(arguments, |_| {})
+    }
+
+    /// With files that were moved to other places.
+    pub(crate) fn command_line_with(arguments: &str, moved: impl Fn(&Path)) -> Self {
         let daemon = Daemon::prepared(arguments, |place| {
             Authority::new(&place.dir).issue("site", ECDSA);
+            moved(&place.dir);
         });
         let mut roots = RootCertStore::empty();
         let root = CertificateDer::from_pem_file(daemon.file("ca.pem")).unwrap();
