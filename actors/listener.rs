@@ -33,12 +33,12 @@ pub async fn run(
     let mut acceptor = Acceptor::new(&bound).map_err(|error| Failure(error.to_string()))?;
     let accept = async {
         loop {
-            while crowd.totals().connected >= context.settings.now().max_connections {
-                // The descriptors that are left are for publishers and files. Who comes now waits
-                // in the system's queue.
-                Timer::after(FULL).await;
-            }
             for _ in 0..AT_ONCE {
+                while crowd.totals().connected >= context.settings.now().max_connections {
+                    // The descriptors that are left are for publishers and files. Who comes now
+                    // waits in the system's queue.
+                    Timer::after(FULL).await;
+                }
                 let (socket, peer) = acceptor.next().await;
                 let config = context.settings.now();
                 let identity = config.tls.as_ref().filter(|_| bound.tls);

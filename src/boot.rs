@@ -5,7 +5,6 @@ use std::path::Path;
 use std::rc::Rc;
 
 use hasses_actors::config::LogTarget;
-use hasses_actors::net::identity::Files;
 use hasses_actors::net::{Bound, Door};
 use hasses_actors::{Config, Sockets};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -16,6 +15,7 @@ use crate::failure::Failure;
 use crate::files;
 use crate::greeting;
 use crate::janitor::Janitor;
+use crate::keys;
 use crate::made::Made;
 use crate::options::Plan;
 use crate::pidfile::PidFile;
@@ -34,13 +34,16 @@ pub(crate) fn start(plan: Plan) -> Result<(), Failure> {
     result
 }
 
-fn serve(plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failure> {
+fn serve(mut plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failure> {
     raise_descriptor_limit();
+    privileges::no_new_ones().map_err(Failure::start)?;
     let Opened {
         subscribers,
         publishers,
         files: sockets,
     } = sockets::open(&plan).map_err(Failure::start)?;
+    let about_key = keys::load_first(&mut plan).map_err(Failure::start)?;
+    plan.config.warnings.extend(about_key);
     let mut lasting = open_files(&plan).map_err(Failure::start)?;
 
     if plan.detach {
@@ -49,24 +52,36 @@ fn serve(plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failure> {
         parent.set(Some(waiting));
     }
     let user = plan.user.as_ref();
+    let unreadable = unreadable(&plan).map_err(Failure::start)?;
     let pidfile = match &plan.pidfile {
         Some(path) => Some(PidFile::write(path, user).map_err(Failure::start)?),
         None => None,
     };
     let mut config = plan.config;
-    config.warnings = publishers.iter().filter_map(open_control).collect();
     // It ends before the files of this process are dropped, which finds them gone then.
     let _janitor = match user {
         Some(account) => {
             let files = sockets.iter().chain(pidfile.iter().map(PidFile::made));
-            give_up_rights(account, &mut config, files)
+            give_up_rights(account, &config, files)
         }
         None => may_use(&config).map(|()| None),
     }
     .map_err(Failure::start)?;
     if !plan.detach {
+        let key = plan.subscribe_key.as_deref();
         let (subscribers, publishers) = (doors(&subscribers), doors(&publishers));
-        config.greeting = Some(greeting::text(&config, &subscribers, &publishers));
+        let secret = plan.control_secret.as_deref();
+        config.greeting = Some(greeting::text(
+            &config,
+            key,
+            &subscribers,
+            &publishers,
+            secret,
+        ));
+    }
+    config.warnings.extend(unreadable);
+    if config.control_secret.is_none() {
+        (config.warnings).extend(publishers.iter().filter_map(open_control));
     }
 
     let started = Rc::new(Cell::new(false));
@@ -104,10 +119,10 @@ fn open_files(plan: &Plan) -> Result<Vec<Made>, String> {
         made.extend(files::fifo(&fifo.path, plan.fifo_mode, user, plan.group)?);
     }
     if let LogTarget::File(path) = &plan.config.log {
-        made.extend(files::written("--log", path, user)?);
+        made.extend(files::written("--log", path, user, plan.hands_log_over)?);
     }
     if let Some(path) = &plan.config.history_file {
-        made.extend(files::written("--history-file", path, user)?);
+        made.extend(files::written("--history-file", path, user, false)?);
     }
     Ok(made)
 }
@@ -116,15 +131,13 @@ fn open_files(plan: &Plan) -> Result<Vec<Made>, String> {
 /// to take `files` away: a janitor keeps the right to, if need be.
 fn give_up_rights<'a>(
     account: &Account,
-    config: &mut Config,
+    config: &Config,
     files: impl Iterator<Item = &'a Made>,
 ) -> Result<Option<Janitor>, String> {
-    let (beyond, unreadable) = privileges::as_user(account, || {
+    let beyond = privileges::as_user(account, || {
         may_use(config)?;
-        let beyond: Vec<_> = files.filter(|file| !may_remove(file.path())).collect();
-        Ok::<_, String>((beyond, unreadable(config, account)))
+        Ok::<Vec<_>, String>(files.filter(|file| !may_remove(file.path())).collect())
     })??;
-    config.warnings.extend(unreadable);
     let janitor = match beyond.as_slice() {
         [] => None,
         beyond => Some(Janitor::hire(beyond).map_err(|error| {
@@ -136,39 +149,55 @@ fn give_up_rights<'a>(
     Ok(janitor)
 }
 
-/// Whether the user that hasses runs as may read the FIFO and write to the log file.
+/// Warnings about what SIGHUP will not be able to read again, once hasses is its user.
+fn unreadable(plan: &Plan) -> Result<Vec<String>, String> {
+    let Some(account) = &plan.user else {
+        return Ok(Vec::new());
+    };
+    let files = plan.read_again();
+    privileges::as_user(account, || {
+        let warning = |(option, path): &(&str, &Path)| {
+            let error = eaccess(*path, AccessFlags::R_OK).err()?;
+            let what = match *option {
+                "--tls-cert" | "--tls-key" => "not change the certificate",
+                _ => "change no settings",
+            };
+            Some(format!(
+                "{option} {}: the user {} cannot read it ({}), so SIGHUP will {what}",
+                path.display(),
+                account.asked,
+                error.desc()
+            ))
+        };
+        files.iter().filter_map(warning).collect()
+    })
+}
+
+/// Whether the user that hasses runs as may read the FIFO and write to the log and the history.
 fn may_use(config: &Config) -> Result<(), String> {
     let may = |option: &str, path: &Path, how| {
-        eaccess(path, how).map_err(|error| format!("{option} {}: {}", path.display(), error.desc()))
+        eaccess(path, how).map_err(|error| {
+            let who = match &config.about.user {
+                Some(user) => format!("it must be the user {user}'s to use; chown or remove it"),
+                None => "it may not be used".to_owned(),
+            };
+            format!("{option} {}: {}: {who}", path.display(), error.desc())
+        })
     };
     if let Some(fifo) = &config.fifo {
         may("--fifo", &fifo.path, AccessFlags::R_OK)?;
     }
-    match &config.log {
-        LogTarget::File(path) => may("--log", path, AccessFlags::W_OK),
-        LogTarget::Stderr | LogTarget::Stdout => Ok(()),
+    if let LogTarget::File(path) = &config.log {
+        may("--log", path, AccessFlags::W_OK)?;
     }
-}
-
-/// Warnings about files that SIGHUP could not read again with the rights of this user.
-fn unreadable(config: &Config, account: &Account) -> Vec<String> {
-    let Some(Files { cert, key }) = config.tls.as_ref().map(|identity| &identity.files) else {
-        return Vec::new();
-    };
-    let files = [("--tls-cert", cert), ("--tls-key", key)].into_iter();
-    let warning = |(option, path): (_, &Path)| {
-        let error = eaccess(path, AccessFlags::R_OK).err()?;
-        Some(format!(
-            "{option} {}: SIGHUP will not read it again, as the user {} may not: {}",
-            path.display(),
-            account.asked,
-            error.desc()
-        ))
-    };
-    files
-        .map(|(option, path)| (option, path.as_path()))
-        .filter_map(warning)
-        .collect()
+    if let Some(path) = &config.history_file {
+        may(
+            "--history-file",
+            path,
+            AccessFlags::R_OK | AccessFlags::W_OK,
+        )?;
+    }
+    Ok(())
 }
 
 fn doors(bound: &[Bound]) -> Vec<Door> {

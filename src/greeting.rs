@@ -7,8 +7,15 @@ use std::path::Path;
 use hasses_actors::Config;
 use hasses_actors::net::{Door, Endpoint};
 
-/// Says where hasses listens, and what to paste to see an event.
-pub(crate) fn text(config: &Config, subscribers: &[Door], publishers: &[Door]) -> String {
+/// Says where hasses listens, and what to paste to see an event; `key` is the subscribers' key's file,
+/// and `secret` that of the publishers' secret.
+pub(crate) fn text(
+    config: &Config,
+    key: Option<&Path>,
+    subscribers: &[Door],
+    publishers: &[Door],
+    secret: Option<&Path>,
+) -> String {
     let mut text = format!("hasses {}\n", config.about.version);
     for door in subscribers {
         line(&mut text, "subscribers", &shown(door, &config.path));
@@ -22,8 +29,10 @@ pub(crate) fn text(config: &Config, subscribers: &[Door], publishers: &[Door]) -
     let publish = publish(
         publishers,
         config.fifo.as_ref().map(|fifo| fifo.path.as_path()),
+        secret,
     );
-    if let (Some(subscribe), Some(publish)) = (subscribe(subscribers, &config.path), publish) {
+    let subscribe = subscribe(config, key, subscribers);
+    if let (Some(subscribe), Some(publish)) = (subscribe, publish) {
         text.push_str("Try it, in two other shells:\n");
         text.push_str(&format!("  {subscribe}\n  {publish}\n"));
     }
@@ -46,18 +55,27 @@ fn scheme(door: &Door) -> &'static str {
     if door.tls { "https" } else { "http" }
 }
 
-fn subscribe(subscribers: &[Door], path: &str) -> Option<String> {
+fn subscribe(config: &Config, key: Option<&Path>, subscribers: &[Door]) -> Option<String> {
     let (door, (host, port)) = subscribers
         .iter()
         .find_map(|door| Some((door, reached(&door.endpoint)?)))?;
     let host = bracketed(host);
-    let url = format!("{}://{host}:{port}{path}?subscribe=room1", scheme(door));
+    let url = format!("{}://{host}:{port}{}?", scheme(door), config.path);
     // No certificate is for an address such as 127.0.0.1.
-    let options = if door.tls { "-kN" } else { "-N" };
-    Some(format!("curl {options} {}", quoted(&url)))
+    let curl = if door.tls { "curl -kN" } else { "curl -N" };
+    match (&config.subscribe_key, key) {
+        (None, _) => Some(format!("{curl} {}", quoted(&(url + "subscribe=room1")))),
+        (Some(known), Some(file)) if known.is_secret() => Some(format!(
+            "{curl} {}\"$(hasses sign --key {} --for 1h subscribe=room1)\"",
+            quoted(&url),
+            quoted(&file.to_string_lossy())
+        )),
+        // Only who has the private key can make what is needed.
+        (Some(_), _) => None,
+    }
 }
 
-fn publish(publishers: &[Door], fifo: Option<&Path>) -> Option<String> {
+fn publish(publishers: &[Door], fifo: Option<&Path>, secret: Option<&Path>) -> Option<String> {
     let plain = || {
         publishers
             .iter()
@@ -66,7 +84,13 @@ fn publish(publishers: &[Door], fifo: Option<&Path>) -> Option<String> {
     };
     if let Some((host, port)) = plain().find_map(reached) {
         // Both Debian netcats end by themselves with -q1.
-        return Some(format!("echo 'room1=hello' | nc -q1 {host} {port}"));
+        return Some(match secret {
+            None => format!("echo 'room1=hello' | nc -q1 {host} {port}"),
+            Some(path) => format!(
+                "(echo \"auth $(cat {})\"; echo 'room1=hello') | nc -q1 {host} {port}",
+                quoted(&path.to_string_lossy())
+            ),
+        });
     }
     if let Some(path) = fifo {
         return Some(format!(
@@ -84,8 +108,12 @@ fn publish(publishers: &[Door], fifo: Option<&Path>) -> Option<String> {
     let tls = || {
         let (host, port) = publishers.iter().find_map(|door| reached(&door.endpoint))?;
         let host = bracketed(host);
+        let secret = secret.map_or_else(String::new, |path| {
+            let file = quoted(&path.to_string_lossy());
+            format!("-H \"Authorization: Bearer $(cat {file})\" ")
+        });
         Some(format!(
-            "curl -k -d hello https://{host}:{port}/publish/room1"
+            "curl -k {secret}-d hello https://{host}:{port}/publish/room1"
         ))
     };
     unix.or_else(tls)

@@ -3,6 +3,8 @@
 /// All options, grouped, with their defaults.
 pub(crate) const HELP: &str = "\
 Usage: hasses [--option value | --option=value]...
+       hasses publish TOKEN [DATA]  |  hasses status  |  hasses sign ...
+                                                       (each has its own --help)
 
 Server-Sent Events: browsers subscribe to tokens, backends publish to them.
 
@@ -12,6 +14,8 @@ Subscribers:
                           (default 127.0.0.1:8080)
   --path PATH             the URL path that is answered (default /sse)
   --cors ORIGIN           allowed origin; repeatable (default *)
+  --subscribe-key FILE    they prove what they may read with this secret, by a signed URL
+                          or a JWT, or with this public key, by a JWT (default none)
   --allow-all             anyone may subscribe to * (default off)
   --reinit                a new GET on an open stream replaces its subscription
                           (default off)
@@ -29,6 +33,8 @@ Publishers:
   --control ADDR          where they connect, as above; repeatable
                           (default 127.0.0.1:8085, none if --fifo is given alone)
   --control-host NAME     a further Host that HTTP there answers to; repeatable
+  --control-secret FILE   over TCP they must know what it holds; re-read on SIGHUP
+                          (default none)
   --fifo FILE             named pipe to read, made with mode 0660 if missing (default none)
   --delimiter CHAR        ends a text message, as a newline does (default ;)
   --max-message BYTES     longest message (default 1048576)

@@ -21,7 +21,7 @@ use crate::words::{self, Word};
 /// Where subscribers connect by default.
 const LISTEN: &str = "127.0.0.1:8080";
 /// Where publishers connect by default.
-const CONTROL: &str = "127.0.0.1:8085";
+pub(crate) const CONTROL: &str = "127.0.0.1:8085";
 
 /// Whoever names a certificate must not find that all goes in plain text.
 const NO_TLS: &str = "--tls-cert: no address has TLS; write tls: in front of one, \
@@ -61,8 +61,32 @@ pub(crate) struct Plan {
     pub(crate) detach: bool,
     /// The user to become.
     pub(crate) user: Option<Account>,
+    /// The file of the subscribers' key.
+    pub(crate) subscribe_key: Option<PathBuf>,
     /// The owner group of FIFO and Unix sockets.
     pub(crate) group: Option<u32>,
+    /// Whether a log file of root's is handed over to the user: old command lines expect that.
+    pub(crate) hands_log_over: bool,
+    /// The file with more options.
+    pub(crate) config_file: Option<PathBuf>,
+    /// The file with the secret of the publishers, as it was named.
+    pub(crate) control_secret: Option<PathBuf>,
+}
+
+impl Plan {
+    /// The files that SIGHUP reads again, and the options that name them.
+    pub(crate) fn read_again(&self) -> Vec<(&'static str, &Path)> {
+        let tls = self.config.tls.as_ref().map(|identity| &identity.files);
+        [
+            ("--config", self.config_file.as_ref()),
+            ("--control-secret", self.control_secret.as_ref()),
+            ("--tls-cert", tls.map(|files| &files.cert)),
+            ("--tls-key", tls.map(|files| &files.key)),
+        ]
+        .into_iter()
+        .filter_map(|(option, path)| Some((option, path?.as_path())))
+        .collect()
+    }
 }
 
 /// Where to listen.
@@ -123,6 +147,7 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
     let detach = detaches(&line.new, line.foreground)
         .or(detaches(&file.new, file.foreground))
         .unwrap_or(old);
+    let config_file = line.new.config.clone();
     if line.tls || file.tls {
         // The old daemon's publishers came without it.
         let old = line.old.listen.iter_mut().chain(&mut file.old.listen);
@@ -164,6 +189,10 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
         pidfile: all.pidfile.map(place).transpose()?,
         detach,
         group: all.group,
+        hands_log_over: old,
+        // What a daemon looks for as another user, it looks for from `/`.
+        config_file: config_file.map(|path| absolute(path, true)).transpose()?,
+        control_secret: all.control_secret,
         config: Config {
             path: all.path.unwrap_or_else(|| "/sse".to_owned()),
             cors: cors(all.cors)?,
@@ -183,16 +212,18 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
             client_buffer: all.client_buffer.unwrap_or(1 << 20),
             heartbeat: unless_zero(all.heartbeat.unwrap_or(15)).map(Duration::from_secs),
             retry: unless_zero(all.retry.unwrap_or(3000)),
-            subscribe_all: match (all.allow_all, old) {
+            subscribe_all: match (all.allow_all || all.subscribe_key.is_some(), old) {
                 (true, _) => SubscribeAll::Anyone,
                 (false, true) => SubscribeAll::LiveOnly,
                 (false, false) => SubscribeAll::Nobody,
             },
+            subscribe_key: None,
             reinit: all.reinit,
             tls: None,
             encrypted,
             silence_ends_message: old,
             control_hosts: all.control_host,
+            control_secret: None,
             log_level: all.log_level.unwrap_or(LogLevel::Normal),
             log,
             fifo: fifo.map(|path| Fifo { path }),
@@ -205,6 +236,7 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
             greeting: None,
             warnings: Vec::new(),
         },
+        subscribe_key: all.subscribe_key.map(place).transpose()?,
         user: all.user,
     })
 }

@@ -55,6 +55,15 @@ fn nothing_asked_for_means_the_defaults() {
 }
 
 #[test]
+fn a_key_decides_who_may_read_everything() {
+    for line in ["--subscribe-key /k", "-p=1 --subscribe-key=/k --allow-all"] {
+        let plan = plan_of(line);
+        assert_eq!(plan.subscribe_key, Some("/k".into()));
+        assert_eq!(plan.config.subscribe_all, SubscribeAll::Anyone);
+    }
+}
+
+#[test]
 fn every_option_is_heard() {
     let plan = plan_of(
         "--listen=[::]:1 --listen unix:/s --path /p --control localhost:2 --fifo /f --delimiter | \

@@ -8,31 +8,41 @@ use hasses_actors::config::Reread;
 use hasses_actors::net::identity::Identity;
 
 use crate::files;
+use crate::keys;
 use crate::options::{self, Plan, Request};
+use crate::secret_file;
 
 /// Remembers where and how hasses was started; with the plan that came of it, this is how to read
-/// the same options again. `folder` is where it was started: a daemon leaves it, and relative paths
-/// are meant there.
+/// the same options, and the secrets that they name, again. What is wrong with one changes none.
 pub(crate) fn again(arguments: Vec<String>, folder: PathBuf) -> impl FnOnce(&Plan) -> Reread {
     move |plan| {
         let before = fixed(plan);
         let encrypted = plan.config.encrypted;
         let identity = Mutex::new(plan.config.tls.clone());
+        let asked_for_a_secret = plan.control_secret.is_some();
         Reread(Arc::new(move || {
             let read = options::read(arguments.clone(), |path| {
                 fs::read_to_string(folder.join(path))
             });
             let mut plan = match read.map_err(|failure| failure.messages.join("; "))? {
-                Request::Start(plan) => plan,
+                Request::Start(plan) => *plan,
                 _ => return Err("they do not ask for a start".into()),
             };
+            secret_file::fill(&mut plan, &folder)?;
             let changed = before
                 .iter()
                 .zip(fixed(&plan))
                 .filter(|(old, new)| **old != *new);
-            let mut warnings: Vec<_> = changed
-                .map(|(_, (option, _))| format!("{option} was changed; that needs a restart"))
-                .collect();
+            let mut warnings = std::mem::take(&mut plan.config.warnings);
+            warnings.extend(
+                changed
+                    .map(|(_, (option, _))| format!("{option} was changed; that needs a restart")),
+            );
+            if asked_for_a_secret && plan.control_secret.is_none() {
+                let open = "whoever reaches the control ports can publish";
+                warnings.push(format!("--control-secret is not given any more: {open}"));
+            }
+            warnings.extend(keys::load(&mut plan, &folder)?);
             // Nobody panics with it in hand, and whole it is in any case.
             let mut identity = identity.lock().unwrap_or_else(PoisonError::into_inner);
             warnings.extend(replace(&mut identity, &plan, &folder).err());

@@ -78,6 +78,9 @@ pub(crate) struct Typed {
     /// share the ports
     #[argh(switch)]
     pub(crate) reuse_port: bool,
+    /// what subscribers prove their rights with
+    #[argh(option, from_str_fn(values::file))]
+    pub(crate) subscribe_key: Option<PathBuf>,
     /// events kept
     #[argh(option, from_str_fn(values::count))]
     pub(crate) history: Option<usize>,
@@ -105,6 +108,9 @@ pub(crate) struct Typed {
     /// further Host names
     #[argh(option, from_str_fn(values::host))]
     pub(crate) control_host: Vec<String>,
+    /// what publishers must know
+    #[argh(option, from_str_fn(values::file))]
+    pub(crate) control_secret: Option<PathBuf>,
 }
 
 impl Typed {
@@ -171,6 +177,7 @@ impl Typed {
             allow_all: self.allow_all || lower.allow_all,
             group: self.group.or(lower.group),
             reuse_port: self.reuse_port || lower.reuse_port,
+            subscribe_key: self.subscribe_key.or(lower.subscribe_key),
             history: self.history.or(lower.history),
             history_bytes: self.history_bytes.or(lower.history_bytes),
             history_age: self.history_age.or(lower.history_age),
@@ -180,6 +187,7 @@ impl Typed {
             max_message: self.max_message.or(lower.max_message),
             client_buffer: self.client_buffer.or(lower.client_buffer),
             control_host: list(self.control_host, lower.control_host),
+            control_secret: self.control_secret.or(lower.control_secret),
         }
     }
 }

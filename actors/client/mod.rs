@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use crate::config::Settings;
 use crate::crowd::{Flushed, Seat};
+use crate::model::deadlines::since_1970;
 use crate::net::tls::Trouble;
 use crate::registry::ClientMessage;
 use crate::system::Address;
@@ -62,6 +63,8 @@ pub enum Crowded {
 pub enum Ending {
     /// The daemon stops.
     Stopped,
+    /// What it proved its right to read with holds no longer.
+    Expired,
     /// A publisher asked for it with `disconnect:`.
     Disconnected,
     /// What it had still to replay is not kept any more; it comes back and is told of the gap.
@@ -101,6 +104,7 @@ impl fmt::Display for End {
             Self::Slow => f.write_str("was disconnected: it read more slowly than its events came"),
             Self::Broken(error) => write!(f, "was lost: {error}"),
             Self::Finished(Ending::Stopped) => f.write_str("ended as the daemon stops"),
+            Self::Finished(Ending::Expired) => f.write_str("was ended, as its JWT expired"),
             Self::Finished(Ending::Disconnected) => f.write_str("was disconnected by a publisher"),
             Self::Finished(Ending::Outrun) => {
                 f.write_str("was disconnected: what it had still to replay is not kept any more")
@@ -195,7 +199,7 @@ impl Client {
             Ok(request) => (
                 cors::lines(&config.cors, request.origin.as_deref()),
                 request.method == Method::Head,
-                admit(request, config),
+                admit(request, config, since_1970()),
             ),
             Err(refused) => {
                 let origin = cors::origin_of(input);
@@ -223,6 +227,9 @@ impl Client {
                 let mut answer = Answer::refused_text(&refused);
                 answer.lines.push_str(&cors);
                 answer.head_only = head_only;
+                if refused.status == 401 {
+                    answer = answer.with("WWW-Authenticate", "Bearer");
+                }
                 let end = End::Refused(refused.status, refused.reason);
                 Err(write_answer(&self.seat, answer, end).await)
             }
@@ -238,6 +245,7 @@ impl Client {
             key: seat.key(),
             subscription: asked.subscription,
             resume: asked.resume,
+            ends: asked.ends,
             agent: asked.agent,
         };
         // Refused only when the registry is gone, and with it the process.

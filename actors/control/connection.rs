@@ -88,6 +88,11 @@ impl Connection {
         self.began + REQUEST_TIME
     }
 
+    /// A new request begins with what is in the buffer: it has its own time.
+    pub(super) fn begin_request(&mut self) {
+        self.began = Instant::now();
+    }
+
     /// Takes line ends off the front.
     pub(super) fn skip_line_ends(&mut self) {
         let line_end = |byte: &&u8| matches!(byte, b'\r' | b'\n');
@@ -120,6 +125,11 @@ impl Connection {
     pub(super) async fn read_portion(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         buffer.resize(PORTION, 0);
         self.read(buffer).await
+    }
+
+    /// How many bytes can be read now.
+    pub(super) fn unread(&self) -> u64 {
+        rustix::io::ioctl_fionread(self.socket.get_ref()).unwrap_or(0)
     }
 
     /// Reads once if something is there.

@@ -31,10 +31,12 @@ mod mailbox;
 mod seat;
 #[cfg(test)]
 mod tests;
+mod timing;
 
 use cells::{Cell, Inner, Life, due};
 use mailbox::Waiting;
 pub use seat::{Flushed, Seat};
+use timing::Timing;
 
 /// An event with at most this many recipients goes through the fast queue.
 const FEW: usize = 64;
@@ -93,6 +95,7 @@ pub struct Crowd {
     exited: Box<dyn Fn(Key, End)>,
     began: Instant,
     now: Copied<u32>,
+    timing: Timing,
 }
 
 impl Crowd {
@@ -127,6 +130,7 @@ impl Crowd {
             exited: Box::new(exited),
             began: Instant::now(),
             now: Copied::new(0),
+            timing: Timing::default(),
         }))
     }
 
@@ -301,6 +305,12 @@ impl Crowd {
             }
         };
         self.reactor.run(ready).await
+    }
+
+    /// How many clients wait for a turn, in the fast and in the bulk queue.
+    pub fn queues(&self) -> (usize, usize) {
+        let inner = self.inner.borrow();
+        (inner.fast.len(), inner.bulk.len())
     }
 
     /// The totals.

@@ -196,13 +196,16 @@ impl Seat {
         self.crowd.inner.borrow_mut().totals.events += events;
     }
 
-    /// Throws away what waits, for which there is no stream any more; whether the time is over.
+    /// Throws away what waits, for which there is no stream any more; whether the time is over, or
+    /// the daemon's.
     pub fn discard(&self) -> bool {
         self.with(|cell| {
             cell.bytes = 0;
             cell.written = 0;
             let waiting = std::mem::take(&mut cell.waiting);
-            waiting.iter().any(|message| *message == Message::Expired)
+            waiting
+                .iter()
+                .any(|message| matches!(message, Message::Expired | Message::Finish { .. }))
         })
     }
 

@@ -347,6 +347,7 @@ mod tests {
         };
         let options = socket2::SockRef::from(socket);
         assert!(options.tcp_nodelay().unwrap() && options.nonblocking().unwrap());
+        assert_eq!(options.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
         assert!(options.reuse_address().unwrap() && !options.reuse_port().unwrap());
         let flags = rustix::io::fcntl_getfd(socket.as_fd()).unwrap();
         assert!(flags.contains(rustix::io::FdFlags::CLOEXEC));

@@ -102,7 +102,7 @@ impl Daemon {
                 return Ok(());
             }
             if let Some(status) = self.program.has_ended() {
-                return Err(format!("{status}\n{}", self.log()));
+                return Err(format!("{status}\n{}", self.program.last_words()));
             }
             assert!(Instant::now() < deadline, "never READY=1: {}", self.log());
         }

@@ -115,12 +115,12 @@ fn a_bad_new_file_leaves_the_old_one() {
 
 #[test]
 fn certbot_hands_a_certificate_over_as_the_readme_says() {
-    let files = "--tls-cert {dir}/fullchain.pem --tls-key {dir}/privkey.pem";
+    let files = "--tls-cert {dir}/cert.pem --tls-key {dir}/key.pem";
     let site = Site::command_line_with(
         &format!("--listen tls:127.0.0.1:{{listen}} --control 127.0.0.1:{{control}} {files}"),
         |dir| {
-            fs::rename(dir.join("site.pem"), dir.join("fullchain.pem")).unwrap();
-            fs::rename(dir.join("site.key"), dir.join("privkey.pem")).unwrap();
+            fs::rename(dir.join("site.pem"), dir.join("cert.pem")).unwrap();
+            fs::rename(dir.join("site.key"), dir.join("key.pem")).unwrap();
         },
     );
     let folder = site.daemon.file("");
@@ -131,14 +131,13 @@ fn certbot_hands_a_certificate_over_as_the_readme_says() {
     assert!(!site.shows("live/fullchain.pem"));
 
     let snippets = snippets();
-    let hook = snippets.iter().find(|one| one.kind == "certbot").unwrap();
-    let user = nix::unistd::geteuid().to_string();
-    let hook = hook.text.replace("-o hasses", &format!("-o {user}"));
-    let hook = hook.replace("/etc/hasses", &site.path(""));
-    fs::write(folder.join("pid"), site.daemon.pid().to_string()).unwrap();
-    let hook = hook.replace("/run/hasses.pid", &site.path("pid"));
+    let hook = snippets.iter().find(|one| one.kind == "hook").unwrap();
+    let reload = format!("kill -HUP {}", site.daemon.pid());
+    let hook = hook.text.replace("-g hasses ", "");
+    let hook = hook.replace("systemctl reload hasses", &reload);
+    let hook = hook.replace("/etc/hasses/", &site.path(""));
     let lineage = format!("RENEWED_LINEAGE={}", site.path("live"));
-    run("env", &[&lineage, "sh", "-c", &hook]);
+    run("env", &[&lineage, "sh", "-ec", &hook]);
     eventually("the new certificate", || {
         site.shows("live/fullchain.pem").then_some(())
     });
@@ -354,7 +353,10 @@ fn what_its_user_cannot_read_again_is_named() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hasses"));
     let daemon = Program::start(command.args(line.split_whitespace()));
     let told = daemon.wait_for(&format!("warning: --tls-key {key}: "));
-    assert!(told.contains("SIGHUP will not read it again"), "{told}");
+    assert!(
+        told.contains("SIGHUP will not change the certificate"),
+        "{told}"
+    );
     assert!(told.contains("nobody"), "{told}");
     assert!(
         !daemon.output().contains("--tls-cert"),
