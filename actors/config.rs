@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::auth::Key;
 use crate::model::Secret;
 use crate::model::history::Limits;
+use crate::net::identity::Identity;
 
 /// The settings of one running system.
 #[derive(Debug, Clone)]
@@ -47,6 +48,10 @@ pub struct Config {
     pub reinit: bool,
     /// Whether 50 ms of silence ends a text message on TCP and Unix sockets too (old switches).
     pub silence_ends_message: bool,
+    /// The certificate for the addresses with TLS, if there are any.
+    pub tls: Option<Identity>,
+    /// Whether subscribers come by TLS, on one address at least: `status` tells it.
+    pub encrypted: bool,
     /// Further `Host` names that HTTP on the control port answers to, in lower case, no port.
     pub control_hosts: Vec<String>,
     /// What publishers on TCP must know; none = whoever connects may publish.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use hasses_actors::config::LogTarget;
-use hasses_actors::net::{Bound, Endpoint};
+use hasses_actors::net::{Bound, Door};
 use hasses_actors::{Config, Sockets};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{AccessFlags, eaccess};
@@ -69,7 +69,7 @@ fn serve(mut plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failur
     .map_err(Failure::start)?;
     if !plan.detach {
         let key = plan.subscribe_key.as_deref();
-        let (subscribers, publishers) = (addresses(&subscribers), addresses(&publishers));
+        let (subscribers, publishers) = (doors(&subscribers), doors(&publishers));
         let secret = plan.control_secret.as_deref();
         config.greeting = Some(greeting::text(
             &config,
@@ -158,8 +158,12 @@ fn unreadable(plan: &Plan) -> Result<Vec<String>, String> {
     privileges::as_user(account, || {
         let warning = |(option, path): &(&str, &Path)| {
             let error = eaccess(*path, AccessFlags::R_OK).err()?;
+            let what = match *option {
+                "--tls-cert" | "--tls-key" => "not change the certificate",
+                _ => "change no settings",
+            };
             Some(format!(
-                "{option} {}: the user {} cannot read it ({}), so SIGHUP will change no settings",
+                "{option} {}: the user {} cannot read it ({}), so SIGHUP will {what}",
                 path.display(),
                 account.asked,
                 error.desc()
@@ -196,8 +200,12 @@ fn may_use(config: &Config) -> Result<(), String> {
     Ok(())
 }
 
-fn addresses(bound: &[Bound]) -> Vec<Endpoint> {
-    bound.iter().map(Bound::address).collect()
+fn doors(bound: &[Bound]) -> Vec<Door> {
+    let door = |bound: &Bound| Door {
+        endpoint: bound.address(),
+        tls: bound.tls,
+    };
+    bound.iter().map(door).collect()
 }
 
 /// A warning about a control port that other machines reach.

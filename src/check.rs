@@ -17,10 +17,11 @@ use crate::secret_file;
 pub(crate) fn check(mut plan: Plan, folder_of_start: &Path) -> Result<(), Failure> {
     let mut wrong = Vec::from_iter(secret_file::fill(&mut plan, folder_of_start).err());
     for (option, addresses) in [("--listen", &plan.listen), ("--control", &plan.control)] {
-        for endpoint in &addresses.endpoints {
-            wrong.extend(address(option, endpoint).err());
+        for door in &addresses.doors {
+            wrong.extend(address(option, &door.endpoint).err());
         }
     }
+    wrong.extend(files::identity(&plan, folder_of_start).err());
     if let Some(fifo) = &plan.config.fifo {
         wrong.extend(match files::is_fifo(&fifo.path) {
             Ok(true) => may("--fifo", &fifo.path, AccessFlags::R_OK).err(),

@@ -15,6 +15,9 @@ use crate::secret_file;
 use crate::values;
 use crate::words::{self, Word};
 
+/// Helpers are for the machine that hasses runs on.
+const NO_TLS: &str = "this helper speaks no TLS; name an address without it, or let curl publish";
+
 /// How long connecting, and each read or write, may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The option that names the secret's file.
@@ -84,8 +87,11 @@ impl Asked {
         let told = |why| format!("--{name} '{}': {why}", short(&value));
         let twice = match name.as_str() {
             "control" => {
-                let address = values::address(&value).map_err(told)?;
-                self.control.replace(address).is_some()
+                let door = values::address(&value).map_err(told)?;
+                if door.tls {
+                    return Err(told(NO_TLS.to_owned()));
+                }
+                self.control.replace(door.endpoint).is_some()
             }
             "control-secret" => {
                 let file = values::file(&value).map_err(told)?;
@@ -115,7 +121,7 @@ impl Asked {
     pub(crate) fn request(&self, method: &str, target: &str, body: &[u8]) -> Answer {
         let address = match &self.control {
             Some(address) => address.clone(),
-            None => values::address(CONTROL).map_err(Failure::start)?,
+            None => values::address(CONTROL).map_err(Failure::start)?.endpoint,
         };
         let secret = match &self.secret {
             None => String::new(),
@@ -250,7 +256,7 @@ mod tests {
 
     #[test]
     fn answers() {
-        let address = values::address("localhost:1").unwrap();
+        let address = values::address("localhost:1").unwrap().endpoint;
         let body =
             |answer: &[u8]| body_of(answer, &address).map_err(|failure| failure.messages.concat());
         assert_eq!(body(b"HTTP/1.1 200 OK\r\nA: b\r\n\r\nx"), Ok(b"x".to_vec()));

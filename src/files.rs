@@ -1,14 +1,16 @@
-//! The FIFO and the log file, made if they are missing.
+//! The FIFO and the log file, made if they are missing; the certificate, read.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
+use hasses_actors::net::identity::{Files, Identity};
 use nix::sys::stat::Mode;
 use nix::unistd;
 
 use crate::made::Made;
+use crate::options::Plan;
 use crate::privileges::Account;
 
 /// Makes the FIFO with exactly this mode, whatever the umask, if nothing lies there.
@@ -84,6 +86,27 @@ pub(crate) fn written(
         fchown(&file, Some(account.uid), Some(account.gid)).map_err(told)?;
     }
     Ok(made)
+}
+
+/// Reads the certificate for addresses with TLS, and its key. A daemon keeps their paths as they are
+/// found from `/`, where it lives; `folder` is where it was started.
+pub(crate) fn identity(plan: &Plan, folder: &Path) -> Result<Option<Identity>, String> {
+    let files = tls_files(plan, folder);
+    let identity = files.map(|files| Identity::read(&files)).transpose();
+    identity.map_err(|error| error.to_string())
+}
+
+/// Where the certificate for addresses with TLS is, and its key.
+pub(crate) fn tls_files(plan: &Plan, folder: &Path) -> Option<Files> {
+    let Files { cert, key } = plan.tls.as_ref()?;
+    let place = |path: &Path| match plan.detach {
+        true => folder.join(path),
+        false => path.to_owned(),
+    };
+    Some(Files {
+        cert: place(cert),
+        key: place(key),
+    })
 }
 
 /// Whether a regular file of this user's, and no link to one, lies at `path`: the one that is open.

@@ -5,23 +5,23 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use hasses_actors::Config;
-use hasses_actors::net::Endpoint;
+use hasses_actors::net::{Door, Endpoint};
 
 /// Says where hasses listens, and what to paste to see an event; `key` is the subscribers' key's file,
 /// and `secret` that of the publishers' secret.
 pub(crate) fn text(
     config: &Config,
     key: Option<&Path>,
-    subscribers: &[Endpoint],
-    publishers: &[Endpoint],
+    subscribers: &[Door],
+    publishers: &[Door],
     secret: Option<&Path>,
 ) -> String {
     let mut text = format!("hasses {}\n", config.about.version);
-    for endpoint in subscribers {
-        line(&mut text, "subscribers", &shown(endpoint, &config.path));
+    for door in subscribers {
+        line(&mut text, "subscribers", &shown(door, &config.path));
     }
-    for endpoint in publishers {
-        line(&mut text, "publishers", &endpoint.to_string());
+    for door in publishers {
+        line(&mut text, "publishers", &door.to_string());
     }
     if let Some(fifo) = &config.fifo {
         line(&mut text, "FIFO", &fifo.path.display().to_string());
@@ -44,25 +44,29 @@ fn line(text: &mut String, what: &str, place: &str) {
     let _ = writeln!(text, "  {what:<12} {place}");
 }
 
-fn shown(endpoint: &Endpoint, path: &str) -> String {
-    match endpoint {
-        Endpoint::Tcp { .. } => format!("http://{endpoint}{path}"),
-        Endpoint::Unix(_) => endpoint.to_string(),
+fn shown(door: &Door, path: &str) -> String {
+    match &door.endpoint {
+        endpoint @ Endpoint::Tcp { .. } => format!("{}://{endpoint}{path}", scheme(door)),
+        Endpoint::Unix(_) => door.to_string(),
     }
 }
 
-fn subscribe(config: &Config, key: Option<&Path>, subscribers: &[Endpoint]) -> Option<String> {
-    let (host, port) = subscribers.iter().find_map(reached)?;
-    let host = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host
-    };
-    let url = format!("http://{host}:{port}{}?", config.path);
+fn scheme(door: &Door) -> &'static str {
+    if door.tls { "https" } else { "http" }
+}
+
+fn subscribe(config: &Config, key: Option<&Path>, subscribers: &[Door]) -> Option<String> {
+    let (door, (host, port)) = subscribers
+        .iter()
+        .find_map(|door| Some((door, reached(&door.endpoint)?)))?;
+    let host = bracketed(host);
+    let url = format!("{}://{host}:{port}{}?", scheme(door), config.path);
+    // No certificate is for an address such as 127.0.0.1.
+    let curl = if door.tls { "curl -kN" } else { "curl -N" };
     match (&config.subscribe_key, key) {
-        (None, _) => Some(format!("curl -N {}", quoted(&(url + "subscribe=room1")))),
+        (None, _) => Some(format!("{curl} {}", quoted(&(url + "subscribe=room1")))),
         (Some(known), Some(file)) if known.is_secret() => Some(format!(
-            "curl -N {}\"$(hasses sign --key {} --for 1h subscribe=room1)\"",
+            "{curl} {}\"$(hasses sign --key {} --for 1h subscribe=room1)\"",
             quoted(&url),
             quoted(&file.to_string_lossy())
         )),
@@ -71,8 +75,14 @@ fn subscribe(config: &Config, key: Option<&Path>, subscribers: &[Endpoint]) -> O
     }
 }
 
-fn publish(publishers: &[Endpoint], fifo: Option<&Path>, secret: Option<&Path>) -> Option<String> {
-    if let Some((host, port)) = publishers.iter().find_map(reached) {
+fn publish(publishers: &[Door], fifo: Option<&Path>, secret: Option<&Path>) -> Option<String> {
+    let plain = || {
+        publishers
+            .iter()
+            .filter(|door| !door.tls)
+            .map(|door| &door.endpoint)
+    };
+    if let Some((host, port)) = plain().find_map(reached) {
         // Both Debian netcats end by themselves with -q1.
         return Some(match secret {
             None => format!("echo 'room1=hello' | nc -q1 {host} {port}"),
@@ -88,13 +98,25 @@ fn publish(publishers: &[Endpoint], fifo: Option<&Path>, secret: Option<&Path>) 
             quoted(&path.to_string_lossy())
         ));
     }
-    publishers.iter().find_map(|endpoint| match endpoint {
+    let unix = plain().find_map(|endpoint| match endpoint {
         Endpoint::Unix(path) => Some(format!(
             "curl --unix-socket {} -d hello http://localhost/publish/room1",
             quoted(&path.to_string_lossy())
         )),
         Endpoint::Tcp { .. } => None,
-    })
+    });
+    let tls = || {
+        let (host, port) = publishers.iter().find_map(|door| reached(&door.endpoint))?;
+        let host = bracketed(host);
+        let secret = secret.map_or_else(String::new, |path| {
+            let file = quoted(&path.to_string_lossy());
+            format!("-H \"Authorization: Bearer $(cat {file})\" ")
+        });
+        Some(format!(
+            "curl -k {secret}-d hello https://{host}:{port}/publish/room1"
+        ))
+    };
+    unix.or_else(tls)
 }
 
 /// The address and port by which a program on this machine gets to a TCP listener.
@@ -111,6 +133,14 @@ fn reached(endpoint: &Endpoint) -> Option<(String, u16)> {
         },
         *port,
     ))
+}
+
+/// The host as it stands in a URL.
+fn bracketed(host: String) -> String {
+    match host.contains(':') {
+        true => format!("[{host}]"),
+        false => host,
+    }
 }
 
 /// The text as one word for a shell.

@@ -10,7 +10,8 @@ Server-Sent Events: browsers subscribe to tokens, backends publish to them.
 
 Subscribers:
   --listen ADDR           where they connect: HOST:PORT, [::]:PORT (IPv6 and IPv4) or
-                          unix:/path; repeatable (default 127.0.0.1:8080)
+                          unix:/path, with tls: in front for TLS; repeatable
+                          (default 127.0.0.1:8080)
   --path PATH             the URL path that is answered (default /sse)
   --cors ORIGIN           allowed origin; repeatable (default *)
   --subscribe-key FILE    they prove what they may read with this secret, by a signed URL
@@ -37,6 +38,11 @@ Publishers:
   --fifo FILE             named pipe to read, made with mode 0660 if missing (default none)
   --delimiter CHAR        ends a text message, as a newline does (default ;)
   --max-message BYTES     longest message (default 1048576)
+
+TLS (addresses with tls: in front):
+  --tls-cert FILE         certificate and those that vouch for it, PEM; read again on SIGHUP
+                          (default none)
+  --tls-key FILE          its private key, PEM (default none)
 
 Process:
   --config FILE           more options, one a line; the command line wins

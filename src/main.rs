@@ -68,6 +68,7 @@ fn run() -> Result<(), Failure> {
         }
         Request::Start(mut plan) => {
             secret_file::fill(&mut plan, &folder).map_err(Failure::start)?;
+            plan.config.tls = files::identity(&plan, &folder).map_err(Failure::start)?;
             plan.config.reread = Some(reread(&plan));
             boot::start(*plan)
         }

@@ -1,11 +1,13 @@
 //! Reading the options again while hasses runs: on SIGHUP.
 
 use std::fs;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hasses_actors::config::Reread;
+use hasses_actors::net::identity::Identity;
 
+use crate::files;
 use crate::keys;
 use crate::options::{self, Plan, Request};
 use crate::secret_file;
@@ -15,6 +17,8 @@ use crate::secret_file;
 pub(crate) fn again(arguments: Vec<String>, folder: PathBuf) -> impl FnOnce(&Plan) -> Reread {
     move |plan| {
         let before = fixed(plan);
+        let encrypted = plan.config.encrypted;
+        let identity = Mutex::new(plan.config.tls.clone());
         let asked_for_a_secret = plan.control_secret.is_some();
         Reread(Arc::new(move || {
             let read = options::read(arguments.clone(), |path| {
@@ -39,9 +43,24 @@ pub(crate) fn again(arguments: Vec<String>, folder: PathBuf) -> impl FnOnce(&Pla
                 warnings.push(format!("--control-secret is not given any more: {open}"));
             }
             warnings.extend(keys::load(&mut plan, &folder)?);
+            // Nobody panics with it in hand, and whole it is in any case.
+            let mut identity = identity.lock().unwrap_or_else(PoisonError::into_inner);
+            warnings.extend(replace(&mut identity, &plan, &folder).err());
+            plan.config.tls = identity.clone();
+            plan.config.encrypted = encrypted;
             Ok((plan.config, warnings))
         }))
     }
+}
+
+/// Reads the certificate again, where there is one; a bad file leaves it as it was.
+fn replace(identity: &mut Option<Identity>, plan: &Plan, folder: &Path) -> Result<(), String> {
+    if let (Some(identity), Some(files)) = (identity, files::tls_files(plan, folder)) {
+        *identity = identity
+            .replaced(&files)
+            .map_err(|why| format!("{why}; the certificate stays as it was"))?;
+    }
+    Ok(())
 }
 
 /// What only a restart can change.

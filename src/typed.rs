@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use argh::FromArgs;
 use hasses_actors::config::LogLevel;
-use hasses_actors::net::Endpoint;
+use hasses_actors::net::Door;
 
 use crate::failure::short;
 use crate::privileges::{self, Account};
@@ -17,13 +17,19 @@ use crate::words::{Word, is_switch};
 pub(crate) struct Typed {
     /// where subscribers connect
     #[argh(option, from_str_fn(values::address))]
-    pub(crate) listen: Vec<Endpoint>,
+    pub(crate) listen: Vec<Door>,
     /// the URL path
     #[argh(option, from_str_fn(values::path))]
     pub(crate) path: Option<String>,
     /// where publishers connect
     #[argh(option, from_str_fn(values::address))]
-    pub(crate) control: Vec<Endpoint>,
+    pub(crate) control: Vec<Door>,
+    /// certificate
+    #[argh(option, from_str_fn(values::file))]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// private key
+    #[argh(option, from_str_fn(values::file))]
+    pub(crate) tls_key: Option<PathBuf>,
     /// named pipe
     #[argh(option, from_str_fn(values::file))]
     pub(crate) fifo: Option<PathBuf>,
@@ -153,6 +159,8 @@ impl Typed {
             listen: list(self.listen, lower.listen),
             path: self.path.or(lower.path),
             control: list(self.control, lower.control),
+            tls_cert: self.tls_cert.or(lower.tls_cert),
+            tls_key: self.tls_key.or(lower.tls_key),
             fifo: self.fifo.or(lower.fifo),
             delimiter: self.delimiter.or(lower.delimiter),
             config: self.config.or(lower.config),

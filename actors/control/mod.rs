@@ -8,8 +8,9 @@
 //! | [`text`] | text and JSON lines |
 //! | [`http`] | HTTP |
 
+use std::io;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use async_io::Timer;
 use futures_lite::FutureExt;
@@ -17,14 +18,16 @@ use futures_lite::future::yield_now;
 
 use crate::config::Settings;
 use crate::fifo::SILENCE;
+use crate::intake::ask;
 use crate::model::Channel;
 use crate::net::accept::Acceptor;
+use crate::net::tls::Trouble;
 use crate::net::{Bound, Listener};
 use crate::registry;
 use crate::supervisor::{Nursery, Stage};
 use crate::system::{Address, Failure, Stop};
 use crate::wire::auth::AUTH;
-use crate::wire::http::looks_like_http;
+use crate::wire::http::{Answer, Refused, looks_like_http};
 
 mod auth;
 mod connection;
@@ -54,6 +57,7 @@ pub async fn run(
             let (socket, peer) = acceptor.next().await;
             let name = format!("publisher {peer}");
             let (settings, registry) = (Rc::clone(&settings), registry.clone());
+            let identity = settings.now().tls.clone().filter(|_| bound.tls);
             nursery.pass(name.clone(), Stage::Intake, move |stop| async move {
                 let publisher = Publisher {
                     settings,
@@ -62,7 +66,7 @@ pub async fn run(
                     name,
                     stop,
                 };
-                let mut connection = Connection::new(socket)?;
+                let mut connection = Connection::new(socket, identity.as_ref())?;
                 match publisher.serve(&mut connection).await {
                     Err(Broken::Failed(error)) => log::debug!("{}: {error}", publisher.name),
                     Ok(()) | Err(Broken::Gone) => {}
@@ -87,6 +91,9 @@ struct Publisher {
 
 impl Publisher {
     async fn serve(&self, connection: &mut Connection) -> Result<(), Broken> {
+        if let Err(error) = connection.shake_hands().await {
+            return self.not_shaken(connection, error).await;
+        }
         let (due, secret) = (Instant::now() + REQUEST_TIME, self.secret());
         let late = async {
             match &secret {
@@ -108,8 +115,30 @@ impl Publisher {
             {
                 return Ok(());
             }
-            text::serve(self, connection, begun == Seen::Silence).await
+            let served = text::serve(self, connection, begun == Seen::Silence).await;
+            connection.finish();
+            served
         }
+    }
+
+    /// Says why the TLS handshake failed: to the publisher too, if it does not speak TLS.
+    async fn not_shaken(&self, connection: &Connection, error: io::Error) -> Result<(), Broken> {
+        log::debug!("{}: refused: {error}", self.name);
+        let count = |reply| registry::Message::Count {
+            refused: vec![("tls", 1)],
+            mended: 0,
+            reply,
+        };
+        ask(&self.registry, count).await?;
+        if let Some(trouble @ Trouble::NotTls) = Trouble::of(&error) {
+            let refused = Refused::new(400, trouble.to_string());
+            let mut bytes = Vec::new();
+            Answer::refused_text(&refused).write(SystemTime::now().into(), &mut bytes);
+            connection.write_all(&bytes).await?;
+            connection.finish();
+            connection.discard().await;
+        }
+        Ok(())
     }
 
     /// Reads until it is clear how the publisher speaks. Where it has to be `guarded` by a secret, an

@@ -7,6 +7,7 @@ use super::Publisher;
 use super::connection::{Broken, Connection};
 use crate::fifo::SILENCE;
 use crate::intake::Intake;
+use crate::net::tls::Trouble;
 
 /// What woke the reader.
 enum Event {
@@ -73,11 +74,13 @@ async fn next(
     buffer: &mut Vec<u8>,
     silence_ends: bool,
 ) -> Result<Event, Broken> {
-    // A connection that is broken off has ended too: what came before counts.
     let read = async {
-        Ok(Event::Read(
-            connection.read_portion(buffer).await.unwrap_or(0),
-        ))
+        match connection.read_portion(buffer).await {
+            // Nobody knows who cut it.
+            Err(error) if Trouble::of(&error).is_some() => Err(error.into()),
+            // A connection that is broken off has ended too: what came before counts.
+            read => Ok(Event::Read(read.unwrap_or(0))),
+        }
     };
     let silence = async {
         match silence_ends {

@@ -315,7 +315,9 @@ impl Crowd {
             let cell = &mut inner.cells[key.index as usize];
             if cell.generation == key.generation && cell.life.is_some() {
                 cell.flags.readable |= readable;
-                cell.flags.writable |= writable;
+                if writable {
+                    cell.push();
+                }
                 if !std::mem::replace(&mut cell.flags.queued, true) {
                     inner.fast.push_back(key.index);
                 }
@@ -339,10 +341,7 @@ impl Crowd {
     pub fn figures(&self, index: u32) -> (u64, u64) {
         let inner = self.inner.borrow();
         let cell = &inner.cells[index as usize];
-        (
-            u64::from(cell.events),
-            (cell.bytes - cell.written as usize) as u64,
-        )
+        (u64::from(cell.events), cell.outstanding())
     }
 
     /// Takes all that waits for a client which does nothing itself.
@@ -357,8 +356,7 @@ impl Crowd {
     /// Bytes that wait for all clients together; events for several are counted for each.
     pub fn waiting_bytes(&self) -> u64 {
         let inner = self.inner.borrow();
-        let waits = |cell: &Cell| (cell.bytes - cell.written as usize) as u64;
-        inner.cells.iter().map(waits).sum()
+        inner.cells.iter().map(Cell::outstanding).sum()
     }
 
     /// Seconds since the crowd began, at the last turn.

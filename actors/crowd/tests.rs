@@ -27,7 +27,7 @@ fn crowd(limit: usize) -> (Rc<Crowd>, Exits) {
 fn pair() -> (Stream, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     ours.set_nonblocking(true).unwrap();
-    (Stream::new(OwnedFd::from(ours)), theirs)
+    (Stream::new(OwnedFd::from(ours), None).unwrap(), theirs)
 }
 
 /// Joins a client that notes each of its turns by `name` and takes what waits for it.

@@ -18,7 +18,8 @@ impl Registry {
                 key,
                 peer,
                 descriptor,
-            } => self.arrived(key, peer, descriptor),
+                tls,
+            } => self.arrived(key, peer, descriptor, tls),
             ClientMessage::Subscribe {
                 key,
                 subscription,
@@ -34,7 +35,7 @@ impl Registry {
         }
     }
 
-    fn arrived(&mut self, key: Key, peer: Peer, descriptor: i32) {
+    fn arrived(&mut self, key: Key, peer: Peer, descriptor: i32, tls: bool) {
         log::debug!("client {descriptor} connected from {peer}");
         self.counters.connections += 1;
         let connected = self.crowd.totals().connected as u64;
@@ -46,6 +47,7 @@ impl Registry {
         self.connections[key.index as usize] = Some(Connection {
             peer,
             descriptor,
+            tls,
             arrived: self.crowd.seconds(),
             joined: None,
             reinits: 0,
@@ -128,6 +130,10 @@ impl Registry {
                     let word = Refused::word(*status);
                     *self.counters.refused.entry(word).or_default() += 1;
                     log::info!("{who} {end}");
+                }
+                End::Handshake(_) => {
+                    *self.counters.refused.entry("tls").or_default() += 1;
+                    log::debug!("{who} {end}");
                 }
                 End::Panicked(_) => log::error!("{who} {end}"),
                 End::Left | End::Answered | End::Broken(_) | End::Finished(_) => {

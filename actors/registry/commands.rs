@@ -6,7 +6,7 @@ use crate::config::Cors;
 use crate::logger;
 use crate::model::{Channel, ClientId, Target};
 use crate::wire::command::Command;
-use crate::wire::report::{self, Status};
+use crate::wire::report::{self, Status, TlsFiles};
 
 impl Registry {
     /// Carries out a command; the answer for the sender.
@@ -98,7 +98,10 @@ impl Registry {
             uid: rustix::process::getuid().as_raw(),
             user: about.user.clone(),
             running: figures.running,
-            tls: None,
+            tls: (config.tls.as_ref().filter(|_| config.encrypted)).map(|identity| TlsFiles {
+                cert: identity.files.cert.display().to_string(),
+                key: identity.files.key.display().to_string(),
+            }),
             log_level: figures.log_level,
             reinit: figures.reinit,
             cors: match &config.cors {

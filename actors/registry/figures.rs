@@ -204,7 +204,7 @@ impl Registry {
             errors: 0,
             messages,
             reinits: record.reinits.into(),
-            tls: false,
+            tls: record.tls,
             connected: since(record.arrived),
             handshaked: record.joined.map(since),
             id: self.id(index).cloned(),

@@ -124,6 +124,8 @@ pub enum ClientMessage {
         peer: Peer,
         /// Its socket's number.
         descriptor: i32,
+        /// Whether it speaks TLS.
+        tls: bool,
     },
     /// A client's request is to be entered; it is answered with
     /// [`client::Message::Accepted`] or [`client::Message::Full`].
@@ -174,6 +176,7 @@ struct Connection {
     // Thin, and shared by all that have the same.
     agent: Option<Rc<String>>,
     descriptor: i32,
+    tls: bool,
     /// Seconds of the crowd's clock.
     arrived: u32,
     joined: Option<u32>,

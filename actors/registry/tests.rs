@@ -33,6 +33,8 @@ fn config() -> Config {
         subscribe_key: None,
         reinit: false,
         silence_ends_message: false,
+        tls: None,
+        encrypted: false,
         control_hosts: Vec::new(),
         control_secret: None,
         log_level: LogLevel::Quiet,
@@ -79,7 +81,7 @@ impl Rig {
     fn connect(&mut self, address: &str) -> Key {
         let (ours, theirs) = UnixStream::pair().unwrap();
         self.peers.push(theirs);
-        let stream = Stream::new(OwnedFd::from(ours));
+        let stream = Stream::new(OwnedFd::from(ours), None).unwrap();
         let key = self
             .registry
             .crowd
@@ -90,6 +92,7 @@ impl Rig {
             key,
             peer: address.into(),
             descriptor: 7,
+            tls: false,
         });
         key
     }
