@@ -2,6 +2,7 @@
 //!
 //! The key's kind fixes the algorithms (RFC 8725 §3.1), so a public key is never taken for a secret.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use jsonwebtoken::Algorithm::{self, *};
@@ -117,13 +118,15 @@ impl Key {
 
     fn new(jwt: DecodingKey, algorithms: &[Algorithm], secret: Option<Secret>) -> Self {
         verifier::install();
-        let mut rules = Validation::default();
-        rules.algorithms = algorithms.to_vec();
-        // jsonwebtoken rounds to whole seconds, and lets a JWT live on in the second of its `exp`.
-        rules.required_spec_claims.clear();
-        rules.validate_exp = false;
-        // Whom else it is for matters not: `subscribe` says what it is good for here.
-        rules.validate_aud = false;
+        let rules = Validation {
+            algorithms: algorithms.to_vec(),
+            // jsonwebtoken rounds to whole seconds, and lets a JWT live on in the second of its `exp`.
+            validate_exp: false,
+            required_spec_claims: HashSet::new(),
+            // Who else takes it matters not: `subscribe` says what it is good for here.
+            validate_aud: false,
+            ..Validation::default()
+        };
         Self { jwt, rules, secret }
     }
 
