@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::de::DeserializeOwned;
+use jsonwebtoken::Algorithm;
+use jsonwebtoken::errors::ErrorKind;
+use serde::de::{Error, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::key::Bad;
 use super::time::rough;
 use super::{Key, Pass, unauthorized};
 use crate::model::{ClientId, Subscription};
@@ -63,74 +64,77 @@ fn cookie(field: &str) -> Option<&str> {
 /// # Errors
 /// 401.
 pub fn verify(key: &Key, token: &str) -> Result<Claims, Refused> {
-    let form = || unauthorized("this is no JWT, which has the form header.claims.signature");
-    let (message, signature) = token.rsplit_once('.').ok_or_else(form)?;
-    let (header, claims) = message.split_once('.').ok_or_else(form)?;
-    if claims.contains('.') {
-        return Err(form());
+    look_at_header(key, token)?;
+    match jsonwebtoken::decode(token, &key.jwt, &key.rules) {
+        Ok(jwt) => Ok(jwt.claims),
+        Err(error) => Err(unauthorized(match error.kind() {
+            ErrorKind::InvalidToken | ErrorKind::Base64(_) => FORM.to_owned(),
+            ErrorKind::InvalidSignature => {
+                "the JWT's signature is wrong: made with another key, or changed since".to_owned()
+            }
+            ErrorKind::Json(error) => wrong_json("header or claims", error),
+            _ => format!("the JWT: {}", quoted(error.to_string().as_bytes())),
+        })),
     }
-    let header: Header = part("header", header)?;
+}
+
+/// Looks at what `jsonwebtoken` does not: `crit`, and names of algorithms that it does not know either.
+fn look_at_header(key: &Key, token: &str) -> Result<(), Refused> {
+    let (header, _) = token.split_once('.').ok_or_else(|| unauthorized(FORM))?;
+    let json = URL_SAFE_NO_PAD.decode(header);
+    let json = json.map_err(|_| unauthorized(FORM))?;
+    let header: Header = serde_json::from_slice(&json)
+        .map_err(|error| unauthorized(wrong_json("header", &error)))?;
     if header.crit.is_some() {
         return Err(unauthorized(
             "the JWT's header has crit, and none of its extensions is known here",
         ));
     }
-    let signature = URL_SAFE_NO_PAD
-        .decode(signature)
-        .map_err(|_| unauthorized("the JWT's signature is not base64url without padding"))?;
-    key.verify(&header.alg, message.as_bytes(), &signature)
-        .map_err(|bad| {
-            unauthorized(match bad {
-                Bad::Algorithm => format!(
-                    "the JWT's algorithm {} is not allowed with this server's key; allowed: {}",
-                    quoted(header.alg.as_bytes()),
-                    key.algorithms()
-                ),
-                Bad::Signature => {
-                    "the JWT's signature is wrong: made with another key, or changed since".into()
-                }
-            })
-        })?;
-    part("claims", claims)
-}
-
-/// Reads a JSON object in base64url.
-fn part<T: DeserializeOwned>(name: &str, text: &str) -> Result<T, Refused> {
-    let Ok(json) = URL_SAFE_NO_PAD.decode(text) else {
-        let why = format!("the JWT's {name} part is not base64url without padding");
-        return Err(unauthorized(why));
-    };
-    // serde would take a list for a struct as well.
-    if !json.trim_ascii_start().starts_with(b"{") {
-        let why = format!("the JWT's {name} part is no JSON object");
-        return Err(unauthorized(why));
+    match header.alg.parse::<Algorithm>() {
+        Ok(algorithm) if key.rules.algorithms.contains(&algorithm) => Ok(()),
+        _ => Err(unauthorized(format!(
+            "the JWT's algorithm {} is not allowed with this server's key; allowed: {}",
+            quoted(header.alg.as_bytes()),
+            key.algorithms()
+        ))),
     }
-    serde_json::from_slice(&json).map_err(|error| {
-        let error = quoted(error.to_string().as_bytes());
-        unauthorized(format!("the JWT's {name} part: {error}"))
-    })
 }
 
-/// What matters of a header (RFC 7515 §4.1). `typ` and the rest are ignored.
+const FORM: &str = "this is no JWT, which has the form header.claims.signature, each of them base64url without padding";
+
+fn wrong_json(part: &str, error: &serde_json::Error) -> String {
+    let error = quoted(error.to_string().as_bytes());
+    format!("the JWT's {part}: {error}")
+}
+
+/// What matters of a header (RFC 7515 §4.1).
 #[derive(Deserialize)]
+#[serde(expecting = "a JSON object")]
 struct Header {
     alg: String,
     #[serde(default, deserialize_with = "present")]
     crit: Option<Value>,
+    /// With it serde takes no list for this.
+    #[serde(flatten)]
+    _rest: IgnoredAny,
 }
 
 /// What matters of a JWT's claims (RFC 7519 §4.1). One that is given twice is an error.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "a JSON object")]
 pub struct Claims {
     /// Tokens that may be read: whole, `pre*`, or `*` for all.
     #[serde(default, deserialize_with = "present")]
     subscribe: Option<Value>,
     #[serde(default, deserialize_with = "present")]
     id: Option<Value>,
-    #[serde(default, deserialize_with = "present")]
-    exp: Option<Value>,
-    #[serde(default, deserialize_with = "present")]
-    nbf: Option<Value>,
+    #[serde(default, deserialize_with = "moment")]
+    exp: Option<f64>,
+    #[serde(default, deserialize_with = "moment")]
+    nbf: Option<f64>,
+    /// With it serde takes no list for this.
+    #[serde(flatten)]
+    _rest: IgnoredAny,
 }
 
 /// What is there, even `null`: that is not the same as nothing.
@@ -146,12 +150,11 @@ impl Claims {
     pub fn check(&self, asked: &Subscription, now: Duration) -> Result<Pass, Refused> {
         let now = now.as_secs_f64();
         let apart = |seconds: f64| rough(Duration::try_from_secs_f64(seconds).unwrap_or_default());
-        let exp = moment("exp", self.exp.as_ref())?;
-        if let Some(exp) = exp.filter(|exp| now >= *exp) {
+        if let Some(exp) = self.exp.filter(|exp| now >= *exp) {
             let why = format!("the JWT expired {} ago", apart(now - exp));
             return Err(unauthorized(why));
         }
-        if let Some(nbf) = moment("nbf", self.nbf.as_ref())?.filter(|nbf| now < *nbf) {
+        if let Some(nbf) = self.nbf.filter(|nbf| now < *nbf) {
             let why = format!("the JWT is not valid yet, for {} more", apart(nbf - now));
             return Err(unauthorized(why));
         }
@@ -169,7 +172,9 @@ impl Claims {
         Ok(Pass {
             id,
             // A moment that does not fit is too far off to come.
-            ends: exp.and_then(|exp| Duration::try_from_secs_f64(exp).ok()),
+            ends: self
+                .exp
+                .and_then(|exp| Duration::try_from_secs_f64(exp).ok()),
         })
     }
 
@@ -235,14 +240,11 @@ fn readable(entry: &Value) -> Result<Readable<'_>, Refused> {
 }
 
 /// A NumericDate (RFC 7519 §2): seconds since 1970, perhaps with a fraction.
-fn moment(name: &str, claim: Option<&Value>) -> Result<Option<f64>, Refused> {
-    match claim {
-        None => Ok(None),
-        Some(claim) => match claim.as_f64() {
-            Some(seconds) => Ok(Some(seconds)),
-            None => Err(unauthorized(format!(
-                "the JWT's claim {name} must be a number: seconds since 1970"
-            ))),
-        },
+fn moment<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    match Value::deserialize(from)?.as_f64() {
+        Some(seconds) => Ok(Some(seconds)),
+        None => Err(D::Error::custom(
+            "exp and nbf must be numbers: seconds since 1970",
+        )),
     }
 }

@@ -1,15 +1,18 @@
 //! What the key's file holds, and which signatures it can check.
 //!
-//! All cryptography is `ring`'s, which compares in constant time. The key's kind fixes the algorithms
-//! (RFC 8725 §3.1), so a public key is never taken for a secret.
+//! The key's kind fixes the algorithms (RFC 8725 §3.1), so a public key is never taken for a secret.
 
+use std::collections::HashSet;
 use std::fmt;
 
+use jsonwebtoken::Algorithm::{self, *};
+use jsonwebtoken::{DecodingKey, Validation};
 use pkcs1::RsaPublicKeyRef;
 use pkcs1::der::Decode;
 use ring::hmac;
-use ring::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use spki::{ObjectIdentifier, SubjectPublicKeyInfoRef};
+
+use super::verifier;
 
 /// Bytes from which on a secret is long enough for HS256 (RFC 7518 §3.2).
 const LONG_ENOUGH: usize = 32;
@@ -23,32 +26,21 @@ const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7
 const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
-/// A subscribers' key. Its `Debug` shows its kind alone.
+/// A subscribers' key. Its `Debug` shows its algorithms alone.
 #[derive(Clone)]
-pub struct Key(Kind);
-
-#[derive(Clone)]
-enum Kind {
-    Secret(Box<Secret>),
-    Public(Family, Vec<u8>),
+pub struct Key {
+    /// What checks a JWT's signature.
+    pub(super) jwt: DecodingKey,
+    /// The algorithms that it is for.
+    pub(super) rules: Validation,
+    /// What signs URLs, if it is a secret.
+    secret: Option<Secret>,
 }
 
-/// A secret, prepared for each of its algorithms.
 #[derive(Clone)]
 struct Secret {
     hs256: hmac::Key,
-    hs384: hmac::Key,
-    hs512: hmac::Key,
     short: bool,
-}
-
-/// Kinds of public keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Family {
-    Rsa,
-    P256,
-    P384,
-    Ed25519,
 }
 
 /// Why a file's content is no key.
@@ -96,15 +88,6 @@ impl fmt::Display for KeyError {
 
 impl std::error::Error for KeyError {}
 
-/// Why a signature is not good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Bad {
-    /// The key is not for that algorithm.
-    Algorithm,
-    /// The signature is another.
-    Signature,
-}
-
 impl Key {
     /// Reads a file's content: a public key as PEM (SubjectPublicKeyInfo of RFC 5280, or RSA's own
     /// of RFC 8017), else a secret; one newline at its end is not part of it.
@@ -114,7 +97,8 @@ impl Key {
     pub fn read(content: &[u8]) -> Result<Self, KeyError> {
         const BEGIN: &[u8] = b"-----BEGIN ";
         if content.windows(BEGIN.len()).any(|part| part == BEGIN) {
-            return public(content).map(|(family, bytes)| Self(Kind::Public(family, bytes)));
+            let (jwt, algorithms) = public(content)?;
+            return Ok(Self::new(jwt, algorithms, None));
         }
         let secret = match content {
             [secret @ .., b'\r', b'\n'] | [secret @ .., b'\n'] => secret,
@@ -123,72 +107,49 @@ impl Key {
         if secret.is_empty() {
             return Err(KeyError::Empty);
         }
-        Ok(Self(Kind::Secret(Box::new(Secret {
-            hs256: hmac::Key::new(hmac::HMAC_SHA256, secret),
-            hs384: hmac::Key::new(hmac::HMAC_SHA384, secret),
-            hs512: hmac::Key::new(hmac::HMAC_SHA512, secret),
-            short: secret.len() < LONG_ENOUGH,
-        }))))
+        let hs256 = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        let short = secret.len() < LONG_ENOUGH;
+        Ok(Self::new(
+            DecodingKey::from_secret(secret),
+            &[HS256, HS384, HS512],
+            Some(Secret { hs256, short }),
+        ))
+    }
+
+    fn new(jwt: DecodingKey, algorithms: &[Algorithm], secret: Option<Secret>) -> Self {
+        verifier::install();
+        let rules = Validation {
+            algorithms: algorithms.to_vec(),
+            // jsonwebtoken rounds to whole seconds, and lets a JWT live on in the second of its `exp`.
+            validate_exp: false,
+            required_spec_claims: HashSet::new(),
+            // Who else takes it matters not: `subscribe` says what it is good for here.
+            validate_aud: false,
+            ..Validation::default()
+        };
+        Self { jwt, rules, secret }
     }
 
     /// Whether it is a secret, which signs URLs too.
     pub fn is_secret(&self) -> bool {
-        matches!(self.0, Kind::Secret(_))
+        self.secret.is_some()
     }
 
     /// Whether it is a secret that is short enough to be guessed.
     pub fn is_short(&self) -> bool {
-        matches!(&self.0, Kind::Secret(secret) if secret.short)
+        self.secret.as_ref().is_some_and(|secret| secret.short)
     }
 
-    /// The algorithms that it is for (RFC 7518 §3.1, RFC 8037 §3.1).
-    pub fn algorithms(&self) -> &'static str {
-        match &self.0 {
-            Kind::Secret(_) => "HS256, HS384, HS512",
-            Kind::Public(Family::Rsa, _) => "RS256, RS384, RS512, PS256, PS384, PS512",
-            Kind::Public(Family::P256, _) => "ES256",
-            Kind::Public(Family::P384, _) => "ES384",
-            Kind::Public(Family::Ed25519, _) => "EdDSA",
-        }
+    /// The names of the algorithms that it is for (RFC 7518 §3.1, RFC 8037 §3.1).
+    pub fn algorithms(&self) -> String {
+        let names = self.rules.algorithms.iter();
+        let names: Vec<String> = names.map(|name| format!("{name:?}")).collect();
+        names.join(", ")
     }
 
     /// What signs URLs: HMAC-SHA256, if it is a secret.
     pub(super) fn url_key(&self) -> Option<&hmac::Key> {
-        match &self.0 {
-            Kind::Secret(secret) => Some(&secret.hs256),
-            Kind::Public(..) => None,
-        }
-    }
-
-    /// Checks a signature by the algorithm of that name.
-    pub(super) fn verify(&self, name: &str, message: &[u8], signed: &[u8]) -> Result<(), Bad> {
-        let (family, bytes) = match &self.0 {
-            Kind::Secret(secret) => {
-                let key = match name {
-                    "HS256" => &secret.hs256,
-                    "HS384" => &secret.hs384,
-                    "HS512" => &secret.hs512,
-                    _ => return Err(Bad::Algorithm),
-                };
-                return hmac::verify(key, message, signed).map_err(|_| Bad::Signature);
-            }
-            Kind::Public(family, bytes) => (family, bytes),
-        };
-        let algorithm: &dyn VerificationAlgorithm = match (family, name) {
-            (Family::Rsa, "RS256") => &signature::RSA_PKCS1_2048_8192_SHA256,
-            (Family::Rsa, "RS384") => &signature::RSA_PKCS1_2048_8192_SHA384,
-            (Family::Rsa, "RS512") => &signature::RSA_PKCS1_2048_8192_SHA512,
-            (Family::Rsa, "PS256") => &signature::RSA_PSS_2048_8192_SHA256,
-            (Family::Rsa, "PS384") => &signature::RSA_PSS_2048_8192_SHA384,
-            (Family::Rsa, "PS512") => &signature::RSA_PSS_2048_8192_SHA512,
-            (Family::P256, "ES256") => &signature::ECDSA_P256_SHA256_FIXED,
-            (Family::P384, "ES384") => &signature::ECDSA_P384_SHA384_FIXED,
-            (Family::Ed25519, "EdDSA") => &signature::ED25519,
-            _ => return Err(Bad::Algorithm),
-        };
-        UnparsedPublicKey::new(algorithm, bytes)
-            .verify(message, signed)
-            .map_err(|_| Bad::Signature)
+        self.secret.as_ref().map(|secret| &secret.hs256)
     }
 }
 
@@ -198,8 +159,11 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Reads PEM (RFC 7468): the kind of a public key, and its bytes as `ring` takes them.
-fn public(content: &[u8]) -> Result<(Family, Vec<u8>), KeyError> {
+/// A public key, and what it is for.
+type Public = (DecodingKey, &'static [Algorithm]);
+
+/// Reads PEM (RFC 7468).
+fn public(content: &[u8]) -> Result<Public, KeyError> {
     let blocks = pem::parse_many(content).map_err(|_| KeyError::Pem)?;
     if blocks.iter().any(|pem| pem.tag().ends_with("PRIVATE KEY")) {
         return Err(KeyError::Private);
@@ -213,7 +177,7 @@ fn public(content: &[u8]) -> Result<(Family, Vec<u8>), KeyError> {
 }
 
 /// Reads a SubjectPublicKeyInfo (RFC 5280 §4.1.2.7).
-fn public_info(der: &[u8]) -> Result<(Family, Vec<u8>), KeyError> {
+fn public_info(der: &[u8]) -> Result<Public, KeyError> {
     let info = SubjectPublicKeyInfoRef::try_from(der).map_err(|_| KeyError::Unknown)?;
     let bytes = info.subject_public_key.as_bytes();
     let bytes = bytes.ok_or(KeyError::Unknown)?;
@@ -222,24 +186,27 @@ fn public_info(der: &[u8]) -> Result<(Family, Vec<u8>), KeyError> {
     match (info.algorithm.oid, bytes) {
         (RSA, bytes) => rsa(bytes),
         (EC, [4, point @ ..]) if curve() == Some(P256) && point.len() == 64 => {
-            Ok((Family::P256, bytes.to_vec()))
+            Ok((DecodingKey::from_ec_der(bytes), &[ES256]))
         }
         (EC, [4, point @ ..]) if curve() == Some(P384) && point.len() == 96 => {
-            Ok((Family::P384, bytes.to_vec()))
+            Ok((DecodingKey::from_ec_der(bytes), &[ES384]))
         }
-        (ED25519, bytes) if bytes.len() == 32 => Ok((Family::Ed25519, bytes.to_vec())),
+        (ED25519, bytes) if bytes.len() == 32 => Ok((DecodingKey::from_ed_der(bytes), &[EdDSA])),
         _ => Err(KeyError::Unknown),
     }
 }
 
 /// Reads an RSAPublicKey (RFC 8017 appendix A.1.1).
-fn rsa(der: &[u8]) -> Result<(Family, Vec<u8>), KeyError> {
+fn rsa(der: &[u8]) -> Result<Public, KeyError> {
     let key = RsaPublicKeyRef::from_der(der).map_err(|_| KeyError::Unknown)?;
     let modulus = key.modulus.as_bytes();
     let unused = modulus.first().map_or(0, |byte| byte.leading_zeros());
     let bits = modulus.len() * 8 - unused as usize;
     match RSA_BITS.contains(&bits) {
-        true => Ok((Family::Rsa, der.to_vec())),
+        true => Ok((
+            DecodingKey::from_rsa_der(der),
+            &[RS256, RS384, RS512, PS256, PS384, PS512],
+        )),
         false => Err(KeyError::RsaBits(bits)),
     }
 }

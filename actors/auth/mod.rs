@@ -5,6 +5,7 @@
 //! | [`key`] | what the key's file holds, and which signatures it can check |
 //! | [`signed`] | signed URLs |
 //! | [`jwt`] | JSON Web Tokens: where they are found, their signature, their claims |
+//! | [`verifier`] | the cryptography of JWTs |
 //! | [`time`] | how long ago, for people |
 //!
 //! A request whose query has a `sign` is judged as a signed URL and as nothing else, since whoever made
@@ -21,6 +22,7 @@ pub mod signed;
 #[cfg(test)]
 mod tests;
 mod time;
+mod verifier;
 
 pub use key::{Key, KeyError};
 

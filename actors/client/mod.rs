@@ -227,9 +227,6 @@ impl Client {
                 let mut answer = Answer::refused_text(&refused);
                 answer.lines.push_str(&cors);
                 answer.head_only = head_only;
-                if refused.status == 401 {
-                    answer = answer.with("WWW-Authenticate", "Bearer");
-                }
                 let end = End::Refused(refused.status, refused.reason);
                 Err(write_answer(&self.seat, answer, end).await)
             }

@@ -55,14 +55,18 @@ fn a_jwt_has_its_form() {
     let of_header = |header: &str| raw(header, claims, SECRET);
     for (token, told) in [
         ("x".to_owned(), "no JWT"),
-        ("..".to_owned(), "no JSON object"),
+        ("..".to_owned(), "JWT's header"),
         (format!("{good}.x"), "no JWT"),
         (format!("{good}="), "base64url"),
         (format!("{message}."), "signature is wrong"),
         (format!("{message}.AA"), "signature is wrong"),
         (of_header("{}"), "missing field"),
-        (of_header("[\"HS256\",null]"), "no JSON object"),
-        (of_header("{\"alg\":7}"), "header part"),
+        (of_header("[\"HS256\",null]"), "expected a JSON object"),
+        (
+            of_header("{\"alg\":\"HS256\",\"kid\":7}"),
+            "expected a string",
+        ),
+        (of_header("{\"alg\":7}"), "JWT's header"),
         (
             of_header("{\"alg\":\"HS256\",\"alg\":\"HS256\"}"),
             "duplicate",
@@ -72,7 +76,7 @@ fn a_jwt_has_its_form() {
             "crit",
         ),
         (of_header("{\"alg\":\"HS256\",\"crit\":null}"), "crit"),
-        (of_header("{\"alg\":\"HS256\""), "header part"),
+        (of_header("{\"alg\":\"HS256\""), "JWT's header"),
         (of_header("{\"alg\":\"none\"}"), "\"none\" is not allowed"),
         (of_header("{\"alg\":\"hs256\"}"), "not allowed"),
         (
@@ -84,13 +88,13 @@ fn a_jwt_has_its_form() {
             raw("{\"alg\":\"HS256\"}", claims, "another"),
             "signature is wrong",
         ),
-        (jwt("[[\"*\"]]"), "no JSON object"),
+        (jwt("[[\"*\"]]"), "expected a JSON object"),
         (jwt("{\"subscribe\":[\"*\"],\"subscribe\":[]}"), "duplicate"),
     ] {
         let result = ask(SECRET, &format!("subscribe=room1&auth={token}"), "");
         refused(result, 401, told);
     }
-    let lenient = of_header("{\"typ\":[1],\"kid\":7,\"x\":{},\"alg\":\"HS256\"}");
+    let lenient = of_header("{\"typ\":\"at+jwt\",\"kid\":\"7\",\"x\":{},\"alg\":\"HS256\"}");
     assert!(ask(SECRET, &format!("subscribe=a&auth={lenient}"), "").is_ok());
     // A public key is no secret: what is made with its text is not even looked at.
     for public in [RSA, P256, ED25519] {
