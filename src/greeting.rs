@@ -26,6 +26,9 @@ pub(crate) fn text(
     if let Some(fifo) = &config.fifo {
         line(&mut text, "FIFO", &fifo.path.display().to_string());
     }
+    if let Some((_, origin)) = origin(publishers) {
+        line(&mut text, "dashboard", &(origin + "/"));
+    }
     let publish = publish(
         publishers,
         config.fifo.as_ref().map(|fifo| fifo.path.as_path()),
@@ -56,11 +59,8 @@ fn scheme(door: &Door) -> &'static str {
 }
 
 fn subscribe(config: &Config, key: Option<&Path>, subscribers: &[Door]) -> Option<String> {
-    let (door, (host, port)) = subscribers
-        .iter()
-        .find_map(|door| Some((door, reached(&door.endpoint)?)))?;
-    let host = bracketed(host);
-    let url = format!("{}://{host}:{port}{}?", scheme(door), config.path);
+    let (door, origin) = origin(subscribers)?;
+    let url = format!("{origin}{}?", config.path);
     // No certificate is for an address such as 127.0.0.1.
     let curl = if door.tls { "curl -kN" } else { "curl -N" };
     match (&config.subscribe_key, key) {
@@ -133,6 +133,15 @@ fn reached(endpoint: &Endpoint) -> Option<(String, u16)> {
         },
         *port,
     ))
+}
+
+/// How the URLs begin by which a program on this machine gets to the first TCP listener.
+fn origin(doors: &[Door]) -> Option<(&Door, String)> {
+    let (door, (host, port)) = doors
+        .iter()
+        .find_map(|door| Some((door, reached(&door.endpoint)?)))?;
+    let origin = format!("{}://{}:{port}", scheme(door), bracketed(host));
+    Some((door, origin))
 }
 
 /// The host as it stands in a URL.

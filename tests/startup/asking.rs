@@ -81,6 +81,9 @@ fn the_greeting_names_the_real_addresses() {
     TcpStream::connect(("127.0.0.1", subscribers)).unwrap();
     TcpStream::connect(("127.0.0.1", publishers)).unwrap();
     assert!(running.greeted(&format!(
+        "\n  dashboard    http://127.0.0.1:{publishers}/\n"
+    )));
+    assert!(running.greeted(&format!(
         "\n  curl -N 'http://127.0.0.1:{subscribers}/sse?subscribe=room1'\n  \
          echo 'room1=hello' | nc -q1 127.0.0.1 {publishers}\n"
     )));

@@ -5,6 +5,7 @@
 //! | this | requests and answers; publishing, figures |
 //! | [`flow`] | an answer that is written bit by bit |
 //! | [`clients`] | `GET /clients` |
+//! | [`dashboard`] | `GET /` |
 //! | [`live`] | `GET /live` |
 
 use std::time::{Duration, Instant, SystemTime};
@@ -13,6 +14,7 @@ use async_io::Timer;
 use futures_lite::FutureExt;
 
 mod clients;
+mod dashboard;
 mod flow;
 mod live;
 
@@ -229,6 +231,7 @@ async fn handle(
     let answer = match route {
         Route::Clients(page) => return clients::list(publisher, connection, request, page).await,
         Route::Live => return live::show(publisher, connection, request).await,
+        Route::Dashboard => dashboard::show(),
         Route::Healthz => Answer::word("ok"),
         Route::Metrics => {
             let figures = ask(&publisher.registry, |reply| Message::Report { reply }).await?;

@@ -42,6 +42,8 @@ pub enum Route {
     Metrics,
     /// `GET /live`: the figures as an event stream.
     Live,
+    /// `GET /`: the dashboard.
+    Dashboard,
     /// `GET /healthz`.
     Healthz,
 }
@@ -62,6 +64,7 @@ impl Route {
             return Err(Refused::unknown_method());
         }
         match request.path.as_str() {
+            "/" => get(request).map(|()| Self::Dashboard),
             "/publish" => post(request).and_then(|()| publish_json(request)),
             "/status" => get(request).map(|()| Self::Status),
             "/healthz" => get(request).map(|()| Self::Healthz),
@@ -347,6 +350,7 @@ mod tests {
     fn the_rest() {
         for method in ["GET", "HEAD"] {
             assert_eq!(find(&format!("{method} /status?x")), Ok(Route::Status));
+            assert_eq!(find(&format!("{method} /")), Ok(Route::Dashboard));
             assert_eq!(find(&format!("{method} /healthz")), Ok(Route::Healthz));
             assert_eq!(find(&format!("{method} /metrics")), Ok(Route::Metrics));
             assert_eq!(find(&format!("{method} /live")), Ok(Route::Live));
@@ -362,7 +366,8 @@ mod tests {
             ("OPTIONS /healthz", 405, Some("GET, HEAD")),
             ("DELETE /subscribers/a", 405, Some("GET, HEAD")),
             ("BREW /status", 501, None),
-            ("GET /", 404, None),
+            ("POST /", 405, Some("GET, HEAD")),
+            ("GET /index.html", 404, None),
             ("GET /status/", 404, None),
             ("POST /publishes", 404, None),
             ("OPTIONS *", 404, None),

@@ -1,0 +1,145 @@
+// The list of clients: a page of it at a time, as the daemon gives it.
+
+const LIMIT = 25;
+/** The targets of the pages up to the one that is shown, and that of the next, if there is one. */
+let trail = [first('')];
+let following = null;
+/** Which request is the newest: an answer that comes late is not shown. */
+let asked = 0;
+let timer = 0;
+
+function first(query) {
+  return `/clients?limit=${LIMIT}${query ? `&search=${encodeURIComponent(query)}` : ''}`;
+}
+
+/** Shows the page at the end of the trail. */
+async function list() {
+  clearTimeout(timer);
+  const mine = ++asked;
+  const began = performance.now();
+  try {
+    const answer = await ask(trail.at(-1));
+    const clients = await answer.json();
+    if (mine !== asked) return;
+    following = /^<(\/clients\?[^>]*)>; rel="next"$/.exec(answer.headers.get('Link') ?? '')?.[1] ?? null;
+    // The last of a page may have left meanwhile.
+    if (!clients.length && trail.length > 1) {
+      trail.pop();
+      return void list();
+    }
+    show(clients);
+  } catch (error) {
+    if (mine !== asked) return;
+    $('page').textContent = error.status === 401 ? '' : `Not up to date: ${reason(error)}`;
+  }
+  // A search among very many costs the daemon something: it is not repeated all the time.
+  timer = setTimeout(again, Math.max(5000, 30 * (performance.now() - began)));
+}
+
+/** Refreshes the page, but not under somebody's hand. */
+function again() {
+  if (document.hidden || $('rows').matches(':hover, :focus-within') || $('sure').open || $('secret').open) timer = setTimeout(again, 1000);
+  else list();
+}
+
+function show(clients) {
+  $('rows').replaceChildren(...clients.map(row));
+  const query = $('query').value.trim();
+  $('none').hidden = clients.length > 0;
+  $('none').textContent = query ? `Nobody matches “${query}”.` : 'Nobody is connected.';
+  document.querySelector('table').hidden = clients.length === 0;
+  $('page').textContent = clients.length ? `Page ${trail.length}, ${clients.length} ${clients.length === 1 ? 'client' : 'clients'}` : '';
+  $('back').disabled = trail.length < 2;
+  $('next').disabled = !following;
+}
+
+function row(client) {
+  const cell = (label, content, className = '') => {
+    const made = element('td', className);
+    made.setAttribute('role', 'cell');
+    if (label) made.dataset.label = label;
+    made.append(content);
+    return made;
+  };
+  const made = element('tr');
+  made.setAttribute('role', 'row');
+  const more = client.subscribes.length - 3;
+  const tokens = element('div', 'tags');
+  tokens.append(...client.subscribes.slice(0, 3).map((token) => word(token)));
+  if (more > 0) {
+    tokens.append(element('span', 'soft', `and ${more} more`));
+    tokens.title = client.subscribes.slice(0, 50).join('\n');
+  }
+  const address = word(client.address);
+  const agent = word(client.agent || 'no agent', 'small', 'word soft');
+  const where = element('div');
+  where.append(address, agent);
+  made.append(
+    cell('', client.id === null ? element('span', 'soft', 'none') : word(client.id, 'span', 'word mono')),
+    cell('', tokens),
+    cell('', where),
+    cell('State', client.state + (client.tls ? ' TLS' : '')),
+    cell('Connected', lasting(client.connected_seconds)),
+    cell('Events', count(client.messages), 'number'),
+    cell('Waiting', bytes(client.waiting_bytes), 'number'),
+    cell('', client.id === null ? '' : disconnector(client.id)),
+  );
+  return made;
+}
+
+function disconnector(id) {
+  const button = element('button', 'danger', 'Disconnect');
+  button.type = 'button';
+  button.setAttribute('aria-label', `Disconnect ${id}`);
+  button.addEventListener('click', () => {
+    $('sure-id').textContent = id;
+    $('sure').returnValue = 'no';
+    $('sure').onclose = () => $('sure').returnValue === 'yes' && disconnect(id);
+    $('sure').showModal();
+  });
+  return button;
+}
+
+async function disconnect(id) {
+  let said;
+  // What a browser makes of these in an address is another address (WHATWG URL, "double-dot").
+  if (/^(\.|%2e){1,2}$/i.test(id)) {
+    said = 'A browser cannot write this id: send disconnect: and the id over TCP';
+  } else {
+    try {
+      const { disconnected } = await (await post(`/disconnect/${encodeURIComponent(id)}`)).json();
+      said = `${disconnected} ${disconnected === 1 ? 'stream' : 'streams'} of ${id} closed`;
+    } catch (error) {
+      said = `Not disconnected: ${reason(error)}`;
+    }
+  }
+  await list();
+  $('page').textContent = said;
+}
+
+/** Searches for a text, from the first page on. */
+function search(query) {
+  $('query').value = query;
+  trail = [first(query)];
+  list();
+}
+
+let typing = 0;
+$('query').addEventListener('input', () => {
+  clearTimeout(typing);
+  typing = setTimeout(() => search($('query').value.trim()), 300);
+});
+$('search').addEventListener('submit', (event) => {
+  event.preventDefault();
+  clearTimeout(typing);
+  search($('query').value.trim());
+});
+$('next').addEventListener('click', () => {
+  if (!following) return;
+  trail.push(following);
+  list();
+});
+$('back').addEventListener('click', () => {
+  if (trail.length > 1) trail.pop();
+  list();
+});
