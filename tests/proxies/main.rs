@@ -7,12 +7,13 @@ mod support;
 mod server;
 
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use server::{Kind, Proxy};
 use socket2::{Domain, Socket, Type};
-use support::{Connection, Daemon, Program, Stream, eventually, publish};
+use support::{Connection, Daemon, Program, Stream, eventually, publish, run};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/returning.mjs");
 
@@ -61,6 +62,38 @@ fn a_silent_stream_survives_two_minutes_of_each() {
     }
 }
 
+#[test]
+fn by_tls_and_http_2_as_well() {
+    let daemon = Daemon::start("--trust-proxy 127.0.0.1");
+    let (pem, certificate) = (daemon.file("pem"), daemon.file("certificate"));
+    let name = |file: &Path| file.to_str().unwrap().to_owned();
+    let make = format!(
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
+         -subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout {0} -out {1} && \
+         cat {1} >> {0}",
+        name(&pem),
+        name(&certificate),
+    );
+    run("sh", &["-c", &make]);
+    for kind in [Kind::Nginx, Kind::Apache, Kind::Caddy, Kind::Haproxy] {
+        let proxy = Proxy::with_tls(kind, &daemon, &pem);
+        let url = format!(
+            "https://localhost:{}/sse?subscribe=a&id=me",
+            proxy.address.port()
+        );
+        let trusted = name(&certificate);
+        let options = ["-sSNi", "--http2", "-m", "20", "--cacert", &trusted, &url];
+        let mut curl = Program::start(Command::new("curl").args(options));
+        curl.wait_for("HTTP/2 200");
+        curl.wait_for("id: ");
+        assert_eq!(publish::http(daemon.control, "a", "by two").1, 1);
+        curl.wait_for("data: by two");
+        publish::talk_tcp(daemon.control, "disconnect:me\n");
+        let status = eventually("curl's end", || curl.has_ended());
+        assert!(status.success(), "{kind:?}: {}", curl.output());
+    }
+}
+
 fn is_good(kind: Kind) {
     let mut daemon = Daemon::start(
         "--trust-proxy 127.0.0.1 --retry 100 --log-level debug --history-file {dir}/history",
@@ -72,6 +105,8 @@ fn is_good(kind: Kind) {
     carries_two_thousand(&daemon, &proxy);
     notices_who_leaves(&daemon, &proxy, kind);
     brings_the_page_back(&mut daemon, &proxy);
+    // Apache ends its streams before itself.
+    daemon.stop();
 }
 
 /// A connection from another address than the proxy's own.

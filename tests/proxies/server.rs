@@ -45,22 +45,58 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// Starts it in front of a daemon and waits until it takes connections.
     pub(crate) fn start(kind: Kind, daemon: &Daemon) -> Self {
+        Self::launch(kind, daemon, None)
+    }
+
+    /// As [`Proxy::start`], but speaking TLS, with the certificate and key in a file.
+    pub(crate) fn with_tls(kind: Kind, daemon: &Daemon, pem: &Path) -> Self {
+        Self::launch(kind, daemon, Some(pem))
+    }
+
+    fn launch(kind: Kind, daemon: &Daemon, pem: Option<&Path>) -> Self {
+        let mut told = String::new();
+        // Another process may take the port between our look and the server's bind.
+        for _ in 0..5 {
+            match Self::try_launch(kind, daemon, pem) {
+                Ok(proxy) => return proxy,
+                Err(text) => told = text,
+            }
+        }
+        panic!("{kind:?} did not start: {told}");
+    }
+
+    fn try_launch(kind: Kind, daemon: &Daemon, pem: Option<&Path>) -> Result<Self, String> {
         let dir = TempDir::new();
-        let address = free_address();
+        let setup = Setup {
+            dir: dir.path().to_str().unwrap(),
+            address: free_address(),
+            daemon: daemon.listen,
+            pem: pem.map(|pem| pem.to_str().unwrap()),
+        };
         // It gets a SIGTERM when the test's thread ends, also where that could not send one.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "TERM", "--"]);
-        prepare(kind, &mut command, dir.path(), address, daemon.listen);
+        let text = match kind {
+            Kind::Nginx => setup.nginx(&mut command, ""),
+            Kind::NginxHttp11 => setup.nginx(&mut command, "proxy_http_version 1.1; "),
+            Kind::Apache => setup.apache(&mut command),
+            Kind::Caddy => setup.caddy(&mut command),
+            Kind::Haproxy => setup.haproxy(&mut command),
+        };
+        fs::write(setup.file(), text).unwrap();
+        let address = setup.address;
         let mut program = Program::start(&mut command);
-        eventually(&format!("{kind:?}"), || {
-            let ended = program.has_ended();
-            assert!(ended.is_none(), "{kind:?}: {}", program.output());
-            TcpStream::connect(address).ok()
+        let starts = eventually(&format!("{kind:?}"), || match program.has_ended() {
+            Some(_) => Some(false),
+            None => TcpStream::connect(address).is_ok().then_some(true),
         });
-        Self {
-            program,
-            address,
-            _dir: dir,
+        match starts {
+            true => Ok(Self {
+                program,
+                address,
+                _dir: dir,
+            }),
+            false => Err(program.output()),
         }
     }
 }
@@ -70,7 +106,7 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         // Killed at once, some would leave their workers behind.
         let _ = kill(Pid::from_raw(self.program.id() as i32), Signal::SIGTERM);
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(20);
         while self.program.has_ended().is_none() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(5));
         }
@@ -80,68 +116,110 @@ impl Drop for Proxy {
     }
 }
 
-/// An example's text with its ports replaced; each must be in it.
-fn example(path: &str, changes: &[(&str, String)]) -> String {
-    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/");
-    let mut text = fs::read_to_string(format!("{examples}{path}")).unwrap();
-    for (old, new) in changes {
-        assert!(text.contains(old), "{old:?} is not in {path}");
-        text = text.replace(old, new);
-    }
-    text
+/// What an example is changed to.
+struct Setup<'a> {
+    dir: &'a str,
+    /// Where browsers connect.
+    address: SocketAddr,
+    daemon: SocketAddr,
+    /// With TLS, the certificate and its key.
+    pem: Option<&'a str>,
 }
 
-fn prepare(kind: Kind, command: &mut Command, dir: &Path, address: SocketAddr, daemon: SocketAddr) {
-    let file = dir.join("example");
-    let name = file.to_str().unwrap();
-    let dir = dir.display();
-    let upstream = ("127.0.0.1:8080", daemon.to_string());
-    let port = address.port();
-    let text = match kind {
-        Kind::Nginx | Kind::NginxHttp11 => {
-            let settings = format!("daemon off; pid {dir}/pid;");
-            command.args(["nginx", "-e", "stderr", "-c", name, "-g", &settings]);
-            let http = "http { access_log off;".to_owned();
-            let listen = format!("listen {address};");
-            let mut changes = vec![("http {", http), ("listen 80;", listen), upstream];
-            if kind == Kind::NginxHttp11 {
-                changes.push(("proxy_pass", "proxy_http_version 1.1; proxy_pass".into()));
-            }
-            example("nginx/nginx.conf", &changes)
+impl Setup<'_> {
+    fn file(&self) -> String {
+        format!("{}/example", self.dir)
+    }
+
+    /// An example's text, with its addresses and some more replaced; with TLS, what stands in it for
+    /// that (what follows `#` without a blank) counts. All that is to be replaced must be in it.
+    fn example(&self, path: &str, changes: &[(&str, &str)]) -> String {
+        let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/");
+        let mut text = fs::read_to_string(format!("{examples}{path}")).unwrap();
+        if self.pem.is_some() {
+            let counts = |line: &str| match line.trim_start().strip_prefix('#') {
+                Some(rest) if rest.starts_with(char::is_alphabetic) => format!("{rest}\n"),
+                _ => format!("{line}\n"),
+            };
+            text = text.lines().map(counts).collect();
         }
-        Kind::Apache => {
-            command.args(["apache2", "-DFOREGROUND", "-f", name]);
-            // What Debian's own files and a2enmod do.
-            let before = format!(
-                "ServerRoot {dir}\nDefaultRuntimeDir {dir}\nPidFile {dir}/pid\n\
-                 ErrorLog /dev/stderr\nServerName localhost\nUser nobody\nGroup nogroup\n\
-                 LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so\n\
-                 LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so\n\
-                 LoadModule proxy_module /usr/lib/apache2/modules/mod_proxy.so\n\
-                 LoadModule proxy_http_module /usr/lib/apache2/modules/mod_proxy_http.so\n\
-                 Listen {address}\n"
-            );
-            before
-                + &example(
-                    "apache/hasses.conf",
-                    &[("*:80", address.to_string()), upstream],
-                )
+        let daemon = self.daemon.to_string();
+        for (old, new) in [("127.0.0.1:8080", daemon.as_str())].iter().chain(changes) {
+            assert!(text.contains(old), "{old:?} is not in {path}");
+            text = text.replace(old, new);
         }
-        Kind::Caddy => {
-            command.args(["caddy", "run", "--adapter", "caddyfile", "--config", name]);
-            command.env("HOME", dir.to_string());
-            let before = "{\n\tadmin off\n}\n".to_owned();
-            before
-                + &example(
-                    "caddy/Caddyfile",
-                    &[(":80 {", format!(":{port} {{")), upstream],
-                )
+        let pem = self.pem.unwrap_or_default();
+        text.replace("/etc/ssl/site.pem", pem)
+            .replace("/etc/ssl/site.key", pem)
+    }
+
+    /// The plain and the TLS port: the one that is asked for, and for the other one any.
+    fn ports(&self) -> (String, String) {
+        let (asked, other) = (self.address.to_string(), free_address().to_string());
+        match self.pem {
+            None => (asked, other),
+            Some(_) => (other, asked),
         }
-        Kind::Haproxy => {
-            command.args(["haproxy", "-f", name]);
-            let bind = format!("bind {address}");
-            example("haproxy/haproxy.cfg", &[("bind :80", bind), upstream])
+    }
+
+    fn nginx(&self, command: &mut Command, further: &str) -> String {
+        let settings = format!("daemon off; pid {}/pid;", self.dir);
+        command.args(["nginx", "-e", "stderr", "-c", &self.file(), "-g", &settings]);
+        let mut http = "http { access_log off;".to_owned();
+        // Where an ordinary user may write.
+        for name in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
+            http += &format!(" {name}_temp_path {}/{name};", self.dir);
         }
-    };
-    fs::write(&file, text).unwrap();
+        let (plain, tls) = self.ports();
+        let (plain, tls) = (format!("listen {plain};"), format!("listen {tls} ssl"));
+        let pass = format!("{further}proxy_pass");
+        self.example(
+            "nginx/nginx.conf",
+            &[
+                ("http {", &http),
+                ("listen 80;", &plain),
+                ("listen 443 ssl", &tls),
+                ("proxy_pass", &pass),
+            ],
+        )
+    }
+
+    fn apache(&self, command: &mut Command) -> String {
+        command.args(["apache2", "-DFOREGROUND", "-f", &self.file()]);
+        let Self { dir, address, .. } = self;
+        // What Debian's own files and a2enmod do.
+        let mut before = format!(
+            "ServerRoot {dir}\nDefaultRuntimeDir {dir}\nPidFile {dir}/pid\nListen {address}\n\
+             ErrorLog /dev/stderr\nServerName localhost\nUser nobody\nGroup nogroup\n"
+        );
+        let always = ["mpm_event", "authz_core", "proxy", "proxy_http"].as_slice();
+        let tls = self.pem.map_or([].as_slice(), |_| &["ssl", "http2"]);
+        for name in always.iter().chain(tls) {
+            let file = format!("/usr/lib/apache2/modules/mod_{name}.so");
+            before += &format!("LoadModule {name}_module {file}\n");
+        }
+        before + &self.example("apache/hasses.conf", &[("*:80", &address.to_string())])
+    }
+
+    fn caddy(&self, command: &mut Command) -> String {
+        let file = self.file();
+        command.args(["caddy", "run", "--adapter", "caddyfile", "--config", &file]);
+        command.env("HOME", self.dir);
+        let port = self.address.port();
+        let site = match self.pem {
+            None => format!(":{port} {{"),
+            // A certificate of its own, as it could not get one here.
+            Some(pem) => format!("localhost:{port} {{\n\ttls {pem} {pem}"),
+        };
+        let before = "{\n\tadmin off\n\tauto_https disable_redirects\n}\n".to_owned();
+        before + &self.example("caddy/Caddyfile", &[(":80 {", &site)])
+    }
+
+    fn haproxy(&self, command: &mut Command) -> String {
+        command.args(["haproxy", "-f", &self.file()]);
+        let (plain, tls) = self.ports();
+        let (plain, tls) = (format!("bind {plain}"), format!("bind {tls} ssl"));
+        let changes = [("bind :80", plain.as_str()), ("bind :443 ssl", &tls)];
+        self.example("haproxy/haproxy.cfg", &changes)
+    }
 }
