@@ -11,6 +11,7 @@ use crate::auth::Key;
 use crate::model::Secret;
 use crate::model::history::Limits;
 use crate::net::identity::Identity;
+use crate::net::trust::Trusted;
 
 /// The settings of one running system.
 #[derive(Debug, Clone)]
@@ -30,6 +31,8 @@ pub struct Config {
     pub max_clients: usize,
     /// How many streams one IP address may have; none = any number.
     pub max_clients_per_ip: Option<usize>,
+    /// Whose word counts for where a subscriber comes from.
+    pub trust_proxy: Trusted,
     /// What bounds the events kept for replay.
     pub history: Limits,
     /// The file that keeps them across restarts.

@@ -53,6 +53,9 @@ pub async fn run(
                 let descriptor = stream.descriptor();
                 match crowd.join(stream, |seat| client::live(seat, Rc::clone(&context))) {
                     Ok(key) => {
+                        if context.settings.now().trust_proxy.believes(&peer) {
+                            crowd.set_proxy(key);
+                        }
                         // Refused only when the registry is gone, and with it the process.
                         let arrived = ClientMessage::Arrived {
                             key,

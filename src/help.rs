@@ -27,6 +27,8 @@ Subscribers:
   --history-file FILE     keeps them across restarts (default none)
   --max-clients N         streams (default: what the descriptor limit allows)
   --max-clients-per-ip N  streams of one IP address, 0 = any number (default 0)
+  --trust-proxy CIDR      proxies whose X-Forwarded-For or PROXY protocol v2 header is
+                          believed, such as 10.0.0.0/8; repeatable (default none)
   --client-buffer BYTES   what a slow client may have waiting (default 1048576)
 
 Publishers:

@@ -8,6 +8,7 @@ use hasses_actors::Config;
 use hasses_actors::config::{About, Cors, Fifo, LogLevel, LogTarget, SubscribeAll};
 use hasses_actors::model::history::Limits;
 use hasses_actors::net::identity::Files;
+use hasses_actors::net::trust::Trusted;
 use hasses_actors::net::{Door, Endpoint};
 use nix::sys::resource::{Resource, getrlimit};
 
@@ -203,6 +204,7 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
             max_clients: (all.max_clients)
                 .unwrap_or(max_connections - (max_connections / 10).min(64)),
             max_clients_per_ip: all.max_clients_per_ip.and_then(unless_zero),
+            trust_proxy: Trusted(all.trust_proxy),
             history: Limits {
                 count: all.history.unwrap_or(1000),
                 bytes: all.history_bytes.unwrap_or(16 << 20),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use argh::FromArgs;
 use hasses_actors::config::LogLevel;
 use hasses_actors::net::Door;
+use hasses_actors::net::trust::Range;
 
 use crate::failure::short;
 use crate::privileges::{self, Account};
@@ -99,6 +100,9 @@ pub(crate) struct Typed {
     /// most clients of one address
     #[argh(option, from_str_fn(values::count))]
     pub(crate) max_clients_per_ip: Option<usize>,
+    /// proxies that are believed
+    #[argh(option, from_str_fn(values::range))]
+    pub(crate) trust_proxy: Vec<Range>,
     /// longest message
     #[argh(option, from_str_fn(values::bytes))]
     pub(crate) max_message: Option<usize>,
@@ -184,6 +188,7 @@ impl Typed {
             history_file: self.history_file.or(lower.history_file),
             max_clients: self.max_clients.or(lower.max_clients),
             max_clients_per_ip: self.max_clients_per_ip.or(lower.max_clients_per_ip),
+            trust_proxy: list(self.trust_proxy, lower.trust_proxy),
             max_message: self.max_message.or(lower.max_message),
             client_buffer: self.client_buffer.or(lower.client_buffer),
             control_host: list(self.control_host, lower.control_host),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use hasses_actors::config::LogLevel;
 use hasses_actors::net::Door;
+use hasses_actors::net::trust::Range;
 
 /// The longest heartbeat: a day.
 const HEARTBEAT: RangeInclusive<u64> = 0..=86_400;
@@ -124,6 +125,12 @@ pub(crate) fn origin(text: &str) -> Result<String, String> {
     } else {
         Err("it needs * or an origin such as https://www.example.com, without a path".to_owned())
     }
+}
+
+/// A range of addresses.
+pub(crate) fn range(text: &str) -> Result<Range, String> {
+    text.parse()
+        .map_err(|error: hasses_actors::net::trust::RangeError| error.to_string())
 }
 
 /// A host's name as a `Host` field has it, without the port.

@@ -20,10 +20,12 @@ const READ_A_TURN: usize = 64 * 1024;
 
 mod admission;
 mod answer;
+mod introduction;
 mod request;
 
 use admission::{Admitted, Asked, admit, jitter, turn_away};
 use answer::{answer, now, write_all, write_answer};
+use introduction::Introduction;
 use request::{next_request, request};
 
 /// What a client is told.
@@ -189,11 +191,13 @@ impl Client {
     async fn begin(&mut self, again: Option<Box<Request>>) -> Result<(), End> {
         let ends_stream = again.is_some();
         let input = &mut **self.input.get_or_insert_default();
+        let mut introduction = Introduction::new(&self.seat, &self.context, again.is_none());
         let request = match again {
             Some(request) => Ok(*request),
-            None => request(&self.seat, input).await?,
+            None => request(&self.seat, input, &mut introduction).await?,
         };
         self.seat.asked();
+        introduction.complete(request.as_ref().ok());
         let config = &*self.context.settings.now();
         let (cors, head_only, admitted) = match request {
             Ok(request) => (

@@ -1,5 +1,6 @@
 //! Requests as they come: the first in any number of pieces, later ones on an open stream.
 
+use super::introduction::Introduction;
 use super::{End, Ending, Message};
 use crate::crowd::Seat;
 use crate::net::tls::Trouble;
@@ -9,12 +10,18 @@ use crate::wire::http::{Head, Method, Reader, Refused, Request, Version};
 pub(super) async fn request(
     seat: &Seat,
     input: &mut Vec<u8>,
+    introduction: &mut Introduction<'_>,
 ) -> Result<Result<Request, Refused>, End> {
     let mut reader = Reader::new();
     let mut expired = false;
     let mut given_up = false;
     loop {
-        match reader.read(input) {
+        let read = match introduction.read(input) {
+            Ok(true) => reader.read(input),
+            Ok(false) => Ok(None),
+            Err(refused) => Err(refused),
+        };
+        match read {
             Ok(Some(head)) => {
                 input.drain(..head.length);
                 return Ok(Ok(head.request));

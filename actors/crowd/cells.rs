@@ -39,6 +39,8 @@ pub(super) struct Flags {
     pub(super) queued: bool,
     /// Its request is not complete yet; counted in `Inner::half_open`.
     pub(super) half_open: bool,
+    /// It belongs to a trusted proxy, which is believed when it says whom it speaks for.
+    pub(super) proxy: bool,
     /// The stream is open: events are written in chunks or plain.
     pub(super) open: bool,
     pub(super) chunked: bool,

@@ -183,6 +183,13 @@ impl Crowd {
         Ok(key)
     }
 
+    /// Says that a client is a trusted proxy's; for who has just let it join.
+    pub fn set_proxy(&self, key: Key) {
+        self.inner.borrow_mut().cells[key.index as usize]
+            .flags
+            .proxy = true;
+    }
+
     /// Gives a client's cell to the next one; for the registry, when it has handled the end.
     pub fn free(&self, key: Key) {
         let mut inner = self.inner.borrow_mut();

@@ -224,6 +224,16 @@ impl Seat {
         self.with(|cell| cell.flags.chunked = chunked);
     }
 
+    /// Whether it belongs to a trusted proxy.
+    pub fn is_proxy(&self) -> bool {
+        self.with(|cell| cell.flags.proxy)
+    }
+
+    /// Says whether it belongs to a trusted proxy.
+    pub fn set_proxy(&self, proxy: bool) {
+        self.with(|cell| cell.flags.proxy = proxy);
+    }
+
     /// Its request is complete, so it is not half open any more.
     pub fn asked(&self) {
         self.crowd.inner.borrow_mut().asked(self.index);

@@ -8,6 +8,7 @@ pub mod identity;
 pub mod peer;
 pub mod stream;
 pub mod tls;
+pub mod trust;
 
 pub use bind::{BindError, Bound, Listener, Rights, bind, check};
 pub use door::Door;

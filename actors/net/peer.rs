@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 /// A subscriber's address, in eight bytes for nearly all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Peer {
-    /// IPv4, also where it came in through an IPv6 socket.
+    /// IPv4, also where it came in through an IPv6 socket. Port 0: a proxy told the address alone.
     V4(SocketAddrV4),
     /// IPv6.
     V6(Box<SocketAddrV6>),
@@ -37,6 +37,8 @@ impl From<SocketAddr> for Peer {
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::V4(address) if address.port() == 0 => address.ip().fmt(f),
+            Self::V6(address) if address.port() == 0 => address.ip().fmt(f),
             Self::V4(address) => address.fmt(f),
             Self::V6(address) => address.fmt(f),
             Self::Unix => f.write_str("unix"),
@@ -56,6 +58,8 @@ mod tests {
             ("192.168.1.151:50190", "192.168.1.151:50190"),
             ("[::ffff:10.0.0.1]:5", "10.0.0.1:5"),
             ("[::1]:5", "[::1]:5"),
+            ("10.0.0.1:0", "10.0.0.1"),
+            ("[::1]:0", "::1"),
         ] {
             let address: SocketAddr = address.parse().unwrap();
             assert_eq!(Peer::from(address).to_string(), shown);

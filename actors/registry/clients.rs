@@ -20,6 +20,7 @@ impl Registry {
                 descriptor,
                 tls,
             } => self.arrived(key, peer, descriptor, tls),
+            ClientMessage::Introduced { key, peer } => self.introduced(key, peer),
             ClientMessage::Subscribe {
                 key,
                 subscription,
@@ -54,6 +55,22 @@ impl Registry {
             agent: None,
             counted: false,
         });
+    }
+
+    /// Takes the address that a trusted proxy tells in place of its own.
+    fn introduced(&mut self, key: Key, peer: Peer) {
+        let Some(Some(connection)) = self.connections.get_mut(key.index as usize) else {
+            return;
+        };
+        let descriptor = connection.descriptor;
+        let proxy = std::mem::replace(&mut connection.peer, peer.clone());
+        log::debug!("client {descriptor} from {proxy} speaks for {peer}");
+        // A stream that is open already, and now another's.
+        if connection.counted {
+            connection.counted = false;
+            self.uncount(&proxy);
+            self.count(key, usize::MAX);
+        }
     }
 
     fn subscribe(
@@ -95,22 +112,44 @@ impl Registry {
     /// that has room is counted for its address.
     fn too_many(&mut self, key: Key) -> Option<Crowded> {
         let (streams, config) = (self.streams(), self.settings.now());
-        let connection = self.connections.get_mut(key.index as usize)?.as_mut()?;
+        let connection = self.connections.get(key.index as usize)?.as_ref()?;
         if connection.joined.is_some() {
             return None;
         }
         if streams >= config.max_clients {
             return Some(Crowded::Clients);
         }
-        if let (Some(most), Some(address)) = (config.max_clients_per_ip, connection.peer.ip()) {
-            let count = self.by_address.entry(address).or_default();
-            if *count >= most {
-                return Some(Crowded::FromAddress);
-            }
+        let most = config.max_clients_per_ip?;
+        (!self.count(key, most)).then_some(Crowded::FromAddress)
+    }
+
+    /// Counts a stream for its address, if that has fewer than `most`; whether there was room.
+    fn count(&mut self, key: Key, most: usize) -> bool {
+        let Some(Some(connection)) = self.connections.get_mut(key.index as usize) else {
+            return true;
+        };
+        let Some(address) = connection.peer.ip() else {
+            return true;
+        };
+        let count = self.by_address.entry(address).or_default();
+        let room = *count < most;
+        if room {
             *count += 1;
             connection.counted = true;
         }
-        None
+        room
+    }
+
+    /// Takes a stream back that was counted for this address.
+    fn uncount(&mut self, peer: &Peer) {
+        if let Some(address) = peer.ip()
+            && let Some(count) = self.by_address.get_mut(&address)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.by_address.remove(&address);
+            }
+        }
     }
 
     fn exited(&mut self, key: Key, end: &End) {
@@ -140,13 +179,8 @@ impl Registry {
                     log::debug!("{who} {end}");
                 }
             }
-            if let Some(address) = record.peer.ip().filter(|_| record.counted)
-                && let Some(count) = self.by_address.get_mut(&address)
-            {
-                *count -= 1;
-                if *count == 0 {
-                    self.by_address.remove(&address);
-                }
+            if record.counted {
+                self.uncount(&record.peer);
             }
             forget(&mut self.agents, record.agent);
         }

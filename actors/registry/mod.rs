@@ -127,6 +127,13 @@ pub enum ClientMessage {
         /// Whether it speaks TLS.
         tls: bool,
     },
+    /// A trusted proxy has said whom a client's connection speaks for.
+    Introduced {
+        /// The client.
+        key: Key,
+        /// Its address.
+        peer: Peer,
+    },
     /// A client's request is to be entered; it is answered with
     /// [`client::Message::Accepted`] or [`client::Message::Full`].
     Subscribe {

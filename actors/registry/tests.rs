@@ -20,6 +20,7 @@ fn config() -> Config {
         max_connections: 100,
         max_clients: 3,
         max_clients_per_ip: Some(2),
+        trust_proxy: Default::default(),
         history: Limits {
             count: 3,
             bytes: 1 << 20,
@@ -329,4 +330,38 @@ fn no_id_is_given_out_that_the_history_file_has_not_reserved() {
     let ids: Vec<_> = (0..3).map(|_| rig.publish("a", None).id.0).collect();
     assert_eq!(ids[..2], [last + 1, last + 2]);
     assert!(ids[2] > last + 900, "{ids:?} after {last}");
+}
+
+#[test]
+fn places_are_counted_for_whom_a_proxy_speaks_for() {
+    let mut rig = Rig::new();
+    let introduced = |rig: &mut Rig, address: &str| {
+        let key = rig.connect("10.1.1.1:5");
+        let peer = address.parse::<std::net::SocketAddr>().unwrap().into();
+        rig.registry
+            .handle_client(ClientMessage::Introduced { key, peer });
+        rig.subscribe(key, "a", None, Resume::Live);
+        (key, rig.told(key)[0].clone())
+    };
+    let accepted = "Accepted".to_owned();
+    let (first, told) = introduced(&mut rig, "192.0.2.7:0");
+    assert_eq!(told, accepted);
+    assert_eq!(introduced(&mut rig, "192.0.2.7:80").1, accepted);
+    assert_ne!(introduced(&mut rig, "192.0.2.7:0").1, accepted);
+    // The first goes on for somebody else, and ends.
+    let key = first;
+    let peer = "192.0.2.8:0".parse::<std::net::SocketAddr>().unwrap();
+    let peer = peer.into();
+    rig.registry
+        .handle_client(ClientMessage::Introduced { key, peer });
+    let counts = |rig: &Rig| {
+        let mut counts: Vec<usize> = rig.registry.by_address.values().copied().collect();
+        counts.sort_unstable();
+        counts
+    };
+    assert_eq!(counts(&rig), [1, 1]);
+    let end = End::Left;
+    rig.registry
+        .handle_client(ClientMessage::Exited { key, end });
+    assert_eq!(counts(&rig), [1]);
 }

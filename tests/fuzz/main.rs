@@ -5,7 +5,7 @@
 //! for a short, always equal run. A long run, with a new seed, so many seconds for each test:
 //!
 //! ```sh
-//! HASSES_FUZZ_SECONDS=600 cargo test --release --test fuzz -- --test-threads=10
+//! HASSES_FUZZ_SECONDS=600 cargo test --release --test fuzz -- --test-threads=12
 //! ```
 //!
 //! A failure names its seed, and `HASSES_FUZZ_SEED=N` begins with just that input. Once the fault is
@@ -18,6 +18,7 @@ mod history;
 mod http;
 mod messages;
 mod mutate;
+mod proxies;
 mod stream;
 
 use engine::fuzz;
@@ -35,6 +36,16 @@ fn request_bodies() {
 #[test]
 fn http_or_text() {
     fuzz("HTTP or text", &["http", "text"], 1_500, http::detection);
+}
+
+#[test]
+fn proxy_headers() {
+    fuzz("proxy headers", &["proxy"], 3_000, proxies::header);
+}
+
+#[test]
+fn forwarded_for() {
+    fuzz("X-Forwarded-For", &["forwarded"], 3_000, proxies::forwarded);
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //! | [`body`] | a request's body out of bytes in any pieces |
 //! | [`detect`] | HTTP told apart from text on the control port |
 //! | [`query`] | percent-decoding, and a subscriber's query |
+//! | [`forwarded`] | whom a proxy speaks for |
 //! | [`cors`] | the CORS header lines of the subscribers' port |
 //! | [`guard`] | requests on the control port that a web page could have forged |
 //! | [`control_api`] | which request on the control port means what |
@@ -19,6 +20,7 @@ pub mod control_api;
 pub mod cors;
 pub mod detect;
 mod fields;
+pub mod forwarded;
 pub mod guard;
 pub mod page;
 pub mod query;

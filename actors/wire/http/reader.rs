@@ -133,6 +133,13 @@ fn check_start(line: &[u8]) -> Result<(), Refused> {
             "this port speaks plain HTTP, and was spoken to in TLS; use http:// instead of https://",
         ));
     }
+    // What follows the two empty lines that a PROXY protocol header of version 2 begins with.
+    if line.starts_with(b"\0\r") {
+        return Err(Refused::new(
+            400,
+            "a PROXY protocol header is taken only from proxies that --trust-proxy names, and once",
+        ));
+    }
     if line.strip_suffix(b"\r").unwrap_or(line).len() > MAX_REQUEST_LINE {
         return Err(Refused::new(414, "the request line is longer than 8 KiB"));
     }
@@ -329,7 +336,9 @@ mod tests {
         }
         assert_eq!(status("\r\n".repeat(5)), 400);
         // A PROXY protocol v2 header that is not believed.
-        assert_eq!(status(b"\r\n\r\n\0\r\nQUIT\n\x21\x11"), 400);
+        let refused = read(b"\r\n\r\n\0\r\nQUIT\n\x21\x11").unwrap_err();
+        assert_eq!(refused.status, 400);
+        assert!(refused.reason.contains("--trust-proxy"), "{refused}");
     }
 
     #[test]

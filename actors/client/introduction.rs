@@ -1,0 +1,69 @@
+//! Whom a client's connection speaks for, where it belongs to a trusted proxy.
+
+use super::Context;
+use crate::crowd::Seat;
+use crate::net::peer::Peer;
+use crate::registry::ClientMessage;
+use crate::wire::http::{Refused, Request, forwarded};
+use crate::wire::proxy_protocol::{self, Beginning};
+
+/// What a trusted proxy says of the client, gathered up to the end of its request. Of all others
+/// nothing is read here, and what they say in `X-Forwarded-For` is ignored.
+pub(super) struct Introduction<'a> {
+    seat: &'a Seat,
+    context: &'a Context,
+    /// A PROXY protocol header may still come.
+    header: bool,
+    client: Option<Peer>,
+}
+
+impl<'a> Introduction<'a> {
+    /// `first`: nothing has come on the connection yet.
+    pub(super) fn new(seat: &'a Seat, context: &'a Context, first: bool) -> Self {
+        Self {
+            seat,
+            context,
+            header: first && seat.is_proxy(),
+            client: None,
+        }
+    }
+
+    /// Takes a PROXY protocol header off the connection's first bytes, if there is one; whether what
+    /// is in `input` then is the request.
+    pub(super) fn read(&mut self, input: &mut Vec<u8>) -> Result<bool, Refused> {
+        if !self.header {
+            return Ok(true);
+        }
+        let Some(beginning) = proxy_protocol::begins(input)? else {
+            return Ok(false);
+        };
+        self.header = false;
+        if let Beginning::Header { length, client } = beginning {
+            input.drain(..length);
+            if let Some(client) = client.map(Peer::from) {
+                // The client may be a proxy that is trusted as well.
+                let trusted = self.context.settings.now().trust_proxy.believes(&client);
+                self.seat.set_proxy(trusted);
+                self.client = Some(client);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Tells the registry who the client is, now that its request is there or refused.
+    pub(super) fn complete(mut self, request: Option<&Request>) {
+        if self.seat.is_proxy()
+            && let Some(field) = request.and_then(|request| request.x_forwarded_for.as_deref())
+        {
+            let trusted = &self.context.settings.now().trust_proxy;
+            if let Some(client) = forwarded::client(field, |address| trusted.includes(address)) {
+                self.client = Some(client.into());
+            }
+        }
+        if let Some(peer) = self.client {
+            let key = self.seat.key();
+            // Refused only when the registry is gone, and with it the process.
+            let _gone = (self.context.registry).offer(ClientMessage::Introduced { key, peer });
+        }
+    }
+}
