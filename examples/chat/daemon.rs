@@ -38,12 +38,16 @@ pub(crate) fn program() -> Result<PathBuf, String> {
         }
         let status = build.status().map_err(|error| format!("cargo: {error}"))?;
         if !status.success() {
-            return Err(format!("hasses could not be built: cargo ended with {status}"));
+            return Err(format!(
+                "hasses could not be built: cargo ended with {status}"
+            ));
         }
     }
     let here = env::current_exe().map_err(|error| error.to_string())?;
     let beside = here.ancestors().nth(2).map(|dir| dir.join("hasses"));
-    Ok(beside.filter(|path| path.exists()).unwrap_or("hasses".into()))
+    Ok(beside
+        .filter(|path| path.exists())
+        .unwrap_or("hasses".into()))
 }
 
 impl Daemon {
@@ -103,7 +107,10 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
             // It lives, so this reaches it; it tells its subscribers, and ends within five seconds.
-            let _reached = kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM);
+            let _reached = kill(
+                Pid::from_raw(self.child.id().cast_signed()),
+                Signal::SIGTERM,
+            );
             let _ended = self.child.wait();
         }
         let _gone = fs::remove_dir_all(&self.dir);

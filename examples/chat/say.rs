@@ -30,7 +30,10 @@ fn message(body: &[u8]) -> Result<Value, Refusal> {
     let of = |key: &str| said[key].as_str().unwrap_or_default();
     let (room, id, name) = (of("room"), of("id"), of("name"));
     if !is_word(room, 32) {
-        return Err(Refusal(400, "a room's name is 1 to 32 letters, digits, - and _"));
+        return Err(Refusal(
+            400,
+            "a room's name is 1 to 32 letters, digits, - and _",
+        ));
     }
     if !is_word(id, 64) {
         return Err(Refusal(400, "the id is missing or wrong"));
@@ -53,7 +56,10 @@ fn message(body: &[u8]) -> Result<Value, Refusal> {
         return Err(Refusal(400, "the message is empty"));
     }
     if text.len() > MOST_TEXT {
-        return Err(Refusal(413, "the message is too long: 3000 bytes are the most"));
+        return Err(Refusal(
+            413,
+            "the message is too long: 3000 bytes are the most",
+        ));
     }
     if text.contains(|char: char| char.is_control() && !"\n\t".contains(char)) {
         return Err(Refusal(400, "the message holds control characters"));

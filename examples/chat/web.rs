@@ -17,9 +17,17 @@ const FILES: [(&str, &str, &str); 6] = [
     ("/", "text/html", include_str!("page/index.html")),
     ("/chat.css", "text/css", include_str!("page/chat.css")),
     ("/chat.js", "text/javascript", include_str!("page/chat.js")),
-    ("/rooms.js", "text/javascript", include_str!("page/rooms.js")),
+    (
+        "/rooms.js",
+        "text/javascript",
+        include_str!("page/rooms.js"),
+    ),
     ("/show.js", "text/javascript", include_str!("page/show.js")),
-    ("/stream.js", "text/javascript", include_str!("page/stream.js")),
+    (
+        "/stream.js",
+        "text/javascript",
+        include_str!("page/stream.js"),
+    ),
 ];
 
 /// What is asked for.
@@ -51,9 +59,11 @@ fn attend(mut socket: TcpStream, events: SocketAddr, control: SocketAddr) -> io:
     let answered = read(&mut socket)?.and_then(|request| answer(&request, events, control));
     let (status, kind, body) = match answered {
         Ok((kind, body)) => (200, kind, body),
-        Err(Refusal(status, why)) => {
-            (status, "application/json", json!({"error": why}).to_string())
-        }
+        Err(Refusal(status, why)) => (
+            status,
+            "application/json",
+            json!({"error": why}).to_string(),
+        ),
     };
     let length = body.len();
     // The words behind the status are for nobody (RFC 9112, section 4).
@@ -137,7 +147,10 @@ fn finish(
     Ok(Ok(Request {
         method: head.method.unwrap_or_default().to_owned(),
         path: path.split('?').next().unwrap_or_default().to_owned(),
-        is_json: kind.split(';').next().is_some_and(|kind| kind.trim() == "application/json"),
+        is_json: kind
+            .split(';')
+            .next()
+            .is_some_and(|kind| kind.trim() == "application/json"),
         body,
     }))
 }
