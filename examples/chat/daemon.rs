@@ -31,10 +31,21 @@ pub(crate) fn program() -> Result<PathBuf, String> {
     // `cargo run --example` builds this example, but not the daemon.
     if let Some(cargo) = env::var_os("CARGO") {
         let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", "--bin", "hasses"]);
+        // The example is there already; named beside it, the daemon is built of the same parts.
+        build.args(["build", "--quiet", "--bin", "hasses", "--example", "chat"]);
         build.current_dir(env!("CARGO_MANIFEST_DIR"));
         if !cfg!(debug_assertions) {
             build.arg("--release");
+        }
+        // What `cargo run` says of this package would make cargo build others anew.
+        for (key, _) in env::vars_os() {
+            let told = ["CARGO_PKG_", "CARGO_MANIFEST_", "OUT_DIR"];
+            if told
+                .iter()
+                .any(|name| key.to_string_lossy().starts_with(name))
+            {
+                build.env_remove(&key);
+            }
         }
         let status = build.status().map_err(|error| format!("cargo: {error}"))?;
         if !status.success() {

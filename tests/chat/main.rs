@@ -6,6 +6,7 @@ mod support;
 
 mod starting;
 
+use std::env;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -38,20 +39,34 @@ fn command(backend: &str) -> Vec<&'static str> {
     command
 }
 
+/// Leaves out what cargo tells a test of its package: another cargo would take it for a change, and build
+/// other packages anew.
+fn without_what_cargo_tells(command: &mut Command) {
+    for (key, _) in env::vars_os() {
+        let told = ["CARGO_PKG_", "CARGO_MANIFEST_", "OUT_DIR"];
+        if told
+            .iter()
+            .any(|name| key.to_string_lossy().starts_with(name))
+        {
+            command.env_remove(&key);
+        }
+    }
+}
+
 /// Plays all scenes with this backend; screenshots are left in `target/test-output`.
 fn play(backend: &str) {
     let output = Path::new(TOP).join("target/test-output");
     fs::create_dir_all(&output).unwrap();
     let dir = TempDir::new();
-    let mut scenes = Program::start(
-        Command::new("node")
-            .arg("tests/chat/scenes.mjs")
-            .arg(HASSES)
-            .arg(output.join(format!("chat-{backend}")))
-            .args(command(backend))
-            .current_dir(TOP)
-            .env("TMPDIR", dir.path()),
-    );
+    let mut node = Command::new("node");
+    node.arg("tests/chat/scenes.mjs")
+        .arg(HASSES)
+        .arg(output.join(format!("chat-{backend}")))
+        .args(command(backend))
+        .current_dir(TOP)
+        .env("TMPDIR", dir.path());
+    without_what_cargo_tells(&mut node);
+    let mut scenes = Program::start(&mut node);
     // Each wait in it has an end of its own; a first build by cargo may come before.
     let mut deadline = Instant::now() + Duration::from_secs(600);
     let mut told_to_end = false;

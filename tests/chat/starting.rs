@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::support::publish::post;
 use super::support::{Connection, Program, Stream, TempDir, eventually};
-use super::{HASSES, TOP, command};
+use super::{HASSES, TOP, command, without_what_cargo_tells};
 
 /// A chat that somebody started.
 struct Chat {
@@ -34,6 +34,7 @@ impl Chat {
             "rust" => command.env_remove("HASSES"),
             _ => command.env("HASSES", HASSES),
         };
+        without_what_cargo_tells(&mut command);
         let program = Program::start(&mut command);
         let told = program.wait_for("Open http://");
         let page = told.split(['/', ' ']).find_map(|word| word.parse().ok());
