@@ -188,6 +188,7 @@ const scenes = {
     for (const person of [ann, ben]) await person.is('reconnecting');
     await daemon.start('--history-file');
     await seeGaps(1);
+    for (const { streams } of [ann, ben]) assert.match(streams.at(-1), /recent=50/);
     await ann.says('all is well');
     await eachSeesAfterReturn('all is well');
     // What the page had it still shows, once, before the gap.
