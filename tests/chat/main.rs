@@ -1,0 +1,108 @@
+//! The chat of `examples`, with each of its backends: one page, played in a real browser.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod starting;
+
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use support::{Program, TempDir};
+
+const TOP: &str = env!("CARGO_MANIFEST_DIR");
+const HASSES: &str = env!("CARGO_BIN_EXE_hasses");
+/// Where each page is asked to be: on any free port.
+const ADDRESS: &str = "127.0.0.1:0";
+
+/// The command that starts the chat with this backend, as a person writes it in the project's folder.
+fn command(backend: &str) -> Vec<&'static str> {
+    let mut command = match backend {
+        "rust" => vec![env!("CARGO"), "run", "--quiet", "--locked"],
+        "python" => vec!["examples/chat/chat.py"],
+        "php" => vec!["examples/chat/php/run"],
+        other => panic!("there is no backend in {other}"),
+    };
+    if backend == "rust" {
+        // As this test was built, so that it need not be built once more.
+        command.extend((!cfg!(debug_assertions)).then_some("--release"));
+        command.extend(["--example", "chat", "--"]);
+    }
+    command.push(ADDRESS);
+    command
+}
+
+/// Leaves out what cargo tells a test of its package: another cargo would take it for a change, and build
+/// other packages anew.
+fn without_what_cargo_tells(command: &mut Command) {
+    for (key, _) in env::vars_os() {
+        let told = ["CARGO_PKG_", "CARGO_MANIFEST_", "OUT_DIR"];
+        if told
+            .iter()
+            .any(|name| key.to_string_lossy().starts_with(name))
+        {
+            command.env_remove(&key);
+        }
+    }
+}
+
+/// Plays all scenes with this backend; screenshots are left in `target/test-output`.
+fn play(backend: &str) {
+    let output = Path::new(TOP).join("target/test-output");
+    fs::create_dir_all(&output).unwrap();
+    let dir = TempDir::new();
+    let mut node = Command::new("node");
+    node.arg("tests/chat/scenes.mjs")
+        .arg(HASSES)
+        .arg(output.join(format!("chat-{backend}")))
+        .args(command(backend))
+        .current_dir(TOP)
+        .env("TMPDIR", dir.path());
+    without_what_cargo_tells(&mut node);
+    let mut scenes = Program::start(&mut node);
+    // Each wait in it has an end of its own; a first build by cargo may come before.
+    let mut deadline = Instant::now() + Duration::from_secs(600);
+    let mut told_to_end = false;
+    let status = loop {
+        if let Some(status) = scenes.has_ended() {
+            break status;
+        }
+        if Instant::now() > deadline {
+            assert!(!told_to_end, "it does not end:\n{}", scenes.output());
+            told_to_end = true;
+            deadline += Duration::from_secs(20);
+            kill(Pid::from_raw(scenes.id().cast_signed()), Signal::SIGTERM).unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let written = scenes.last_words();
+    assert!(status.success(), "{status}:\n{written}");
+    assert!(written.contains("all played"), "{written}");
+    let left = fs::read_dir(dir.path()).unwrap().count();
+    assert_eq!(
+        left, 0,
+        "something was left in the folder for passing files"
+    );
+}
+
+#[test]
+fn the_page_with_the_backend_in_rust() {
+    play("rust");
+}
+
+#[test]
+fn the_page_with_the_backend_in_python() {
+    play("python");
+}
+
+#[test]
+fn the_page_with_the_backend_in_php() {
+    play("php");
+}
