@@ -8,6 +8,7 @@ use hasses_actors::config::LogTarget;
 use hasses_actors::net::{Bound, Door};
 use hasses_actors::{Config, Sockets};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{AccessFlags, eaccess};
 
 use crate::daemon::{self, Parent};
@@ -36,6 +37,7 @@ pub(crate) fn start(plan: Plan) -> Result<(), Failure> {
 
 fn serve(mut plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failure> {
     raise_descriptor_limit();
+    hear_signals();
     privileges::no_new_ones().map_err(Failure::start)?;
     let Opened {
         subscribers,
@@ -109,6 +111,14 @@ fn raise_descriptor_limit() {
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
+}
+
+/// A parent that has blocked signals, for a thread that waits for them, hands that down: nobody could
+/// stop hasses any more.
+fn hear_signals() {
+    let meant = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
+    // Fails only for a set that is none.
+    let _never = meant.into_iter().collect::<SigSet>().thread_unblock();
 }
 
 /// Makes the FIFO and the log file where they are missing. They stay when a run has ended.

@@ -124,3 +124,13 @@ fn what_needs_a_restart_is_named() {
             .then_some(())
     });
 }
+
+#[test]
+fn signals_that_its_parent_had_blocked_are_heard() {
+    let blocked = "env --block-signal=TERM,INT,HUP";
+    let program = format!("{blocked} {}", env!("CARGO_BIN_EXE_hasses"));
+    let mut daemon = Daemon::instead(&program, "");
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_for_log("settings read again");
+    daemon.stop();
+}
