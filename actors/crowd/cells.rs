@@ -70,16 +70,12 @@ pub(super) struct Inner {
 }
 
 /// Takes the next key whose time has come.
-pub(super) fn due(queue: &mut VecDeque<(u32, Key)>, now: u32) -> Option<Key> {
+fn due(queue: &mut VecDeque<(u32, Key)>, now: u32) -> Option<Key> {
     let &(at, key) = queue.front()?;
     if at > now {
         return None;
     }
     queue.pop_front();
-    if queue.is_empty() {
-        // A rush of connections is over: its memory goes back.
-        queue.shrink_to_fit();
-    }
     Some(key)
 }
 
@@ -105,11 +101,29 @@ impl Inner {
         was
     }
 
-    /// Tells a client that its time is over, if it waits for something that has a time.
-    pub(super) fn expire(&mut self, key: Key, limit: usize) {
+    /// Whether a client is there that has no open stream, and so has a time.
+    fn has_time(&self, key: Key) -> bool {
         let cell = &self.cells[key.index as usize];
-        if cell.generation == key.generation && !cell.flags.open {
-            self.post(key.index, Message::Expired, true, limit);
+        cell.generation == key.generation && !cell.flags.open
+    }
+
+    /// Tells clients whose time is over.
+    pub(super) fn expire(&mut self, now: u32, limit: usize) {
+        while let Some(key) = due(&mut self.requests, now).or_else(|| due(&mut self.lingering, now))
+        {
+            if self.has_time(key) {
+                self.post(key.index, Message::Expired, true, limit);
+            }
+        }
+        // Nearly all have opened their streams at once, and need not be remembered for so long.
+        while let Some((_, key)) = self.requests.front()
+            && !self.has_time(*key)
+        {
+            self.requests.pop_front();
+        }
+        if self.requests.is_empty() {
+            // A rush of connections is over: its memory goes back.
+            self.requests.shrink_to_fit();
         }
     }
 

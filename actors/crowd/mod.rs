@@ -33,7 +33,7 @@ mod seat;
 mod tests;
 mod timing;
 
-use cells::{Cell, Inner, Life, due};
+use cells::{Cell, Inner, Life};
 use mailbox::Waiting;
 pub use seat::{Flushed, Seat};
 use timing::Timing;
@@ -268,12 +268,7 @@ impl Crowd {
     /// Tells clients whose time for a request, or for reading a last answer, is over.
     pub fn expire(&self) {
         let now = self.look_at_clock();
-        let inner = &mut *self.inner.borrow_mut();
-        while let Some(key) =
-            due(&mut inner.requests, now).or_else(|| due(&mut inner.lingering, now))
-        {
-            inner.expire(key, self.limit.get());
-        }
+        self.inner.borrow_mut().expire(now, self.limit.get());
     }
 
     /// Waits until clients have had enough turns for more to be sent.

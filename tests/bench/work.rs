@@ -243,7 +243,8 @@ fn idle(setting: Setting, kind: Kind) -> Outcome<Option<Result>> {
     let mut load = server.load(vec![1; clients], "")?;
     let empty = server.usage()?;
     load.connect(0..clients)?;
-    load.idle(Duration::from_millis(500))?;
+    // Until what a rush of connections needed is given back.
+    load.idle(Duration::from_millis(2500))?;
     let full = server.usage()?;
     load.idle(Duration::from_secs_f64(setting.hold))?;
     let waited = server.usage()?.since(full);
