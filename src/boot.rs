@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
 
+use hasses_actors::bus::{self, BusUrl};
 use hasses_actors::config::LogTarget;
 use hasses_actors::net::{Bound, Endpoint};
 use hasses_actors::{Config, Sockets};
@@ -35,6 +36,9 @@ pub(crate) fn start(plan: Plan) -> Result<(), Failure> {
 
 fn serve(plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failure> {
     raise_descriptor_limit();
+    if let Some(bus) = &plan.config.bus {
+        try_bus(&bus.url)?;
+    }
     let Opened {
         subscribers,
         publishers,
@@ -85,6 +89,16 @@ fn serve(plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failure> {
         lasting.iter_mut().for_each(Made::keep);
     }
     result.map_err(Failure::start)
+}
+
+/// Whether the bus can be used. One that is away may come; one that refuses us will go on doing so.
+fn try_bus(url: &BusUrl) -> Result<(), Failure> {
+    match bus::probe(url) {
+        Err(trouble) if trouble.is_wrong() => {
+            Err(Failure::start(format!("--bus {url}: {trouble}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Each client needs a descriptor, so the soft limit goes up to the hard one. Where that fails the

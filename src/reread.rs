@@ -35,10 +35,11 @@ pub(crate) fn again(arguments: Vec<String>) -> impl FnOnce(&Plan) -> Reread {
 }
 
 /// What only a restart can change.
-fn fixed(plan: &Plan) -> [(&'static str, String); 4] {
+fn fixed(plan: &Plan) -> [(&'static str, String); 5] {
     [
         ("--listen", format!("{:?}", plan.listen)),
         ("--control", format!("{:?}", plan.control)),
+        ("--bus", format!("{:?}", plan.config.bus)),
         ("--fifo", format!("{:?}", plan.config.fifo.is_some())),
         ("--user", format!("{:?}", plan.config.about.user)),
     ]

@@ -122,7 +122,10 @@ impl Registry {
                     self.archive.as_ref().map_or(0, archive::Handle::lost),
                 ),
                 ("log_lines_dropped", self.log.dropped()),
-            ],
+            ]
+            .into_iter()
+            .chain(self.bus_figures())
+            .collect(),
         }
     }
 

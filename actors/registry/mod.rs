@@ -9,6 +9,7 @@ use std::time::{Instant, SystemTime};
 use futures_lite::FutureExt;
 
 use crate::archive;
+use crate::bus::Figures;
 use crate::client::End;
 use crate::config::{Config, LogLevel, Settings};
 use crate::crowd::{Crowd, Key};
@@ -23,12 +24,15 @@ use crate::system::{Failure, Mailbox, Reply, Stop};
 use crate::wire::command::Command;
 use crate::wire::sse::Frame;
 
+mod bus;
 mod clients;
 mod commands;
 mod replay;
 #[cfg(test)]
 mod tests;
 
+use bus::OnBus;
+pub use bus::{Away, FromBus, Incoming};
 use replay::Replay;
 
 /// What publishers, and the clock, ask for.
@@ -43,8 +47,8 @@ pub enum Message {
         publications: Vec<Publication>,
         /// How they came.
         channel: Channel,
-        /// Where the receipts go, one for each.
-        reply: Reply<Vec<Receipt>>,
+        /// Where the outcome goes.
+        reply: Reply<Outcome>,
     },
     /// A command is to be carried out.
     Execute {
@@ -69,6 +73,8 @@ pub enum Message {
     },
     /// A second or so has passed.
     Tick,
+    /// The bus has something to say.
+    FromBus(FromBus),
 }
 
 /// What clients, and who accepts them, tell.
@@ -123,6 +129,9 @@ pub struct Receipt {
     pub recipients: usize,
 }
 
+/// What became of messages: a receipt for each, or why none was taken in.
+pub type Outcome = Result<Vec<Receipt>, Away>;
+
 /// What is known of a connection: little, as there are very many.
 #[derive(Debug)]
 struct Connection {
@@ -152,6 +161,8 @@ pub struct Registry {
     archive: Option<archive::Handle>,
     /// Clients that are still getting kept events.
     replays: HashMap<u32, Replay>,
+    /// What there is with a bus.
+    bus: Option<OnBus>,
     /// Each `User-Agent` once: most clients have one of few.
     agents: HashSet<Rc<String>>,
     log: logger::Handle,
@@ -204,8 +215,10 @@ impl Registry {
         reinit: Rc<Cell<bool>>,
         log: logger::Handle,
         kept: Option<Kept>,
+        bus: Option<Rc<Figures>>,
     ) -> Self {
         let config = settings.now();
+        let bus = bus.map(|figures| OnBus::new(figures, kept.as_ref()));
         let (sequence, history, archive) = match kept {
             None => {
                 let sequence = Sequence::starting(EventId(0));
@@ -232,12 +245,18 @@ impl Registry {
             archive,
             sequence,
             replays: HashMap::new(),
+            bus,
             agents: HashSet::new(),
             reinit,
             started: Instant::now(),
             recipients: Vec::new(),
             settings,
         }
+    }
+
+    /// The newest id that streams may stand at.
+    pub fn position(&self) -> EventId {
+        self.sequence.last()
     }
 
     /// Takes messages until it is asked to stop; then lets every stream end with what it still
@@ -251,6 +270,7 @@ impl Registry {
         mut inbox: Mailbox<Message>,
         stop: Stop,
     ) -> Result<(), Failure> {
+        self.await_bus(&mut inbox, &stop).await;
         loop {
             // Clients first: who has subscribed gets what is published after that.
             while let Some(message) = clients.take() {
@@ -291,7 +311,7 @@ impl Registry {
                     // Publishers wait here, and so behind it, while clients have had no turn.
                     self.crowd.relief().await;
                 }
-                reply.send(receipts);
+                reply.send(Ok(receipts));
             }
             Message::Execute { command, reply } => reply.send(self.execute(command)),
             Message::Count {
@@ -307,13 +327,19 @@ impl Registry {
             }
             Message::Reconfigure { config } => self.reconfigure(*config),
             Message::Tick => self.tick(),
+            Message::FromBus(message) => self.handle_bus(message).await,
         }
     }
 
     /// Gives a message its id, sends it to its recipients and keeps it.
     fn publish(&mut self, publication: Publication, channel: Channel) -> Receipt {
-        *self.counters.messages.entry(channel).or_default() += 1;
         let id = self.next_id();
+        self.deliver(id, publication, channel)
+    }
+
+    /// Sends an event to its recipients and keeps it.
+    fn deliver(&mut self, id: EventId, publication: Publication, channel: Channel) -> Receipt {
+        *self.counters.messages.entry(channel).or_default() += 1;
         let Publication {
             to,
             except,
@@ -344,6 +370,12 @@ impl Registry {
             }
         }
         self.write_down(id, publication, keeps);
+        if self.bus.is_some() {
+            if !keeps {
+                self.stands_besides(id);
+            }
+            self.release();
+        }
         log::debug!(
             "event {id} by {} for {recipients} subscribers",
             channel.name()
@@ -364,7 +396,7 @@ impl Registry {
         }
         let Some(archive) = &self.archive else { return };
         archive.given_out(id);
-        if keeps {
+        if keeps && self.bus.as_ref().is_none_or(|bus| bus.is_news(id)) {
             let at = SystemTime::now();
             archive.keep(&Rc::new(Record {
                 id,
@@ -389,6 +421,7 @@ impl Registry {
 
     fn tick(&mut self) {
         self.crowd.expire();
+        self.tick_bus();
         self.history.trim(Instant::now());
         if let Some(silence) = self.settings.now().heartbeat {
             let tenths = (silence.as_secs() * 10) as u32;
