@@ -71,6 +71,7 @@ impl From<RedisError> for Trouble {
                 format!("Redis is a replica that takes no writes: {said}"),
                 false,
             ),
+            (_, "UNBLOCKED") => (format!("Redis has become a replica: {said}"), false),
             (_, "OOM") => (format!("Redis has no memory left: {said}"), false),
             _ if tls => (format!("TLS failed: {said}"), true),
             _ => (said, false),

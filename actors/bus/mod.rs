@@ -121,8 +121,8 @@ pub struct Bus {
     reading: Reading,
     /// Whether clients may come already.
     open: bool,
-    /// Why the bus is away; none while it is there.
-    trouble: Option<Trouble>,
+    /// Why the bus is away, each reason once, the latest last; none while it is there.
+    troubles: Vec<Trouble>,
 }
 
 /// What a bus is made with.
@@ -195,7 +195,7 @@ impl Bus {
             queue: Queue::default(),
             reading: Reading::new(held, position),
             open: false,
-            trouble: None,
+            troubles: Vec::new(),
         }
     }
 
@@ -236,26 +236,35 @@ impl Bus {
 
     fn is_up(&mut self) {
         self.figures.up.set(true);
-        let away = self.trouble.take();
-        let again = if away.is_some() { " again" } else { "" };
+        let again = if self.troubles.is_empty() {
+            ""
+        } else {
+            " again"
+        };
+        self.troubles.clear();
         log::info!("the bus {} is there{again}", self.url);
     }
 
     /// Tells of the trouble, if it is news, and sees to the messages under way.
     async fn is_away(&mut self, trouble: Trouble) -> Result<(), Failure> {
-        if self.trouble.is_none() {
+        let same = |known: &Trouble| known.to_string() == trouble.to_string();
+        let known = self.troubles.iter().position(same);
+        if self.troubles.is_empty() {
             count(&self.figures.losses, 1);
             let meanwhile = match self.down {
                 BusDown::Local => "messages are delivered to this node's subscribers alone",
                 BusDown::Refuse => "messages are refused",
             };
             log::error!("the bus {} is away: {trouble}; {meanwhile}", self.url);
-        } else {
-            log::debug!("the bus {} is still away: {trouble}", self.url);
+        } else if known.is_none() {
+            log::warn!("the bus {} is still away: {trouble}", self.url);
         }
+        if let Some(known) = known {
+            self.troubles.remove(known);
+        }
+        self.troubles.push(trouble);
         self.figures.up.set(false);
         self.figures.nodes.set(0);
-        self.trouble = Some(trouble);
         if !self.open {
             self.open = true;
             self.tell(FromBus::Open)?;
@@ -271,7 +280,7 @@ impl Bus {
 
     fn away(&self, messages: usize) -> Away {
         count(&self.figures.refused, messages);
-        let why = self.trouble.as_ref().map(ToString::to_string);
+        let why = self.troubles.last().map(ToString::to_string);
         Away(why.unwrap_or_default().into())
     }
 
