@@ -144,6 +144,7 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
     };
     watch(&nursery, &crowd, &settings, &registry, hangup);
     listen(&nursery, sockets.subscribers, &crowd, &context);
+    let (opened, open) = system::stopper();
     let taker = match (&config.bus, figures) {
         (Some(bus), Some(figures)) => {
             let parts = bus::Parts {
@@ -153,6 +154,7 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
                 registry,
                 figures,
                 position,
+                opened,
                 recovered: recovered.unwrap_or_default(),
             };
             let (address, inbox) = lane();
@@ -161,13 +163,16 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
             });
             address
         }
-        _ => registry,
+        _ => {
+            opened.stop();
+            registry
+        }
     };
     take_in(&nursery, sockets.publishers, &settings, &taker);
 
     // The last to start, so that it speaks when all others have.
     nursery.pass("announcement", Stage::Intake, |stop| {
-        announce(config, ready, stop)
+        announce(config, ready, open, stop)
     });
     executor::run(&services, &crowd, supervisor.run(STOP_TIME))
 }
@@ -221,8 +226,10 @@ fn watch(
 async fn announce(
     config: Rc<Config>,
     ready: Box<dyn FnOnce()>,
+    open: system::Stop,
     stop: system::Stop,
 ) -> Result<(), Failure> {
+    open.requested().or(stop.requested()).await;
     for warning in &config.warnings {
         log::warn!("{warning}");
     }

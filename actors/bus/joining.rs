@@ -1,5 +1,9 @@
 //! Coming to the stream, or coming back to it: it may be new, have gone on, or have gone back.
 
+use std::time::Duration;
+
+use async_io::Timer;
+
 use super::entry::Entry;
 use super::figures::count;
 use super::link::{Added, Link, Met};
@@ -9,6 +13,8 @@ use crate::system::Failure;
 
 /// Entries that are added again in one step.
 const RESTORE: usize = 256;
+/// How long a node that holds nothing leaves it to others to begin a stream.
+const OTHERS: Duration = Duration::from_secs(1);
 
 impl From<Failure> for Trouble {
     fn from(failure: Failure) -> Self {
@@ -22,7 +28,12 @@ impl Bus {
     /// # Errors
     /// The link broke.
     pub(super) async fn join(&mut self, link: &mut Link) -> Result<(), Trouble> {
-        let met = self.meet(link).await?;
+        let mut met = self.meet(link).await?;
+        if met.last.is_none() && self.reading.oldest().is_none() {
+            // Redis may just have lost the stream, and others may hold what was in it.
+            Timer::after(OTHERS).await;
+            met = self.meet(link).await?;
+        }
         self.met(met);
         if self.reading.began() {
             self.rejoin(link, met).await?;
@@ -58,8 +69,7 @@ impl Bus {
         self.reading.begin(since);
         self.digest(first).await?;
         self.catch_up(link).await?;
-        self.open = true;
-        Ok(self.tell(FromBus::Open)?)
+        Ok(self.is_open()?)
     }
 
     /// The first meeting, after streams have begun here: what was before is not known to them.
@@ -140,7 +150,7 @@ impl Bus {
             added += messages.len();
             newest = newest.max(last.0);
             let (seen, given) = (self.reading.seen(), self.reading.given());
-            let adding = link.clone().add(seen, given, self.keeps_from(), messages);
+            let adding = link.clone().add(self.keep(), seen, given, messages);
             if let Added::Behind = adding.await? {
                 return Err(Trouble::new("the stream went back while it was added to"));
             }

@@ -53,7 +53,14 @@ impl From<RedisError> for Trouble {
     fn from(error: RedisError) -> Self {
         let code = error.code().unwrap_or_default().to_owned();
         let said = escape(&error.to_string()).into_owned();
-        let tls = said.contains("certificate") || said.contains("tls") || said.contains("TLS");
+        let of_tls = [
+            "certificate",
+            "tls",
+            "TLS",
+            "corrupt message",
+            "peer is incompatible",
+        ];
+        let tls = of_tls.iter().any(|part| said.contains(part));
         let (text, wrong) = match (error.kind(), code.as_str()) {
             (ErrorKind::AuthenticationFailed, _) | (_, "WRONGPASS" | "NOAUTH") => {
                 (format!("Redis refuses user or password: {said}"), true)
@@ -105,6 +112,13 @@ pub(super) enum Added {
     Behind,
 }
 
+/// What the stream is to keep: entries that are both that new and no older than that.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Keep {
+    pub(super) from: EventId,
+    pub(super) age: Duration,
+}
+
 /// A message to be written: the id that it has already, or 0, and its body.
 pub(super) type Unwritten = (EventId, Rc<[u8]>);
 
@@ -144,8 +158,8 @@ impl Link {
     /// Says that this node lives, and asks how the stream is.
     pub(super) async fn meet(
         mut self,
+        keep: Keep,
         seen: EventId,
-        keep: EventId,
         clients: u64,
     ) -> Result<Met, Trouble> {
         let (last, first, has, nodes, clients): (i64, i64, u8, u64, u64) = self
@@ -153,8 +167,9 @@ impl Link {
             .meet
             .key(&*self.stream)
             .key(&*self.nodes)
+            .arg(keep.from.0)
+            .arg(keep.age.as_micros() as u64)
             .arg(seen.0)
-            .arg(keep.0)
             .arg(format!("{:016x}", self.node.0))
             .arg(clients)
             .arg(DEAD.as_micros() as u64)
@@ -173,13 +188,14 @@ impl Link {
     /// Adds messages.
     pub(super) async fn add(
         mut self,
+        keep: Keep,
         seen: EventId,
         given: EventId,
-        keep: EventId,
         messages: Vec<Unwritten>,
     ) -> Result<Added, Trouble> {
         let mut call = self.scripts.add.key(&*self.stream);
-        call.arg(seen.0).arg(given.0).arg(keep.0);
+        call.arg(keep.from.0).arg(keep.age.as_micros() as u64);
+        call.arg(seen.0).arg(given.0);
         for (id, body) in &messages {
             call.arg(id.0).arg(&**body);
         }
@@ -245,6 +261,11 @@ pub fn probe(url: &BusUrl) -> Result<(), Trouble> {
     let client = Client::open(url.info())?;
     let mut connection = client.get_connection_with_timeout(PATIENCE)?;
     connection.set_read_timeout(Some(PATIENCE))?;
-    redis::cmd("PING").query::<()>(&mut connection)?;
-    Ok(())
+    let mut info = redis::cmd("XINFO");
+    info.arg("STREAM").arg(format!("{}:events", url.prefix()));
+    match info.query::<Value>(&mut connection).map_err(Trouble::from) {
+        // There need not be a stream yet.
+        Err(trouble) if trouble.is_wrong() => Err(trouble),
+        _ => Ok(()),
+    }
 }

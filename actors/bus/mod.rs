@@ -68,7 +68,7 @@ use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use async_io::Timer;
 use futures_lite::FutureExt;
@@ -78,7 +78,7 @@ use entry::{Entry, Node};
 pub use figures::Figures;
 use figures::count;
 use held::{Held, before};
-use link::{Added, Link, Met};
+use link::{Added, Keep, Link, Met};
 pub use link::{Trouble, probe};
 use queue::{Own, Queue};
 use reading::Reading;
@@ -87,7 +87,7 @@ use script::Scripts;
 use crate::config::Settings;
 use crate::model::{Channel, EventId, Publication, Record};
 use crate::registry::{Away, FromBus, Incoming, Message, Outcome, Receipt};
-use crate::system::{self, Address, Failure, Mailbox, Reply, Stop};
+use crate::system::{self, Address, Failure, Mailbox, Reply, Stop, Stopper};
 
 /// What becomes of messages while the bus is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,6 +121,7 @@ pub struct Bus {
     reading: Reading,
     /// Whether clients may come already.
     open: bool,
+    opened: Stopper,
     /// Why the bus is away, each reason once, the latest last; none while it is there.
     troubles: Vec<Trouble>,
 }
@@ -139,6 +140,8 @@ pub struct Parts {
     pub figures: Rc<Figures>,
     /// The newest id that the registry's streams may stand at.
     pub position: EventId,
+    /// Is stopped as soon as it is clear how the bus is, and clients may come.
+    pub opened: Stopper,
     /// What a history file had, to be added where Redis has nothing at all.
     pub recovered: Vec<Record>,
 }
@@ -166,6 +169,7 @@ impl Bus {
             registry,
             figures,
             position,
+            opened,
             recovered,
         } = parts;
         let node = Node(fastrand::u64(..));
@@ -195,6 +199,7 @@ impl Bus {
             queue: Queue::default(),
             reading: Reading::new(held, position),
             open: false,
+            opened,
             troubles: Vec::new(),
         }
     }
@@ -234,6 +239,13 @@ impl Bus {
         }
     }
 
+    /// Clients may come.
+    fn is_open(&mut self) -> Result<(), Failure> {
+        self.open = true;
+        self.opened.stop();
+        self.tell(FromBus::Open)
+    }
+
     fn is_up(&mut self) {
         self.figures.up.set(true);
         let again = if self.troubles.is_empty() {
@@ -266,8 +278,7 @@ impl Bus {
         self.figures.up.set(false);
         self.figures.nodes.set(0);
         if !self.open {
-            self.open = true;
-            self.tell(FromBus::Open)?;
+            self.is_open()?;
         }
         while let Some((messages, batch)) = self.queue.take_batch() {
             match self.down {
@@ -516,21 +527,15 @@ impl Bus {
         }
         count(&self.figures.written, messages.len());
         let (seen, given) = (self.reading.seen(), self.reading.given());
-        Some(Box::pin(link.clone().add(
-            seen,
-            given,
-            self.keeps_from(),
-            messages,
-        )))
+        let add = link.clone().add(self.keep(), seen, given, messages);
+        Some(Box::pin(add))
     }
 
     fn meet(&mut self, link: &Link) -> Step<Met> {
         self.reading.set_limits(self.settings.now().history);
         let clients = self.figures.own_clients.get();
-        Box::pin(
-            link.clone()
-                .meet(self.reading.seen(), self.keeps_from(), clients),
-        )
+        let seen = self.reading.seen();
+        Box::pin(link.clone().meet(self.keep(), seen, clients))
     }
 
     fn met(&self, met: Met) {
@@ -538,21 +543,15 @@ impl Bus {
         self.figures.clients.set(met.clients);
     }
 
-    /// The oldest id that the stream is to keep.
-    fn keeps_from(&self) -> EventId {
-        let age = self.settings.now().history.age.max(SLACK);
-        let (seen, oldest) = (self.reading.seen(), self.reading.oldest());
-        oldest
-            .unwrap_or(seen)
-            .min(before(seen, SLACK))
-            .max(before(now(), age))
+    /// What the stream is to keep.
+    fn keep(&self) -> Keep {
+        let seen = self.reading.seen();
+        let held = self.reading.oldest().unwrap_or(seen);
+        Keep {
+            from: held.min(before(seen, SLACK)),
+            age: self.settings.now().history.age.max(SLACK),
+        }
     }
-}
-
-/// The time as ids have it.
-fn now() -> EventId {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    EventId(since.map_or(0, |since| since.as_micros() as u64))
 }
 
 fn gone() -> Failure {

@@ -5,7 +5,8 @@
 
 use redis::Script;
 
-/// The newest id, or none where there is no stream.
+/// The newest id, or none where there is no stream; an id's digits; the time; trimming by the first two
+/// of ARGV.
 const NEWEST: &str = "
 local function newest()
   local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
@@ -22,27 +23,31 @@ local function now()
   local time = redis.call('TIME')
   return time[1] * 1000000 + time[2]
 end
+local function trim()
+  local from = math.max(tonumber(ARGV[1]), now() - ARGV[2])
+  redis.call('XTRIM', KEYS[1], 'MINID', '~', digits(from))
+end
 ";
 
-/// KEYS: the stream. ARGV: the newest id that this node has read, the newest that it has given out by
-/// itself, the id from which on events are kept; then for each message the id that it has already, or
-/// 0, and its body.
+/// KEYS: the stream. ARGV: the id from which on entries are kept and the microseconds for which they
+/// are, the newest id that this node has read, the newest that it has given out by itself; then for
+/// each message the id that it has already, or 0, and its body.
 ///
 /// Gives each message its id: the one that it has if it is newer than all there are, else the time,
 /// or the newest id plus one. Answers with the newest id; or with -1 if the stream has gone back behind
 /// what the node has read, and nothing is added.
 const ADD: &str = "
 local last = newest()
-if not last or last < tonumber(ARGV[1]) then return -1 end
-local floor, time = math.max(last, tonumber(ARGV[2])), now()
-for i = 4, #ARGV, 2 do
+if not last or last < tonumber(ARGV[3]) then return -1 end
+local floor, time = math.max(last, tonumber(ARGV[4])), now()
+for i = 5, #ARGV, 2 do
   local id = tonumber(ARGV[i])
   if id <= last then id = math.max(time, floor + 1) end
   redis.call('XADD', KEYS[1], digits(id) .. '-0', 'p', digits(last), 'b', ARGV[i + 1])
   last = id
   floor = math.max(floor, id)
 end
-redis.call('XTRIM', KEYS[1], 'MINID', '~', ARGV[3])
+trim()
 return last
 ";
 
@@ -73,27 +78,27 @@ redis.call('XADD', KEYS[1], digits(id) .. '-0', 'p', digits(last or id), 'b', AR
 return id
 ";
 
-/// KEYS: the stream, the nodes. ARGV: the newest id that this node has read, the id from which on
-/// events are kept, the node, its clients, microseconds after which a silent node counts as dead.
+/// KEYS: the stream, the nodes. ARGV: what is kept, as above, the newest id that this node has read,
+/// the node, its clients, microseconds after which a silent node counts as dead.
 ///
 /// Says that this node lives. It writes, so a Redis that takes no writes is found out. Answers with the
 /// newest id or -1, the oldest that is kept or -1, whether the stream has what the node has read last,
 /// and how many nodes and clients there are.
 const MEET: &str = "
 local time = now()
-redis.call('HSET', KEYS[2], ARGV[3], digits(time) .. ' ' .. ARGV[4])
+redis.call('HSET', KEYS[2], ARGV[4], digits(time) .. ' ' .. ARGV[5])
 local last, first, has = newest(), -1, 0
 if last then
-  redis.call('XTRIM', KEYS[1], 'MINID', '~', ARGV[2])
+  trim()
   local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
   if oldest then first = tonumber(string.match(oldest[1], '^%d+')) end
-  has = #redis.call('XRANGE', KEYS[1], ARGV[1] .. '-0', ARGV[1] .. '-0')
+  has = #redis.call('XRANGE', KEYS[1], ARGV[3] .. '-0', ARGV[3] .. '-0')
 end
 local nodes, clients = 0, 0
 local all = redis.call('HGETALL', KEYS[2])
 for i = 1, #all, 2 do
   local seen, count = string.match(all[i + 1], '^(%d+) (%d+)$')
-  if not seen or time - seen > tonumber(ARGV[5]) then
+  if not seen or time - seen > tonumber(ARGV[6]) then
     redis.call('HDEL', KEYS[2], all[i])
   else
     nodes, clients = nodes + 1, clients + count

@@ -248,6 +248,12 @@ impl Registry {
         }
     }
 
+    /// How many streams all nodes have, each as it said last.
+    pub(super) fn all_clients(&self) -> Option<u64> {
+        let bus = self.bus.as_ref()?;
+        Some(bus.figures.clients.get())
+    }
+
     /// The bus's figures, for `tcpstatus`; none without a bus.
     pub(super) fn bus_figures(&self) -> Vec<(&'static str, u64)> {
         let Some(bus) = &self.bus else {

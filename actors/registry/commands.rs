@@ -16,7 +16,10 @@ impl Registry {
     pub(super) fn execute(&mut self, command: Command) -> String {
         match command {
             Command::TcpStatus => line(self.status().json()),
-            Command::TcpNumberOfClients => line(report::number_of_clients_json(self.subscribers())),
+            Command::TcpNumberOfClients => {
+                let all = self.all_clients();
+                line(report::number_of_clients_json(self.subscribers(), all))
+            }
             Command::TcpSubscribedClients(target) => {
                 let count = self.reached(&target);
                 line(report::subscribed_clients_json(&target, count))

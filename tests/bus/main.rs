@@ -9,6 +9,7 @@ mod ledger;
 mod nodes;
 mod publishers;
 mod redis;
+mod speed;
 mod start;
 #[path = "../support/mod.rs"]
 mod support;
