@@ -7,8 +7,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::auth::Key;
 use crate::bus::{BusDown, BusUrl};
+use crate::model::Secret;
 use crate::model::history::Limits;
+use crate::net::identity::Identity;
 
 /// The settings of one running system.
 #[derive(Debug, Clone)]
@@ -40,14 +43,22 @@ pub struct Config {
     pub heartbeat: Option<Duration>,
     /// Milliseconds of the `retry:` that opens a stream, before jitter; none = not sent.
     pub retry: Option<u32>,
-    /// Who may subscribe to `*`.
+    /// Who may subscribe to `*`; with a key, anyone whom that lets.
     pub subscribe_all: SubscribeAll,
+    /// What subscribers must prove what they may read with; none = any token's name will do.
+    pub subscribe_key: Option<Key>,
     /// Whether a new GET on an open stream replaces its subscription.
     pub reinit: bool,
     /// Whether 50 ms of silence ends a text message on TCP and Unix sockets too (old switches).
     pub silence_ends_message: bool,
+    /// The certificate for the addresses with TLS, if there are any.
+    pub tls: Option<Identity>,
+    /// Whether subscribers come by TLS, on one address at least: `status` tells it.
+    pub encrypted: bool,
     /// Further `Host` names that HTTP on the control port answers to, in lower case, no port.
     pub control_hosts: Vec<String>,
+    /// What publishers on TCP must know; none = whoever connects may publish.
+    pub control_secret: Option<Secret>,
     /// How much is logged at the start; commands change it.
     pub log_level: LogLevel,
     /// Where log lines go.
@@ -95,7 +106,7 @@ pub enum Cors {
     Only(Vec<String>),
 }
 
-/// Who may subscribe to `*`.
+/// Who may subscribe to `*`, where no key decides it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SubscribeAll {
     /// Nobody: 403.

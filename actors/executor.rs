@@ -7,10 +7,11 @@
 //! 2. a slice of the clients that have something to do;
 //! 3. a look at epoll, which wakes actors of both homes; it waits there when nobody is busy.
 //!
-//! The slice bounds how long a new message or a ready socket goes unseen while a broadcast is being
+//! Each round, from one look at epoll to the next, is measured ([`Crowd::round`]). The slice bounds how long a new message or a ready socket goes unseen while a broadcast is being
 //! written: [`CLIENT_TURNS`] writes, about half a millisecond.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use futures_lite::FutureExt;
@@ -25,8 +26,7 @@ const SERVICE_TIME: Duration = Duration::from_micros(500);
 const CLIENT_TURNS: usize = 64;
 
 /// Lets service actors have their turns; whether more may be waiting for one.
-fn serve(services: &LocalExecutor<'_>) -> bool {
-    let began = Instant::now();
+fn serve(services: &LocalExecutor<'_>, began: Instant) -> bool {
     while services.try_tick() {
         if began.elapsed() >= SERVICE_TIME {
             return true;
@@ -35,19 +35,32 @@ fn serve(services: &LocalExecutor<'_>) -> bool {
     false
 }
 
+/// Waits until a service actor has something to do, and gives it its turn; when that began.
+async fn wait(services: &LocalExecutor<'_>) -> Instant {
+    let mut tick = pin!(services.tick());
+    poll_fn(|context| {
+        let began = Instant::now();
+        tick.as_mut().poll(context).map(|()| began)
+    })
+    .await
+}
+
 /// Runs both homes on this thread until `main` is done, and gives its result.
 pub fn run<T>(services: &LocalExecutor<'_>, crowd: &Crowd, main: impl Future<Output = T>) -> T {
     let turns = async {
+        let mut began = Instant::now();
         loop {
-            let more = serve(services);
-            if crowd.turn(CLIENT_TURNS) || more {
+            let more = serve(services, began);
+            let busy = crowd.turn(CLIENT_TURNS) || more;
+            if busy {
                 // async-io looks at epoll, without waiting, whenever its future yields.
                 yield_now().await;
-            } else {
-                // Clients get work from service actors alone (the registry; the task that hears of
-                // ready sockets), so waiting for those is waiting for everything.
-                services.tick().await;
             }
+            let now = Instant::now();
+            crowd.round(now - began);
+            // Clients get work from service actors alone (the registry; the task that hears of
+            // ready sockets), so waiting for those is waiting for everything.
+            began = if busy { now } else { wait(services).await };
         }
     };
     async_io::block_on(main.or(turns))

@@ -123,7 +123,8 @@ async fn next(
         stop.requested().await;
         Ok(Event::Stop)
     };
-    read.or(silence).or(look).or(stop).await
+    // First, as a pipe that is written without a pause always has something to be read.
+    stop.or(read).or(silence).or(look).await
 }
 
 impl Pipe {
@@ -179,13 +180,17 @@ impl Pipe {
             .map_err(io::Error::from)
     }
 
-    /// Takes in what is in the pipe still.
+    /// Takes in what is in the pipe by now, and nothing that comes meanwhile.
     async fn empty(
         &self,
         buffer: &mut [u8],
         intake: &mut Intake,
     ) -> Result<String, crate::intake::Gone> {
-        while let Ok(count @ 1..) = self.read_now(buffer) {
+        let mut left = rustix::io::ioctl_fionread(self.source.get_ref()).unwrap_or(0);
+        while left > 0
+            && let Ok(count @ 1..) = self.read_now(buffer)
+        {
+            left = left.saturating_sub(count as u64);
             intake.feed(&buffer[..count]).await?;
         }
         intake.finish().await

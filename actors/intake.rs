@@ -10,6 +10,7 @@ use futures_lite::future::yield_now;
 use crate::model::{Channel, Publication};
 use crate::registry::{Away, Message};
 use crate::system::{self, Address, Reply};
+use crate::wire::auth::is_auth;
 use crate::wire::command::{self, Command, Refusal};
 use crate::wire::json;
 use crate::wire::text::{Piece, Splitter};
@@ -306,6 +307,7 @@ impl Found {
             ..
         } = self;
         let (result, answered) = match piece {
+            Piece::Text(text) | Piece::TooLong { head: text, .. } if is_auth(text) => return,
             Piece::Text(text) => (
                 command::parse(text, *max_message, mended).map(item_of_command),
                 false,

@@ -15,7 +15,8 @@
 //! One message, in five files: bytes come to [`fifo`] or [`control`]; [`wire::text`] and
 //! [`wire::command`] make a [`model::Publication`] of them; [`registry`] gives it its id and asks
 //! [`model::routes`] for the recipients; [`wire::sse`] encodes it once; each [`client`] gets it as
-//! [`client::Message::Event`] and writes it.
+//! [`client::Message::Event`] and writes it. Before a client is subscribed, [`auth`] decides whether it
+//! may read what it asks for.
 //!
 //! # Who waits for whom
 //!
@@ -32,6 +33,7 @@
 //! the [`crowd`]; [`executor`] runs both. What actors promise one another stands in [`system`].
 
 pub mod archive;
+pub mod auth;
 pub mod bus;
 pub mod client;
 pub mod clock;

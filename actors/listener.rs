@@ -33,14 +33,23 @@ pub async fn run(
     let mut acceptor = Acceptor::new(&bound).map_err(|error| Failure(error.to_string()))?;
     let accept = async {
         loop {
-            while crowd.totals().connected >= context.settings.now().max_connections {
-                // The descriptors that are left are for publishers and files. Who comes now waits
-                // in the system's queue.
-                Timer::after(FULL).await;
-            }
             for _ in 0..AT_ONCE {
+                while crowd.totals().connected >= context.settings.now().max_connections {
+                    // The descriptors that are left are for publishers and files. Who comes now
+                    // waits in the system's queue.
+                    Timer::after(FULL).await;
+                }
                 let (socket, peer) = acceptor.next().await;
-                let stream = Stream::new(socket);
+                let config = context.settings.now();
+                let identity = config.tls.as_ref().filter(|_| bound.tls);
+                let stream = match Stream::new(socket, identity) {
+                    Ok(stream) => stream,
+                    Err(error) => {
+                        log::error!("a connection of {peer} could not be begun: {error}");
+                        continue;
+                    }
+                };
+                let tls = stream.is_tls();
                 let descriptor = stream.descriptor();
                 match crowd.join(stream, |seat| client::live(seat, Rc::clone(&context))) {
                     Ok(key) => {
@@ -49,6 +58,7 @@ pub async fn run(
                             key,
                             peer,
                             descriptor,
+                            tls,
                         };
                         let _gone = context.registry.offer(arrived);
                     }

@@ -29,7 +29,7 @@ fn what_fails_or_panics_starts_again() {
     let start = move |stop: Stop| {
         let says = says.clone();
         async move {
-            let _heard = says.send(()).await;
+            let _heard = says.send(Instant::now()).await;
             match says.len() {
                 1 => Err(Failure("first".into())),
                 2 => panic!("second"),
@@ -53,6 +53,27 @@ fn what_fails_or_panics_starts_again() {
         LONG,
     );
     assert_eq!(outcome, Ok(()));
+    let starts: Vec<_> = std::iter::from_fn(|| hears.try_recv().ok()).collect();
+    assert!(starts[1] - starts[0] >= PAUSE.0 && starts[2] - starts[1] >= PAUSE.0 * 2);
+}
+
+#[test]
+fn pauses_double_and_are_short_again_after_a_minute_of_life() {
+    let nursery = Supervisor::new(Rc::default()).nursery();
+    nursery.keep("worker", Stage::Intake, |_| std::future::pending());
+    let child = Child(0);
+    let next_pause = || {
+        let pause = nursery.shared.children.borrow()[&child].pause;
+        nursery.exited(child, Exit::Finished).unwrap();
+        pause.as_millis()
+    };
+    let pauses: Vec<_> = (0..8).map(|_| next_pause()).collect();
+    assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+    if let Some(entry) = nursery.shared.children.borrow_mut().get_mut(&child) {
+        entry.started = Instant::now() - SETTLED;
+    }
+    let pauses: Vec<_> = (0..2).map(|_| next_pause()).collect();
+    assert_eq!(pauses, [5000, 200]);
 }
 
 #[test]

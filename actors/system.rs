@@ -105,6 +105,11 @@ impl<M> Mailbox<M> {
         }
     }
 
+    /// How many messages wait.
+    pub fn depth(&self) -> usize {
+        self.receiver.len()
+    }
+
     /// The next message if one waits.
     pub fn take(&mut self) -> Option<M> {
         self.receiver.try_recv().ok()

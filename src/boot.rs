@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use hasses_actors::bus::{self, BusUrl};
 use hasses_actors::config::LogTarget;
-use hasses_actors::net::{Bound, Endpoint};
+use hasses_actors::net::{Bound, Door};
 use hasses_actors::{Config, Sockets};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{AccessFlags, eaccess};
@@ -16,6 +16,7 @@ use crate::failure::Failure;
 use crate::files;
 use crate::greeting;
 use crate::janitor::Janitor;
+use crate::keys;
 use crate::made::Made;
 use crate::options::Plan;
 use crate::pidfile::PidFile;
@@ -34,8 +35,9 @@ pub(crate) fn start(plan: Plan) -> Result<(), Failure> {
     result
 }
 
-fn serve(plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failure> {
+fn serve(mut plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failure> {
     raise_descriptor_limit();
+    privileges::no_new_ones().map_err(Failure::start)?;
     if let Some(bus) = &plan.config.bus {
         try_bus(&bus.url)?;
     }
@@ -44,6 +46,8 @@ fn serve(plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failure> {
         publishers,
         files: sockets,
     } = sockets::open(&plan).map_err(Failure::start)?;
+    let about_key = keys::load_first(&mut plan).map_err(Failure::start)?;
+    plan.config.warnings.extend(about_key);
     let mut lasting = open_files(&plan).map_err(Failure::start)?;
 
     if plan.detach {
@@ -52,6 +56,7 @@ fn serve(plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failure> {
         parent.set(Some(waiting));
     }
     let user = plan.user.as_ref();
+    let unreadable = unreadable(&plan).map_err(Failure::start)?;
     let pidfile = match &plan.pidfile {
         Some(path) => Some(PidFile::write(path, user).map_err(Failure::start)?),
         None => None,
@@ -67,10 +72,21 @@ fn serve(plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failure> {
     }
     .map_err(Failure::start)?;
     if !plan.detach {
-        let (subscribers, publishers) = (addresses(&subscribers), addresses(&publishers));
-        config.greeting = Some(greeting::text(&config, &subscribers, &publishers));
+        let key = plan.subscribe_key.as_deref();
+        let (subscribers, publishers) = (doors(&subscribers), doors(&publishers));
+        let secret = plan.control_secret.as_deref();
+        config.greeting = Some(greeting::text(
+            &config,
+            key,
+            &subscribers,
+            &publishers,
+            secret,
+        ));
     }
-    config.warnings = publishers.iter().filter_map(open_control).collect();
+    config.warnings.extend(unreadable);
+    if config.control_secret.is_none() {
+        (config.warnings).extend(publishers.iter().filter_map(open_control));
+    }
 
     let started = Rc::new(Cell::new(false));
     let (answers, waiting) = (Rc::clone(&started), Rc::clone(parent));
@@ -117,10 +133,10 @@ fn open_files(plan: &Plan) -> Result<Vec<Made>, String> {
         made.extend(files::fifo(&fifo.path, plan.fifo_mode, user, plan.group)?);
     }
     if let LogTarget::File(path) = &plan.config.log {
-        made.extend(files::written("--log", path, user)?);
+        made.extend(files::written("--log", path, user, plan.hands_log_over)?);
     }
     if let Some(path) = &plan.config.history_file {
-        made.extend(files::written("--history-file", path, user)?);
+        made.extend(files::written("--history-file", path, user, false)?);
     }
     Ok(made)
 }
@@ -147,22 +163,63 @@ fn give_up_rights<'a>(
     Ok(janitor)
 }
 
-/// Whether the user that hasses runs as may read the FIFO and write to the log file.
+/// Warnings about what SIGHUP will not be able to read again, once hasses is its user.
+fn unreadable(plan: &Plan) -> Result<Vec<String>, String> {
+    let Some(account) = &plan.user else {
+        return Ok(Vec::new());
+    };
+    let files = plan.read_again();
+    privileges::as_user(account, || {
+        let warning = |(option, path): &(&str, &Path)| {
+            let error = eaccess(*path, AccessFlags::R_OK).err()?;
+            let what = match *option {
+                "--tls-cert" | "--tls-key" => "not change the certificate",
+                _ => "change no settings",
+            };
+            Some(format!(
+                "{option} {}: the user {} cannot read it ({}), so SIGHUP will {what}",
+                path.display(),
+                account.asked,
+                error.desc()
+            ))
+        };
+        files.iter().filter_map(warning).collect()
+    })
+}
+
+/// Whether the user that hasses runs as may read the FIFO and write to the log and the history.
 fn may_use(config: &Config) -> Result<(), String> {
     let may = |option: &str, path: &Path, how| {
-        eaccess(path, how).map_err(|error| format!("{option} {}: {}", path.display(), error.desc()))
+        eaccess(path, how).map_err(|error| {
+            let who = match &config.about.user {
+                Some(user) => format!("it must be the user {user}'s to use; chown or remove it"),
+                None => "it may not be used".to_owned(),
+            };
+            format!("{option} {}: {}: {who}", path.display(), error.desc())
+        })
     };
     if let Some(fifo) = &config.fifo {
         may("--fifo", &fifo.path, AccessFlags::R_OK)?;
     }
-    match &config.log {
-        LogTarget::File(path) => may("--log", path, AccessFlags::W_OK),
-        LogTarget::Stderr | LogTarget::Stdout => Ok(()),
+    if let LogTarget::File(path) = &config.log {
+        may("--log", path, AccessFlags::W_OK)?;
     }
+    if let Some(path) = &config.history_file {
+        may(
+            "--history-file",
+            path,
+            AccessFlags::R_OK | AccessFlags::W_OK,
+        )?;
+    }
+    Ok(())
 }
 
-fn addresses(bound: &[Bound]) -> Vec<Endpoint> {
-    bound.iter().map(Bound::address).collect()
+fn doors(bound: &[Bound]) -> Vec<Door> {
+    let door = |bound: &Bound| Door {
+        endpoint: bound.address(),
+        tls: bound.tls,
+    };
+    bound.iter().map(door).collect()
 }
 
 /// A warning about a control port that other machines reach.

@@ -9,17 +9,20 @@ use nix::unistd::{AccessFlags, eaccess};
 
 use crate::failure::Failure;
 use crate::files;
+use crate::keys::{self, OPTION};
 use crate::options::Plan;
 use crate::pidfile;
+use crate::secret_file;
 
 /// Looks at everything that the options name, and tells all that is wrong.
-pub(crate) fn check(plan: &Plan) -> Result<(), Failure> {
-    let mut wrong = Vec::new();
+pub(crate) fn check(mut plan: Plan, folder_of_start: &Path) -> Result<(), Failure> {
+    let mut wrong = Vec::from_iter(secret_file::fill(&mut plan, folder_of_start).err());
     for (option, addresses) in [("--listen", &plan.listen), ("--control", &plan.control)] {
-        for endpoint in &addresses.endpoints {
-            wrong.extend(address(option, endpoint).err());
+        for door in &addresses.doors {
+            wrong.extend(address(option, &door.endpoint).err());
         }
     }
+    wrong.extend(files::identity(&plan, folder_of_start).err());
     if let Some(fifo) = &plan.config.fifo {
         wrong.extend(match files::is_fifo(&fifo.path) {
             Ok(true) => may("--fifo", &fifo.path, AccessFlags::R_OK).err(),
@@ -29,6 +32,9 @@ pub(crate) fn check(plan: &Plan) -> Result<(), Failure> {
     }
     if let LogTarget::File(path) = &plan.config.log {
         wrong.extend(writable("--log", path).err());
+    }
+    if let Some(path) = &plan.subscribe_key {
+        wrong.extend(keys::read(OPTION, path).err());
     }
     if let Some(path) = &plan.pidfile {
         let right = pidfile::check(path).and_then(|()| writable("--pidfile", path));

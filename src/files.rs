@@ -1,14 +1,16 @@
-//! The FIFO and the log file, made if they are missing.
+//! The FIFO and the log file, made if they are missing; the certificate, read.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, fchown};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
+use hasses_actors::net::identity::{Files, Identity};
 use nix::sys::stat::Mode;
 use nix::unistd;
 
 use crate::made::Made;
+use crate::options::Plan;
 use crate::privileges::Account;
 
 /// Makes the FIFO with exactly this mode, whatever the umask, if nothing lies there.
@@ -26,8 +28,18 @@ pub(crate) fn fifo(
     unistd::mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR).map_err(|error| told(error.into()))?;
     let made = Made::new(path).map_err(told)?;
     let group = group.or(owner.map(|owner| owner.gid));
-    chown(path, owner.map(|owner| owner.uid), group)
-        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(mode)))
+    // What lies there may be another file by now, or a link to one.
+    let pipe = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(nix::libc::O_NOFOLLOW)
+        .open(path)
+        .map_err(told)?;
+    if !made.is(&pipe) {
+        return Err(told(io::Error::other("another file has taken its place")));
+    }
+    fchown(&pipe, owner.map(|owner| owner.uid), group)
+        .and_then(|()| pipe.set_permissions(fs::Permissions::from_mode(mode)))
         .map_err(told)?;
     Ok(Some(made))
 }
@@ -46,31 +58,62 @@ pub(crate) fn is_fifo(path: &Path) -> Result<bool, String> {
 }
 
 /// Makes a file that is written to, the log or the history, if it is missing, and sees that it can
-/// be. What root has written to so far becomes the owner's, who has to go on with it.
+/// be. A new file belongs to `owner`; one that lies there stays whose it is, unless `hand_over` is
+/// said and it is this user's own.
+///
+/// In a folder of `owner`'s a link may lie there that root should not follow: nothing is made behind
+/// one for `owner`, or handed over.
 pub(crate) fn written(
     option: &str,
     path: &Path,
     owner: Option<&Account>,
+    hand_over: bool,
 ) -> Result<Option<Made>, String> {
     let told = |error: io::Error| format!("{option} {}: {error}", path.display());
-    let existed = path.exists();
     let mut options = OpenOptions::new();
-    let file = options
-        .append(true)
-        .create(true)
-        .mode(0o640)
-        .open(path)
-        .map_err(told)?;
-    let made = if existed {
-        None
-    } else {
-        Some(Made::new(path).map_err(told)?)
-    };
-    if let Some(account) = owner {
-        let metadata = file.metadata().map_err(told)?;
-        if metadata.is_file() && metadata.uid() == unistd::geteuid().as_raw() {
-            fchown(&file, Some(account.uid), Some(account.gid)).map_err(told)?;
+    options.append(true).mode(0o640);
+    let (file, made) = match options.clone().create_new(true).open(path) {
+        Ok(file) => (file, Some(Made::new(path).map_err(told)?)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let file = options.create(owner.is_none()).open(path);
+            (file.map_err(told)?, None)
         }
+        Err(error) => return Err(told(error)),
+    };
+    if let Some(account) = owner
+        && (made.is_some() || hand_over && is_own(path, &file).map_err(told)?)
+    {
+        fchown(&file, Some(account.uid), Some(account.gid)).map_err(told)?;
     }
     Ok(made)
+}
+
+/// Reads the certificate for addresses with TLS, and its key. A daemon keeps their paths as they are
+/// found from `/`, where it lives; `folder` is where it was started.
+pub(crate) fn identity(plan: &Plan, folder: &Path) -> Result<Option<Identity>, String> {
+    let files = tls_files(plan, folder);
+    let identity = files.map(|files| Identity::read(&files)).transpose();
+    identity.map_err(|error| error.to_string())
+}
+
+/// Where the certificate for addresses with TLS is, and its key.
+pub(crate) fn tls_files(plan: &Plan, folder: &Path) -> Option<Files> {
+    let Files { cert, key } = plan.tls.as_ref()?;
+    let place = |path: &Path| match plan.detach {
+        true => folder.join(path),
+        false => path.to_owned(),
+    };
+    Some(Files {
+        cert: place(cert),
+        key: place(key),
+    })
+}
+
+/// Whether a regular file of this user's, and no link to one, lies at `path`: the one that is open.
+fn is_own(path: &Path, file: &File) -> io::Result<bool> {
+    let (named, open) = (fs::symlink_metadata(path)?, file.metadata()?);
+    Ok(open.is_file()
+        && (named.dev(), named.ino()) == (open.dev(), open.ino())
+        && open.nlink() == 1
+        && open.uid() == unistd::geteuid().as_raw())
 }

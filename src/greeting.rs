@@ -5,16 +5,23 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use hasses_actors::Config;
-use hasses_actors::net::Endpoint;
+use hasses_actors::net::{Door, Endpoint};
 
-/// Says where hasses listens, and what to paste to see an event.
-pub(crate) fn text(config: &Config, subscribers: &[Endpoint], publishers: &[Endpoint]) -> String {
+/// Says where hasses listens, and what to paste to see an event; `key` is the subscribers' key's file,
+/// and `secret` that of the publishers' secret.
+pub(crate) fn text(
+    config: &Config,
+    key: Option<&Path>,
+    subscribers: &[Door],
+    publishers: &[Door],
+    secret: Option<&Path>,
+) -> String {
     let mut text = format!("hasses {}\n", config.about.version);
-    for endpoint in subscribers {
-        line(&mut text, "subscribers", &shown(endpoint, &config.path));
+    for door in subscribers {
+        line(&mut text, "subscribers", &shown(door, &config.path));
     }
-    for endpoint in publishers {
-        line(&mut text, "publishers", &endpoint.to_string());
+    for door in publishers {
+        line(&mut text, "publishers", &door.to_string());
     }
     if let Some(fifo) = &config.fifo {
         line(&mut text, "FIFO", &fifo.path.display().to_string());
@@ -22,8 +29,10 @@ pub(crate) fn text(config: &Config, subscribers: &[Endpoint], publishers: &[Endp
     let publish = publish(
         publishers,
         config.fifo.as_ref().map(|fifo| fifo.path.as_path()),
+        secret,
     );
-    if let (Some(subscribe), Some(publish)) = (subscribe(subscribers, &config.path), publish) {
+    let subscribe = subscribe(config, key, subscribers);
+    if let (Some(subscribe), Some(publish)) = (subscribe, publish) {
         text.push_str("Try it, in two other shells:\n");
         text.push_str(&format!("  {subscribe}\n  {publish}\n"));
     }
@@ -35,28 +44,53 @@ fn line(text: &mut String, what: &str, place: &str) {
     let _ = writeln!(text, "  {what:<12} {place}");
 }
 
-fn shown(endpoint: &Endpoint, path: &str) -> String {
-    match endpoint {
-        Endpoint::Tcp { .. } => format!("http://{endpoint}{path}"),
-        Endpoint::Unix(_) => endpoint.to_string(),
+fn shown(door: &Door, path: &str) -> String {
+    match &door.endpoint {
+        endpoint @ Endpoint::Tcp { .. } => format!("{}://{endpoint}{path}", scheme(door)),
+        Endpoint::Unix(_) => door.to_string(),
     }
 }
 
-fn subscribe(subscribers: &[Endpoint], path: &str) -> Option<String> {
-    let (host, port) = subscribers.iter().find_map(reached)?;
-    let host = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host
-    };
-    let url = format!("http://{host}:{port}{path}?subscribe=room1");
-    Some(format!("curl -N {}", quoted(&url)))
+fn scheme(door: &Door) -> &'static str {
+    if door.tls { "https" } else { "http" }
 }
 
-fn publish(publishers: &[Endpoint], fifo: Option<&Path>) -> Option<String> {
-    if let Some((host, port)) = publishers.iter().find_map(reached) {
+fn subscribe(config: &Config, key: Option<&Path>, subscribers: &[Door]) -> Option<String> {
+    let (door, (host, port)) = subscribers
+        .iter()
+        .find_map(|door| Some((door, reached(&door.endpoint)?)))?;
+    let host = bracketed(host);
+    let url = format!("{}://{host}:{port}{}?", scheme(door), config.path);
+    // No certificate is for an address such as 127.0.0.1.
+    let curl = if door.tls { "curl -kN" } else { "curl -N" };
+    match (&config.subscribe_key, key) {
+        (None, _) => Some(format!("{curl} {}", quoted(&(url + "subscribe=room1")))),
+        (Some(known), Some(file)) if known.is_secret() => Some(format!(
+            "{curl} {}\"$(hasses sign --key {} --for 1h subscribe=room1)\"",
+            quoted(&url),
+            quoted(&file.to_string_lossy())
+        )),
+        // Only who has the private key can make what is needed.
+        (Some(_), _) => None,
+    }
+}
+
+fn publish(publishers: &[Door], fifo: Option<&Path>, secret: Option<&Path>) -> Option<String> {
+    let plain = || {
+        publishers
+            .iter()
+            .filter(|door| !door.tls)
+            .map(|door| &door.endpoint)
+    };
+    if let Some((host, port)) = plain().find_map(reached) {
         // Both Debian netcats end by themselves with -q1.
-        return Some(format!("echo 'room1=hello' | nc -q1 {host} {port}"));
+        return Some(match secret {
+            None => format!("echo 'room1=hello' | nc -q1 {host} {port}"),
+            Some(path) => format!(
+                "(echo \"auth $(cat {})\"; echo 'room1=hello') | nc -q1 {host} {port}",
+                quoted(&path.to_string_lossy())
+            ),
+        });
     }
     if let Some(path) = fifo {
         return Some(format!(
@@ -64,13 +98,25 @@ fn publish(publishers: &[Endpoint], fifo: Option<&Path>) -> Option<String> {
             quoted(&path.to_string_lossy())
         ));
     }
-    publishers.iter().find_map(|endpoint| match endpoint {
+    let unix = plain().find_map(|endpoint| match endpoint {
         Endpoint::Unix(path) => Some(format!(
             "curl --unix-socket {} -d hello http://localhost/publish/room1",
             quoted(&path.to_string_lossy())
         )),
         Endpoint::Tcp { .. } => None,
-    })
+    });
+    let tls = || {
+        let (host, port) = publishers.iter().find_map(|door| reached(&door.endpoint))?;
+        let host = bracketed(host);
+        let secret = secret.map_or_else(String::new, |path| {
+            let file = quoted(&path.to_string_lossy());
+            format!("-H \"Authorization: Bearer $(cat {file})\" ")
+        });
+        Some(format!(
+            "curl -k {secret}-d hello https://{host}:{port}/publish/room1"
+        ))
+    };
+    unix.or_else(tls)
 }
 
 /// The address and port by which a program on this machine gets to a TCP listener.
@@ -87,6 +133,14 @@ fn reached(endpoint: &Endpoint) -> Option<(String, u16)> {
         },
         *port,
     ))
+}
+
+/// The host as it stands in a URL.
+fn bracketed(host: String) -> String {
+    match host.contains(':') {
+        true => format!("[{host}]"),
+        false => host,
+    }
 }
 
 /// The text as one word for a shell.

@@ -3,14 +3,19 @@
 /// All options, grouped, with their defaults.
 pub(crate) const HELP: &str = "\
 Usage: hasses [--option value | --option=value]...
+       hasses publish TOKEN [DATA]  |  hasses status  |  hasses sign ...
+                                                       (each has its own --help)
 
 Server-Sent Events: browsers subscribe to tokens, backends publish to them.
 
 Subscribers:
   --listen ADDR           where they connect: HOST:PORT, [::]:PORT (IPv6 and IPv4) or
-                          unix:/path; repeatable (default 127.0.0.1:8080)
+                          unix:/path, with tls: in front for TLS; repeatable
+                          (default 127.0.0.1:8080)
   --path PATH             the URL path that is answered (default /sse)
   --cors ORIGIN           allowed origin; repeatable (default *)
+  --subscribe-key FILE    they prove what they may read with this secret, by a signed URL
+                          or a JWT, or with this public key, by a JWT (default none)
   --allow-all             anyone may subscribe to * (default off)
   --reinit                a new GET on an open stream replaces its subscription
                           (default off)
@@ -28,6 +33,8 @@ Publishers:
   --control ADDR          where they connect, as above; repeatable
                           (default 127.0.0.1:8085, none if --fifo is given alone)
   --control-host NAME     a further Host that HTTP there answers to; repeatable
+  --control-secret FILE   over TCP they must know what it holds; re-read on SIGHUP
+                          (default none)
   --fifo FILE             named pipe to read, made with mode 0660 if missing (default none)
   --delimiter CHAR        ends a text message, as a newline does (default ;)
   --max-message BYTES     longest message (default 1048576)
@@ -37,6 +44,11 @@ Several nodes as one:
                           [/DATABASE][?prefix=NAME], rediss:// for TLS (default none)
   --bus-down HOW          while it is away: local = to this node's subscribers alone, refuse
                           (default local)
+
+TLS (addresses with tls: in front):
+  --tls-cert FILE         certificate and those that vouch for it, PEM; read again on SIGHUP
+                          (default none)
+  --tls-key FILE          its private key, PEM (default none)
 
 Process:
   --config FILE           more options, one a line; the command line wins

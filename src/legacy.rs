@@ -19,6 +19,8 @@ pub(crate) enum Meaning {
     Cors(String),
     /// `-p=`: the old defaults hold, and subscribers connect to this address.
     OldDefaults(String),
+    /// `-ssl`: subscribers come by TLS, to the address of `-p=`.
+    Tls,
     /// `-nodaemon`: stay in the foreground.
     Foreground,
     /// Say how hasses is used.
@@ -54,8 +56,8 @@ const SWITCHES: [Switch; 20] = [
     switch("-l", true, "log"),
     switch("-pidfile", true, "pidfile"),
     switch("-ssl", false, ""),
-    switch("-cert-file", true, ""),
-    switch("-privatekey-file", true, ""),
+    switch("-cert-file", true, "tls-cert"),
+    switch("-privatekey-file", true, "tls-key"),
     switch("-cors-base", true, "cors"),
     switch("-ra", false, "reinit"),
     switch("-user", true, "user"),
@@ -105,12 +107,7 @@ pub(crate) fn translate(word: &str) -> Result<Meaning, String> {
             return Err("-cors-base: it may not contain control characters".to_owned());
         }
         "-cors-base" => Meaning::Cors(text.to_owned()),
-        "-ssl" | "-cert-file" | "-privatekey-file" => {
-            return Err(format!(
-                "{} needs TLS, which this version does not have; let a proxy in front of it do TLS",
-                switch.name
-            ));
-        }
+        "-ssl" => Meaning::Tls,
         _ => Meaning::Option(switch.new, value),
     })
 }
@@ -125,6 +122,9 @@ pub(crate) fn without_port(word: &str) -> String {
         ("-nodaemon", _) => {
             "no new option is needed: hasses stays in the foreground unless --daemon is given"
                 .to_owned()
+        }
+        ("-ssl", _) => {
+            "the new way is --listen tls:HOST:PORT with --tls-cert and --tls-key".to_owned()
         }
         ("-q", new) => format!("the new option is --{new} quiet"),
         ("-debug", new) => format!("the new option is --{new} debug"),
@@ -183,6 +183,7 @@ mod tests {
             ("-ra", Meaning::Option("reinit", None)),
             ("-user=www-data", option("user", "www-data")),
             ("-nodaemon", Meaning::Foreground),
+            ("-ssl", Meaning::Tls),
             ("-h", Meaning::Help),
             ("-help", Meaning::Help),
             ("-v", Meaning::Version),
@@ -195,7 +196,6 @@ mod tests {
 
     #[test]
     fn what_cannot_be_meant_is_refused_with_the_reason() {
-        let tls = "needs TLS, which this version does not have; let a proxy in front of it do TLS";
         for (word, why) in [
             (
                 "-p=x",
@@ -219,9 +219,11 @@ mod tests {
                 "-cors-base=a\rb",
                 "-cors-base: it may not contain control characters",
             ),
-            ("-ssl", &format!("-ssl {tls}")),
-            ("-cert-file=F", &format!("-cert-file {tls}")),
-            ("-privatekey-file=F", &format!("-privatekey-file {tls}")),
+            ("-ssl=1", "-ssl takes no value"),
+            (
+                "-cert-file",
+                "-cert-file needs a value, as in -cert-file=VALUE",
+            ),
             ("-x=1", "-x is no option; hasses --help lists them"),
         ] {
             assert_eq!(translate(word), Err(why.to_owned()), "{word}");
@@ -242,6 +244,8 @@ mod tests {
             ("-cors-base=*", "--cors"),
             ("-ra", "--reinit"),
             ("-user=x", "--user"),
+            ("-cert-file=x", "--tls-cert"),
+            ("-privatekey-file=x", "--tls-key"),
         ] {
             let told = without_port(word);
             assert!(
@@ -249,6 +253,7 @@ mod tests {
                 "{told}"
             );
         }
+        assert!(without_port("-ssl").contains("--listen tls:HOST:PORT"));
         assert!(without_port("-nodaemon").contains("no new option is needed"));
     }
 }

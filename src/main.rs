@@ -3,6 +3,7 @@
 mod boot;
 mod check;
 mod config_file;
+mod control;
 mod daemon;
 mod descriptors;
 mod failure;
@@ -11,14 +12,19 @@ mod greeting;
 mod help;
 mod inherited;
 mod janitor;
+mod keys;
 mod legacy;
 mod made;
 mod options;
 mod pidfile;
 mod privileges;
+mod publish;
 mod reread;
+mod secret_file;
+mod sign;
 mod sockets;
 mod source;
+mod status;
 mod typed;
 mod values;
 mod words;
@@ -48,15 +54,36 @@ fn run() -> Result<(), Failure> {
             Failure::usage(format!("'{}' is not UTF-8", short(&raw.to_string_lossy())))
         })?);
     }
-    let reread = reread::again(arguments.clone());
+    if let Some(helper) = arguments.first().and_then(|first| helper(first)) {
+        return say(&helper(arguments.split_off(1))?);
+    }
+    // A daemon leaves the folder in which a relative path was meant.
+    let folder = env::current_dir().unwrap_or_default();
+    let reread = reread::again(arguments.clone(), folder.clone());
     match options::read(arguments, |path| fs::read_to_string(path))? {
         Request::Help => say(help::HELP),
         Request::Version => say(concat!("hasses ", env!("CARGO_PKG_VERSION"), "\n")),
-        Request::Check(plan) => check::check(&plan).and_then(|()| say("configuration ok\n")),
+        Request::Check(plan) => {
+            check::check(*plan, &folder).and_then(|()| say("configuration ok\n"))
+        }
         Request::Start(mut plan) => {
+            secret_file::fill(&mut plan, &folder).map_err(Failure::start)?;
+            plan.config.tls = files::identity(&plan, &folder).map_err(Failure::start)?;
             plan.config.reread = Some(reread(&plan));
             boot::start(*plan)
         }
+    }
+}
+
+/// A helper for the shell: what it says, given the arguments after its name.
+type Helper = fn(Vec<String>) -> Result<String, Failure>;
+
+fn helper(name: &str) -> Option<Helper> {
+    match name {
+        "publish" => Some(publish::publish),
+        "sign" => Some(sign::sign),
+        "status" => Some(status::status),
+        _ => None,
     }
 }
 

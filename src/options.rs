@@ -8,7 +8,8 @@ use hasses_actors::Config;
 use hasses_actors::bus::{BusDown, BusUrl};
 use hasses_actors::config::{About, Bus, Cors, Fifo, LogLevel, LogTarget, SubscribeAll};
 use hasses_actors::model::history::Limits;
-use hasses_actors::net::Endpoint;
+use hasses_actors::net::identity::Files;
+use hasses_actors::net::{Door, Endpoint};
 use nix::sys::resource::{Resource, getrlimit};
 
 use crate::failure::Failure;
@@ -21,7 +22,11 @@ use crate::words::{self, Word};
 /// Where subscribers connect by default.
 const LISTEN: &str = "127.0.0.1:8080";
 /// Where publishers connect by default.
-const CONTROL: &str = "127.0.0.1:8085";
+pub(crate) const CONTROL: &str = "127.0.0.1:8085";
+
+/// Whoever names a certificate must not find that all goes in plain text.
+const NO_TLS: &str = "--tls-cert: no address has TLS; write tls: in front of one, \
+                      as in --listen tls:[::]:443";
 
 /// What a command line asks for.
 #[derive(Debug)]
@@ -45,6 +50,8 @@ pub(crate) struct Plan {
     pub(crate) listen: Addresses,
     /// Where publishers connect.
     pub(crate) control: Addresses,
+    /// The certificate for addresses with TLS, if there are any, and its key; as they were typed.
+    pub(crate) tls: Option<Files>,
     /// Whether other processes may listen on the same ports.
     pub(crate) reuse_port: bool,
     /// The mode of the FIFO, if it has to be made.
@@ -55,15 +62,39 @@ pub(crate) struct Plan {
     pub(crate) detach: bool,
     /// The user to become.
     pub(crate) user: Option<Account>,
+    /// The file of the subscribers' key.
+    pub(crate) subscribe_key: Option<PathBuf>,
     /// The owner group of FIFO and Unix sockets.
     pub(crate) group: Option<u32>,
+    /// Whether a log file of root's is handed over to the user: old command lines expect that.
+    pub(crate) hands_log_over: bool,
+    /// The file with more options.
+    pub(crate) config_file: Option<PathBuf>,
+    /// The file with the secret of the publishers, as it was named.
+    pub(crate) control_secret: Option<PathBuf>,
+}
+
+impl Plan {
+    /// The files that SIGHUP reads again, and the options that name them.
+    pub(crate) fn read_again(&self) -> Vec<(&'static str, &Path)> {
+        let tls = self.config.tls.as_ref().map(|identity| &identity.files);
+        [
+            ("--config", self.config_file.as_ref()),
+            ("--control-secret", self.control_secret.as_ref()),
+            ("--tls-cert", tls.map(|files| &files.cert)),
+            ("--tls-key", tls.map(|files| &files.key)),
+        ]
+        .into_iter()
+        .filter_map(|(option, path)| Some((option, path?.as_path())))
+        .collect()
+    }
 }
 
 /// Where to listen.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Addresses {
     /// The addresses.
-    pub(crate) endpoints: Vec<Endpoint>,
+    pub(crate) doors: Vec<Door>,
     /// Whether somebody asked for them; a default gives way to a socket passed by systemd.
     pub(crate) asked: bool,
 }
@@ -109,7 +140,7 @@ fn answer(word: &Word) -> Option<Request> {
     }
 }
 
-fn plan(line: Source, file: Source) -> Result<Plan, Failure> {
+fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
     let old = line.old_defaults || file.old_defaults;
     if !old && let Some(why) = line.needs_port.or(file.needs_port) {
         return Err(Failure::usage(why));
@@ -117,6 +148,13 @@ fn plan(line: Source, file: Source) -> Result<Plan, Failure> {
     let detach = detaches(&line.new, line.foreground)
         .or(detaches(&file.new, file.foreground))
         .unwrap_or(old);
+    let config_file = line.new.config.clone();
+    if line.tls || file.tls {
+        // The old daemon's publishers came without it.
+        let old = line.old.listen.iter_mut().chain(&mut file.old.listen);
+        old.for_each(|door| door.tls = true);
+    }
+    let typed = line.new.tls_cert.is_some() || file.new.tls_cert.is_some();
     let all = (line.new.over(line.old)).over(file.new.over(file.old));
     let place = |path: PathBuf| absolute(path, detach);
 
@@ -133,14 +171,29 @@ fn plan(line: Source, file: Source) -> Result<Plan, Failure> {
         (None, false) => Some(CONTROL),
     };
     let max_connections = most_connections();
+    let listen = addresses(all.listen, Some(LISTEN), detach)?;
+    let control = addresses(all.control, control, detach)?;
+    let encrypted = listen.doors.iter().any(|door| door.tls);
+    let door = listen.doors.iter().chain(&control.doors);
+    let tls = match door.clone().find(|door| door.tls) {
+        Some(door) => Some(tls_files(door, all.tls_cert, all.tls_key)?),
+        // Old switches had an effect only beside `-ssl`.
+        None if typed => return Err(Failure::usage(NO_TLS)),
+        None => None,
+    };
     Ok(Plan {
-        listen: addresses(all.listen, Some(LISTEN), detach)?,
-        control: addresses(all.control, control, detach)?,
+        listen,
+        control,
+        tls,
         reuse_port: all.reuse_port,
         fifo_mode: if old { 0o666 } else { 0o660 },
         pidfile: all.pidfile.map(place).transpose()?,
         detach,
         group: all.group,
+        hands_log_over: old,
+        // What a daemon looks for as another user, it looks for from `/`.
+        config_file: config_file.map(|path| absolute(path, true)).transpose()?,
+        control_secret: all.control_secret,
         config: Config {
             path: all.path.unwrap_or_else(|| "/sse".to_owned()),
             cors: cors(all.cors)?,
@@ -161,14 +214,18 @@ fn plan(line: Source, file: Source) -> Result<Plan, Failure> {
             client_buffer: all.client_buffer.unwrap_or(1 << 20),
             heartbeat: unless_zero(all.heartbeat.unwrap_or(15)).map(Duration::from_secs),
             retry: unless_zero(all.retry.unwrap_or(3000)),
-            subscribe_all: match (all.allow_all, old) {
+            subscribe_all: match (all.allow_all || all.subscribe_key.is_some(), old) {
                 (true, _) => SubscribeAll::Anyone,
                 (false, true) => SubscribeAll::LiveOnly,
                 (false, false) => SubscribeAll::Nobody,
             },
+            subscribe_key: None,
             reinit: all.reinit,
+            tls: None,
+            encrypted,
             silence_ends_message: old,
             control_hosts: all.control_host,
+            control_secret: None,
             log_level: all.log_level.unwrap_or(LogLevel::Normal),
             log,
             fifo: fifo.map(|path| Fifo { path }),
@@ -181,6 +238,7 @@ fn plan(line: Source, file: Source) -> Result<Plan, Failure> {
             greeting: None,
             warnings: Vec::new(),
         },
+        subscribe_key: all.subscribe_key.map(place).transpose()?,
         user: all.user,
     })
 }
@@ -215,21 +273,26 @@ fn absolute(path: PathBuf, detach: bool) -> Result<PathBuf, Failure> {
     path::absolute(&path).map_err(|error| Failure::start(format!("{}: {error}", path.display())))
 }
 
-fn addresses(
-    asked: Vec<Endpoint>,
-    default: Option<&str>,
-    detach: bool,
-) -> Result<Addresses, Failure> {
+/// The files that TLS at `door` needs.
+fn tls_files(door: &Door, cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Files, Failure> {
+    let lacks = |what| Failure::usage(format!("{door}: TLS there needs {what}"));
+    Ok(Files {
+        cert: cert.ok_or_else(|| lacks("--tls-cert FILE (old: -cert-file=FILE)"))?,
+        key: key.ok_or_else(|| lacks("--tls-key FILE (old: -privatekey-file=FILE)"))?,
+    })
+}
+
+fn addresses(asked: Vec<Door>, default: Option<&str>, detach: bool) -> Result<Addresses, Failure> {
     if asked.is_empty() {
         let default = default.map(str::parse).transpose();
-        let endpoints = Vec::from_iter(default.map_err(Failure::start)?);
+        let doors = Vec::from_iter(default.map_err(Failure::start)?);
         return Ok(Addresses {
-            endpoints,
+            doors,
             asked: false,
         });
     }
-    let mut endpoints = Vec::new();
-    for endpoint in asked {
+    let mut doors: Vec<Door> = Vec::new();
+    for Door { endpoint, tls } in asked {
         let endpoint = match endpoint {
             Endpoint::Unix(path) => {
                 let path = absolute(path, detach)?;
@@ -238,14 +301,16 @@ fn addresses(
             }
             endpoint => endpoint,
         };
-        if !endpoints.contains(&endpoint) {
-            endpoints.push(endpoint);
+        match doors.iter().find(|door| door.endpoint == endpoint) {
+            None => doors.push(Door { endpoint, tls }),
+            Some(door) if door.tls == tls => {}
+            Some(_) => {
+                let why = format!("{endpoint} is given twice, with TLS and without");
+                return Err(Failure::usage(why));
+            }
         }
     }
-    Ok(Addresses {
-        endpoints,
-        asked: true,
-    })
+    Ok(Addresses { doors, asked: true })
 }
 
 fn bus(url: Option<BusUrl>, down: Option<BusDown>) -> Result<Option<Bus>, Failure> {

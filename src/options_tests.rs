@@ -20,11 +20,7 @@ fn plan_of(line: &str) -> Plan {
 }
 
 fn shown(addresses: &Addresses) -> String {
-    let all: Vec<String> = addresses
-        .endpoints
-        .iter()
-        .map(Endpoint::to_string)
-        .collect();
+    let all: Vec<String> = addresses.doors.iter().map(Door::to_string).collect();
     all.join(" ")
 }
 
@@ -56,6 +52,15 @@ fn nothing_asked_for_means_the_defaults() {
         (LogLevel::Normal, LogTarget::Stderr)
     );
     assert!(config.fifo.is_none() && config.about.user.is_none());
+}
+
+#[test]
+fn a_key_decides_who_may_read_everything() {
+    for line in ["--subscribe-key /k", "-p=1 --subscribe-key=/k --allow-all"] {
+        let plan = plan_of(line);
+        assert_eq!(plan.subscribe_key, Some("/k".into()));
+        assert_eq!(plan.config.subscribe_all, SubscribeAll::Anyone);
+    }
 }
 
 #[test]
@@ -214,7 +219,22 @@ fn what_is_wrong_is_told_with_its_name_and_the_reason() {
                 "whole number of seconds (0 to 86400)",
             ],
         ),
-        ("--listen tls:[::]:1", ["--listen", "tls:", "TLS"]),
+        (
+            "--listen tls:[::]:1 --tls-cert F",
+            ["tls:[::]:1", "TLS", "--tls-key"],
+        ),
+        (
+            "--control tls:[::]:1 --tls-key F",
+            ["tls:[::]:1", "TLS", "--tls-cert"],
+        ),
+        (
+            "--listen [::]:1 --tls-cert F --tls-key F",
+            ["--tls-cert", "no address", "--listen tls:"],
+        ),
+        (
+            "--listen [::]:1 --listen tls:[::]:1",
+            ["[::]:1", "twice", "TLS"],
+        ),
         ("--listen 8080", ["--listen", "'8080'", "HOST:PORT"]),
         ("--path", ["--path", "No value", ""]),
         ("--path --daemon", ["--path", "No value", ""]),
@@ -239,7 +259,11 @@ fn what_is_wrong_is_told_with_its_name_and_the_reason() {
             ["-sep", "'ab'", "one printable ASCII character other than ="],
         ),
         ("-cp=1", ["-cp", "-p=PORT", "--control"]),
-        ("-p=1 -ssl", ["-ssl", "TLS", "proxy"]),
+        (
+            "-p=1 -ssl -privatekey-file=F",
+            ["tls:[::]:1", "--tls-cert", "-cert-file="],
+        ),
+        ("-ssl", ["-ssl", "-p=PORT", "--listen tls:"]),
     ] {
         let told = refused(line, "");
         assert!(
@@ -287,4 +311,52 @@ fn what_is_wrong_in_the_file_is_told_with_its_line() {
     let failure = read(arguments, |_| Err(io::ErrorKind::NotFound.into())).unwrap_err();
     assert_eq!(failure.code, 1);
     assert!(failure.messages[0].starts_with("--config /no: "));
+}
+
+#[test]
+fn tls_is_for_the_addresses_that_say_so_and_with_old_switches_for_subscribers() {
+    let shown_with_files = |line| {
+        let plan = plan_of(line);
+        let files = plan.tls.map(|files| (files.cert, files.key));
+        let encrypted = plan.config.encrypted;
+        (shown(&plan.listen), shown(&plan.control), files, encrypted)
+    };
+    let files = || Some(("C".into(), "K".into()));
+    for (line, listen, control, files, encrypted) in [
+        (
+            "--listen tls:[::]:1 --listen [::]:2 --tls-cert C --tls-key K",
+            "tls:[::]:1 [::]:2",
+            "127.0.0.1:8085",
+            files(),
+            true,
+        ),
+        (
+            "--control tls:unix:/x --tls-cert C --tls-key K",
+            "127.0.0.1:8080",
+            "tls:unix:/x",
+            files(),
+            false,
+        ),
+        (
+            "-ssl -cert-file=C -privatekey-file=K -p=1 -cp=2",
+            "tls:[::]:1",
+            "[::]:2",
+            files(),
+            true,
+        ),
+        (
+            "-p=1 -cp=2 -cert-file=C -privatekey-file=K",
+            "[::]:1",
+            "[::]:2",
+            None,
+            false,
+        ),
+    ] {
+        let expected = (listen.into(), control.into(), files, encrypted);
+        assert_eq!(shown_with_files(line), expected, "{line}");
+    }
+    let file = "-p=1\n-cert-file=C\n-privatekey-file=K\n-cp=2\n";
+    let plan = plan_with("--config f -ssl --tls-key L", file);
+    assert_eq!(shown(&plan.listen), "tls:[::]:1");
+    assert_eq!(plan.tls.unwrap().key, Path::new("L"));
 }

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use nix::errno::Errno;
+use nix::sys::prctl;
 use nix::unistd::{self, Gid, Group, Uid, User};
 
 /// The user that `--user` names.
@@ -104,22 +105,29 @@ pub(crate) fn as_user<T>(account: &Account, look: impl FnOnce() -> T) -> Result<
     Ok(seen)
 }
 
-/// Becomes `account` for good, with no supplementary groups.
+/// Becomes `account` for good, with no supplementary groups, and sees that there is no way back to
+/// root.
 pub(crate) fn become_user(account: &Account) -> Result<(), String> {
-    if account.is_ours()? {
-        return Ok(());
-    }
     let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
-    let root = unistd::geteuid();
-    // The groups go while there is still the right to change them.
-    unistd::setgroups(&[])
-        .and_then(|()| unistd::setresgid(gid, gid, gid))
-        .and_then(|()| unistd::setresuid(uid, uid, uid))
-        .map_err(|error| account.failed(error))?;
-    if !uid.is_root() && unistd::setuid(root).is_ok() {
+    if !account.is_ours()? {
+        // The groups go while there is still the right to change them.
+        unistd::setgroups(&[])
+            .and_then(|()| unistd::setresgid(gid, gid, gid))
+            .and_then(|()| unistd::setresuid(uid, uid, uid))
+            .map_err(|error| account.failed(error))?;
+    }
+    // It would work for who kept a capability, or root as real or saved user (setuid(2)).
+    if !uid.is_root() && unistd::setuid(Uid::from_raw(0)).is_ok() {
         return Err(account.told(&"the rights of root did not go away"));
     }
     Ok(())
+}
+
+/// Gives up, with or without `--user`, what a setuid program or one with capabilities could win back
+/// (prctl(2), PR_SET_NO_NEW_PRIVS): hasses starts no other program.
+pub(crate) fn no_new_ones() -> Result<(), String> {
+    prctl::set_no_new_privs()
+        .map_err(|error| format!("new privileges cannot be given up: {}", error.desc()))
 }
 
 #[cfg(test)]

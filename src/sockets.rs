@@ -1,6 +1,6 @@
 //! Which sockets serve subscribers and which publishers: those passed by systemd, and new ones.
 
-use hasses_actors::net::{self, Bound, Endpoint, Rights};
+use hasses_actors::net::{self, Bound, Door, Endpoint, Rights};
 
 use crate::inherited::{self, Inherited};
 use crate::made::Made;
@@ -22,18 +22,19 @@ pub(crate) fn open(plan: &Plan) -> Result<Opened, String> {
     let mut opened = Opened::default();
     for socket in inherited::take()? {
         let asked = |addresses: &Addresses| {
-            let mut endpoints = addresses.endpoints.iter();
-            endpoints.any(|asked| inherited::is_same(asked, &socket.address))
+            let mut doors = addresses.doors.iter();
+            doors.any(|asked| inherited::is_same(&asked.endpoint, &socket.address))
         };
         let (listen, control) = (asked(&plan.listen), asked(&plan.control));
-        let role = match socket.name.as_str() {
-            "listen" => &mut opened.subscribers,
-            "control" => &mut opened.publishers,
-            _ if listen => &mut opened.subscribers,
-            _ if control => &mut opened.publishers,
+        let (role, addresses) = match socket.name.as_str() {
+            "listen" => (&mut opened.subscribers, &plan.listen),
+            "control" => (&mut opened.publishers, &plan.control),
+            _ if listen => (&mut opened.subscribers, &plan.listen),
+            _ if control => (&mut opened.publishers, &plan.control),
             _ => return Err(nobody_asked(&socket)),
         };
         role.push(Bound {
+            tls: has_tls(addresses, &socket.address),
             endpoint: socket.address,
             listener: socket.listener,
         });
@@ -52,11 +53,11 @@ pub(crate) fn open(plan: &Plan) -> Result<Opened, String> {
         ("--listen", &plan.listen, subscribers, 0o666),
         ("--control", &plan.control, publishers, 0o660),
     ] {
-        for endpoint in missing(addresses, bound) {
+        for door in missing(addresses, bound) {
             let told = |why: &dyn std::fmt::Display| format!("{option}: {why}");
             let new =
-                net::bind(endpoint, plan.reuse_port, rights(mode)).map_err(|error| told(&error))?;
-            if let Endpoint::Unix(path) = endpoint {
+                net::bind(door, plan.reuse_port, rights(mode)).map_err(|error| told(&error))?;
+            if let Endpoint::Unix(path) = &door.endpoint {
                 files.push(Made::new(path).map_err(|error| told(&error))?);
             }
             bound.extend(new);
@@ -66,17 +67,28 @@ pub(crate) fn open(plan: &Plan) -> Result<Opened, String> {
 }
 
 /// The addresses that no passed socket listens on. A default gives way to any passed socket.
-fn missing<'a>(addresses: &'a Addresses, passed: &[Bound]) -> Vec<&'a Endpoint> {
+fn missing<'a>(addresses: &'a Addresses, passed: &[Bound]) -> Vec<&'a Door> {
     if !addresses.asked && !passed.is_empty() {
         return Vec::new();
     }
-    let is_passed = |asked: &Endpoint| {
+    let is_passed = |asked: &Door| {
         let mut passed = passed.iter();
-        passed.any(|bound| inherited::is_same(asked, &bound.endpoint))
+        passed.any(|bound| inherited::is_same(&asked.endpoint, &bound.endpoint))
     };
-    let mut endpoints: Vec<_> = addresses.endpoints.iter().collect();
-    endpoints.retain(|endpoint| !is_passed(endpoint));
-    endpoints
+    let mut doors: Vec<_> = addresses.doors.iter().collect();
+    doors.retain(|door| !is_passed(door));
+    doors
+}
+
+/// Whether TLS is spoken at a passed socket: as the option with the same address says, else, where
+/// the socket has its role by its name, as all of that option's addresses do.
+fn has_tls(addresses: &Addresses, passed: &Endpoint) -> bool {
+    let mut doors = addresses.doors.iter();
+    let same = doors.find(|asked| inherited::is_same(&asked.endpoint, passed));
+    match same {
+        Some(door) => door.tls,
+        None => !addresses.doors.is_empty() && addresses.doors.iter().all(|door| door.tls),
+    }
 }
 
 fn nobody_asked(socket: &Inherited) -> String {

@@ -17,6 +17,8 @@ pub(crate) struct Source {
     pub(crate) old: Typed,
     /// Whether `-p=` is there, and with it the old defaults.
     pub(crate) old_defaults: bool,
+    /// Whether `-ssl` is there.
+    pub(crate) tls: bool,
     /// Whether `-nodaemon` is there.
     pub(crate) foreground: bool,
     /// The first old switch that needs `-p=` beside it, and where it stands.
@@ -99,6 +101,10 @@ impl Source {
             }
             Meaning::Foreground => {
                 self.foreground = true;
+                return Ok(());
+            }
+            Meaning::Tls => {
+                self.tls = true;
                 return Ok(());
             }
             Meaning::Help | Meaning::Version => {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use argh::FromArgs;
 use hasses_actors::bus::{BusDown, BusUrl};
 use hasses_actors::config::LogLevel;
-use hasses_actors::net::Endpoint;
+use hasses_actors::net::Door;
 
 use crate::failure::short;
 use crate::privileges::{self, Account};
@@ -18,13 +18,19 @@ use crate::words::{Word, is_switch};
 pub(crate) struct Typed {
     /// where subscribers connect
     #[argh(option, from_str_fn(values::address))]
-    pub(crate) listen: Vec<Endpoint>,
+    pub(crate) listen: Vec<Door>,
     /// the URL path
     #[argh(option, from_str_fn(values::path))]
     pub(crate) path: Option<String>,
     /// where publishers connect
     #[argh(option, from_str_fn(values::address))]
-    pub(crate) control: Vec<Endpoint>,
+    pub(crate) control: Vec<Door>,
+    /// certificate
+    #[argh(option, from_str_fn(values::file))]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// private key
+    #[argh(option, from_str_fn(values::file))]
+    pub(crate) tls_key: Option<PathBuf>,
     /// named pipe
     #[argh(option, from_str_fn(values::file))]
     pub(crate) fifo: Option<PathBuf>,
@@ -73,6 +79,9 @@ pub(crate) struct Typed {
     /// share the ports
     #[argh(switch)]
     pub(crate) reuse_port: bool,
+    /// what subscribers prove their rights with
+    #[argh(option, from_str_fn(values::file))]
+    pub(crate) subscribe_key: Option<PathBuf>,
     /// events kept
     #[argh(option, from_str_fn(values::count))]
     pub(crate) history: Option<usize>,
@@ -106,6 +115,9 @@ pub(crate) struct Typed {
     /// further Host names
     #[argh(option, from_str_fn(values::host))]
     pub(crate) control_host: Vec<String>,
+    /// what publishers must know
+    #[argh(option, from_str_fn(values::file))]
+    pub(crate) control_secret: Option<PathBuf>,
 }
 
 impl Typed {
@@ -154,6 +166,8 @@ impl Typed {
             listen: list(self.listen, lower.listen),
             path: self.path.or(lower.path),
             control: list(self.control, lower.control),
+            tls_cert: self.tls_cert.or(lower.tls_cert),
+            tls_key: self.tls_key.or(lower.tls_key),
             fifo: self.fifo.or(lower.fifo),
             delimiter: self.delimiter.or(lower.delimiter),
             config: self.config.or(lower.config),
@@ -170,6 +184,7 @@ impl Typed {
             allow_all: self.allow_all || lower.allow_all,
             group: self.group.or(lower.group),
             reuse_port: self.reuse_port || lower.reuse_port,
+            subscribe_key: self.subscribe_key.or(lower.subscribe_key),
             history: self.history.or(lower.history),
             history_bytes: self.history_bytes.or(lower.history_bytes),
             history_age: self.history_age.or(lower.history_age),
@@ -181,6 +196,7 @@ impl Typed {
             bus: self.bus.or(lower.bus),
             bus_down: self.bus_down.or(lower.bus_down),
             control_host: list(self.control_host, lower.control_host),
+            control_secret: self.control_secret.or(lower.control_secret),
         }
     }
 }

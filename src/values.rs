@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use hasses_actors::bus::{BusDown, BusUrl};
 use hasses_actors::config::LogLevel;
-use hasses_actors::net::Endpoint;
+use hasses_actors::net::Door;
 
 /// The longest heartbeat: a day.
 const HEARTBEAT: RangeInclusive<u64> = 0..=86_400;
@@ -31,7 +31,7 @@ fn number(text: &str, range: RangeInclusive<u64>, of: &str) -> Result<u64, Strin
     }
 }
 
-pub(crate) fn address(text: &str) -> Result<Endpoint, String> {
+pub(crate) fn address(text: &str) -> Result<Door, String> {
     text.parse()
         .map_err(|error: hasses_actors::net::EndpointError| error.to_string())
 }

@@ -7,6 +7,7 @@ mod support;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::stat::Mode;
@@ -102,4 +103,18 @@ fn json_in_the_pipe_is_not_cut_by_silence() {
     });
     pipe.write_all(b"\"data\":\"whole; = \"}\n").unwrap();
     assert_eq!(stream.data(), "whole; = ");
+}
+
+#[test]
+fn who_writes_without_a_pause_does_not_hold_up_a_stop() {
+    let mut daemon = Daemon::start("--fifo {dir}/fifo");
+    let mut stream = daemon.subscribe("subscribe=a");
+    let pipe = OpenOptions::new().write(true).open(daemon.file("fifo"));
+    let mut pipe = pipe.unwrap();
+    // Ended by the end of the reader.
+    let writer = thread::spawn(move || while pipe.write_all(&b"a=x\nb=y\n".repeat(400)).is_ok() {});
+    assert_eq!(stream.data(), "x");
+    daemon.stop();
+    assert!(!daemon.log().contains("took too long"), "{}", daemon.log());
+    writer.join().unwrap();
 }

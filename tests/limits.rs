@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::collections::HashSet;
 use std::fs;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::thread;
@@ -32,8 +33,9 @@ fn ask_from(source: &str, to: SocketAddr, request: &str) -> Response {
     connection.send(request.as_bytes()).response()
 }
 
-/// An EventSource that is told to come back later: a stream of one `retry:` and the end.
-fn is_put_off(mut connection: Connection, request: &str) {
+/// An EventSource that is told to come back later: a stream of one `retry:`, which this gives, and
+/// the end.
+fn is_put_off(mut connection: Connection, request: &str) -> u64 {
     connection.send(request.as_bytes());
     let mut stream = Stream::answered(connection);
     let kind = stream.head.header("content-type");
@@ -46,6 +48,7 @@ fn is_put_off(mut connection: Connection, request: &str) {
     assert!((21_000..=39_000).contains(&retry), "{retry}");
     assert_eq!(block.raw, format!("retry: {retry}\n\n"));
     stream.into_connection();
+    retry
 }
 
 fn is_refused(answer: &Response, status: u16) {
@@ -60,14 +63,16 @@ fn is_refused(answer: &Response, status: u16) {
 fn over_max_clients_a_browser_is_put_off_and_others_get_503() {
     let daemon = Daemon::start("--max-clients 3");
     let mut streams: Vec<Stream> = (0..3).map(|_| daemon.subscribe("subscribe=a")).collect();
+    let mut retries = HashSet::new();
     for _ in 0..5 {
         is_refused(&daemon.ask(PLAIN), 503);
-        is_put_off(Connection::to(daemon.listen), BROWSER);
+        retries.insert(is_put_off(Connection::to(daemon.listen), BROWSER));
         let old = BROWSER.replace("1.1", "1.0");
         is_put_off(Connection::to(daemon.listen), &old);
         let several = BROWSER.replace("Accept: ", "accept: text/html;q=0.5, ");
         is_put_off(Connection::to(daemon.listen), &several);
     }
+    assert!(retries.len() > 1, "no jitter: {retries:?}");
     // Those who are in notice nothing; who comes after one has left gets in.
     assert_eq!(publish::http(daemon.control, "a", "x").1, 3);
     for stream in &mut streams {
@@ -263,6 +268,9 @@ fn a_rush_of_whole_requests_is_answered_whole() {
     let streams = rush.into_iter().map(Stream::answered);
     let streams: Vec<_> = streams.filter_map(is_no_put_off).collect();
     assert!(streams.len() >= 10, "{} streams", streams.len());
+    // Descriptors were left for publishers all the time.
+    let log = daemon.log();
+    assert!(!log.contains("cannot accept connections"), "{log}");
 }
 
 /// A stream that is not ended after its `retry:`, if it is none.

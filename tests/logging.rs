@@ -99,6 +99,15 @@ fn levels() {
 }
 
 #[test]
+fn what_is_said_during_a_stop_is_logged_too() {
+    let mut daemon = Daemon::start("--log {dir}/log --log-level debug");
+    let _streams: Vec<_> = (0..20).map(|_| daemon.subscribe("subscribe=a")).collect();
+    daemon.stop();
+    let log = daemon.text_of("log");
+    assert_eq!(log.matches("ended as the daemon stops").count(), 20);
+}
+
+#[test]
 fn what_is_refused_is_logged_with_the_reason() {
     let daemon = Daemon::start("--max-message 10");
     for (text, reason) in [

@@ -72,6 +72,15 @@ fn a_replay_of_100_000_events_holds_nobody_up() {
     });
 }
 
+/// Sets its flag when it is dropped.
+struct Until<'a>(&'a AtomicBool);
+
+impl Drop for Until<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn live_events_join_a_replay_without_loss_or_double() {
     const BEFORE: usize = 20_000;
@@ -80,6 +89,8 @@ fn live_events_join_a_replay_without_loss_or_double() {
     publish_numbers(&daemon, 0..BEFORE, 500);
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
+        // Also when a reader fails, for whose test nobody is to wait.
+        let publishing = Until(&done);
         let publisher = scope.spawn(|| {
             let mut connection = Connection::to(daemon.control);
             let mut next = BEFORE;
@@ -96,7 +107,7 @@ fn live_events_join_a_replay_without_loss_or_double() {
             read_numbers(&mut stream, 0, BEFORE + 50);
             streams.push(stream);
         }
-        done.store(true, Ordering::Relaxed);
+        drop(publishing);
         let last = publisher.join().unwrap() - 1;
         for stream in &mut streams {
             read_numbers(stream, BEFORE + 51, last);

@@ -4,10 +4,11 @@
 mod support;
 
 use std::collections::HashSet;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use support::{Connection, Daemon, Stream, publish};
+use support::{Connection, Daemon, Stream, eventually, publish};
 
 #[test]
 fn retry_comes_once_with_jitter() {
@@ -175,6 +176,63 @@ fn an_interrupt_stops_too_and_a_second_signal_ends_at_once() {
 }
 
 #[test]
+fn a_stop_gives_slow_readers_five_seconds_and_no_more() {
+    let text = "x".repeat(1_000_000);
+    let stopping = || {
+        let daemon = Daemon::start("--client-buffer 33554432");
+        let stream = daemon.subscribe("subscribe=a");
+        for _ in 0..20 {
+            publish::http(daemon.control, "a", &text);
+        }
+        daemon.signal(Signal::SIGTERM);
+        (daemon, stream)
+    };
+    let (mut daemon, mut stream) = stopping();
+    for _ in 0..20 {
+        // More than a second in all.
+        thread::sleep(Duration::from_millis(70));
+        assert_eq!(stream.data(), text);
+    }
+    stream.into_connection();
+    assert_eq!(daemon.wait_for_exit().code(), Some(0));
+
+    let (mut daemon, _stuck) = stopping();
+    let began = Instant::now();
+    assert_eq!(daemon.wait_for_exit().code(), Some(0));
+    let took = began.elapsed();
+    let bounds = Duration::from_secs(4)..Duration::from_secs(9);
+    assert!(bounds.contains(&took), "{took:?}");
+}
+
+#[test]
+fn who_was_answered_and_stays_does_not_hold_up_a_stop() {
+    let mut daemon = Daemon::start("");
+    let mut connection = Connection::to(daemon.listen);
+    connection.send(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(connection.head().status, 404);
+    // It has a while to read that, and no more.
+    eventually("it is let go", || {
+        (status(&daemon)["allconncli"] == 0).then_some(())
+    });
+
+    let mut connection = Connection::to(daemon.listen);
+    connection.send(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(connection.head().status, 404);
+    let began = Instant::now();
+    daemon.stop();
+    let took = began.elapsed();
+    assert!(took < Duration::from_millis(1500), "{took:?}");
+}
+
+#[test]
+fn a_service_manager_hears_that_it_is_alive() {
+    let daemon = Daemon::start_after("export WATCHDOG_USEC=200000", "");
+    for _ in 0..3 {
+        assert!(daemon.heard("WATCHDOG=1", Duration::from_secs(5)));
+    }
+}
+
+#[test]
 fn a_slow_client_is_disconnected_and_delays_nobody() {
     let daemon = Daemon::start("--client-buffer 100000");
     let slow = daemon.subscribe("subscribe=a&id=slow");
@@ -186,7 +244,34 @@ fn a_slow_client_is_disconnected_and_delays_nobody() {
         assert_eq!(fast.data(), text);
     }
     daemon.wait_for_clients(1);
+    assert_eq!(status(&daemon)["slow_disconnects"], 1);
+    daemon.wait_for_log("read more slowly than its events came");
     drop(slow);
+}
+
+fn status(daemon: &Daemon) -> serde_json::Value {
+    serde_json::from_str(&publish::ask_tcp(daemon.control, "tcpstatus\n")).unwrap()
+}
+
+#[test]
+fn what_waits_for_slow_clients_is_shown() {
+    let daemon = Daemon::start("--client-buffer 33554432");
+    let waiting = || status(&daemon)["waiting_bytes"].as_u64().unwrap();
+    assert_eq!(waiting(), 0);
+    let slow = daemon.subscribe("subscribe=a");
+    let text = "x".repeat(1_000_000);
+    for _ in 0..20 {
+        publish::http(daemon.control, "a", &text);
+    }
+    // The rest is in the sockets' buffers.
+    let bytes = waiting();
+    assert!((1_000_000..20_100_000).contains(&bytes), "{bytes}");
+    let list = publish::ask_tcp(daemon.control, "tcpclientlist\n");
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    assert_eq!(list[0]["waiting_bytes"], bytes);
+    drop(slow);
+    daemon.wait_for_clients(0);
+    assert_eq!(waiting(), 0);
 }
 
 #[test]

@@ -116,8 +116,14 @@ impl Handle {
         self.shared.lost.get()
     }
 
+    /// As if the clock had jumped since more was reserved.
     #[cfg(test)]
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn set_reserved(&self, id: EventId) {
+        self.shared.reserved.set(id);
+    }
+
+    /// How many events wait to be written.
+    pub fn waiting(&self) -> usize {
         self.shared.waiting.borrow().len()
     }
 }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 /// The bus's figures. Counters never go back.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Figures {
     /// Whether the bus is there.
     pub up: Cell<bool>,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Crowded;
 use super::answer::now;
+use crate::auth;
 use crate::config::{Config, SubscribeAll};
 use crate::model::{EventId, Resume, Subscription};
 use crate::wire::http::query::Query;
@@ -27,14 +28,16 @@ pub(super) enum Admitted {
 pub(super) struct Asked {
     pub(super) subscription: Subscription,
     pub(super) resume: Resume,
+    /// When the stream ends, since 1970.
+    pub(super) ends: Option<Duration>,
     pub(super) version: Version,
     pub(super) agent: Option<String>,
     /// Whether it was asked for by an EventSource, which never comes back after an error status.
     pub(super) event_source: bool,
 }
 
-/// Decides on a request.
-pub(super) fn admit(request: Request, config: &Config) -> Result<Admitted, Refused> {
+/// Decides on a request, `now` being the time since 1970.
+pub(super) fn admit(request: Request, config: &Config, now: Duration) -> Result<Admitted, Refused> {
     if request.method == Method::Unknown {
         return Err(Refused::unknown_method());
     }
@@ -49,7 +52,13 @@ pub(super) fn admit(request: Request, config: &Config) -> Result<Admitted, Refus
     }
     let query = Query::read(request.query.as_deref())?;
     let resume = resume(&request, &query)?;
-    let subscription = query.subscription;
+    let mut subscription = query.subscription;
+    let mut ends = None;
+    if let Some(key) = &config.subscribe_key {
+        let pass = auth::check(key, &request, &subscription, now)?;
+        subscription.id = pass.id.or(subscription.id);
+        ends = pass.ends;
+    }
     if subscription.all && config.subscribe_all == SubscribeAll::Nobody {
         let why = "'*', every token, may be subscribed to only if the server was started with --allow-all";
         return Err(Refused::new(403, why));
@@ -61,6 +70,7 @@ pub(super) fn admit(request: Request, config: &Config) -> Result<Admitted, Refus
     Ok(Admitted::Stream(Box::new(Asked {
         subscription,
         resume,
+        ends,
         version: request.version,
         agent: agent(request.user_agent.as_deref()),
         event_source: request.accept.as_deref().is_some_and(accepts),

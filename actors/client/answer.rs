@@ -29,7 +29,8 @@ pub(super) async fn write_all(seat: &Seat, mut bytes: &[u8]) -> Result<(), End> 
     loop {
         let count = seat.write(bytes)?;
         bytes = &bytes[count..];
-        if bytes.is_empty() {
+        // With TLS the socket may have taken a part of the last record only.
+        if bytes.is_empty() && seat.is_clear() {
             return Ok(());
         }
         seat.output().await;

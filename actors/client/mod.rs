@@ -7,10 +7,12 @@ use std::rc::Rc;
 
 use crate::config::Settings;
 use crate::crowd::{Flushed, Seat};
+use crate::model::deadlines::since_1970;
+use crate::net::tls::Trouble;
 use crate::registry::ClientMessage;
 use crate::system::Address;
 use crate::wire::http::response::stream_head;
-use crate::wire::http::{Answer, Head, Method, Reader, Refused, Request, Version, cors};
+use crate::wire::http::{Answer, Method, Request, Version, cors};
 use crate::wire::sse::{Frame, LAST_CHUNK};
 
 /// Bytes that one client may make us read in one turn.
@@ -18,9 +20,11 @@ const READ_A_TURN: usize = 64 * 1024;
 
 mod admission;
 mod answer;
+mod request;
 
 use admission::{Admitted, Asked, admit, jitter, turn_away};
 use answer::{answer, now, write_all, write_answer};
+use request::{next_request, request};
 
 /// What a client is told.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,6 +63,8 @@ pub enum Crowded {
 pub enum Ending {
     /// The daemon stops.
     Stopped,
+    /// What it proved its right to read with holds no longer.
+    Expired,
     /// A publisher asked for it with `disconnect:`.
     Disconnected,
     /// What it had still to replay is not kept any more; it comes back and is told of the gap.
@@ -76,6 +82,8 @@ pub enum End {
     Answered,
     /// Its request was refused with this status, for this reason.
     Refused(u16, String),
+    /// It did not come to a request, as the TLS handshake failed: the reason.
+    Handshake(String),
     /// It did not read as fast as its events came.
     Slow,
     /// Its connection broke.
@@ -92,9 +100,11 @@ impl fmt::Display for End {
             Self::Left => f.write_str("left"),
             Self::Answered => f.write_str("was answered"),
             Self::Refused(status, reason) => write!(f, "was refused with {status}: {reason}"),
+            Self::Handshake(reason) => write!(f, "was refused: {reason}"),
             Self::Slow => f.write_str("was disconnected: it read more slowly than its events came"),
             Self::Broken(error) => write!(f, "was lost: {error}"),
             Self::Finished(Ending::Stopped) => f.write_str("ended as the daemon stops"),
+            Self::Finished(Ending::Expired) => f.write_str("was ended, as its JWT expired"),
             Self::Finished(Ending::Disconnected) => f.write_str("was disconnected by a publisher"),
             Self::Finished(Ending::Outrun) => {
                 f.write_str("was disconnected: what it had still to replay is not kept any more")
@@ -109,7 +119,19 @@ impl fmt::Display for End {
 
 impl From<io::Error> for End {
     fn from(error: io::Error) -> Self {
-        Self::Broken(error.kind())
+        match Trouble::of(&error) {
+            Some(trouble) => trouble.into(),
+            None => Self::Broken(error.kind()),
+        }
+    }
+}
+
+impl From<&Trouble> for End {
+    fn from(trouble: &Trouble) -> Self {
+        match trouble {
+            Trouble::Broken(_) | Trouble::TooLong => Self::Broken(io::ErrorKind::InvalidData),
+            _ => Self::Handshake(trouble.to_string()),
+        }
     }
 }
 
@@ -177,7 +199,7 @@ impl Client {
             Ok(request) => (
                 cors::lines(&config.cors, request.origin.as_deref()),
                 request.method == Method::Head,
-                admit(request, config),
+                admit(request, config, since_1970()),
             ),
             Err(refused) => {
                 let origin = cors::origin_of(input);
@@ -205,6 +227,9 @@ impl Client {
                 let mut answer = Answer::refused_text(&refused);
                 answer.lines.push_str(&cors);
                 answer.head_only = head_only;
+                if refused.status == 401 {
+                    answer = answer.with("WWW-Authenticate", "Bearer");
+                }
                 let end = End::Refused(refused.status, refused.reason);
                 Err(write_answer(&self.seat, answer, end).await)
             }
@@ -220,6 +245,7 @@ impl Client {
             key: seat.key(),
             subscription: asked.subscription,
             resume: asked.resume,
+            ends: asked.ends,
             agent: asked.agent,
         };
         // Refused only when the registry is gone, and with it the process.
@@ -259,9 +285,9 @@ impl Client {
             // A line of its own, or its whole result would be a part of every client's state.
             let ending = self.hand_out()?;
             if let Some(end) = ending {
-                if self.seat.is_chunked() {
-                    Box::pin(write_all(&self.seat, LAST_CHUNK)).await?;
-                }
+                let chunked = self.seat.is_chunked();
+                let last = if chunked { LAST_CHUNK } else { b"" };
+                Box::pin(write_all(&self.seat, last)).await?;
                 self.seat.finish();
                 // What the peer sent was read as it came, so closing does not reset anything.
                 return Err(End::Finished(end));
@@ -317,52 +343,6 @@ impl Client {
     }
 }
 
-/// Reads the request, in however many pieces it comes.
-async fn request(seat: &Seat, input: &mut Vec<u8>) -> Result<Result<Request, Refused>, End> {
-    let mut reader = Reader::new();
-    let mut expired = false;
-    let mut given_up = false;
-    loop {
-        match reader.read(input) {
-            Ok(Some(head)) => {
-                input.drain(..head.length);
-                return Ok(Ok(head.request));
-            }
-            Ok(None) if given_up => return Err(End::Finished(Ending::Crowded)),
-            Ok(None) if expired && input.is_empty() => return Err(End::Left),
-            Ok(None) if expired => {
-                let why = "the request was not complete within 10 seconds";
-                return Ok(Err(Refused::new(408, why)));
-            }
-            Ok(None) => {}
-            Err(refused) => return Ok(Err(refused)),
-        }
-        seat.input().await;
-        match seat.message() {
-            // What has come by now still counts: after a pause of this process it may be all.
-            Some(Message::Expired) => expired = true,
-            Some(Message::Finish {
-                end: Ending::Crowded,
-            }) => given_up = true,
-            Some(Message::Finish { end }) => return Err(End::Finished(end)),
-            _ => {}
-        }
-        let read = seat.read(|bytes| {
-            input.extend_from_slice(bytes);
-            bytes.len()
-        })?;
-        if read == Some(0) {
-            return match input.is_empty() {
-                true => Err(End::Left),
-                false => Ok(Err(Refused::new(
-                    400,
-                    "the request ended before it was complete",
-                ))),
-            };
-        }
-    }
-}
-
 /// Waits until the registry has entered the subscription, or says what there is too much of; on an
 /// open stream, writing what that still had to get.
 async fn entered(seat: &Seat) -> Result<Option<Crowded>, End> {
@@ -379,26 +359,6 @@ async fn entered(seat: &Seat) -> Result<Option<Crowded>, End> {
                 seat.work().await;
             }
             Flushed::Empty => seat.mail().await,
-        }
-    }
-}
-
-/// A GET among what a client sent on an open stream; all that is none is thrown away.
-fn next_request(input: &mut Vec<u8>) -> Option<Box<Request>> {
-    if input.is_empty() {
-        return None;
-    }
-    match Reader::new().read(input) {
-        Ok(Some(Head { request, length }))
-            if request.method == Method::Get && request.version == Version::Http11 =>
-        {
-            input.drain(..length);
-            Some(Box::new(request))
-        }
-        Ok(None) => None,
-        Ok(Some(_)) | Err(_) => {
-            input.clear();
-            None
         }
     }
 }

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use async_io::{Async, Timer};
 use futures_lite::FutureExt;
-use rustix::net::SendFlags;
 
 use crate::intake::Gone;
+use crate::net::identity::Identity;
+use crate::net::stream::Stream;
+use crate::net::tls::Trouble;
 use crate::system::Failure;
 
 /// Bytes of one read.
@@ -41,20 +43,39 @@ impl From<Gone> for Broken {
 
 /// A publisher's socket, and what was read from it and not yet used.
 pub(super) struct Connection {
-    socket: Async<OwnedFd>,
+    socket: Async<Stream>,
     buffer: Vec<u8>,
     /// When the first of the bytes in the buffer came.
     began: Instant,
 }
 
 impl Connection {
-    pub(super) fn new(socket: OwnedFd) -> Result<Self, Failure> {
-        let socket = Async::new_nonblocking(socket).map_err(|error| Failure(error.to_string()))?;
+    pub(super) fn new(socket: OwnedFd, identity: Option<&Identity>) -> Result<Self, Failure> {
+        let socket = Stream::new(socket, identity).and_then(Async::new_nonblocking);
         Ok(Self {
-            socket,
+            socket: socket.map_err(|error| Failure(error.to_string()))?,
             buffer: Vec::new(),
             began: Instant::now(),
         })
+    }
+
+    /// Does the TLS handshake, if one is to be done.
+    pub(super) async fn shake_hands(&self) -> io::Result<()> {
+        let shaken = async {
+            loop {
+                match self.socket.get_ref().shake_hands() {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        self.ready().await?;
+                    }
+                    result => return result,
+                }
+            }
+        };
+        let late = async {
+            Timer::after(REQUEST_TIME).await;
+            Err(Trouble::Late.into())
+        };
+        shaken.or(late).await
     }
 
     /// What was read and not yet used.
@@ -65,6 +86,11 @@ impl Connection {
     /// When a request whose first bytes are in the buffer must be complete.
     pub(super) fn due(&self) -> Instant {
         self.began + REQUEST_TIME
+    }
+
+    /// A new request begins with what is in the buffer: it has its own time.
+    pub(super) fn begin_request(&mut self) {
+        self.began = Instant::now();
     }
 
     /// Takes line ends off the front.
@@ -87,7 +113,7 @@ impl Connection {
     /// Reads once, behind what is there; 0 = the publisher has ended its side.
     pub(super) async fn read_more(&mut self) -> io::Result<usize> {
         let mut portion = [0; 4096];
-        let count = read(&self.socket, &mut portion).await?;
+        let count = self.read(&mut portion).await?;
         if self.buffer.is_empty() {
             self.began = Instant::now();
         }
@@ -98,44 +124,62 @@ impl Connection {
     /// Reads once into `buffer`, which is made as large as a portion.
     pub(super) async fn read_portion(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         buffer.resize(PORTION, 0);
-        read(&self.socket, buffer).await
+        self.read(buffer).await
+    }
+
+    /// How many bytes can be read now.
+    pub(super) fn unread(&self) -> u64 {
+        rustix::io::ioctl_fionread(self.socket.get_ref()).unwrap_or(0)
     }
 
     /// Reads once if something is there.
     pub(super) fn read_now(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         buffer.resize(PORTION, 0);
-        Ok(rustix::io::read(self.socket.get_ref(), &mut buffer[..])?)
+        self.socket.get_ref().read(buffer)
     }
 
     pub(super) async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            let send =
-                |socket: &OwnedFd| Ok(rustix::net::send(socket, bytes, SendFlags::NOSIGNAL)?);
-            let count = self.socket.write_with(send).await?;
+            let count = self.socket.write_with(|stream| stream.write(bytes)).await?;
             bytes = &bytes[count..];
         }
-        Ok(())
+        let push = |stream: &Stream| match stream.push()? {
+            true => Ok(()),
+            false => Err(io::ErrorKind::WouldBlock.into()),
+        };
+        self.socket.write_with(push).await
     }
 
     /// Ends our side; what was written before still arrives.
     pub(super) fn finish(&self) {
-        // Fails only where the publisher is gone already.
-        let _gone = rustix::net::shutdown(self.socket.get_ref(), rustix::net::Shutdown::Write);
+        self.socket.get_ref().finish();
     }
 
     /// Reads on, for a short time, until the publisher has ended its side.
     pub(super) async fn discard(&self) {
         let mut buffer = [0; 4096];
-        let end = async { while let Ok(1..) = read(&self.socket, &mut buffer).await {} };
+        let end = async { while let Ok(1..) = self.read(&mut buffer).await {} };
         let late = async {
             Timer::after(LINGER).await;
         };
         end.or(late).await;
     }
-}
 
-async fn read(socket: &Async<OwnedFd>, buffer: &mut [u8]) -> io::Result<usize> {
-    socket
-        .read_with(|socket| Ok(rustix::io::read(socket, &mut *buffer)?))
-        .await
+    async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.socket.get_ref().read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready().await?,
+                result => return result,
+            }
+        }
+    }
+
+    /// Waits until more can be read; what TLS itself has still to send is sent meanwhile.
+    async fn ready(&self) -> io::Result<()> {
+        let readable = self.socket.readable();
+        match self.socket.get_ref().unsent() {
+            0 => readable.await,
+            _ => readable.or(self.socket.writable()).await,
+        }
+    }
 }

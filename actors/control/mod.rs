@@ -3,31 +3,38 @@
 //! | file | subject |
 //! | --- | --- |
 //! | this | accepting; telling HTTP and text apart |
+//! | [`auth`] | who may publish where a secret is asked for |
 //! | [`connection`] | reading and writing the socket |
 //! | [`text`] | text and JSON lines |
 //! | [`http`] | HTTP |
 
+use std::io;
 use std::rc::Rc;
+use std::time::{Instant, SystemTime};
 
 use async_io::Timer;
 use futures_lite::FutureExt;
 use futures_lite::future::yield_now;
 
-use crate::config::{Config, Settings};
+use crate::config::Settings;
 use crate::fifo::SILENCE;
+use crate::intake::ask;
 use crate::model::Channel;
 use crate::net::accept::Acceptor;
+use crate::net::tls::Trouble;
 use crate::net::{Bound, Listener};
 use crate::registry;
 use crate::supervisor::{Nursery, Stage};
 use crate::system::{Address, Failure, Stop};
-use crate::wire::http::looks_like_http;
+use crate::wire::auth::AUTH;
+use crate::wire::http::{Answer, Refused, looks_like_http};
 
+mod auth;
 mod connection;
 mod http;
 mod text;
 
-use connection::{Broken, Connection};
+use connection::{Broken, Connection, REQUEST_TIME};
 
 /// Accepts publishers and gives each connection an actor, until it is asked to stop.
 ///
@@ -49,16 +56,17 @@ pub async fn run(
         loop {
             let (socket, peer) = acceptor.next().await;
             let name = format!("publisher {peer}");
-            let (config, registry) = (settings.now(), registry.clone());
+            let (settings, registry) = (Rc::clone(&settings), registry.clone());
+            let identity = settings.now().tls.clone().filter(|_| bound.tls);
             nursery.pass(name.clone(), Stage::Intake, move |stop| async move {
                 let publisher = Publisher {
-                    config,
+                    settings,
                     registry,
                     channel,
                     name,
                     stop,
                 };
-                let mut connection = Connection::new(socket)?;
+                let mut connection = Connection::new(socket, identity.as_ref())?;
                 match publisher.serve(&mut connection).await {
                     Err(Broken::Failed(error)) => log::debug!("{}: {error}", publisher.name),
                     Ok(()) | Err(Broken::Gone) => {}
@@ -74,8 +82,7 @@ pub async fn run(
 
 /// What a connection's actor knows.
 struct Publisher {
-    /// The settings that held when it connected.
-    config: Rc<Config>,
+    settings: Rc<Settings>,
     registry: Address<registry::Message>,
     channel: Channel,
     name: String,
@@ -84,7 +91,18 @@ struct Publisher {
 
 impl Publisher {
     async fn serve(&self, connection: &mut Connection) -> Result<(), Broken> {
-        let begun = self.how(connection).await?;
+        if let Err(error) = connection.shake_hands().await {
+            return self.not_shaken(connection, error).await;
+        }
+        let (due, secret) = (Instant::now() + REQUEST_TIME, self.secret());
+        let late = async {
+            match &secret {
+                Some(_) => Timer::at(due).await,
+                None => std::future::pending().await,
+            };
+            Ok(Seen::Text)
+        };
+        let begun = self.how(connection, secret.is_some()).or(late).await?;
         if begun == Seen::Http {
             http::serve(self, connection).await?;
             // What is unread would reset the connection and take the answer with it.
@@ -92,20 +110,51 @@ impl Publisher {
             connection.discard().await;
             Ok(())
         } else {
-            text::serve(self, connection, begun == Seen::Silence).await
+            if let Some(secret) = secret
+                && !self.proves(connection, &secret, due).await?
+            {
+                return Ok(());
+            }
+            let served = text::serve(self, connection, begun == Seen::Silence).await;
+            connection.finish();
+            served
         }
     }
 
-    /// Reads until it is clear how the publisher speaks.
-    async fn how(&self, connection: &mut Connection) -> Result<Seen, Broken> {
+    /// Says why the TLS handshake failed: to the publisher too, if it does not speak TLS.
+    async fn not_shaken(&self, connection: &Connection, error: io::Error) -> Result<(), Broken> {
+        log::debug!("{}: refused: {error}", self.name);
+        let count = |reply| registry::Message::Count {
+            refused: vec![("tls", 1)],
+            mended: 0,
+            reply,
+        };
+        ask(&self.registry, count).await?;
+        if let Some(trouble @ Trouble::NotTls) = Trouble::of(&error) {
+            let refused = Refused::new(400, trouble.to_string());
+            let mut bytes = Vec::new();
+            Answer::refused_text(&refused).write(SystemTime::now().into(), &mut bytes);
+            connection.write_all(&bytes).await?;
+            connection.finish();
+            connection.discard().await;
+        }
+        Ok(())
+    }
+
+    /// Reads until it is clear how the publisher speaks. Where it has to be `guarded` by a secret, an
+    /// `auth` line is text before it is whole, even one like `auth /…`, which base64 may give.
+    async fn how(&self, connection: &mut Connection, guarded: bool) -> Result<Seen, Broken> {
         loop {
             // Neither protocol minds line ends in front; they are not kept, however many come.
             connection.skip_line_ends();
+            if guarded && connection.bytes().starts_with(AUTH) {
+                return Ok(Seen::Text);
+            }
             if let Some(decided) = looks_like_http(connection.bytes()) {
                 return Ok(if decided { Seen::Http } else { Seen::Text });
             }
             let could_be_text =
-                self.config.silence_ends_message && is_no_method(connection.bytes());
+                self.settings.now().silence_ends_message && is_no_method(connection.bytes());
             let has_target = memchr::memmem::find(connection.bytes(), b" /").is_some();
             let due = connection.due();
             let more = async {

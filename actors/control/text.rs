@@ -7,6 +7,7 @@ use super::Publisher;
 use super::connection::{Broken, Connection};
 use crate::fifo::SILENCE;
 use crate::intake::Intake;
+use crate::net::tls::Trouble;
 
 /// What woke the reader.
 enum Event {
@@ -24,12 +25,14 @@ pub(super) async fn serve(
     silence: bool,
 ) -> Result<(), Broken> {
     let Publisher {
-        config,
+        settings,
         registry,
         channel,
         name,
         ..
     } = publisher;
+    // A connection keeps the settings that it began with.
+    let config = settings.now();
     let mut intake = Intake::new(
         config.delimiter,
         config.max_message,
@@ -42,9 +45,17 @@ pub(super) async fn serve(
         answers += &intake.silence().await?;
     }
     connection.write_all(answers.as_bytes()).await?;
+    let silence_ends = config.silence_ends_message;
     let mut buffer = Vec::new();
     loop {
-        let answers = match next(publisher, connection, &mut buffer, &intake).await? {
+        let answers = match next(
+            publisher,
+            connection,
+            &mut buffer,
+            silence_ends && intake.text_waits(),
+        )
+        .await?
+        {
             Event::Read(0) => {
                 let answers = intake.finish().await?;
                 return Ok(connection.write_all(answers.as_bytes()).await?);
@@ -61,16 +72,18 @@ async fn next(
     publisher: &Publisher,
     connection: &Connection,
     buffer: &mut Vec<u8>,
-    intake: &Intake,
+    silence_ends: bool,
 ) -> Result<Event, Broken> {
-    // A connection that is broken off has ended too: what came before counts.
     let read = async {
-        Ok(Event::Read(
-            connection.read_portion(buffer).await.unwrap_or(0),
-        ))
+        match connection.read_portion(buffer).await {
+            // Nobody knows who cut it.
+            Err(error) if Trouble::of(&error).is_some() => Err(error.into()),
+            // A connection that is broken off has ended too: what came before counts.
+            read => Ok(Event::Read(read.unwrap_or(0))),
+        }
     };
     let silence = async {
-        match publisher.config.silence_ends_message && intake.text_waits() {
+        match silence_ends {
             true => Timer::after(SILENCE).await,
             false => std::future::pending().await,
         };
@@ -80,16 +93,22 @@ async fn next(
         publisher.stop.requested().await;
         Ok(Event::Stop)
     };
-    read.or(silence).or(stop).await
+    // First, as one who writes without a pause always has something to be read.
+    stop.or(read).or(silence).await
 }
 
-/// Takes in what has come already; a message without its end is left, as its rest may be on its way.
+/// Takes in what has come by now, and nothing that comes meanwhile; a message without its end is left,
+/// as its rest may be on its way.
 async fn stop(
     connection: &Connection,
     buffer: &mut Vec<u8>,
     intake: &mut Intake,
 ) -> Result<(), Broken> {
-    while let Ok(count @ 1..) = connection.read_now(buffer) {
+    let mut left = connection.unread();
+    while left > 0
+        && let Ok(count @ 1..) = connection.read_now(buffer)
+    {
+        left = left.saturating_sub(count as u64);
         let answers = intake.feed(&buffer[..count]).await?;
         connection.write_all(answers.as_bytes()).await?;
     }

@@ -31,10 +31,12 @@ mod mailbox;
 mod seat;
 #[cfg(test)]
 mod tests;
+mod timing;
 
 use cells::{Cell, Inner, Life, due};
 use mailbox::Waiting;
 pub use seat::{Flushed, Seat};
+use timing::Timing;
 
 /// An event with at most this many recipients goes through the fast queue.
 const FEW: usize = 64;
@@ -45,6 +47,9 @@ const BACKLOG: usize = 1 << 18;
 /// Tenths of a second that a client has for its request, and for reading an answer's end.
 const REQUEST_TIME: u32 = 100;
 const LINGER_TIME: u32 = 20;
+/// Tenths of a second for which a stream may take nothing of what waits for it. On TCP the kernel's
+/// own time, of the same length, ends it as a rule; on a Unix socket there is none.
+const WRITE_TIME: u32 = 400;
 /// Bytes of the buffer that all clients share for reading, and for joining what they write.
 const SCRATCH: usize = 64 * 1024;
 
@@ -93,6 +98,7 @@ pub struct Crowd {
     exited: Box<dyn Fn(Key, End)>,
     began: Instant,
     now: Copied<u32>,
+    timing: Timing,
 }
 
 impl Crowd {
@@ -127,6 +133,7 @@ impl Crowd {
             exited: Box::new(exited),
             began: Instant::now(),
             now: Copied::new(0),
+            timing: Timing::default(),
         }))
     }
 
@@ -222,15 +229,31 @@ impl Crowd {
         let mut inner = self.inner.borrow_mut();
         for index in 0..inner.cells.len() as u32 {
             let cell = &mut inner.cells[index as usize];
-            if cell.flags.live && now.saturating_sub(cell.wrote_at) > tenths {
-                // A stalled client gets one a period, not one a look.
-                cell.wrote_at = now;
+            // One that is stalled has something to get before.
+            let takes = cell.flags.live && cell.flags.writable;
+            if takes && now.saturating_sub(cell.wrote_at) > tenths {
                 inner.post(
                     index,
                     Message::Event(Rc::clone(frame)),
                     false,
                     self.limit.get(),
                 );
+            }
+        }
+    }
+
+    /// Gives up streams whose sockets have taken nothing of what waits for [`WRITE_TIME`].
+    pub fn give_up_stalled(&self) {
+        let now = self.now.get();
+        let inner = &mut *self.inner.borrow_mut();
+        for (index, cell) in (0..).zip(&mut inner.cells) {
+            let flags = &mut cell.flags;
+            let stalled = flags.open && !flags.writable && !flags.overflowing;
+            if stalled && now.saturating_sub(cell.wrote_at) > WRITE_TIME {
+                flags.overflowing = true;
+                if !std::mem::replace(&mut flags.queued, true) {
+                    inner.fast.push_back(index);
+                }
             }
         }
     }
@@ -292,13 +315,21 @@ impl Crowd {
             let cell = &mut inner.cells[key.index as usize];
             if cell.generation == key.generation && cell.life.is_some() {
                 cell.flags.readable |= readable;
-                cell.flags.writable |= writable;
+                if writable {
+                    cell.push();
+                }
                 if !std::mem::replace(&mut cell.flags.queued, true) {
                     inner.fast.push_back(key.index);
                 }
             }
         };
         self.reactor.run(ready).await
+    }
+
+    /// How many clients wait for a turn, in the fast and in the bulk queue.
+    pub fn queues(&self) -> (usize, usize) {
+        let inner = self.inner.borrow();
+        (inner.fast.len(), inner.bulk.len())
     }
 
     /// The totals.
@@ -310,10 +341,7 @@ impl Crowd {
     pub fn figures(&self, index: u32) -> (u64, u64) {
         let inner = self.inner.borrow();
         let cell = &inner.cells[index as usize];
-        (
-            u64::from(cell.events),
-            (cell.bytes - cell.written as usize) as u64,
-        )
+        (u64::from(cell.events), cell.outstanding())
     }
 
     /// Takes all that waits for a client which does nothing itself.
@@ -328,8 +356,7 @@ impl Crowd {
     /// Bytes that wait for all clients together; events for several are counted for each.
     pub fn waiting_bytes(&self) -> u64 {
         let inner = self.inner.borrow();
-        let waits = |cell: &Cell| (cell.bytes - cell.written as usize) as u64;
-        inner.cells.iter().map(waits).sum()
+        inner.cells.iter().map(Cell::outstanding).sum()
     }
 
     /// Seconds since the crowd began, at the last turn.

@@ -7,6 +7,7 @@ use std::task::Poll;
 
 use super::{Cell, Crowd, Key, LINGER_TIME, SCRATCH};
 use crate::client::Message;
+use crate::net::stream::Stream;
 
 /// An event of at least this many bytes is written from where it lies; smaller ones are joined.
 const JOINED: usize = SCRATCH / 8;
@@ -57,6 +58,16 @@ impl Seat {
     /// Whether the time for what is being done is over.
     pub fn is_expired(&self) -> bool {
         self.with(|cell| cell.is_expired())
+    }
+
+    /// Whether the socket has taken all that was written.
+    pub fn is_clear(&self) -> bool {
+        self.with(|cell| cell.unsent() == 0)
+    }
+
+    /// Whether a TLS handshake has still to be done.
+    pub fn is_handshaking(&self) -> bool {
+        self.with(|cell| cell.socket.as_ref().is_some_and(Stream::is_handshaking))
     }
 
     /// Whether the socket takes no more, and too much waits.
@@ -124,7 +135,9 @@ impl Seat {
         let inner = &mut *inner;
         let cell = &mut inner.cells[self.index as usize];
         let count = cell.write(bytes)?;
-        cell.wrote_at = self.crowd.now.get();
+        if count > 0 {
+            cell.wrote_at = self.crowd.now.get();
+        }
         inner.totals.bytes += count as u64;
         Ok(count)
     }
@@ -161,7 +174,8 @@ impl Seat {
                 cell.wrote_at = self.crowd.now.get();
             }
             if count < joined.len() {
-                cell.flags.overflowing = cell.behind() > self.crowd.limit.get();
+                let given_up = count == 0 && cell.flags.overflowing;
+                cell.flags.overflowing = given_up || cell.behind() > self.crowd.limit.get();
                 return Ok(match cell.flags.overflowing {
                     true => Flushed::Overflowing,
                     false => Flushed::Blocked,
@@ -185,13 +199,16 @@ impl Seat {
         self.crowd.inner.borrow_mut().totals.events += events;
     }
 
-    /// Throws away what waits, for which there is no stream any more; whether the time is over.
+    /// Throws away what waits, for which there is no stream any more; whether the time is over, or
+    /// the daemon's.
     pub fn discard(&self) -> bool {
         self.with(|cell| {
             cell.bytes = 0;
             cell.written = 0;
             let waiting = std::mem::take(&mut cell.waiting);
-            waiting.iter().any(|message| *message == Message::Expired)
+            waiting
+                .iter()
+                .any(|message| matches!(message, Message::Expired | Message::Finish { .. }))
         })
     }
 
@@ -260,22 +277,41 @@ impl Cell {
     /// one event fits always, however large.
     pub(super) fn behind(&self) -> usize {
         match self.waiting.front() {
+            // With TLS what is being written may be a record, of events that do not wait any more.
+            _ if !self.flags.writable && self.unsent() > 0 => self.bytes - self.written as usize,
             Some(Message::Event(front)) => self.bytes - front.bytes(self.flags.chunked).len(),
             _ => self.bytes,
         }
     }
 
+    /// Bytes that were written and that the socket has not taken (TLS).
+    pub(super) fn unsent(&self) -> usize {
+        self.socket.as_ref().map_or(0, Stream::unsent)
+    }
+
+    /// Bytes that wait, whether written already or not.
+    pub(super) fn outstanding(&self) -> u64 {
+        (self.bytes - self.written as usize + self.unsent()) as u64
+    }
+
+    /// The socket takes more: what it had not taken goes first.
+    pub(super) fn push(&mut self) {
+        // An error comes again when more is written or read.
+        let pushed = self.socket.as_ref().map(Stream::push);
+        self.flags.writable = !matches!(pushed, Some(Ok(false)));
+    }
+
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let result = match &self.socket {
-            Some(socket) if self.flags.writable => socket.write(bytes),
-            _ => return Ok(0),
+        let Some(socket) = self.socket.as_ref().filter(|_| self.flags.writable) else {
+            return Ok(0);
         };
+        let result = socket.write(bytes);
         let count = match result {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             result => result?,
         };
         // A short write means a full socket; the next edge tells when there is room again.
-        self.flags.writable = count == bytes.len();
+        self.flags.writable = count == bytes.len() && socket.unsent() == 0;
         Ok(count)
     }
 

@@ -27,7 +27,7 @@ fn crowd(limit: usize) -> (Rc<Crowd>, Exits) {
 fn pair() -> (Stream, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     ours.set_nonblocking(true).unwrap();
-    (Stream::new(OwnedFd::from(ours)), theirs)
+    (Stream::new(OwnedFd::from(ours), None).unwrap(), theirs)
 }
 
 /// Joins a client that notes each of its turns by `name` and takes what waits for it.
@@ -229,6 +229,35 @@ fn who_does_not_read_overflows_and_one_event_always_fits() {
     }
     let behind: usize = (2..=id).map(|id| event(id).bytes(false).len()).sum();
     assert!((1001..1020).contains(&behind), "{behind}");
+    crowd.turn(1);
+    assert_eq!(*exits.borrow(), [(key, End::Slow)]);
+}
+
+#[test]
+fn a_stream_that_takes_nothing_for_long_is_given_up() {
+    let (crowd, exits) = crowd(1 << 20);
+    let (socket, _peer) = pair();
+    let life = |seat: Seat| async move {
+        seat.open();
+        loop {
+            seat.work().await;
+            match seat.flush() {
+                Ok(Flushed::Overflowing) => return End::Slow,
+                _ => drop(seat.read(|_| ())),
+            }
+        }
+    };
+    let key = crowd.join(socket, life).unwrap();
+    run_until(&crowd, || crowd.inner.borrow().cells[0].is_ready());
+    let large = Rc::new(Frame::event(EventId(1), None, &"x".repeat(4 << 20)));
+    crowd.send_all(&[key.index], &large);
+    crowd.turn(1);
+    let wrote_at = crowd.inner.borrow().cells[0].wrote_at;
+    crowd.now.set(wrote_at + WRITE_TIME);
+    crowd.give_up_stalled();
+    assert!(!crowd.turn(1) && exits.borrow().is_empty());
+    crowd.now.set(wrote_at + WRITE_TIME + 1);
+    crowd.give_up_stalled();
     crowd.turn(1);
     assert_eq!(*exits.borrow(), [(key, End::Slow)]);
 }

@@ -18,6 +18,9 @@ pub enum Channel {
 }
 
 impl Channel {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Fifo, Self::Tcp, Self::Unix, Self::Http];
+
     /// Its name in logs and figures.
     pub fn name(self) -> &'static str {
         match self {
@@ -31,7 +34,7 @@ impl Channel {
 }
 
 /// The registry's counters.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Counters {
     /// Connections of subscribers, ever.
     pub connections: u64,
@@ -59,5 +62,10 @@ impl Counters {
     /// Messages taken in on all ways.
     pub fn all_messages(&self) -> u64 {
         self.messages.values().sum()
+    }
+
+    /// Messages and requests refused for all reasons.
+    pub fn all_refused(&self) -> u64 {
+        self.refused.values().sum()
     }
 }

@@ -1,7 +1,8 @@
 //! The events that are kept for replay.
 //!
 //! Every kept event has a place, a number that grows by one. Finding where a subscriber goes on is a
-//! binary search by id; the last events of a token are found by an index, not by a scan.
+//! binary search by id; the last events of a token are found by an index of whom events were for, not
+//! by a scan.
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -50,10 +51,15 @@ pub struct History {
     bytes: usize,
     /// The newest id that is, or may be, not kept any more: who has seen it has missed nothing.
     forgotten: EventId,
-    /// Places of the events for one token each, by token.
-    by_token: HashMap<Token, VecDeque<u64>>,
-    /// Places of all other events.
-    wide: VecDeque<u64>,
+    by_target: Index,
+}
+
+/// The places of events, oldest first, by each target that they were for.
+#[derive(Debug, Default)]
+struct Index {
+    tokens: HashMap<Token, VecDeque<u64>>,
+    prefixes: HashMap<Token, VecDeque<u64>>,
+    all: VecDeque<u64>,
 }
 
 /// Where a subscriber's replay begins, and whether something is missing before it.
@@ -74,8 +80,7 @@ impl History {
             first: 0,
             bytes: 0,
             forgotten: position,
-            by_token: HashMap::new(),
-            wide: VecDeque::new(),
+            by_target: Index::default(),
         }
     }
 
@@ -94,7 +99,7 @@ impl History {
     pub fn keep(&mut self, entry: Entry) {
         let place = self.end();
         if !entry.passing {
-            self.index_of(&entry.to).push_back(place);
+            self.by_target.add(&entry.to, place);
         }
         self.bytes += cost(&entry);
         let now = entry.at;
@@ -177,65 +182,43 @@ impl History {
 
     /// The places of the last `count` events of each of a subscription's tokens, oldest first.
     pub fn recent(&self, subscription: &Subscription, count: usize) -> Vec<u64> {
+        let index = &self.by_target;
         let mut places = Vec::new();
-        if subscription.all {
-            for token in self.by_token.keys() {
-                self.recent_of(token, subscription, count, &mut places);
-            }
-            let wide = self.wide.iter().rev().copied();
-            places.extend(
-                wide.filter(|place| self.is_for(*place, subscription))
-                    .take(count),
-            );
-        }
         for token in &subscription.tokens {
-            self.recent_of(token, subscription, count, &mut places);
+            places.extend(self.last(index.reaching(token), subscription, count));
+        }
+        if subscription.all {
+            for token in index.tokens.keys() {
+                places.extend(self.last(index.reaching(token), subscription, count));
+            }
+            // What was for many, among them perhaps tokens that nothing else was for.
+            let wide = index.prefixes.values().chain([&index.all]);
+            places.extend(self.last(wide, subscription, count));
         }
         places.sort_unstable();
         places.dedup();
         places
     }
 
-    fn recent_of(
+    /// The last `count` of several lists together, without those that spared the subscriber.
+    fn last<'a>(
         &self,
-        token: &Token,
+        lists: impl Iterator<Item = &'a VecDeque<u64>>,
         subscription: &Subscription,
         count: usize,
-        places: &mut Vec<u64>,
-    ) {
-        let own = self
-            .by_token
-            .get(token)
-            .into_iter()
-            .flatten()
-            .rev()
-            .copied();
-        let own = own
-            .filter(|place| self.is_for(*place, subscription))
-            .take(count);
-        let wide = self.wide.iter().rev().copied();
-        let wide = wide.filter(|place| {
+    ) -> impl Iterator<Item = u64> {
+        let spares = |place: &u64| {
             let entry = self.get(*place);
-            entry.is_some_and(|entry| {
-                !is_spared(entry, subscription)
-                    && entry.to.as_slice().iter().any(|to| reaches(to, token))
-            })
-        });
-        let mut both: Vec<u64> = own.chain(wide.take(count)).collect();
-        both.sort_unstable_by(|a, b| b.cmp(a));
-        places.extend(both.into_iter().take(count));
-    }
-
-    fn is_for(&self, place: u64, subscription: &Subscription) -> bool {
-        self.get(place)
-            .is_some_and(|entry| concerns(entry, subscription))
-    }
-
-    fn index_of(&mut self, to: &Targets) -> &mut VecDeque<u64> {
-        match to {
-            Targets::One(Target::Token(token)) => self.by_token.entry(token.clone()).or_default(),
-            _ => &mut self.wide,
-        }
+            entry.is_some_and(|entry| is_spared(entry, subscription))
+        };
+        let of_list = |list: &'a VecDeque<u64>| {
+            let newest_first = list.iter().rev().copied();
+            newest_first.filter(|place| !spares(place)).take(count)
+        };
+        let mut places: Vec<u64> = lists.flat_map(of_list).collect();
+        places.sort_unstable_by(|a, b| b.cmp(a));
+        places.dedup();
+        places.into_iter().take(count)
     }
 
     fn forget_oldest(&mut self) {
@@ -249,13 +232,50 @@ impl History {
         }
         // After a crash more may be missing than what is let go here.
         self.forgotten = self.forgotten.max(entry.id);
-        let index = self.index_of(&entry.to);
-        index.pop_front();
-        if index.is_empty()
-            && let Targets::One(Target::Token(token)) = &entry.to
-        {
-            self.by_token.remove(token);
+        self.by_target.remove_oldest(&entry.to);
+    }
+}
+
+impl Index {
+    /// Takes in an event that is newer than all before.
+    fn add(&mut self, to: &Targets, place: u64) {
+        for target in to.as_slice() {
+            let list = match target {
+                Target::Token(token) => self.tokens.entry(token.clone()).or_default(),
+                Target::Prefix(prefix) => self.prefixes.entry(prefix.clone()).or_default(),
+                Target::All => &mut self.all,
+            };
+            list.push_back(place);
         }
+    }
+
+    /// Lets go of an event that is older than all others.
+    fn remove_oldest(&mut self, to: &Targets) {
+        fn pop(map: &mut HashMap<Token, VecDeque<u64>>, name: &Token) {
+            if let Some(list) = map.get_mut(name) {
+                list.pop_front();
+                if list.is_empty() {
+                    map.remove(name);
+                }
+            }
+        }
+        for target in to.as_slice() {
+            match target {
+                Target::Token(token) => pop(&mut self.tokens, token),
+                Target::Prefix(prefix) => pop(&mut self.prefixes, prefix),
+                Target::All => drop(self.all.pop_front()),
+            }
+        }
+    }
+
+    /// The lists of all targets that reach the subscribers of a token.
+    fn reaching<'a>(&'a self, token: &'a Token) -> impl Iterator<Item = &'a VecDeque<u64>> {
+        let text = token.as_str();
+        let ends = (1..=text.len()).filter(|end| text.is_char_boundary(*end));
+        let known = ends.take_while(|_| !self.prefixes.is_empty());
+        let prefixes = known.filter_map(|end| self.prefixes.get(&text[..end]));
+        let own = self.tokens.get(token);
+        own.into_iter().chain(prefixes).chain([&self.all])
     }
 }
 

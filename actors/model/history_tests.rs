@@ -98,7 +98,7 @@ fn the_id_just_before_the_oldest_kept_is_no_gap() {
         }
     );
     assert!(history.get(1).is_none() && history.get(4).is_none());
-    assert!(history.by_token.len() == 2);
+    assert_eq!(history.by_target.tokens.len(), 2);
 }
 
 #[test]
@@ -126,19 +126,24 @@ fn count_bytes_and_age_bound_it() {
         assert_eq!(history.len(), left, "{limits:?}");
         assert_eq!(history.bytes(), left * one);
     }
-    let mut history = history(LARGE, &["a", "*"]);
+    let mut history = history(LARGE, &["a", "*", "a*"]);
     history.trim(Instant::now() + Duration::from_secs(59));
-    assert_eq!(history.len(), 2);
+    assert_eq!(history.len(), 3);
     history.trim(Instant::now() + Duration::from_secs(61));
-    assert!(history.is_empty() && history.by_token.is_empty() && history.wide.is_empty());
+    let Index {
+        tokens,
+        prefixes,
+        all,
+    } = &history.by_target;
+    assert!(history.is_empty() && tokens.is_empty() && prefixes.is_empty() && all.is_empty());
     assert_eq!(
-        history.after(EventId(20), EventId(20)),
+        history.after(EventId(30), EventId(30)),
         Start {
-            place: 2,
+            place: 3,
             gap: false
         }
     );
-    assert!(history.after(EventId(10), EventId(20)).gap);
+    assert!(history.after(EventId(20), EventId(30)).gap);
 }
 
 #[test]
@@ -171,6 +176,49 @@ fn recent_events_are_those_of_each_token() {
     assert_eq!(recent(&history, &["new"], 1), [50]);
     // Of everything: the last of each token, and the last that was for many.
     assert_eq!(recent(&history, &[], 1), [50, 70, 80]);
+}
+
+#[test]
+fn an_event_for_several_is_a_recent_one_of_each() {
+    let mut history = history(LARGE, &["a", "b"]);
+    let several = ["a", "b", "é*"].map(target);
+    history.keep(Entry {
+        to: Targets::Many(several.into()),
+        ..entry(30, "a", Instant::now())
+    });
+    history.keep(entry(40, "b", Instant::now()));
+    assert_eq!(recent(&history, &["a"], 1), [30]);
+    assert_eq!(recent(&history, &["b", "éa"], 1), [30, 40]);
+    assert_eq!(recent(&history, &["a", "b", "é"], 9), [10, 20, 30, 40]);
+    assert_eq!(recent(&history, &["e"], 9), [0_u64; 0]);
+    assert_eq!(recent(&history, &[], 1), [30, 40]);
+}
+
+/// A scan of the history would take minutes for what takes a fraction of a second.
+#[test]
+fn nothing_is_found_by_a_scan() {
+    const COUNT: u64 = 100_000;
+    let limits = Limits {
+        count: usize::MAX,
+        bytes: usize::MAX,
+        ..LARGE
+    };
+    let mut history = history(limits, &["a"]);
+    let now = Instant::now();
+    for n in 2..=COUNT {
+        let others = [target("z"), target("z*")];
+        history.keep(Entry {
+            to: Targets::Many(others.into()),
+            ..entry(10 * n, "z", now)
+        });
+    }
+    let last = EventId(10 * COUNT);
+    for n in 0..COUNT {
+        assert_eq!(history.after(EventId(10 * n + 9), last).place, n);
+        assert_eq!(recent(&history, &["a"], 1), [10]);
+        let took = now.elapsed();
+        assert!(took < Duration::from_secs(20), "{n} looks took {took:?}");
+    }
 }
 
 #[test]

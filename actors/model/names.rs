@@ -1,5 +1,6 @@
 //! Tokens, client ids and event ids: the three kinds of name on hasses' wires.
 
+use std::borrow::Borrow;
 use std::fmt;
 
 use smol_str::SmolStr;
@@ -62,6 +63,13 @@ impl Token {
 
     /// The token's text.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+// Equal, ordered and hashed as its text is: all are derived from that alone.
+impl Borrow<str> for Token {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

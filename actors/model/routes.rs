@@ -182,6 +182,22 @@ impl Routes {
         all.into_iter().chain(topics).collect()
     }
 
+    /// How many clients listen to everything.
+    pub fn listeners_to_all(&self) -> usize {
+        self.listens_to_all.len()
+    }
+
+    /// Tokens and how many clients listen to each: those at `count` places from `from` on, in no order.
+    pub fn topics(&self, from: usize, count: usize) -> impl Iterator<Item = (&str, u64)> {
+        let topics = self.topics.iter().skip(from).take(count).flatten();
+        topics.map(|topic| (topic.name.as_str(), topic.members.len() as u64))
+    }
+
+    /// `place`, if there are tokens at it or behind it.
+    pub fn topics_after(&self, place: usize) -> Option<usize> {
+        (place < self.topics.len()).then_some(place)
+    }
+
     /// How many clients listen.
     pub fn len(&self) -> usize {
         self.everyone.len()

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::Endpoint;
+use super::{Door, Endpoint};
 
 /// With the default heartbeat a dead peer is found within a minute.
 const USER_TIMEOUT: Duration = Duration::from_secs(40);
@@ -27,6 +27,8 @@ pub struct Bound {
     pub endpoint: Endpoint,
     /// The socket.
     pub listener: Listener,
+    /// Whether those who connect speak TLS.
+    pub tls: bool,
 }
 
 /// The socket of a [`Bound`].
@@ -94,20 +96,18 @@ impl fmt::Display for BindError {
 
 impl std::error::Error for BindError {}
 
-/// Listens at `endpoint`: one socket, or several where a name has several addresses.
+/// Listens at `door`: one socket, or several where a name has several addresses.
 ///
 /// `[::]` means both families, and IPv4 alone on a machine without IPv6. With `reuse_port` other
 /// processes of the same user may listen on the same TCP port (SO_REUSEPORT, socket(7)). The file
 /// of a Unix socket gets `rights` before anyone can connect; one that a dead program left is
 /// replaced.
-pub fn bind(
-    endpoint: &Endpoint,
-    reuse_port: bool,
-    rights: Rights,
-) -> Result<Vec<Bound>, BindError> {
+pub fn bind(door: &Door, reuse_port: bool, rights: Rights) -> Result<Vec<Bound>, BindError> {
+    let Door { endpoint, tls } = door;
     let bound = |listener| Bound {
         endpoint: endpoint.clone(),
         listener,
+        tls: *tls,
     };
     let system = |error| BindError::System(endpoint.clone(), error);
     if let Endpoint::Unix(path) = endpoint {
@@ -285,6 +285,7 @@ impl Bound {
                 Listener::Tcp(socket) => Listener::Tcp(socket.try_clone()?),
                 Listener::Unix(socket) => Listener::Unix(socket.try_clone()?),
             },
+            tls: self.tls,
         })
     }
 
@@ -346,6 +347,7 @@ mod tests {
         };
         let options = socket2::SockRef::from(socket);
         assert!(options.tcp_nodelay().unwrap() && options.nonblocking().unwrap());
+        assert_eq!(options.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
         assert!(options.reuse_address().unwrap() && !options.reuse_port().unwrap());
         let flags = rustix::io::fcntl_getfd(socket.as_fd()).unwrap();
         assert!(flags.contains(rustix::io::FdFlags::CLOEXEC));

@@ -29,8 +29,6 @@ pub enum Endpoint {
 /// Why a text is no address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EndpointError {
-    /// `tls:` stands in front of it.
-    Tls,
     /// It has neither the form `HOST:PORT` nor `unix:/path`.
     Form,
     /// What stands after the last `:` is no port.
@@ -46,11 +44,7 @@ pub enum EndpointError {
 impl fmt::Display for EndpointError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Tls => {
-                "tls: addresses need TLS, which this version does not have; \
-                 let a proxy in front of it do TLS"
-            }
-            Self::Form => "no address; it needs HOST:PORT, [::]:PORT or unix:/path",
+            Self::Form => "no address; it needs HOST:PORT, [::]:PORT or unix:/path, with tls: in front for TLS",
             Self::Port => "no address: the port is a number from 0 to 65535",
             Self::Host => {
                 "no address: the host is a name, an IPv4 address or an IPv6 address in brackets"
@@ -67,9 +61,6 @@ impl FromStr for Endpoint {
     type Err = EndpointError;
 
     fn from_str(text: &str) -> Result<Self, EndpointError> {
-        if text.starts_with("tls:") {
-            return Err(EndpointError::Tls);
-        }
         if let Some(path) = text.strip_prefix("unix:") {
             return Self::unix(Path::new(path));
         }
@@ -171,7 +162,6 @@ mod tests {
         use EndpointError::*;
         let long = format!("unix:/{}", "x".repeat(MAX_UNIX_PATH));
         for (text, why) in [
-            ("tls:[::]:443", Tls),
             ("8080", Form),
             ("", Form),
             ("localhost", Form),

@@ -254,27 +254,13 @@ impl Registry {
         Some(bus.figures.clients.get())
     }
 
-    /// The bus's figures, for `tcpstatus`; none without a bus.
-    pub(super) fn bus_figures(&self) -> Vec<(&'static str, u64)> {
-        let Some(bus) = &self.bus else {
-            return Vec::new();
-        };
-        let figures = &bus.figures;
-        vec![
-            ("bus_up", figures.up.get().into()),
-            ("cluster_nodes", figures.nodes.get()),
-            ("cluster_clients", figures.clients.get()),
-            ("bus_written", figures.written.get()),
-            ("bus_read", figures.read.get()),
-            ("bus_losses", figures.losses.get()),
-            ("bus_refused", figures.refused.get()),
-            ("bus_waiting", figures.waiting.get()),
-            ("bus_restored", figures.restored.get()),
-        ]
+    /// What the bus counts.
+    pub(super) fn bus_figures(&self) -> Option<Figures> {
+        self.bus.as_ref().map(|bus| (*bus.figures).clone())
     }
 
     /// How many clients wait.
-    pub(super) fn waiting(&self) -> usize {
+    pub(super) fn held_back(&self) -> usize {
         self.bus.as_ref().map_or(0, |bus| bus.held.len())
     }
 

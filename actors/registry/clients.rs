@@ -2,12 +2,14 @@
 
 use std::collections::HashSet;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::{ClientMessage, Connection, Registry};
 use crate::client::{self, Crowded, End, Ending};
 use crate::crowd::Key;
 use crate::model::{Resume, Subscription};
 use crate::net::peer::Peer;
+use crate::wire::http::Refused;
 
 impl Registry {
     pub(super) fn handle_client(&mut self, message: ClientMessage) {
@@ -16,14 +18,16 @@ impl Registry {
                 key,
                 peer,
                 descriptor,
-            } => self.arrived(key, peer, descriptor),
+                tls,
+            } => self.arrived(key, peer, descriptor, tls),
             ClientMessage::Subscribe {
                 key,
                 subscription,
                 resume,
+                ends,
                 agent,
             } => {
-                self.subscribe(key, subscription, resume, agent);
+                self.subscribe(key, subscription, resume, ends, agent);
             }
             ClientMessage::More { key } => self.replay(key.index),
             ClientMessage::Ended { key } => self.leave(key.index),
@@ -31,7 +35,7 @@ impl Registry {
         }
     }
 
-    fn arrived(&mut self, key: Key, peer: Peer, descriptor: i32) {
+    fn arrived(&mut self, key: Key, peer: Peer, descriptor: i32, tls: bool) {
         log::debug!("client {descriptor} connected from {peer}");
         self.counters.connections += 1;
         let connected = self.crowd.totals().connected as u64;
@@ -43,6 +47,7 @@ impl Registry {
         self.connections[key.index as usize] = Some(Connection {
             peer,
             descriptor,
+            tls,
             arrived: self.crowd.seconds(),
             joined: None,
             reinits: 0,
@@ -56,6 +61,7 @@ impl Registry {
         key: Key,
         subscription: Subscription,
         resume: Resume,
+        ends: Option<Duration>,
         agent: Option<String>,
     ) {
         if let Some(of) = self.too_many(key) {
@@ -76,6 +82,9 @@ impl Registry {
         forget(&mut self.agents, former);
         self.crowd.send(key.index, client::Message::Accepted);
         self.begin(key.index, subscription, resume);
+        if let Some(end) = ends {
+            self.deadlines.set(key.index, end);
+        }
         log::debug!(
             "client {descriptor} subscribed to {}",
             self.subscribes(key.index).join(", ")
@@ -118,9 +127,13 @@ impl Registry {
                     log::warn!("{who} {end}");
                 }
                 End::Refused(status, _) => {
-                    let label = refused_label(*status);
-                    *self.counters.refused.entry(label).or_default() += 1;
+                    let word = Refused::word(*status);
+                    *self.counters.refused.entry(word).or_default() += 1;
                     log::info!("{who} {end}");
+                }
+                End::Handshake(_) => {
+                    *self.counters.refused.entry("tls").or_default() += 1;
+                    log::debug!("{who} {end}");
                 }
                 End::Panicked(_) => log::error!("{who} {end}"),
                 End::Left | End::Answered | End::Broken(_) | End::Finished(_) => {
@@ -172,18 +185,5 @@ fn forget(agents: &mut HashSet<Rc<String>>, agent: Option<Rc<String>>) {
         && Rc::strong_count(&agent) == 2
     {
         agents.remove(&agent);
-    }
-}
-
-fn refused_label(status: u16) -> &'static str {
-    match status {
-        401 => "unauthorized",
-        403 => "forbidden",
-        404 => "not_found",
-        405 | 501 => "method",
-        408 => "timeout",
-        414 | 431 => "too_large",
-        503 => "full",
-        _ => "bad_request",
     }
 }

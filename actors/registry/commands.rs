@@ -1,15 +1,12 @@
 //! Commands: what publishers ask the registry about its clients and itself.
 
-use std::time::Duration;
-
 use super::Registry;
-use crate::archive;
 use crate::client::Ending;
 use crate::config::Cors;
 use crate::logger;
-use crate::model::{Channel, Target};
+use crate::model::{Channel, ClientId, Target};
 use crate::wire::command::Command;
-use crate::wire::report::{self, ClientRow, Status};
+use crate::wire::report::{self, Status, TlsFiles};
 
 impl Registry {
     /// Carries out a command; the answer for the sender.
@@ -59,11 +56,8 @@ impl Registry {
                 vec![report::reinit_set(enabled).into()]
             }
             Command::Disconnect(id) => {
-                let clients = self.routes.named(&id);
-                for &client in &clients {
-                    self.finish(client, Ending::Disconnected);
-                }
-                vec![format!("Disconnected clients: {}", clients.len())]
+                let count = self.disconnect(&id);
+                vec![format!("Disconnected clients: {count}")]
             }
             // Answered to the sender alone, before this is reached.
             Command::Publish(_)
@@ -72,6 +66,16 @@ impl Registry {
             | Command::TcpNumberOfClients
             | Command::TcpSubscribedClients(_) => Vec::new(),
         }
+    }
+
+    /// Ends the streams of clients that named themselves `id`; how many.
+    pub(super) fn disconnect(&mut self, id: &ClientId) -> usize {
+        let mut clients = self.routes.named(id);
+        clients.extend(self.replaying(id));
+        for &client in &clients {
+            self.finish(client, Ending::Disconnected);
+        }
+        clients.len()
     }
 
     fn subscribers(&self) -> u64 {
@@ -86,7 +90,8 @@ impl Registry {
     }
 
     fn status(&self) -> Status {
-        let totals = self.crowd.totals();
+        let figures = self.figures();
+        let counters = &figures.counters;
         let config = self.settings.now();
         let about = &config.about;
         Status {
@@ -95,39 +100,41 @@ impl Registry {
             pid: std::process::id(),
             uid: rustix::process::getuid().as_raw(),
             user: about.user.clone(),
-            running: self.started.elapsed(),
-            tls: None,
-            log_level: self.log_level,
-            reinit: self.reinit.get(),
+            running: figures.running,
+            tls: (config.tls.as_ref().filter(|_| config.encrypted)).map(|identity| TlsFiles {
+                cert: identity.files.cert.display().to_string(),
+                key: identity.files.key.display().to_string(),
+            }),
+            log_level: figures.log_level,
+            reinit: figures.reinit,
             cors: match &config.cors {
                 Cors::Any => "*".into(),
                 Cors::Only(origins) => origins.join(" "),
             },
-            connected: totals.connected as u64,
-            subscribers: self.subscribers(),
-            max_connected: self.counters.most_connected,
-            handshakes: self.counters.subscriptions - self.counters.reinits,
-            reinits: self.counters.reinits,
-            messages_processed: self.counters.all_messages(),
-            messages_sent: totals.events,
+            connected: figures.clients.connected(),
+            subscribers: figures.clients.streams(),
+            max_connected: counters.most_connected,
+            handshakes: counters.subscriptions - counters.reinits,
+            reinits: counters.reinits,
+            messages_processed: counters.all_messages(),
+            messages_sent: figures.events_sent,
             further: vec![
-                ("bytes_sent", totals.bytes),
-                ("waiting_bytes", self.crowd.waiting_bytes()),
-                ("slow_disconnects", self.counters.slow),
-                ("replays", self.counters.replays),
-                ("gaps", self.counters.gaps),
-                ("refused", self.counters.refused.values().sum()),
-                ("invalid_utf8", self.counters.invalid_utf8),
-                ("history_events", self.history.len() as u64),
-                ("history_bytes", self.history.bytes() as u64),
-                (
-                    "history_lost",
-                    self.archive.as_ref().map_or(0, archive::Handle::lost),
-                ),
-                ("log_lines_dropped", self.log.dropped()),
+                ("connections", counters.connections),
+                ("subscriptions", counters.subscriptions),
+                ("bytes_sent", figures.bytes_sent),
+                ("waiting_bytes", figures.waiting_bytes),
+                ("slow_disconnects", counters.slow),
+                ("replays", counters.replays),
+                ("gaps", counters.gaps),
+                ("refused", counters.all_refused()),
+                ("invalid_utf8", counters.invalid_utf8),
+                ("history_events", figures.history_events),
+                ("history_bytes", figures.history_bytes),
+                ("history_lost", figures.history_lost),
+                ("log_lines_dropped", figures.log_dropped),
             ]
             .into_iter()
-            .chain(self.bus_figures())
+            .chain(figures.bus.iter().flat_map(report::bus_keys))
             .collect(),
         }
     }
@@ -148,39 +155,6 @@ impl Registry {
     fn client_list_json(&self) -> String {
         let rows: Vec<_> = self.rows().map(|row| row.json()).collect();
         line(format!("[{}]", rows.join(",")))
-    }
-
-    fn rows(&self) -> impl Iterator<Item = ClientRow> {
-        let connections = (0..).zip(&self.connections);
-        connections.filter_map(|(index, record)| {
-            let record = record.as_ref()?;
-            let now = self.crowd.seconds();
-            let since = |then: u32| Duration::from_secs(u64::from(now.saturating_sub(then)));
-            let (messages, waiting_bytes) = self.crowd.figures(index);
-            Some(ClientRow {
-                descriptor: record.descriptor,
-                address: record.peer.to_string(),
-                state: if record.joined.is_some() {
-                    "SSE"
-                } else {
-                    "NEW"
-                },
-                errors: 0,
-                messages,
-                reinits: record.reinits.into(),
-                tls: false,
-                connected: since(record.arrived),
-                handshaked: record.joined.map(since),
-                id: self.routes.id(index).cloned(),
-                agent: record
-                    .agent
-                    .as_ref()
-                    .map_or("", |agent| agent.as_str())
-                    .into(),
-                subscribes: self.subscribes(index),
-                waiting_bytes,
-            })
-        })
     }
 }
 

@@ -4,35 +4,40 @@ use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_lite::FutureExt;
 
 use crate::archive;
-use crate::bus::Figures;
-use crate::client::End;
+use crate::client::{End, Ending};
 use crate::config::{Config, LogLevel, Settings};
 use crate::crowd::{Crowd, Key};
 use crate::logger;
+use crate::model::deadlines::{Deadlines, since_1970};
 use crate::model::history::Entry;
 use crate::model::{
-    Channel, Counters, EventId, History, Publication, Record, Resume, Routes, Sequence,
+    Channel, ClientId, Counters, EventId, History, Publication, Record, Resume, Routes, Sequence,
     Subscription,
 };
 use crate::net::peer::Peer;
 use crate::system::{Failure, Mailbox, Reply, Stop};
 use crate::wire::command::Command;
+use crate::wire::report::Figures;
 use crate::wire::sse::Frame;
 
 mod bus;
 mod clients;
 mod commands;
+mod figures;
+mod publishing;
 mod replay;
 #[cfg(test)]
 mod tests;
 
 use bus::OnBus;
 pub use bus::{Away, FromBus, Incoming};
+use figures::Watched;
+pub use figures::{Listed, Search};
 use replay::Replay;
 
 /// What publishers, and the clock, ask for.
@@ -56,6 +61,42 @@ pub enum Message {
         command: Command,
         /// Where the answer goes, besides the log; lines that each end with a newline.
         reply: Reply<String>,
+    },
+    /// The streams with an id are to end.
+    Disconnect {
+        /// The id.
+        id: ClientId,
+        /// How many there were.
+        reply: Reply<usize>,
+    },
+    /// The figures are wanted.
+    Report {
+        /// Where they go.
+        reply: Reply<Figures>,
+    },
+    /// The figures are wanted by someone who goes on watching, and the busiest targets, with messages
+    /// in one second.
+    Watch {
+        /// Where they go.
+        reply: Reply<(Figures, Vec<(String, f64)>)>,
+    },
+    /// A search for the tokens with the most streams is to go on.
+    Search {
+        /// As far as it is.
+        search: Search,
+        /// Where it goes then.
+        reply: Reply<Search>,
+    },
+    /// A part of the list of clients is wanted. A client that stays is in one part, exactly once.
+    List {
+        /// Where it begins: 0, or where the part before ended.
+        from: u32,
+        /// What must be in each client's own data, in small letters.
+        search: Option<Rc<str>>,
+        /// How many clients at most.
+        most: usize,
+        /// Where it goes.
+        reply: Reply<Listed>,
     },
     /// Something happened on the way in that is only to be counted.
     Count {
@@ -88,6 +129,8 @@ pub enum ClientMessage {
         peer: Peer,
         /// Its socket's number.
         descriptor: i32,
+        /// Whether it speaks TLS.
+        tls: bool,
     },
     /// A client's request is to be entered; it is answered with
     /// [`client::Message::Accepted`] or [`client::Message::Full`].
@@ -98,6 +141,8 @@ pub enum ClientMessage {
         subscription: Subscription,
         /// Where its stream is to begin.
         resume: Resume,
+        /// When the stream ends, since 1970.
+        ends: Option<Duration>,
         /// What it says it is.
         agent: Option<String>,
     },
@@ -139,6 +184,7 @@ struct Connection {
     // Thin, and shared by all that have the same.
     agent: Option<Rc<String>>,
     descriptor: i32,
+    tls: bool,
     /// Seconds of the crowd's clock.
     arrived: u32,
     joined: Option<u32>,
@@ -163,6 +209,8 @@ pub struct Registry {
     replays: HashMap<u32, Replay>,
     /// What there is with a bus.
     bus: Option<OnBus>,
+    /// When streams end that were allowed for a time only.
+    deadlines: Deadlines,
     /// Each `User-Agent` once: most clients have one of few.
     agents: HashSet<Rc<String>>,
     log: logger::Handle,
@@ -170,6 +218,9 @@ pub struct Registry {
     reinit: Rc<Cell<bool>>,
     started: Instant,
     recipients: Vec<u32>,
+    /// Messages that wait: of clients, of all others.
+    waiting: (usize, usize),
+    watched: Option<Box<Watched>>,
 }
 
 /// A kept event as it was read from a history file.
@@ -215,7 +266,7 @@ impl Registry {
         reinit: Rc<Cell<bool>>,
         log: logger::Handle,
         kept: Option<Kept>,
-        bus: Option<Rc<Figures>>,
+        bus: Option<Rc<crate::bus::Figures>>,
     ) -> Self {
         let config = settings.now();
         let bus = bus.map(|figures| OnBus::new(figures, kept.as_ref()));
@@ -246,10 +297,13 @@ impl Registry {
             sequence,
             replays: HashMap::new(),
             bus,
+            deadlines: Deadlines::default(),
             agents: HashSet::new(),
             reinit,
             started: Instant::now(),
             recipients: Vec::new(),
+            waiting: (0, 0),
+            watched: None,
             settings,
         }
     }
@@ -284,15 +338,20 @@ impl Registry {
             };
             match told.or(asked).or(stopped).await {
                 Some(Input::Client(message)) => self.handle_client(message),
-                Some(Input::Asked(message)) => self.handle(message).await,
+                Some(Input::Asked(message)) => {
+                    self.waiting = (clients.depth(), inbox.depth());
+                    self.handle(message).await;
+                }
                 Some(Input::Stop) => break,
                 None => return Err(Failure("nobody can reach the registry any more".into())),
             }
         }
         self.end_streams();
-        while self.crowd.totals().connected > 0
-            && let Some(message) = clients.next().await
-        {
+        // With the last client gone, what is left says how it ended.
+        while let Some(message) = match self.crowd.totals().connected {
+            0 => clients.take(),
+            _ => clients.next().await,
+        } {
             self.handle_client(message);
         }
         Ok(())
@@ -314,6 +373,16 @@ impl Registry {
                 reply.send(Ok(receipts));
             }
             Message::Execute { command, reply } => reply.send(self.execute(command)),
+            Message::Disconnect { id, reply } => reply.send(self.disconnect(&id)),
+            Message::Report { reply } => reply.send(self.figures()),
+            Message::Watch { reply } => reply.send((self.figures(), self.watched())),
+            Message::Search { search, reply } => reply.send(self.search(search)),
+            Message::List {
+                from,
+                search,
+                most,
+                reply,
+            } => reply.send(self.list(from, search.as_deref(), most)),
             Message::Count {
                 refused,
                 mended,
@@ -328,81 +397,6 @@ impl Registry {
             Message::Reconfigure { config } => self.reconfigure(*config),
             Message::Tick => self.tick(),
             Message::FromBus(message) => self.handle_bus(message).await,
-        }
-    }
-
-    /// Gives a message its id, sends it to its recipients and keeps it.
-    fn publish(&mut self, publication: Publication, channel: Channel) -> Receipt {
-        let id = self.next_id();
-        self.deliver(id, publication, channel)
-    }
-
-    /// Sends an event to its recipients and keeps it.
-    fn deliver(&mut self, id: EventId, publication: Publication, channel: Channel) -> Receipt {
-        *self.counters.messages.entry(channel).or_default() += 1;
-        let Publication {
-            to,
-            except,
-            event,
-            data,
-            ..
-        } = &publication;
-        self.routes
-            .recipients(to.as_slice(), except.as_ref(), &mut self.recipients);
-        let mut recipients = self.recipients.len();
-        let keeps = publication.retain && self.history.keeps();
-        let replayed = keeps || !self.replays.is_empty();
-        if recipients > 0 || replayed {
-            let frame = Rc::new(Frame::event(id, event.as_deref(), data));
-            self.crowd.send_all(&self.recipients, &frame);
-            if replayed {
-                let entry = Entry {
-                    id,
-                    at: Instant::now(),
-                    to: to.clone(),
-                    except: except.clone(),
-                    frame,
-                    passing: !keeps,
-                };
-                let replays = self.replays.values();
-                recipients += replays.filter(|replay| replay.wants(&entry)).count();
-                self.history.keep(entry);
-            }
-        }
-        self.write_down(id, publication, keeps);
-        if self.bus.is_some() {
-            if !keeps {
-                self.stands_besides(id);
-            }
-            self.release();
-        }
-        log::debug!(
-            "event {id} by {} for {recipients} subscribers",
-            channel.name()
-        );
-        Receipt { id, recipients }
-    }
-
-    fn next_id(&mut self) -> EventId {
-        let reserved = self.archive.as_ref().map(archive::Handle::reserved);
-        self.sequence
-            .next_id(reserved.unwrap_or(EventId(EventId::END)))
-    }
-
-    /// Has an event written to the history file, if there is one.
-    fn write_down(&mut self, id: EventId, publication: Publication, keeps: bool) {
-        if publication.retain && !keeps {
-            self.history.forget(id);
-        }
-        let Some(archive) = &self.archive else { return };
-        archive.given_out(id);
-        if keeps && self.bus.as_ref().is_none_or(|bus| bus.is_news(id)) {
-            let at = SystemTime::now();
-            archive.keep(&Rc::new(Record {
-                id,
-                at,
-                publication,
-            }));
         }
     }
 
@@ -422,7 +416,13 @@ impl Registry {
     fn tick(&mut self) {
         self.crowd.expire();
         self.tick_bus();
-        self.history.trim(Instant::now());
+        self.crowd.give_up_stalled();
+        let now = Instant::now();
+        self.history.trim(now);
+        self.watched.take_if(|watched| watched.is_forgotten(now));
+        while let Some(client) = self.deadlines.due(since_1970()) {
+            self.finish(client, Ending::Expired);
+        }
         if let Some(silence) = self.settings.now().heartbeat {
             let tenths = (silence.as_secs() * 10) as u32;
             let position = Rc::new(Frame::position(self.sequence.last()));

@@ -12,7 +12,7 @@ use super::Registry;
 use crate::client::{self, Ending};
 use crate::config::SubscribeAll;
 use crate::model::history::{Entry, concerns};
-use crate::model::{Resume, Subscription};
+use crate::model::{ClientId, Resume, Subscription};
 use crate::wire::sse::Frame;
 
 /// Bytes of one portion, and events that are looked at for it.
@@ -137,12 +137,28 @@ impl Registry {
         self.routes.leave(client);
         self.replays.remove(&client);
         self.let_go(client);
+        self.deadlines.remove(client);
         self.crowd.set_live(client, false);
     }
 
     /// How many streams there are.
     pub(super) fn streams(&self) -> usize {
-        self.routes.len() + self.replays.len() + self.waiting()
+        self.routes.len() + self.replays.len() + self.held_back()
+    }
+
+    /// The clients named `id` that are still getting kept events.
+    pub(super) fn replaying(&self, id: &ClientId) -> impl Iterator<Item = u32> {
+        let named = |replay: &Replay| replay.subscription.id.as_ref() == Some(id);
+        let replays = self.replays.iter();
+        replays.filter_map(move |(client, replay)| named(replay).then_some(*client))
+    }
+
+    /// The name that a client gave itself.
+    pub(super) fn id(&self, client: u32) -> Option<&ClientId> {
+        match self.replays.get(&client) {
+            None => self.routes.id(client),
+            Some(replay) => replay.subscription.id.as_ref(),
+        }
     }
 
     /// What a client listens to.

@@ -31,9 +31,13 @@ fn config() -> Config {
         heartbeat: None,
         retry: None,
         subscribe_all: SubscribeAll::Nobody,
+        subscribe_key: None,
         reinit: false,
         silence_ends_message: false,
+        tls: None,
+        encrypted: false,
         control_hosts: Vec::new(),
+        control_secret: None,
         log_level: LogLevel::Quiet,
         log: LogTarget::Stderr,
         fifo: None,
@@ -56,11 +60,21 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
-        let settings = Settings::new(config());
+        Self::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::with_file(change, None)
+    }
+
+    fn with_file(change: impl FnOnce(&mut Config), kept: Option<Kept>) -> Self {
+        let mut config = config();
+        change(&mut config);
+        let settings = Settings::new(config);
         let crowd = Crowd::new(1 << 20, 100, |_, _| {}).unwrap();
         let (log, _) = logger::logger(&LogTarget::Stderr, 10).unwrap();
         Self {
-            registry: Registry::new(settings, crowd, Rc::default(), log, None, None),
+            registry: Registry::new(settings, crowd, Rc::default(), log, kept, None),
             peers: Vec::new(),
         }
     }
@@ -68,7 +82,7 @@ impl Rig {
     fn connect(&mut self, address: &str) -> Key {
         let (ours, theirs) = UnixStream::pair().unwrap();
         self.peers.push(theirs);
-        let stream = Stream::new(OwnedFd::from(ours));
+        let stream = Stream::new(OwnedFd::from(ours), None).unwrap();
         let key = self
             .registry
             .crowd
@@ -79,6 +93,7 @@ impl Rig {
             key,
             peer: address.into(),
             descriptor: 7,
+            tls: false,
         });
         key
     }
@@ -92,6 +107,7 @@ impl Rig {
                 id: id.map(|id| ClientId::new(id).unwrap()),
             },
             resume,
+            ends: None,
             agent: Some("agent".into()),
         });
     }
@@ -107,6 +123,23 @@ impl Rig {
         let mut publication = Publication::new(Target::Token(Token::new(token).unwrap()), "x");
         publication.except = except.map(|id| ClientId::new(id).unwrap());
         self.registry.publish(publication, Channel::Tcp)
+    }
+
+    fn publish_unkept(&mut self, token: &str) -> Receipt {
+        let mut publication = Publication::new(Target::Token(Token::new(token).unwrap()), "x");
+        publication.retain = false;
+        self.registry.publish(publication, Channel::Tcp)
+    }
+
+    /// What a client is told that asks for each part of its replay until it has all.
+    fn told_in_all(&mut self, key: Key) -> Vec<String> {
+        let mut all = self.told(key);
+        while all.last().is_some_and(|last| last == "More") {
+            all.pop();
+            self.registry.handle_client(ClientMessage::More { key });
+            all.extend(self.told(key));
+        }
+        all
     }
 
     /// What a client was told, events by their ids, positions without.
@@ -175,6 +208,75 @@ fn who_comes_back_gets_what_it_missed_or_a_gap() {
 }
 
 #[test]
+fn what_is_published_during_a_replay_comes_in_its_place_and_once() {
+    // One event fills a part.
+    let mut rig = Rig::with(|config| config.client_buffer = 1);
+    let ids: Vec<_> = (0..3).map(|_| rig.publish("a", None).id).collect();
+    let text = |id: &EventId| format!("id: {id}");
+    let early = rig.client("a", None, Resume::After(Some(ids[0])));
+    assert_eq!(rig.told(early), ["Accepted", &text(&ids[1]), "More"]);
+    let (unkept, kept) = (rig.publish_unkept("a"), rig.publish("a", None));
+    assert_eq!((unkept.recipients, kept.recipients), (1, 1));
+    assert!(rig.told(early).is_empty());
+    // Who comes after an event that is not kept must not get it.
+    let late = rig.client("a", None, Resume::After(Some(ids[2])));
+    let told = rig.told_in_all(late);
+    assert_eq!(told, ["Accepted", &text(&kept.id), "position"]);
+
+    let more = ClientMessage::More { key: early };
+    rig.registry.handle_client(more);
+    let expected = [ids[2], unkept.id, kept.id].map(|id| text(&id));
+    let told = rig.told_in_all(early);
+    assert_eq!(told[..3], expected);
+    assert_eq!(told[3..], ["position"]);
+    let live = rig.publish("a", None);
+    assert_eq!(live.recipients, 2);
+    assert_eq!(rig.told(early), [text(&live.id)]);
+}
+
+#[test]
+fn who_has_still_to_catch_up_gets_no_position() {
+    let mut rig = Rig::with(|config| config.client_buffer = 1);
+    let ids: Vec<_> = (0..3).map(|_| rig.publish("a", None).id).collect();
+    let after = Resume::After(Some(ids[0]));
+    let first = rig.client("a", None, after);
+    // One that was live asks anew.
+    let again = rig.client("a", None, Resume::Live);
+    rig.subscribe(again, "a", None, after);
+    let live = rig.client("b", None, Resume::Live);
+    for key in [first, again, live] {
+        rig.told(key);
+    }
+    let position = Rc::new(Frame::position(ids[2]));
+    let began = Instant::now();
+    let mut told = Vec::new();
+    while told.is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(5), "none for anyone");
+        rig.registry.crowd.expire();
+        rig.registry.crowd.send_to_silent(0, &position);
+        told = rig.told(live);
+    }
+    assert_eq!(told, ["position"]);
+    assert!(rig.told(first).is_empty() && rig.told(again).is_empty());
+}
+
+#[test]
+fn a_part_of_a_replay_looks_at_few_events() {
+    let mut rig = Rig::with(|config| {
+        config.history.count = 20_000;
+        config.history.bytes = 8 << 20;
+    });
+    let first = rig.publish("a", None).id;
+    for _ in 0..10_000 {
+        rig.publish("b", None);
+    }
+    let key = rig.client("a", None, Resume::After(Some(first)));
+    assert_eq!(rig.told(key), ["Accepted", "More"]);
+    rig.registry.handle_client(ClientMessage::More { key });
+    assert_eq!(rig.told_in_all(key), ["position"]);
+}
+
+#[test]
 fn too_many_are_told_so_and_places_come_back() {
     let mut rig = Rig::new();
     let keys: Vec<_> = (0..3).map(|_| rig.connect("10.1.1.1:5")).collect();
@@ -206,4 +308,25 @@ fn agents_are_kept_once_and_forgotten_with_their_last_client() {
             .handle_client(ClientMessage::Exited { key, end });
     }
     assert!(rig.registry.agents.is_empty() && rig.registry.routes.is_empty());
+}
+
+#[test]
+fn no_id_is_given_out_that_the_history_file_has_not_reserved() {
+    let name = format!("hasses-registry-{}", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let (file, recovered) = archive::Archive::open(&path, config().history).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let archive = file.mailbox().0;
+    let kept = Kept {
+        recovered,
+        archive: archive.clone(),
+    };
+    let mut rig = Rig::with_file(|_| {}, Some(kept));
+    let last = rig.registry.sequence.last().0;
+    archive.set_reserved(EventId(last + 2));
+    // The clock is beyond what is reserved; when that is used up there is nothing better.
+    while Sequence::starting(EventId(0)).last().0 < last + 1000 {}
+    let ids: Vec<_> = (0..3).map(|_| rig.publish("a", None).id.0).collect();
+    assert_eq!(ids[..2], [last + 1, last + 2]);
+    assert!(ids[2] > last + 900, "{ids:?} after {last}");
 }

@@ -1,6 +1,7 @@
 //! Bytes to types and back: no I/O, nothing asynchronous.
 
 pub mod address;
+pub mod auth;
 pub mod command;
 pub mod escape;
 pub mod http;

@@ -1,15 +1,26 @@
 //! Events as bytes (WHATWG HTML §9.2, event stream format), framed for chunked transfer.
 
 use crate::model::EventId;
+use crate::model::histogram::Stopwatch;
 
 /// One block of the stream, encoded once for all who get it: whole it is one chunk (RFC 9112 §7.1),
 /// and the part between the chunk's size and its end is what HTTP/1.0 gets.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Frame {
     bytes: Box<[u8]>,
     size_line: u8,
     is_event: bool,
+    /// Ends with the frame, which is when its last recipient has it.
+    _stopwatch: Option<Box<Stopwatch>>,
 }
+
+impl PartialEq for Frame {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Frame {}
 
 /// The last chunk, with an empty trailer section.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -64,6 +75,17 @@ impl Frame {
             bytes: bytes.into(),
             size_line: size_line.len() as u8,
             is_event,
+            _stopwatch: None,
+        }
+    }
+
+    /// A copy whose life is measured: nobody may keep it but those who are to be sent it.
+    #[must_use]
+    pub fn timed(&self, stopwatch: Stopwatch) -> Self {
+        Self {
+            bytes: self.bytes.clone(),
+            _stopwatch: Some(Box::new(stopwatch)),
+            ..*self
         }
     }
 

@@ -7,6 +7,8 @@
 
 use memchr::{memchr, memchr2};
 
+use super::auth::is_auth;
+
 /// Bytes that a text piece may have beside its data: the address of two names, `-`, `*` and `=`.
 const ADDRESS_ROOM: usize = 1024;
 /// Bytes that a JSON line may have beside its data, whose bytes take up to six as `\u00XX`.
@@ -116,9 +118,9 @@ impl Splitter {
         self.line_start = true;
     }
 
-    /// Whether an unfinished text piece waits, which silence would end.
+    /// Whether an unfinished text piece waits, which silence would end. An `auth` line would not.
     pub fn text_waits(&self) -> bool {
-        self.unfinished() && !self.json
+        self.unfinished() && !self.json && !is_auth(&self.rest)
     }
 
     fn unfinished(&self) -> bool {

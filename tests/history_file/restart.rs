@@ -1,6 +1,11 @@
 //! Clean restarts and crashes.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::thread;
 use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
 
 use super::support::stream::Start;
 use super::support::{Connection, Daemon, Stream, publish};
@@ -52,6 +57,37 @@ fn a_clean_restart_is_no_gap() {
     let new = publish_numbers(&daemon, 0..1)[0];
     assert!(new > last, "ids grow");
     assert_eq!(ids(&resume(&daemon, last)), [new]);
+}
+
+#[test]
+fn a_stop_amid_publishing_keeps_all_that_was_taken_in() {
+    let mut daemon = start("--history 1000000 --history-bytes 1000000000");
+    let before = position(&daemon);
+    let mut taken = Vec::new();
+    for _ in 0..3 {
+        let publisher = TcpStream::connect(daemon.control).unwrap();
+        let lines = r#"{"to":"a","data":"x","ack":true}"#.to_owned() + "\n";
+        let lines = lines.repeat(100);
+        thread::scope(|scope| {
+            scope.spawn(|| while (&publisher).write_all(lines.as_bytes()).is_ok() {});
+            let answers = BufReader::new(&publisher).lines().map_while(Result::ok);
+            for (number, answer) in answers.enumerate() {
+                let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+                taken.push(answer["id"].as_u64().unwrap());
+                if number == 300 {
+                    daemon.signal(Signal::SIGTERM);
+                }
+            }
+        });
+        assert_eq!(daemon.wait_for_exit().code(), Some(0));
+        assert!(!daemon.log().contains("took too long"), "{}", daemon.log());
+        daemon.start_again();
+        let start = resume(&daemon, before);
+        assert_eq!(start.gap, None);
+        let kept = ids(&start);
+        let lost = taken.iter().filter(|id| kept.binary_search(id).is_err());
+        assert_eq!(lost.count(), 0, "of {} taken in", taken.len());
+    }
 }
 
 #[test]

@@ -112,6 +112,8 @@ fn a_full_disk_stops_the_file_but_not_the_events() {
         assert_eq!(live.event().id, Some(id));
         after.push(id);
     }
+    let line = daemon.wait_for_log("can be written again");
+    assert!(line.contains("history"), "{line}");
     daemon.stop();
     daemon.start_again();
     let half = after.len() / 2;

@@ -1,7 +1,9 @@
 //! Sockets, FIFO and what is left behind.
 
 use std::fs;
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -169,4 +171,33 @@ fn sockets_passed_by_systemd_are_used() {
     let output = with_sockets("x", &[&one], &BOTH).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("neither named listen or control"));
+}
+
+#[test]
+fn a_tcp_socket_passed_by_systemd_is_used_by_its_name_or_its_address() {
+    for name in ["listen", ""] {
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap().to_string();
+        // Without a name it is the one that was asked for.
+        let asked = if name.is_empty() {
+            &*address
+        } else {
+            "127.0.0.1:0"
+        };
+        let script = r#"LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$@" 3<&0 </dev/null"#;
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", script, env!("CARGO_BIN_EXE_hasses")])
+            .args(["--listen", asked, "--control", "127.0.0.1:0"])
+            .env("LISTEN_FDNAMES", name)
+            .stdin(OwnedFd::from(socket));
+        let running = Running::spawn(command);
+        assert!(running.greeted(&format!("http://{address}/")));
+        let mut client = TcpStream::connect(&address).unwrap();
+        client.write_all(b"GET /sse HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        running.stop();
+    }
 }

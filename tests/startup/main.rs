@@ -7,3 +7,4 @@ mod files;
 mod leaving;
 mod process;
 mod program;
+mod rights;

@@ -132,8 +132,6 @@ fn the_user_owns_what_was_made_and_is_not_root_any_more() {
         &pid,
     ];
     let more = ["--user", "nobody", "--group", "daemon"];
-    // Root has logged to it before.
-    fs::write(&log, "").unwrap();
     let running = Running::start(&[&LISTEN[..], &line, &more].concat());
     for (name, gid) in [
         ("fifo", group),

@@ -106,7 +106,8 @@ impl Running {
         let mut child = command.spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut greeting = String::new();
-        while !greeting.contains("\n  echo ") && !greeting.contains("\n  curl --unix-socket ") {
+        let last = ["\n  echo ", "\n  (echo ", "\n  curl --unix-socket "];
+        while !last.iter().any(|line| greeting.contains(line)) {
             assert_ne!(stderr.read_line(&mut greeting).unwrap(), 0, "{greeting}");
         }
         Self {

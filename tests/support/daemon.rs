@@ -51,6 +51,14 @@ impl Daemon {
         Self::launched(before, &format!("{addresses} {options}"), |_| {})
     }
 
+    /// As [`Daemon::start`], but `program` is run, with the options behind its own arguments: the
+    /// daemon in another build, or under a tool that watches it.
+    pub(crate) fn instead(program: &str, options: &str) -> Self {
+        let addresses = "--listen 127.0.0.1:{listen} --control 127.0.0.1:{control}";
+        let before = format!("set -- {program} \"$@\" && exec \"$@\"");
+        Self::launched(&before, &format!("{addresses} {options}"), |_| {})
+    }
+
     fn launched(before: &str, arguments: &str, prepare: impl Fn(&Preparation)) -> Self {
         for _ in 0..5 {
             match Self::try_start(before, arguments, &prepare) {
@@ -79,7 +87,7 @@ impl Daemon {
         let notify_path = dir.path().join("notify");
         let notify = UnixDatagram::bind(&notify_path).unwrap();
         let command = Launch {
-            before: before.to_owned(),
+            before: preparation.fill(before),
             arguments: preparation.fill(arguments),
             notify: notify_path,
         };
@@ -102,7 +110,7 @@ impl Daemon {
                 return Ok(());
             }
             if let Some(status) = self.program.has_ended() {
-                return Err(format!("{status}\n{}", self.log()));
+                return Err(format!("{status}\n{}", self.program.last_words()));
             }
             assert!(Instant::now() < deadline, "never READY=1: {}", self.log());
         }

@@ -6,9 +6,21 @@ use std::time::Instant;
 
 use super::PATIENCE;
 
+/// What a connection goes over: a socket, or TLS on one.
+pub(crate) trait Wire: Read + Write + Send {
+    /// The socket.
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Wire for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
 /// One connection, with what was read but not yet used.
 pub(crate) struct Connection {
-    socket: TcpStream,
+    socket: Box<dyn Wire>,
     /// What was read; what stands before `used` has been taken.
     unread: Vec<u8>,
     used: usize,
@@ -47,10 +59,10 @@ impl Connection {
     }
 
     /// Over a socket that is connected already.
-    pub(crate) fn over(socket: TcpStream) -> Self {
-        socket.set_nodelay(true).unwrap();
+    pub(crate) fn over(socket: impl Wire + 'static) -> Self {
+        socket.tcp().set_nodelay(true).unwrap();
         Self {
-            socket,
+            socket: Box::new(socket),
             unread: Vec::new(),
             used: 0,
             ended: false,
@@ -65,15 +77,15 @@ impl Connection {
 
     /// Whether something has come or the other side has hung up; does not wait.
     pub(crate) fn is_answered(&self) -> bool {
-        self.socket.set_nonblocking(true).unwrap();
-        let peeked = self.socket.peek(&mut [0]);
-        self.socket.set_nonblocking(false).unwrap();
+        self.socket.tcp().set_nonblocking(true).unwrap();
+        let peeked = self.socket.tcp().peek(&mut [0]);
+        self.socket.tcp().set_nonblocking(false).unwrap();
         !matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock)
     }
 
     /// Says that nothing more will be sent.
     pub(crate) fn finish(&mut self) -> &mut Self {
-        let _ = self.socket.shutdown(std::net::Shutdown::Write);
+        let _ = self.socket.tcp().shutdown(std::net::Shutdown::Write);
         self
     }
 
@@ -81,7 +93,7 @@ impl Connection {
     pub(crate) fn read_more(&mut self, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
         assert!(!left.is_zero(), "waited in vain for more");
-        self.socket.set_read_timeout(Some(left)).unwrap();
+        self.socket.tcp().set_read_timeout(Some(left)).unwrap();
         self.unread.drain(..self.used);
         self.used = 0;
         let mut buffer = [0; 65536];

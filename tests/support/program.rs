@@ -2,9 +2,9 @@
 
 use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
-use std::thread;
-use std::time::Instant;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use super::PATIENCE;
 
@@ -12,6 +12,7 @@ use super::PATIENCE;
 pub(crate) struct Program {
     child: Child,
     output: Arc<Transcript>,
+    readers: [JoinHandle<()>; 2],
 }
 
 /// What a process wrote so far, on standard output and error.
@@ -31,9 +32,15 @@ impl Program {
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let output = Arc::new(Transcript::default());
-        output.follow(child.stdout.take().unwrap());
-        output.follow(child.stderr.take().unwrap());
-        Self { child, output }
+        let readers = [
+            output.follow(child.stdout.take().unwrap()),
+            output.follow(child.stderr.take().unwrap()),
+        ];
+        Self {
+            child,
+            output,
+            readers,
+        }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -47,13 +54,22 @@ impl Program {
 
     /// What it wrote so far.
     pub(crate) fn output(&self) -> String {
-        self.output.text.lock().unwrap().clone()
+        self.output.lock().clone()
+    }
+
+    /// What it wrote before it ended: all, unless another process that it left has its output open.
+    pub(crate) fn last_words(&self) -> String {
+        let deadline = Instant::now() + Duration::from_secs(1);
+        while !self.readers.iter().all(JoinHandle::is_finished) && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(5));
+        }
+        self.output()
     }
 
     /// Waits for a complete line with `part` in it and returns that line.
     pub(crate) fn wait_for(&self, part: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
-        let mut text = self.output.text.lock().unwrap();
+        let mut text = self.output.lock();
         loop {
             let found = text
                 .split_inclusive('\n')
@@ -76,15 +92,20 @@ impl Drop for Program {
 }
 
 impl Transcript {
-    fn follow(self: &Arc<Self>, mut source: impl Read + Send + 'static) {
+    /// What was written, also after a test failed while it looked at it.
+    fn lock(&self) -> MutexGuard<'_, String> {
+        self.text.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn follow(self: &Arc<Self>, mut source: impl Read + Send + 'static) -> JoinHandle<()> {
         let transcript = Arc::clone(self);
         thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(length @ 1..) = source.read(&mut buffer) {
                 let text = String::from_utf8_lossy(&buffer[..length]);
-                transcript.text.lock().unwrap().push_str(&text);
+                transcript.lock().push_str(&text);
                 transcript.grown.notify_all();
             }
-        });
+        })
     }
 }

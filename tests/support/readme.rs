@@ -1,5 +1,5 @@
 //! The snippets of README.md, taken from README.md itself and run as they stand there, but for the
-//! ports and the pipe's path.
+//! ports, the pipe's path and the folder `/etc/hasses`.
 
 use std::fs;
 use std::process::Command;
@@ -42,12 +42,19 @@ pub(crate) fn snippets() -> Vec<Snippet> {
 }
 
 impl Snippet {
-    /// The snippet for this daemon: its ports, and its pipe named `in`.
+    /// The snippet for this daemon: its ports, its pipe named `in`, its secret in `key`.
     pub(crate) fn text_for(&self, daemon: &Daemon) -> String {
         self.text
             .replace("8080", &daemon.listen.port().to_string())
             .replace("8085", &daemon.control.port().to_string())
+            .replace("target/release/hasses", env!("CARGO_BIN_EXE_hasses"))
             .replace("/run/hasses.fifo", daemon.file("in").to_str().unwrap())
+            .replace("/etc/hasses/secret", daemon.file("key").to_str().unwrap())
+            .replace(
+                "hasses sign",
+                concat!(env!("CARGO_BIN_EXE_hasses"), " sign"),
+            )
+            .replace("/etc/hasses", daemon.file("").to_str().unwrap())
     }
 
     /// The command that runs it.

@@ -118,8 +118,15 @@ fn what_was_saved_of_a_damaged_file_is_kept_on() {
     let kept = some();
     let (mut bytes, _) = files(&place, &kept);
     *bytes.last_mut().unwrap() ^= 1;
-    fs::write(place.file(), bytes).unwrap();
+    fs::write(place.file(), &bytes).unwrap();
     let (archive, recovered) = Archive::open(&place.file(), PLENTY).unwrap();
+    // The damaged file is there as it was, under the name that the log tells.
+    let [aside] = &place.others()[..] else {
+        panic!("{:?}", place.others());
+    };
+    assert_eq!(fs::read(place.0.join(aside)).unwrap(), bytes);
+    assert!(recovered.notes[0].ends_with(aside), "{recovered:?}");
+    assert!(recovered.notes[1].ends_with("5 events were recovered"));
     let since = recovered.since;
     let next = record(recovered.floor.0 + 1, "next");
     live(archive, async |handle| handle.keep(&next));

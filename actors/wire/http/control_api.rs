@@ -1,8 +1,10 @@
 //! Which request on the control port means what. Nothing is done here.
 
+use super::page::{Page, page};
 use super::query::{decode, decoded, parameters, wrong};
 use super::refused::quoted;
 use super::{Method, Refused, Request};
+use crate::config::LogLevel;
 use crate::model::{ClientId, Target};
 use crate::wire::command;
 use crate::wire::json::event_name;
@@ -30,8 +32,24 @@ pub enum Route {
     Status,
     /// `GET /subscribers/TOKEN`.
     Subscribers(Target),
+    /// `GET /clients`.
+    Clients(Page),
+    /// `POST /disconnect/ID`: ends the streams with that id.
+    Disconnect(ClientId),
+    /// `POST /loglevel/LEVEL`.
+    SetLogLevel(LogLevel),
+    /// `GET /metrics`.
+    Metrics,
+    /// `GET /live`: the figures as an event stream.
+    Live,
     /// `GET /healthz`.
     Healthz,
+}
+
+/// Whether what lies at this path is shown to whoever asks, also where a secret is asked for: a probe
+/// has none, and the dashboard's page has to be there to ask for it.
+pub fn is_open(path: &str) -> bool {
+    matches!(path, "/" | "/healthz")
 }
 
 impl Route {
@@ -47,6 +65,12 @@ impl Route {
             "/publish" => post(request).and_then(|()| publish_json(request)),
             "/status" => get(request).map(|()| Self::Status),
             "/healthz" => get(request).map(|()| Self::Healthz),
+            "/metrics" => get(request).map(|()| Self::Metrics),
+            "/live" => get(request).map(|()| Self::Live),
+            "/clients" => {
+                get(request)?;
+                page(request.query.as_deref().unwrap_or_default()).map(Self::Clients)
+            }
             path => {
                 if let Some(name) = path.strip_prefix("/publish/") {
                     post(request)?;
@@ -54,6 +78,12 @@ impl Route {
                 } else if let Some(name) = path.strip_prefix("/subscribers/") {
                     get(request)?;
                     Ok(Self::Subscribers(target(name)?))
+                } else if let Some(id) = path.strip_prefix("/disconnect/") {
+                    post(request)?;
+                    client_id(id).map(Self::Disconnect)
+                } else if let Some(level) = path.strip_prefix("/loglevel/") {
+                    post(request)?;
+                    log_level(level).map(Self::SetLogLevel)
                 } else {
                     Err(Refused::new(
                         404,
@@ -126,8 +156,32 @@ fn publish_to(target: Target, query: &str) -> Result<Route, Refused> {
     })
 }
 
+/// Reads the raw last part of a path as a client's id.
+fn client_id(raw: &str) -> Result<ClientId, Refused> {
+    let wrong = |error: &dyn std::fmt::Display| {
+        Refused::new(400, format!("the id {} {error}", quoted(raw.as_bytes())))
+    };
+    let text = decode(raw, false).map_err(|error| wrong(&error))?;
+    ClientId::new(&text).map_err(|error| wrong(&error))
+}
+
+fn log_level(word: &str) -> Result<LogLevel, Refused> {
+    match word {
+        "quiet" => Ok(LogLevel::Quiet),
+        "normal" => Ok(LogLevel::Normal),
+        "debug" => Ok(LogLevel::Debug),
+        _ => Err(Refused::new(
+            400,
+            format!(
+                "the level {} is none of quiet, normal and debug",
+                quoted(word.as_bytes())
+            ),
+        )),
+    }
+}
+
 /// Takes a parameter that is given once.
-fn set<T>(parameter: &mut Option<T>, name: &str, value: T) -> Result<(), Refused> {
+pub(super) fn set<T>(parameter: &mut Option<T>, name: &str, value: T) -> Result<(), Refused> {
     match parameter.replace(value) {
         None => Ok(()),
         Some(_) => Err(Refused::new(400, format!("{name} is given twice"))),
@@ -277,14 +331,33 @@ mod tests {
     }
 
     #[test]
+    fn an_id_in_a_path() {
+        let id = ClientId::new("a/b+c é").unwrap();
+        let found = find("POST /disconnect/a%2Fb+c%20%C3%A9");
+        assert_eq!(found, Ok(Route::Disconnect(id)));
+        for path in ["", "%", "%ff", "a%0Ab"] {
+            let refused = find(&format!("POST /disconnect/{path}")).unwrap_err();
+            assert_eq!(refused.status, 400, "{path}");
+        }
+        let level = find("POST /loglevel/debug");
+        assert_eq!(level, Ok(Route::SetLogLevel(LogLevel::Debug)));
+    }
+
+    #[test]
     fn the_rest() {
         for method in ["GET", "HEAD"] {
             assert_eq!(find(&format!("{method} /status?x")), Ok(Route::Status));
             assert_eq!(find(&format!("{method} /healthz")), Ok(Route::Healthz));
+            assert_eq!(find(&format!("{method} /metrics")), Ok(Route::Metrics));
+            assert_eq!(find(&format!("{method} /live")), Ok(Route::Live));
         }
         for (line, status, allow) in [
             ("GET /publish", 405, Some("POST")),
             ("PUT /publish/a", 405, Some("POST")),
+            ("GET /disconnect/a", 405, Some("POST")),
+            ("GET /loglevel/debug", 405, Some("POST")),
+            ("POST /clients", 405, Some("GET, HEAD")),
+            ("POST /loglevel/loud", 400, None),
             ("POST /status", 405, Some("GET, HEAD")),
             ("OPTIONS /healthz", 405, Some("GET, HEAD")),
             ("DELETE /subscribers/a", 405, Some("GET, HEAD")),

@@ -10,6 +10,7 @@
 //! | [`cors`] | the CORS header lines of the subscribers' port |
 //! | [`guard`] | requests on the control port that a web page could have forged |
 //! | [`control_api`] | which request on the control port means what |
+//! | [`page`] | which part of the list of clients is asked for |
 //! | [`response`] | heads and whole answers |
 //! | [`refused`] | why a request is not answered with what it asked for |
 
@@ -19,6 +20,7 @@ pub mod cors;
 pub mod detect;
 mod fields;
 pub mod guard;
+pub mod page;
 pub mod query;
 pub mod reader;
 pub mod refused;

@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use super::refused::quoted;
+use super::refused::{without_query, without_secret};
 use super::{Refused, Request};
 
 /// The most bytes a request line may have, its line end apart: 8 KiB.
@@ -158,14 +158,14 @@ fn check_request_line(line: &[u8]) -> Result<(), Refused> {
             505,
             format!(
                 "{}: this server speaks HTTP/1.1 and HTTP/1.0",
-                quoted(line.trim_ascii_end())
+                without_query(line.trim_ascii_end())
             ),
         )),
         Err(_) => Err(Refused::new(
             400,
             format!(
                 "{} is no HTTP request line, such as 'GET / HTTP/1.1'",
-                quoted(line.trim_ascii_end())
+                without_query(line.trim_ascii_end())
             ),
         )),
     }
@@ -221,7 +221,7 @@ fn malformed(head: &[u8], error: httparse::Error) -> String {
         }
         Some(line) => format!(
             "{} is no header field: {error}",
-            quoted(line.trim_ascii_end())
+            without_secret(line.trim_ascii_end())
         ),
         None => format!("malformed header fields: {error}"),
     }
@@ -355,6 +355,22 @@ mod tests {
             let refused = read(format!("GET / HTTP/1.1\r\n{fields}\r\n")).unwrap_err();
             assert_eq!(refused.status, 400);
             assert!(refused.reason.contains(named), "{refused}");
+        }
+    }
+
+    #[test]
+    fn no_secret_is_repeated() {
+        for head in [
+            "GET  /sse?auth=hush HTTP/1.1\r\n",
+            "GET /sse?auth=hush HTTP/2.0\r\n",
+            "GET sse?auth=hush HTTP/1.1\r\nHost: h\r\n\r\n",
+            "GET / HTTP/1.1\r\nAuthorization : Bearer hush\r\n\r\n",
+            "GET / HTTP/1.1\r\nauthorization Bearer hush\r\n\r\n",
+            "GET / HTTP/1.1\r\nCookie: hasses=hush\0\r\n\r\n",
+        ] {
+            let refused = read(head).unwrap_err();
+            assert!(!refused.reason.contains("hush"), "{refused}");
+            assert!(refused.reason.contains("..."), "{refused}");
         }
     }
 

@@ -32,6 +32,22 @@ impl Refused {
         }
     }
 
+    /// A short word for a refusal with `status`, to count by: one of ten.
+    pub fn word(status: u16) -> &'static str {
+        match status {
+            401 => "unauthorized",
+            403 => "forbidden",
+            404 => "not_found",
+            405 | 501 => "method",
+            408 => "timeout",
+            413 | 414 | 431 => "too_large",
+            415 => "media_type",
+            429 => "full_for_address",
+            503 => "full",
+            _ => "bad_request",
+        }
+    }
+
     /// 501, for a method that is none of HTTP's own.
     pub fn unknown_method() -> Self {
         Self::new(501, "unknown method")
@@ -47,7 +63,7 @@ impl fmt::Display for Refused {
 impl std::error::Error for Refused {}
 
 /// Text from outside as an error may show it: in quotes, escaped, at most 80 characters of it.
-pub(super) fn quoted(text: &[u8]) -> String {
+pub(crate) fn quoted(text: &[u8]) -> String {
     // Four bytes are the most that a character has.
     let text = String::from_utf8_lossy(&text[..text.len().min(4 * 81)]);
     let mut shown: String = text.chars().take(80).collect();
@@ -55,6 +71,33 @@ pub(super) fn quoted(text: &[u8]) -> String {
         shown.push('…');
     }
     format!("{shown:?}")
+}
+
+/// The start of a request, or its target, as an error may show it: [`quoted`], without the query, in
+/// which secrets may be.
+pub(crate) fn without_query(line: &[u8]) -> String {
+    let mut parts = line.splitn(2, |byte| *byte == b'?');
+    let before = parts.next().unwrap_or_default();
+    match parts.next() {
+        Some(_) => quoted(&[before, b"?..."].concat()),
+        None => quoted(before),
+    }
+}
+
+/// A header field as an error may show it: [`quoted`], without the value of one that holds secrets.
+pub(crate) fn without_secret(field: &[u8]) -> String {
+    let lower = field.to_ascii_lowercase();
+    let secret = ["authorization", "proxy-authorization", "cookie"]
+        .into_iter()
+        .find(|name| {
+            lower
+                .windows(name.len())
+                .any(|part| part == name.as_bytes())
+        });
+    match secret {
+        Some(name) => format!("\"{name} ...\""),
+        None => quoted(field),
+    }
 }
 
 #[cfg(test)]

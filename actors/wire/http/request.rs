@@ -2,7 +2,7 @@
 
 use super::Refused;
 use super::fields::Fields;
-use super::refused::quoted;
+use super::refused::{quoted, without_query};
 
 /// A request's method (RFC 9110 §9, and PATCH of RFC 5789). Methods are case-sensitive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,7 +178,7 @@ impl<'a> Target<'a> {
                 400,
                 format!(
                     "{} is no request target; it would begin with '/'",
-                    quoted(target.as_bytes())
+                    without_query(target.as_bytes())
                 ),
             ));
         }

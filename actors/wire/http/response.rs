@@ -33,6 +33,25 @@ pub fn stream_head(version: Version, close: bool, cors: &str, date: Date) -> Vec
     .into_bytes()
 }
 
+/// The head of an answer whose body comes bit by bit: chunked, but towards HTTP/1.0. `close`: the
+/// connection ends after it, as it always does towards HTTP/1.0.
+pub fn flowing_head(version: Version, kind: &str, close: bool, date: Date) -> Vec<u8> {
+    let framing = match (version, close) {
+        (Version::Http11, false) => "Connection: keep-alive\r\nTransfer-Encoding: chunked",
+        (Version::Http11, true) => "Connection: close\r\nTransfer-Encoding: chunked",
+        (Version::Http10, _) => "Connection: close",
+    };
+    format!(
+        "HTTP/1.1 200 OK\r\n\
+         Date: {date}\r\n\
+         {framing}\r\n\
+         Content-Type: {kind}\r\n\
+         Cache-Control: no-store\r\n\
+         X-Accel-Buffering: no\r\n\r\n"
+    )
+    .into_bytes()
+}
+
 /// A whole answer, body included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -65,11 +84,16 @@ impl Answer {
         answer
     }
 
-    /// A word of plain text, without a line end, after which the connection stays open.
-    pub fn word(word: &str) -> Self {
-        let mut answer = Self::new(200, "text/plain; charset=utf-8", word.into());
+    /// A text of some media type, after which the connection stays open.
+    pub fn page(kind: &'static str, text: impl Into<Vec<u8>>) -> Self {
+        let mut answer = Self::new(200, kind, text.into());
         answer.close = false;
         answer
+    }
+
+    /// A word of plain text, without a line end, after which the connection stays open.
+    pub fn word(word: &str) -> Self {
+        Self::page("text/plain; charset=utf-8", word)
     }
 
     /// 204: no body. The connection stays open.
@@ -83,12 +107,12 @@ impl Answer {
         }
     }
 
-    /// A refusal as plain text, with its `Allow`; the connection ends.
+    /// A refusal as plain text, with its `Allow` or `WWW-Authenticate`; the connection ends.
     pub fn refused_text(refused: &Refused) -> Self {
         Self::text(refused.status, &refused.reason).allowing(refused)
     }
 
-    /// A refusal as `{"error":"…"}`, with its `Allow`; the connection ends.
+    /// A refusal as `{"error":"…"}`, with its `Allow` or `WWW-Authenticate`; the connection ends.
     pub fn refused_json(refused: &Refused) -> Self {
         let error = serde_json::json!({ "error": refused.reason });
         Self::new(
@@ -140,6 +164,8 @@ impl Answer {
     fn allowing(self, refused: &Refused) -> Self {
         match refused.allow {
             Some(allow) => self.with("Allow", allow),
+            // RFC 9110 §15.5.2, RFC 6750 §3.
+            None if refused.status == 401 => self.with("WWW-Authenticate", "Bearer"),
             None => self,
         }
     }
@@ -204,6 +230,21 @@ mod tests {
             old,
             new.replace("Transfer-Encoding: chunked", "Connection: close")
         );
+    }
+
+    #[test]
+    fn a_flowing_answer_says_how_it_ends() {
+        let head = |version, close| {
+            let bytes = flowing_head(version, "application/json", close, date(0));
+            String::from_utf8(bytes).unwrap()
+        };
+        let kept = "Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n";
+        assert!(head(Version::Http11, false).contains(kept));
+        let closed = "Connection: close\r\nTransfer-Encoding: chunked\r\n";
+        assert!(head(Version::Http11, true).contains(closed));
+        let old = head(Version::Http10, false);
+        assert!(old.contains("Connection: close\r\n") && !old.contains("chunked"));
+        assert!(old.ends_with("\r\n\r\n"));
     }
 
     #[test]

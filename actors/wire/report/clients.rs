@@ -106,6 +106,15 @@ impl ClientRow {
         })
     }
 
+    /// Whether `search`, in small letters, is in its address, id, agent or tokens, whatever their case.
+    pub fn has(&self, search: &str) -> bool {
+        let id = self.id.as_ref().map_or("", ClientId::as_str);
+        let texts = [self.address.as_str(), id, self.agent()];
+        let tokens = self.subscribes.iter().map(String::as_str);
+        let mut texts = texts.into_iter().chain(tokens);
+        texts.any(|text| text.to_lowercase().contains(search))
+    }
+
     fn agent(&self) -> &str {
         let mut end = self.agent.len().min(MAX_AGENT);
         while !self.agent.is_char_boundary(end) {
@@ -178,6 +187,20 @@ mod tests {
                 "  Subscribes: a-b"
             ]
         );
+    }
+
+    #[test]
+    fn it_is_found_by_what_it_says_of_itself() {
+        let row = ClientRow {
+            id: Some(ClientId::new("Éva").unwrap()),
+            ..row()
+        };
+        for search in ["", "8.1.151:5", "éva", "x11", "room6"] {
+            assert!(row.has(search), "{search}");
+        }
+        for search in ["sse", "room7", "X11"] {
+            assert!(!row.has(search), "{search}");
+        }
     }
 
     #[test]

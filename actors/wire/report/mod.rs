@@ -3,6 +3,9 @@
 
 mod answers;
 mod clients;
+mod figures;
+mod live;
+mod metrics;
 mod status;
 
 pub use answers::{
@@ -10,7 +13,10 @@ pub use answers::{
     subscribed_clients_json,
 };
 pub use clients::{ClientRow, LIST_END, LIST_START};
-pub use status::{Status, TlsFiles};
+pub use figures::{Clients, Figures, level_word};
+pub use live::{Tokens, live};
+pub use metrics::{METRICS_TYPE, metrics};
+pub use status::{Status, TlsFiles, bus_keys};
 
 use std::time::Duration;
 

@@ -1,21 +1,33 @@
 //! A publisher that speaks HTTP.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | this | requests and answers; publishing, figures |
+//! | [`flow`] | an answer that is written bit by bit |
+//! | [`clients`] | `GET /clients` |
+//! | [`live`] | `GET /live` |
 
 use std::time::{Duration, Instant, SystemTime};
 
 use async_io::Timer;
 use futures_lite::FutureExt;
 
+mod clients;
+mod flow;
+mod live;
+
 use super::Publisher;
 use super::connection::{Broken, Connection, REQUEST_TIME};
 use crate::intake::ask;
-use crate::model::Channel;
 use crate::model::publication::{Publication, Targets};
+use crate::model::{Channel, ClientId};
 use crate::registry::{Message, Outcome, Receipt};
 use crate::wire::command::{Command, Refusal};
 use crate::wire::http::control_api::Route;
 use crate::wire::http::response::CONTINUE;
-use crate::wire::http::{Answer, Body, Date, Method, Reader, Refused, Request, guard};
+use crate::wire::http::{Answer, Body, Date, Method, Reader, Refused, Request};
 use crate::wire::json::{self, Shape};
+use crate::wire::report::{METRICS_TYPE, level_word, metrics};
 
 /// How long a connection may have no request.
 const IDLE_TIME: Duration = Duration::from_secs(60);
@@ -33,6 +45,7 @@ pub(super) async fn serve(
         if connection.bytes().is_empty() && !first_bytes(publisher, connection).await? {
             return Ok(());
         }
+        connection.begin_request();
         if !exchange(publisher, connection).await? || publisher.stop.is_requested() {
             return Ok(());
         }
@@ -65,7 +78,8 @@ async fn exchange(publisher: &Publisher, connection: &mut Connection) -> Result<
         }
     };
     let mut answered = match handle(publisher, connection, &request, due).await? {
-        Ok(answered) => answered,
+        Ok(Done::Answer(answered)) => answered,
+        Ok(Done::Flowed { goes_on }) => return Ok(goes_on),
         Err(refused) => {
             refuse(publisher, &refused).await?;
             Answer::refused_json(&refused)
@@ -81,7 +95,7 @@ async fn exchange(publisher: &Publisher, connection: &mut Connection) -> Result<
 async fn refuse(publisher: &Publisher, refused: &Refused) -> Result<(), Broken> {
     let Refused { status, reason, .. } = refused;
     log::warn!("{}: refused with {status}: {reason}", publisher.name);
-    count(publisher, vec![("http", 1)], 0).await
+    count(publisher, vec![(Refused::word(*status), 1)], 0).await
 }
 
 async fn count(
@@ -174,18 +188,31 @@ async fn body(
     }
 }
 
+/// What became of a request.
+enum Done {
+    /// This is to be its answer.
+    Answer(Answer),
+    /// It was answered bit by bit; whether the connection goes on.
+    Flowed { goes_on: bool },
+}
+
+impl From<Answer> for Done {
+    fn from(answer: Answer) -> Self {
+        Self::Answer(answer)
+    }
+}
+
 /// Does what a request asks for.
 async fn handle(
     publisher: &Publisher,
     connection: &mut Connection,
     request: &Request,
     due: Instant,
-) -> Read<Answer> {
-    let config = &publisher.config;
-    let (host, origin) = (request.host.as_deref(), request.origin.as_deref());
-    if let Some(why) = guard::forged(host, origin, &config.control_hosts) {
-        return Ok(Err(Refused::new(403, why)));
+) -> Read<Done> {
+    if let Err(refused) = publisher.admits(request) {
+        return Ok(Err(refused));
     }
+    let config = publisher.settings.now();
     let route = match Route::find(request) {
         Ok(route) => route,
         Err(refused) => return Ok(Err(refused)),
@@ -199,15 +226,23 @@ async fn handle(
         Ok(body) => body,
         Err(refused) => return Ok(Err(refused)),
     };
-    Ok(match route {
-        Route::Healthz => Ok(Answer::word("ok")),
-        Route::Status => Ok(Answer::json(
-            200,
-            execute(publisher, Command::TcpStatus).await?,
-        )),
+    let answer = match route {
+        Route::Clients(page) => return clients::list(publisher, connection, request, page).await,
+        Route::Live => return live::show(publisher, connection, request).await,
+        Route::Healthz => Answer::word("ok"),
+        Route::Metrics => {
+            let figures = ask(&publisher.registry, |reply| Message::Report { reply }).await?;
+            Answer::page(METRICS_TYPE, metrics(&figures))
+        }
+        Route::Status => Answer::json(200, execute(publisher, Command::TcpStatus).await?),
         Route::Subscribers(target) => {
             let command = Command::TcpSubscribedClients(target);
-            Ok(Answer::json(200, execute(publisher, command).await?))
+            Answer::json(200, execute(publisher, command).await?)
+        }
+        Route::Disconnect(id) => disconnect(publisher, id).await?,
+        Route::SetLogLevel(level) => {
+            execute(publisher, Command::SetLogLevel(level)).await?;
+            Answer::json(200, format!("{{\"loglevel\":\"{}\"}}\n", level_word(level)))
         }
         Route::PublishTo {
             target,
@@ -222,15 +257,38 @@ async fn handle(
                 data: text(publisher, body).await?.into(),
                 retain,
             };
-            receipts(publish(publisher, vec![publication]).await?, Shape::One)
+            let outcome = publish(publisher, vec![publication]).await?;
+            return Ok(receipts(outcome, Shape::One).map(Done::Answer));
         }
-        Route::PublishJson { ndjson } => publish_json(publisher, &body, ndjson).await?,
-    })
+        Route::PublishJson { ndjson } => {
+            let answer = publish_json(publisher, &body, ndjson).await?;
+            return Ok(answer.map(Done::Answer));
+        }
+    };
+    Ok(Ok(answer.into()))
+}
+
+/// Ends the streams of an id, as `disconnect:` does, and tells the log too.
+async fn disconnect(publisher: &Publisher, id: ClientId) -> Result<Answer, Broken> {
+    let asked = id.clone();
+    let disconnect = |reply| Message::Disconnect { id: asked, reply };
+    let count = ask(&publisher.registry, disconnect).await?;
+    log::info!(
+        "{}: disconnected {count} clients named {:?}",
+        publisher.name,
+        id.as_str()
+    );
+    Ok(Answer::json(200, format!("{{\"disconnected\":{count}}}\n")))
 }
 
 async fn publish_json(publisher: &Publisher, body: &[u8], ndjson: bool) -> Read<Answer> {
     let mut mended = 0;
-    let read = json::body(body, ndjson, publisher.config.max_message, &mut mended);
+    let read = json::body(
+        body,
+        ndjson,
+        publisher.settings.now().max_message,
+        &mut mended,
+    );
     if mended > 0 {
         count(publisher, Vec::new(), mended).await?;
     }

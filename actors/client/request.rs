@@ -1,0 +1,87 @@
+//! Requests as they come: the first in any number of pieces, later ones on an open stream.
+
+use super::{End, Ending, Message};
+use crate::crowd::Seat;
+use crate::net::tls::Trouble;
+use crate::wire::http::{Head, Method, Reader, Refused, Request, Version};
+
+/// Reads the request, in however many pieces it comes.
+pub(super) async fn request(
+    seat: &Seat,
+    input: &mut Vec<u8>,
+) -> Result<Result<Request, Refused>, End> {
+    let mut reader = Reader::new();
+    let mut expired = false;
+    let mut given_up = false;
+    loop {
+        match reader.read(input) {
+            Ok(Some(head)) => {
+                input.drain(..head.length);
+                return Ok(Ok(head.request));
+            }
+            Ok(None) if given_up => return Err(End::Finished(Ending::Crowded)),
+            Ok(None) if expired && seat.is_handshaking() => return Err((&Trouble::Late).into()),
+            Ok(None) if expired && input.is_empty() => return Err(End::Left),
+            Ok(None) if expired => {
+                let why = "the request was not complete within 10 seconds";
+                return Ok(Err(Refused::new(408, why)));
+            }
+            Ok(None) => {}
+            Err(refused) => return Ok(Err(refused)),
+        }
+        seat.input().await;
+        match seat.message() {
+            // What has come by now still counts: after a pause of this process it may be all.
+            Some(Message::Expired) => expired = true,
+            Some(Message::Finish {
+                end: Ending::Crowded,
+            }) => given_up = true,
+            Some(Message::Finish { end }) => return Err(End::Finished(end)),
+            _ => {}
+        }
+        let mut take = || {
+            seat.read(|bytes| {
+                input.extend_from_slice(bytes);
+                bytes.len()
+            })
+        };
+        let read = take();
+        if let Err(error) = &read
+            && let Some(trouble @ Trouble::NotTls) = Trouble::of(error)
+        {
+            // What it sent may say which page may read the answer.
+            take()?;
+            return Ok(Err(Refused::new(400, trouble.to_string())));
+        }
+        let read = read?;
+        if read == Some(0) {
+            return match input.is_empty() {
+                true => Err(End::Left),
+                false => Ok(Err(Refused::new(
+                    400,
+                    "the request ended before it was complete",
+                ))),
+            };
+        }
+    }
+}
+
+/// A GET among what a client sent on an open stream; all that is none is thrown away.
+pub(super) fn next_request(input: &mut Vec<u8>) -> Option<Box<Request>> {
+    if input.is_empty() {
+        return None;
+    }
+    match Reader::new().read(input) {
+        Ok(Some(Head { request, length }))
+            if request.method == Method::Get && request.version == Version::Http11 =>
+        {
+            input.drain(..length);
+            Some(Box::new(request))
+        }
+        Ok(None) => None,
+        Ok(Some(_)) | Err(_) => {
+            input.clear();
+            None
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! `GET /live`: the figures of [`wire::report`](crate::wire::report) as an event stream. Nothing is
+//! computed, or counted, for it while nobody watches.
+
+use std::time::{Duration, SystemTime};
+
+use async_io::Timer;
+use futures_lite::FutureExt;
+
+use super::super::Publisher;
+use super::super::connection::{Broken, Connection};
+use super::flow::Flow;
+use super::{Done, Read};
+use crate::intake::ask;
+use crate::registry::{Message, Search};
+use crate::wire::http::Request;
+use crate::wire::report::{Figures, Tokens, live};
+
+/// Between two events.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Sends an event a second until the reader leaves or the daemon stops.
+pub(super) async fn show(
+    publisher: &Publisher,
+    connection: &mut Connection,
+    request: &Request,
+) -> Read<Done> {
+    let flow = Flow::begin(publisher, connection, request, "text/event-stream").await?;
+    let Some(mut flow) = flow else {
+        return Ok(Ok(Done::Flowed { goes_on: false }));
+    };
+    let mut before = None;
+    loop {
+        let (figures, tokens) = look(publisher).await?;
+        let data = live(&figures, before.as_ref(), &tokens, SystemTime::now());
+        flow.write(&format!("data: {data}\n\n")).await?;
+        before = Some(figures);
+        if pause(publisher, flow.connection()).await? {
+            flow.end().await?;
+            return Ok(Ok(Done::Flowed { goes_on: false }));
+        }
+    }
+}
+
+/// Waits for the next event's time; whether there is to be none. What the reader sends is thrown away.
+async fn pause(publisher: &Publisher, connection: &mut Connection) -> Result<bool, Broken> {
+    let time = async {
+        Timer::after(PERIOD).await;
+        Ok(false)
+    };
+    let stop = async {
+        publisher.stop.requested().await;
+        Ok(true)
+    };
+    let left = async {
+        while connection.read_more().await? > 0 {
+            connection.take();
+        }
+        Ok(true)
+    };
+    time.or(stop).or(left).await
+}
+
+async fn look(publisher: &Publisher) -> Result<(Figures, Tokens), Broken> {
+    let registry = &publisher.registry;
+    let (figures, messages) = ask(registry, |reply| Message::Watch { reply }).await?;
+    let mut search = Search {
+        best: Vec::new(),
+        next: Some(0),
+    };
+    while search.next.is_some() {
+        search = ask(registry, |reply| Message::Search { search, reply }).await?;
+    }
+    let subscribers = search.best;
+    let tokens = Tokens {
+        subscribers,
+        messages,
+    };
+    Ok((figures, tokens))
+}

@@ -1,0 +1,106 @@
+//! A message on its way: its id, its recipients, its place among those that are kept.
+
+use std::rc::Rc;
+use std::time::{Instant, SystemTime};
+
+use super::{Receipt, Registry};
+use crate::archive;
+use crate::model::history::Entry;
+use crate::model::{Channel, EventId, Publication, Record};
+use crate::wire::sse::Frame;
+
+impl Registry {
+    /// Gives a message its id, sends it to its recipients and keeps it.
+    pub(super) fn publish(&mut self, publication: Publication, channel: Channel) -> Receipt {
+        let id = self.next_id();
+        self.deliver(id, publication, channel)
+    }
+
+    /// Sends an event to its recipients and keeps it.
+    pub(super) fn deliver(
+        &mut self,
+        id: EventId,
+        publication: Publication,
+        channel: Channel,
+    ) -> Receipt {
+        *self.counters.messages.entry(channel).or_default() += 1;
+        if let Some(watched) = &mut self.watched {
+            watched.count(&publication.to);
+        }
+        let Publication {
+            to,
+            except,
+            event,
+            data,
+            ..
+        } = &publication;
+        self.routes
+            .recipients(to.as_slice(), except.as_ref(), &mut self.recipients);
+        let mut recipients = self.recipients.len();
+        let keeps = publication.retain && self.history.keeps();
+        let replayed = keeps || !self.replays.is_empty();
+        if recipients > 0 || replayed {
+            let now = Instant::now();
+            let frame = Rc::new(Frame::event(id, event.as_deref(), data));
+            self.send(now, &frame);
+            if replayed {
+                let entry = Entry {
+                    id,
+                    at: now,
+                    to: to.clone(),
+                    except: except.clone(),
+                    frame,
+                    passing: !keeps,
+                };
+                let replays = self.replays.values();
+                recipients += replays.filter(|replay| replay.wants(&entry)).count();
+                self.history.keep(entry);
+            }
+        }
+        self.write_down(id, publication, keeps);
+        if self.bus.is_some() {
+            if !keeps {
+                self.stands_besides(id);
+            }
+            self.release();
+        }
+        log::debug!(
+            "event {id} by {} for {recipients} subscribers",
+            channel.name()
+        );
+        Receipt { id, recipients }
+    }
+
+    /// Sends an event to the recipients that were found for it.
+    fn send(&self, now: Instant, frame: &Rc<Frame>) {
+        let to = &self.recipients;
+        let stopwatch = (!to.is_empty()).then(|| self.crowd.stopwatch(now));
+        match stopwatch.flatten() {
+            None => self.crowd.send_all(to, frame),
+            Some(stopwatch) => self.crowd.send_all(to, &Rc::new(frame.timed(stopwatch))),
+        }
+    }
+
+    fn next_id(&mut self) -> EventId {
+        let reserved = self.archive.as_ref().map(archive::Handle::reserved);
+        self.sequence
+            .next_id(reserved.unwrap_or(EventId(EventId::END)))
+    }
+
+    /// Has an event written to the history file, if there is one.
+    fn write_down(&mut self, id: EventId, publication: Publication, keeps: bool) {
+        if publication.retain && !keeps {
+            self.history.forget(id);
+        }
+        let Some(archive) = &self.archive else { return };
+        archive.given_out(id);
+        if keeps && self.bus.as_ref().is_none_or(|bus| bus.is_news(id)) {
+            let at = SystemTime::now();
+            archive.keep(&Rc::new(Record {
+                id,
+                at,
+                publication,
+            }));
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use argh::FromArgs;
+
+/// Measures hasses beside the floor (one bare send for each delivery) and nchan, and prints a table
+/// in Markdown. Exits with 1 if a delivery was lost, doubled or misrouted.
+#[derive(Debug, FromArgs)]
+#[argh(
+    example = "tests/bench/run --quick\ntests/bench/run --only W1,W3,idle --rounds 3",
+    note = "Works: W1 W2 W3 W6 W7 W8 burst beside ingest fifo replay idle, and plots."
+)]
+pub(crate) struct Options {
+    /// rounds of everything; figures are medians (default 5)
+    #[argh(option, default = "5")]
+    pub(crate) rounds: usize,
+    /// a short look: one round, a tenth of the messages, 3,000 clients at most; no plots
+    #[argh(switch)]
+    pub(crate) quick: bool,
+    /// the works to do, by their names and with commas between them (default all)
+    #[argh(option)]
+    pub(crate) only: Option<String>,
+    /// servers to measure (default floor,hasses,nchan; nchan where it is installed)
+    #[argh(option)]
+    pub(crate) servers: Option<String>,
+    /// the processor that servers run on (default 0)
+    #[argh(option, default = "0")]
+    pub(crate) server_cpu: usize,
+    /// the processor that the load runs on (default 1)
+    #[argh(option, default = "1")]
+    pub(crate) load_cpu: usize,
+    /// clients of the largest works (default 18500; both ends need a descriptor for each)
+    #[argh(option, default = "18_500")]
+    pub(crate) many: u32,
+    /// seconds for which idle clients are watched (default 60; once, in the first round)
+    #[argh(option, default = "60.0")]
+    pub(crate) hold: f64,
+    /// where the plots go (default tests/bench/plots)
+    #[argh(option)]
+    pub(crate) plots: Option<PathBuf>,
+}
+
+impl Options {
+    /// Whether a work is asked for.
+    pub(crate) fn wants(&self, work: &str) -> bool {
+        match &self.only {
+            Some(only) => only.split(',').any(|name| name == work),
+            None => work != "plots" || !self.quick,
+        }
+    }
+}

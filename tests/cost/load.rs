@@ -1,0 +1,107 @@
+//! The load: one thing at a time, and each awaited, so that every run does the same.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use nix::sys::signal::Signal;
+
+use super::support::{Daemon, PATIENCE};
+
+/// A subscriber's connection and what has come on it that was not asked for yet.
+pub(crate) struct Subscriber {
+    socket: TcpStream,
+    unread: Vec<u8>,
+}
+
+impl Subscriber {
+    /// Reads on until `text` has come, and takes all up to its end.
+    fn wait_for(&mut self, text: &str) {
+        let mut buffer = [0; 4096];
+        loop {
+            let length = text.len();
+            let mut windows = self.unread.windows(length);
+            if let Some(at) = windows.position(|part| part == text.as_bytes()) {
+                self.unread.drain(..at + length);
+                return;
+            }
+            let count = self.socket.read(&mut buffer).unwrap();
+            assert!(count > 0, "closed before {text:?} came");
+            self.unread.extend_from_slice(&buffer[..count]);
+        }
+    }
+
+    /// Asks for a stream without waiting for the answer.
+    fn ask(address: SocketAddr, token: &str) -> Self {
+        let mut socket = TcpStream::connect(address).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let request = format!(
+            "GET /sse?subscribe={token} HTTP/1.1\r\nHost: {address}\r\n\
+             Accept: text/event-stream\r\nUser-Agent: cost\r\n\r\n"
+        );
+        socket.write_all(request.as_bytes()).unwrap();
+        let unread = Vec::new();
+        Self { socket, unread }
+    }
+
+    /// Waits for the answer's head and the first position block.
+    fn answered(&mut self) {
+        self.wait_for("\r\n\r\n");
+        self.wait_for("\nid: ");
+        self.wait_for("\n\n\r\n");
+    }
+}
+
+/// Subscribes so many to a token, one after the other.
+pub(crate) fn connect(address: SocketAddr, token: &str, count: usize) -> Vec<Subscriber> {
+    let subscribe = |_| {
+        let mut subscriber = Subscriber::ask(address, token);
+        subscriber.answered();
+        subscriber
+    };
+    (0..count).map(subscribe).collect()
+}
+
+/// Subscribes so many, and lets them leave. The daemon is halted meanwhile, so that it always
+/// finds all of them at once.
+pub(crate) fn come_and_go(daemon: &Daemon, count: usize) {
+    daemon.signal(Signal::SIGSTOP);
+    let ask = |_| Subscriber::ask(daemon.listen, "room");
+    let mut all: Vec<Subscriber> = (0..count).map(ask).collect();
+    daemon.signal(Signal::SIGCONT);
+    all.iter_mut().for_each(Subscriber::answered);
+    daemon.signal(Signal::SIGSTOP);
+    drop(all);
+    daemon.signal(Signal::SIGCONT);
+}
+
+/// Publishes `messages` of 100 bytes to the token `crowd`; all have each before the next is sent.
+pub(crate) fn deliver(control: SocketAddr, crowd: &mut [Subscriber], messages: usize) {
+    let mut publisher = TcpStream::connect(control).unwrap();
+    for number in 0..messages {
+        let text = format!("{number:0>99}.");
+        publisher
+            .write_all(format!("crowd={text};").as_bytes())
+            .unwrap();
+        for subscriber in &mut *crowd {
+            subscriber.wait_for(&text);
+        }
+    }
+}
+
+/// Publishes, `together` in one write, messages of 100 bytes to nobody and behind them one to the
+/// token `witness`, which has it before the next write.
+pub(crate) fn publish(
+    control: SocketAddr,
+    witness: &mut Subscriber,
+    writes: usize,
+    together: usize,
+) {
+    let mut publisher = TcpStream::connect(control).unwrap();
+    let nobody = format!("nobody={};", "x".repeat(100));
+    for number in 0..writes {
+        let last = format!("last {number}.");
+        let text = format!("{}witness={last};", nobody.repeat(together - 1));
+        publisher.write_all(text.as_bytes()).unwrap();
+        witness.wait_for(&last);
+    }
+}

@@ -1,0 +1,102 @@
+//! What the release build costs, counted and not timed, so that a busy machine changes nothing:
+//! instructions (callgrind), system calls (strace), resident bytes. Each figure has a bound a little
+//! above what it was when the bound was set; whoever makes something dearer for a good reason
+//! raises the bound in the same change.
+//!
+//! What starting and stopping cost is taken out by counting twice, for n operations and for 2n, and
+//! looking at the difference.
+//!
+//! `cargo test --test cost -- --nocapture` prints the figures. The release build is what is
+//! measured, as users run it: the test builds it if it is not there or is old.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod counted;
+mod load;
+#[path = "../support/mod.rs"]
+mod support;
+
+use counted::{Counter, per_operation};
+use load::{come_and_go, connect, deliver, publish};
+use support::Daemon;
+
+/// Subscribers of the broadcasts that are counted.
+const CROWD: usize = 100;
+
+/// Says what a figure is, and fails if it is above its bound.
+#[expect(clippy::print_stderr, reason = "shown with --nocapture")]
+fn judge(what: &str, figure: f64, bound: f64) {
+    eprintln!("{what}: {figure:.2} (bound {bound})");
+    assert!(
+        figure <= bound,
+        "{what}: {figure:.2}, which is above the bound of {bound}; if this is meant, raise it"
+    );
+}
+
+/// A message to a crowd, each awaited by all before the next: per recipient, the publishing with it.
+#[test]
+fn a_delivery() {
+    let cost = |counter| {
+        per_operation(counter, 60, |daemon, messages| {
+            let mut crowd = connect(daemon.listen, "crowd", CROWD);
+            deliver(daemon.control, &mut crowd, messages);
+        }) / CROWD as f64
+    };
+    judge(
+        "instructions per delivery",
+        cost(Counter::Instructions),
+        900.0,
+    );
+    judge("system calls per delivery", cost(Counter::Calls), 1.3);
+}
+
+/// A message that nobody listens to, kept for replay, 250 in one write.
+#[test]
+fn a_publish() {
+    const TOGETHER: usize = 250;
+    let cost = |counter| {
+        per_operation(counter, 20, |daemon, writes| {
+            let mut witness = connect(daemon.listen, "witness", 1);
+            publish(daemon.control, &mut witness[0], writes, TOGETHER);
+        }) / TOGETHER as f64
+    };
+    judge(
+        "instructions per publish",
+        cost(Counter::Instructions),
+        6000.0,
+    );
+    judge("system calls per publish", cost(Counter::Calls), 0.1);
+}
+
+/// A subscriber who comes, gets the answer's head and the first position, and leaves; 100 at once.
+#[test]
+fn a_connect() {
+    let cost = |counter| {
+        per_operation(counter, 10, |daemon, times| {
+            for _ in 0..times {
+                come_and_go(daemon, CROWD);
+            }
+        }) / CROWD as f64
+    };
+    judge(
+        "instructions per connect",
+        cost(Counter::Instructions),
+        31500.0,
+    );
+    judge("system calls per connect", cost(Counter::Calls), 9.8);
+}
+
+/// Memory for clients that are only there, from 1,000 of them to 6,000.
+#[test]
+fn an_idle_client() {
+    counted::raise_descriptors(6200);
+    let daemon = Daemon::instead(counted::release_build(), "");
+    let _some = connect(daemon.listen, "room", 1000);
+    let before = daemon.resident_kib();
+    let _more = connect(daemon.listen, "room", 5000);
+    let grown = daemon.resident_kib() - before;
+    judge(
+        "resident bytes per idle client",
+        grown as f64 * 1024.0 / 5000.0,
+        360.0,
+    );
+}
