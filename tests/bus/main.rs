@@ -1,6 +1,7 @@
 //! Several nodes as one, on a real Redis.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[allow(dead_code, reason = "the torture test uses more of it")]
 #[path = "../torture/client.rs"]
 mod client;
 mod crowd;
@@ -13,6 +14,7 @@ mod speed;
 mod start;
 #[path = "../support/mod.rs"]
 mod support;
+#[allow(dead_code, reason = "the torture test uses more of it")]
 #[path = "../torture/topic.rs"]
 mod topic;
 

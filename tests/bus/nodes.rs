@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::support::{Stream, eventually, publish};
+use super::support::{Connection, Stream, eventually, publish};
 use super::{Redis, figure, node};
 
 fn text(address: SocketAddr, lines: impl Iterator<Item = String>) -> Vec<u64> {
@@ -119,7 +119,7 @@ fn who_has_seen_more_than_the_node_waits_for_it() {
         "GET /sse?subscribe=a HTTP/1.1\r\nHost: x\r\nLast-Event-ID: {}\r\n\r\n",
         ids[1]
     );
-    let mut connection = super::support::Connection::to(two.listen);
+    let mut connection = Connection::to(two.listen);
     connection.send(request.as_bytes());
     two.signal(nix::sys::signal::Signal::SIGCONT);
     let mut back = Stream::answered(connection).start();
@@ -152,6 +152,14 @@ fn the_whole_is_counted_and_dead_nodes_are_not() {
     };
     whole(2, 2);
     assert_eq!(figure(&one, "sseconncli"), 1);
+    let all = publish::ask_tcp(one.control, "tcpnumberofclients\n");
+    assert_eq!(all, r#"{"numberofclients":1,"cluster_clients":2}"#);
+    let mut connection = Connection::to(one.control);
+    let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let metrics = connection.send(request.as_bytes()).response().body;
+    for line in ["hasses_bus_up 1\n", "hasses_cluster_clients 2\n"] {
+        assert!(metrics.contains(line), "{metrics}");
+    }
     two.crash();
     whole(1, 1);
 }

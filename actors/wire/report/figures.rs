@@ -124,6 +124,7 @@ pub(super) mod tests {
             loop_delay: Histogram::default(),
             delivery: Histogram::default(),
             log_dropped: 0,
+            bus: None,
         }
     }
 
