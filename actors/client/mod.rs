@@ -318,7 +318,7 @@ impl Client {
 
     /// Whether a new request may take the place of the open stream.
     fn takes_requests(&self) -> bool {
-        self.seat.is_chunked() && self.context.reinit.get()
+        self.context.reinit.get() && self.seat.is_chunked()
     }
 
     /// Reads what came on an open stream, and throws it away unless it may be a new request; whether

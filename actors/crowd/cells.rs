@@ -123,7 +123,12 @@ impl Inner {
             cell.bytes += frame.bytes(flags.chunked).len();
         }
         cell.waiting.push(message);
-        let behind = cell.behind();
+        // What is behind the first event is a part of it all, which nearly always is little.
+        let behind = if cell.bytes > limit / 2 {
+            cell.behind()
+        } else {
+            0
+        };
         let flags = &mut cell.flags;
         if flags.writable && behind > limit / 2 && !flags.strained {
             flags.strained = true;

@@ -34,7 +34,11 @@ impl Waiting {
 
     /// The message at the front.
     pub(super) fn front(&self) -> Option<&Message> {
-        self.iter().next()
+        match self {
+            Self::Empty => None,
+            Self::One(message) => Some(message),
+            Self::Many(queue) => queue.front(),
+        }
     }
 
     /// Takes the message at the front.

@@ -344,6 +344,12 @@ impl Crowd {
         (u64::from(cell.events), cell.outstanding())
     }
 
+    /// As if a client's socket had been found ready.
+    #[cfg(test)]
+    pub(crate) fn set_writable(&self, index: u32) {
+        self.inner.borrow_mut().cells[index as usize].flags.writable = true;
+    }
+
     /// Takes all that waits for a client which does nothing itself.
     #[cfg(test)]
     pub(crate) fn take_waiting(&self, index: u32) -> Vec<Message> {

@@ -5,6 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::task::Poll;
 
+use super::cells::Flags;
 use super::{Cell, Crowd, Key, LINGER_TIME, SCRATCH};
 use crate::client::Message;
 use crate::net::stream::Stream;
@@ -134,7 +135,7 @@ impl Seat {
         let mut inner = self.crowd.inner.borrow_mut();
         let inner = &mut *inner;
         let cell = &mut inner.cells[self.index as usize];
-        let count = cell.write(bytes)?;
+        let count = write(&cell.socket, &mut cell.flags, bytes)?;
         if count > 0 {
             cell.wrote_at = self.crowd.now.get();
         }
@@ -158,22 +159,20 @@ impl Seat {
                     false => Flushed::Message,
                 });
             };
-            let chunked = cell.flags.chunked;
-            let front = Rc::clone(front);
-            let rest = &front.bytes(chunked)[cell.written as usize..];
+            let rest = &front.bytes(cell.flags.chunked)[cell.written as usize..];
             let joined = if rest.len() >= JOINED || cell.waiting.len() == 1 {
                 rest
             } else {
                 let length = cell.join(&mut scratch);
                 &scratch[..length]
             };
-            let count = cell.write(joined)?;
+            let (asked, count) = (joined.len(), write(&cell.socket, &mut cell.flags, joined)?);
             inner.totals.bytes += count as u64;
             inner.totals.events += cell.written(count);
             if count > 0 {
                 cell.wrote_at = self.crowd.now.get();
             }
-            if count < joined.len() {
+            if count < asked {
                 let given_up = count == 0 && cell.flags.overflowing;
                 cell.flags.overflowing = given_up || cell.behind() > self.crowd.limit.get();
                 return Ok(match cell.flags.overflowing {
@@ -266,6 +265,19 @@ impl Seat {
     }
 }
 
+fn write(socket: &Option<Stream>, flags: &mut Flags, bytes: &[u8]) -> io::Result<usize> {
+    let Some(socket) = socket.as_ref().filter(|_| flags.writable) else {
+        return Ok(0);
+    };
+    let count = match socket.write(bytes) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+        result => result?,
+    };
+    // A short write means a full socket; the next edge tells when there is room again.
+    flags.writable = count == bytes.len() && socket.unsent() == 0;
+    Ok(count)
+}
+
 impl Cell {
     /// Whether time is over; only who has no open stream is told, and has next to nothing waiting.
     fn is_expired(&self) -> bool {
@@ -299,20 +311,6 @@ impl Cell {
         // An error comes again when more is written or read.
         let pushed = self.socket.as_ref().map(Stream::push);
         self.flags.writable = !matches!(pushed, Some(Ok(false)));
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Some(socket) = self.socket.as_ref().filter(|_| self.flags.writable) else {
-            return Ok(0);
-        };
-        let result = socket.write(bytes);
-        let count = match result {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            result => result?,
-        };
-        // A short write means a full socket; the next edge tells when there is room again.
-        self.flags.writable = count == bytes.len() && socket.unsent() == 0;
-        Ok(count)
     }
 
     /// Copies as many waiting events as fit, whole, to the start of `buffer`; their length.

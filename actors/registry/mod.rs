@@ -199,6 +199,8 @@ pub struct Registry {
     crowd: Rc<Crowd>,
     routes: Routes,
     sequence: Sequence,
+    /// The last position block, and its id.
+    position: Option<(EventId, Rc<Frame>)>,
     counters: Counters,
     connections: Vec<Option<Connection>>,
     /// Streams by address, where there is a limit to them.
@@ -295,6 +297,7 @@ impl Registry {
             history,
             archive,
             sequence,
+            position: None,
             replays: HashMap::new(),
             bus,
             deadlines: Deadlines::default(),
@@ -425,7 +428,7 @@ impl Registry {
         }
         if let Some(silence) = self.settings.now().heartbeat {
             let tenths = (silence.as_secs() * 10) as u32;
-            let position = Rc::new(Frame::position(self.sequence.last()));
+            let position = self.position();
             self.crowd.send_to_silent(tenths, &position);
         }
     }

@@ -126,10 +126,24 @@ impl Registry {
 
     /// A client has all that was before now.
     fn go_live(&mut self, client: u32, subscription: &Subscription) {
-        let position = Rc::new(Frame::position(self.sequence.last()));
+        let position = self.position();
         self.crowd.send_all(&[client], &position);
         self.crowd.set_live(client, true);
         self.routes.join(client, subscription);
+    }
+
+    /// The block that says how far the stream has come: made once for all who come before the next
+    /// event.
+    pub(super) fn position(&mut self) -> Rc<Frame> {
+        let last = self.sequence.last();
+        match &self.position {
+            Some((id, frame)) if *id == last => Rc::clone(frame),
+            _ => {
+                let frame = Rc::new(Frame::position(last));
+                self.position = Some((last, Rc::clone(&frame)));
+                frame
+            }
+        }
     }
 
     /// Takes a client out of all that sends it events.

@@ -246,6 +246,7 @@ fn who_has_still_to_catch_up_gets_no_position() {
     let live = rig.client("b", None, Resume::Live);
     for key in [first, again, live] {
         rig.told(key);
+        rig.registry.crowd.set_writable(key.index);
     }
     let position = Rc::new(Frame::position(ids[2]));
     let began = Instant::now();

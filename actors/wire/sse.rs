@@ -7,8 +7,10 @@ use crate::model::histogram::Stopwatch;
 /// and the part between the chunk's size and its end is what HTTP/1.0 gets.
 #[derive(Debug)]
 pub struct Frame {
+    /// Room for the chunk's size, which stands at its end; the block; the chunk's end.
     bytes: Box<[u8]>,
-    size_line: u8,
+    /// Where the chunk's size begins.
+    start: u8,
     is_event: bool,
     /// Ends with the frame, which is when its last recipient has it.
     _stopwatch: Option<Box<Stopwatch>>,
@@ -16,11 +18,17 @@ pub struct Frame {
 
 impl PartialEq for Frame {
     fn eq(&self, other: &Self) -> bool {
-        self.bytes == other.bytes
+        self.bytes(true) == other.bytes(true)
     }
 }
 
 impl Eq for Frame {}
+
+/// Bytes that the size of any chunk takes at most: as many hexadecimal digits as a number can have,
+/// and a line end.
+const SIZE_ROOM: usize = 18;
+/// What ends a chunk.
+const CHUNK_END: &[u8] = b"\r\n";
 
 /// The last chunk, with an empty trailer section.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -29,29 +37,32 @@ impl Frame {
     /// An event with its id, its name if it has one, and its text. CR LF, CR and LF each end a
     /// line of the text; a line end at its end is followed by one more, empty, line.
     pub fn event(id: EventId, name: Option<&str>, data: &str) -> Self {
-        let mut block = Vec::with_capacity(data.len() + 64);
-        block.extend_from_slice(b"id: ");
-        block.extend_from_slice(id.to_string().as_bytes());
-        if let Some(name) = name {
-            block.extend_from_slice(b"\nevent: ");
-            block.extend_from_slice(name.as_bytes());
-        }
-        for line in Lines::of(data.as_bytes()) {
-            block.extend_from_slice(b"\ndata: ");
-            block.extend_from_slice(line);
-        }
-        block.extend_from_slice(b"\n\n");
-        Self::new(&block, true)
+        // Exact for an id of today with one line of data.
+        let name_line = name.map_or(0, |name| "\nevent: ".len() + name.len());
+        let room = "id: 1795482798583468\ndata: \n\n".len() + name_line + data.len();
+        Self::new(room, true, |block| {
+            block.extend_from_slice(b"id: ");
+            block.extend_from_slice(itoa::Buffer::new().format(id.0).as_bytes());
+            if let Some(name) = name {
+                block.extend_from_slice(b"\nevent: ");
+                block.extend_from_slice(name.as_bytes());
+            }
+            for line in Lines::of(data.as_bytes()) {
+                block.extend_from_slice(b"\ndata: ");
+                block.extend_from_slice(line);
+            }
+            block.extend_from_slice(b"\n\n");
+        })
     }
 
     /// A position block: browsers keep its id and show nothing.
     pub fn position(id: EventId) -> Self {
-        Self::new(format!("id: {id}\n\n").as_bytes(), false)
+        Self::of_text(&format!("id: {id}\n\n"))
     }
 
     /// The reconnection time, in milliseconds.
     pub fn retry(milliseconds: u32) -> Self {
-        Self::new(format!("retry: {milliseconds}\n\n").as_bytes(), false)
+        Self::of_text(&format!("retry: {milliseconds}\n\n"))
     }
 
     /// Says that events may have been lost after `after` (none: what the subscriber said is no id)
@@ -65,15 +76,35 @@ impl Frame {
             number(after),
             number(oldest)
         );
-        Self::new(format!("event: gap\ndata: {data}\n\n").as_bytes(), false)
+        Self::of_text(&format!("event: gap\ndata: {data}\n\n"))
     }
 
-    fn new(block: &[u8], is_event: bool) -> Self {
-        let size_line = format!("{:x}\r\n", block.len());
-        let bytes = [size_line.as_bytes(), block, b"\r\n"].concat();
+    fn of_text(block: &str) -> Self {
+        Self::new(block.len(), false, |bytes| {
+            bytes.extend_from_slice(block.as_bytes());
+        })
+    }
+
+    /// A frame around the block that `write` adds, for which `room` is made.
+    fn new(room: usize, is_event: bool, write: impl FnOnce(&mut Vec<u8>)) -> Self {
+        let mut bytes = Vec::with_capacity(SIZE_ROOM + room + CHUNK_END.len());
+        bytes.resize(SIZE_ROOM, 0);
+        write(&mut bytes);
+        let mut size = bytes.len() - SIZE_ROOM;
+        bytes.extend_from_slice(CHUNK_END);
+        let mut start = SIZE_ROOM - 2;
+        bytes[start..SIZE_ROOM].copy_from_slice(b"\r\n");
+        loop {
+            start -= 1;
+            bytes[start] = b"0123456789abcdef"[size & 15];
+            size >>= 4;
+            if size == 0 {
+                break;
+            }
+        }
         Self {
             bytes: bytes.into(),
-            size_line: size_line.len() as u8,
+            start: start as u8,
             is_event,
             _stopwatch: None,
         }
@@ -92,9 +123,9 @@ impl Frame {
     /// The bytes for a stream that is, or is not, chunked.
     pub fn bytes(&self, chunked: bool) -> &[u8] {
         if chunked {
-            &self.bytes
+            &self.bytes[usize::from(self.start)..]
         } else {
-            &self.bytes[usize::from(self.size_line)..self.bytes.len() - 2]
+            &self.bytes[SIZE_ROOM..self.bytes.len() - CHUNK_END.len()]
         }
     }
 

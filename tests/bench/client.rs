@@ -38,13 +38,13 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Begins to connect.
-    pub(crate) fn connect(server: SocketAddr, place: Place) -> io::Result<Self> {
+    /// Begins to connect; `number` is its number among all on this machine.
+    pub(crate) fn connect(server: SocketAddr, place: Place, number: u32) -> io::Result<Self> {
         let kind = Type::STREAM.nonblocking().cloexec();
         let socket = Socket::new(Domain::IPV4, kind, Some(Protocol::TCP))?;
         // A reset at the end leaves no TIME_WAIT behind.
         socket.set_linger(Some(Duration::ZERO))?;
-        let source = u32::from(Ipv4Addr::new(127, 0, 0, 2)) + place.client / PER_ADDRESS;
+        let source = u32::from(Ipv4Addr::new(127, 0, 0, 2)) + number / PER_ADDRESS;
         socket.bind(&SocketAddr::from((Ipv4Addr::from(source), 0)).into())?;
         match socket.connect(&server.into()) {
             Err(error) if error.raw_os_error() != Some(nix::libc::EINPROGRESS) => Err(error),

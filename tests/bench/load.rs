@@ -56,6 +56,8 @@ pub(crate) struct Load {
     server: std::net::SocketAddr,
     request: Box<Request>,
     places: Vec<Place>,
+    /// The first client's number among all on this machine.
+    first: u32,
     /// Bytes that came.
     pub(crate) bytes: u64,
     /// Clients whose stream the server ended.
@@ -92,6 +94,7 @@ impl Load {
             buffer: vec![0; BUFFER],
             server,
             request,
+            first: 0,
             bytes: 0,
             closed: 0,
             last_delivery: 0,
@@ -122,10 +125,26 @@ impl Load {
         Ok(())
     }
 
+    /// Numbers its clients from there, for several loads on one machine.
+    pub(crate) fn number_from(&mut self, first: u32) {
+        self.first = first;
+    }
+
     /// Reads and does nothing else for that long.
     pub(crate) fn idle(&mut self, time: Duration) -> Outcome<()> {
+        self.idle_until(time, |_| false)
+    }
+
+    /// Reads and does nothing else for that long, or until `done`.
+    pub(crate) fn idle_until(
+        &mut self,
+        time: Duration,
+        done: impl Fn(&Self) -> bool,
+    ) -> Outcome<()> {
         let deadline = Instant::now() + time;
-        while let Some(left) = deadline.checked_duration_since(Instant::now()) {
+        while !done(self)
+            && let Some(left) = deadline.checked_duration_since(Instant::now())
+        {
             self.turn(left.min(Duration::from_millis(100)))?;
         }
         Ok(())
@@ -248,7 +267,7 @@ impl Load {
         while self.connecting < WINDOW
             && let Some(place) = self.waiting.pop_front()
         {
-            let client = Client::connect(self.server, place)?;
+            let client = Client::connect(self.server, place, self.first + place.client)?;
             let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
             let tag = EventData::new_u64(self.clients.len() as u64);
             epoll::add(&self.poll, client.socket.as_fd(), tag, flags)?;

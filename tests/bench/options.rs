@@ -9,7 +9,7 @@ use argh::FromArgs;
 #[derive(Debug, FromArgs)]
 #[argh(
     example = "tests/bench/run --quick\ntests/bench/run --only W1,W3,idle --rounds 3",
-    note = "Works: W1 W2 W3 W6 W7 W8 burst beside ingest fifo replay idle, and plots."
+    note = "Works: W1 W2 W3 W6 W7 W8 burst beside ingest fifo replay idle, and plots. Besides: --only million,\n  which needs 10 GB of memory for a million subscribers."
 )]
 pub(crate) struct Options {
     /// rounds of everything; figures are medians (default 5)
@@ -33,6 +33,9 @@ pub(crate) struct Options {
     /// clients of the largest works (default 18500; both ends need a descriptor for each)
     #[argh(option, default = "18_500")]
     pub(crate) many: u32,
+    /// subscribers of the work million (default 1000000)
+    #[argh(option, default = "1_000_000")]
+    pub(crate) million: u32,
     /// seconds for which idle clients are watched (default 60; once, in the first round)
     #[argh(option, default = "60.0")]
     pub(crate) hold: f64,

@@ -32,6 +32,7 @@ mod histogram;
 mod lane;
 mod ledger;
 mod load;
+mod million;
 mod options;
 mod plot;
 mod publisher;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words[..] {
         ["floor", subscribers, publishers] => run_floor(subscribers, publishers),
+        ["crowd", server, first, count] => million::crowd(server, first, count),
         _ => match Options::from_args(&["tests/bench/run"], &words) {
             Ok(options) => measure(&options),
             Err(EarlyExit { output, status }) => {
@@ -95,6 +97,9 @@ fn run_floor(subscribers: &str, publishers: &str) -> Outcome<bool> {
 fn measure(options: &Options) -> Outcome<bool> {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+    if options.only.as_deref() == Some("million") {
+        return million::run(options.million, options.hold);
+    }
     usage::stay_on(options.load_cpu)?;
     let wanted = |kind: &Kind| match &options.servers {
         Some(servers) => servers.split(',').any(|name| name == kind.name()),

@@ -94,6 +94,11 @@ pub(crate) fn stolen() -> f64 {
     ticks.unwrap_or(0.0) / 100.0
 }
 
+/// Bytes of memory that the machine has left.
+pub(crate) fn available_memory() -> f64 {
+    number_after("/proc/meminfo", "MemAvailable:").unwrap_or(0.0) * 1024.0
+}
+
 /// Processor, cores, memory, kernel, in one line.
 pub(crate) fn machine() -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

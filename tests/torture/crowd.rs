@@ -162,17 +162,26 @@ impl Crowd {
 
     /// After the daemon has ended: takes what is still under way, up to the end of each stream.
     pub(crate) fn read_to_the_end(&mut self) {
-        let deadline = Instant::now() + PATIENCE;
-        for client in &mut self.clients {
-            while client.connection.is_some() && client.read(&mut self.sightings, TURNS) {
-                assert!(
-                    Instant::now() < deadline,
-                    "a stream of a dead daemon goes on"
-                );
-                std::thread::yield_now();
+        let deadline = Instant::now() + 2 * PATIENCE;
+        loop {
+            let mut going_on = 0;
+            // All in turns: for who has stalled, the kernel tries again only now and then.
+            for client in &mut self.clients {
+                client.stalled = false;
+                if client.connection.is_some() && client.read(&mut self.sightings, TURNS) {
+                    going_on += 1;
+                } else {
+                    client.connection = None;
+                }
             }
-            client.connection = None;
-            client.stalled = false;
+            if going_on == 0 {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{going_on} streams of a dead daemon go on"
+            );
+            std::thread::yield_now();
         }
     }
 

@@ -28,7 +28,9 @@ fn push_and_turn(bencher: Bencher, clients: usize) {
     let mut join = || {
         let (ours, theirs) = UnixStream::pair().unwrap();
         peers.push(theirs);
-        let key = crowd.join(Stream::new(OwnedFd::from(ours)), idle).unwrap();
+        let key = crowd
+            .join(Stream::new(OwnedFd::from(ours), None).unwrap(), idle)
+            .unwrap();
         key.index
     };
     let recipients: Vec<u32> = (0..clients).map(|_| join()).collect();
