@@ -135,7 +135,7 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
         kept,
         figures.clone(),
     );
-    let position = decides.position();
+    let position = decides.stands_at();
     nursery.entrust("registry", Stage::Delivery, |stop| {
         decides.run(arrivals, inbox, stop)
     });

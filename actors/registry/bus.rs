@@ -162,7 +162,7 @@ impl Registry {
             self.counters.gaps += (self.recipients.len() + replaying.len()) as u64;
         }
         // So that who has missed nothing, or knows of it, has no gap when it comes back.
-        let position = Rc::new(Frame::position(self.sequence.last()));
+        let position = self.position();
         self.crowd.send_all(&self.recipients, &position);
         self.release();
     }

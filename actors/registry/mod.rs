@@ -312,7 +312,7 @@ impl Registry {
     }
 
     /// The newest id that streams may stand at.
-    pub fn position(&self) -> EventId {
+    pub fn stands_at(&self) -> EventId {
         self.sequence.last()
     }
 

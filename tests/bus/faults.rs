@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 
 use super::support::stream::Block;
-use super::support::{Connection, Daemon, Stream, eventually, publish};
+use super::support::{Connection, Daemon, FarEnd, Program, Stream, eventually, publish};
 use super::{Redis, figure, node, wait_for_bus};
 
 /// Keeps everything that it acknowledges.
@@ -149,6 +149,53 @@ fn a_paused_redis_delivers_each_message_once() {
     let far = until(&mut far, "after");
     assert_eq!(data(&far), ["0", "1", "2", "3", "4", "after"]);
     assert_eq!(data(&until(&mut near, "after")), ["after"]);
+}
+
+#[test]
+#[expect(
+    clippy::print_stderr,
+    reason = "who runs the tests should know what was left out"
+)]
+fn a_cut_network_loses_nothing() {
+    let Some(far) = FarEnd::new(78) else {
+        return eprintln!("left out: needs root and the program ip");
+    };
+    let mut server = far.command("redis-server");
+    server.args([
+        "--bind",
+        "198.18.78.2",
+        "--protected-mode",
+        "no",
+        "--save",
+        "",
+    ]);
+    let server = Program::start(&mut server);
+    server.wait_for("Ready to accept connections");
+    let [one, two] = ["local", "refuse"]
+        .map(|down| Daemon::start(&format!("--bus redis://198.18.78.2 --bus-down {down}")));
+    let mut streams = [&one, &two].map(|node| node.subscribe("subscribe=a"));
+    let before = publish::http(one.control, "a", "before").0;
+    far.connect(false);
+    // The first of them waits until it is clear that nobody answers.
+    for n in 0..3 {
+        publish::http(one.control, "a", &n.to_string());
+    }
+    assert_eq!(
+        publish::post(two.control, "/publish/a", "", b"x").status,
+        503
+    );
+    wait_for_bus(&one, false);
+    let [near, other] = &mut streams;
+    assert_eq!(data(&until(near, "2")), ["before", "0", "1", "2"]);
+    far.connect(true);
+    wait_for_bus(&one, true);
+    wait_for_bus(&two, true);
+    assert_eq!(data(&until(other, "2")), ["before", "0", "1", "2"]);
+    let back = Stream::resume(two.listen, "subscribe=a", before);
+    assert_eq!(
+        (back.data(), back.gap.is_none()),
+        (vec!["0", "1", "2"], true)
+    );
 }
 
 /// Something that a Redis does not do for a while, why it says so, and how it is mended.

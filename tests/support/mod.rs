@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 pub(crate) mod daemon;
+pub(crate) mod far_end;
 pub(crate) mod http;
 pub(crate) mod program;
 pub(crate) mod publish;
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) use daemon::Daemon;
+pub(crate) use far_end::FarEnd;
 pub(crate) use http::{Connection, Response};
 pub(crate) use program::Program;
 pub(crate) use stream::Stream;
