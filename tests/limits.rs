@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use socket2::{Domain, Socket, Type};
-use support::{Connection, Daemon, FarEnd, Program, Response, Stream, eventually, publish};
+use support::far_end::FarEnd;
+use support::{Connection, Daemon, Program, Response, Stream, eventually, publish};
 
 const PLAIN: &str = "GET /sse?subscribe=a HTTP/1.1\r\nHost: x\r\n\r\n";
 const BROWSER: &str =

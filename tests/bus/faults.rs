@@ -2,8 +2,9 @@
 
 use nix::sys::signal::Signal;
 
+use super::support::far_end::FarEnd;
 use super::support::stream::Block;
-use super::support::{Connection, Daemon, FarEnd, Program, Stream, eventually, publish};
+use super::support::{Connection, Daemon, Program, Stream, eventually, publish};
 use super::{Redis, figure, node, wait_for_bus};
 
 /// Keeps everything that it acknowledges.
@@ -191,11 +192,9 @@ fn a_cut_network_loses_nothing() {
     wait_for_bus(&one, true);
     wait_for_bus(&two, true);
     assert_eq!(data(&until(other, "2")), ["before", "0", "1", "2"]);
+    // Redis may have found the first in its old connection, and then it has another id: a gap.
     let back = Stream::resume(two.listen, "subscribe=a", before);
-    assert_eq!(
-        (back.data(), back.gap.is_none()),
-        (vec!["0", "1", "2"], true)
-    );
+    assert_eq!(back.data(), ["0", "1", "2"]);
 }
 
 /// Something that a Redis does not do for a while, why it says so, and how it is mended.

@@ -16,7 +16,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) use daemon::Daemon;
-pub(crate) use far_end::FarEnd;
 pub(crate) use http::{Connection, Response};
 pub(crate) use program::Program;
 pub(crate) use stream::Stream;
