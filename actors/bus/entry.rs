@@ -3,6 +3,7 @@
 //! ```text
 //! body = 1, retained: u8, node: u64, number: u64, the message as the history file has it
 //!      | 2, live: u8, node: u64
+//!      | 3, 0, node: u64, number: u64, a client's id
 //! ```
 //!
 //! Numbers are little-endian. The stream's own id of the entry is `ID-0`, ID being the event's id; its
@@ -12,10 +13,11 @@
 use redis::Value;
 
 use crate::archive::frame;
-use crate::model::{EventId, Publication};
+use crate::model::{ClientId, EventId, Publication};
 
 const EVENT: u8 = 1;
 const HOLE: u8 = 2;
+const DISCONNECT: u8 = 3;
 /// Bytes of an event's body before its message.
 const HEAD: usize = 18;
 
@@ -34,6 +36,15 @@ pub(super) enum Body {
         number: u64,
         /// What it says.
         publication: Publication,
+    },
+    /// The streams with an id are to end.
+    Disconnect {
+        /// Who was asked to.
+        node: Node,
+        /// As above: messages and these are numbered together.
+        number: u64,
+        /// The id.
+        id: ClientId,
     },
     /// Whoever has seen nothing newer than this entry may have missed something.
     Hole {
@@ -65,6 +76,15 @@ pub(super) fn event(node: Node, number: u64, publication: &Publication) -> Vec<u
     body
 }
 
+/// The body that ends the streams with an id.
+pub(super) fn disconnect(node: Node, number: u64, id: &ClientId) -> Vec<u8> {
+    let mut body = vec![DISCONNECT, 0];
+    body.extend(node.0.to_le_bytes());
+    body.extend(number.to_le_bytes());
+    body.extend_from_slice(id.as_str().as_bytes());
+    body
+}
+
 /// The body of a hole.
 pub(super) fn hole(node: Node, live: bool) -> Vec<u8> {
     let mut body = vec![HOLE, live.into()];
@@ -87,6 +107,14 @@ impl Body {
                     node,
                     number: u64::from_le_bytes(*number),
                     publication,
+                })
+            }
+            DISCONNECT => {
+                let (number, id) = rest.split_first_chunk()?;
+                Some(Self::Disconnect {
+                    node,
+                    number: u64::from_le_bytes(*number),
+                    id: ClientId::new(std::str::from_utf8(id).ok()?).ok()?,
                 })
             }
             HOLE if rest.is_empty() => Some(Self::Hole {
@@ -152,7 +180,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
-    use crate::model::{ClientId, Target, Token};
+    use crate::model::{Target, Token};
 
     fn message() -> Publication {
         let mut message = Publication::new(Target::Token(Token::new("room").unwrap()), "a\nb");
@@ -177,6 +205,12 @@ mod tests {
             };
             assert_eq!(Body::read(&body), Some(read));
         }
+        let (node, number, id) = (Node(7), 8, ClientId::new("me").unwrap());
+        let body = disconnect(node, number, &id);
+        assert_eq!(
+            Body::read(&body),
+            Some(Body::Disconnect { node, number, id })
+        );
         let node = Node(u64::MAX);
         let read = Body::Hole { node, live: true };
         assert_eq!(Body::read(&hole(node, true)), Some(read));
@@ -188,7 +222,7 @@ mod tests {
         for length in 0..body.len() - 3 {
             assert_eq!(Body::read(&body[..length]), None, "{length}");
         }
-        assert_eq!(Body::read(&[3; 40]), None);
+        assert_eq!(Body::read(&[4; 40]), None);
         assert_eq!(Body::read(&[hole(Node(1), true), vec![0]].concat()), None);
     }
 

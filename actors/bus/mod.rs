@@ -85,9 +85,10 @@ use reading::Reading;
 use script::Scripts;
 
 use crate::config::Settings;
-use crate::model::{Channel, EventId, Publication, Record};
+use crate::model::{Channel, ClientId, EventId, Publication, Record};
 use crate::registry::{Away, FromBus, Incoming, Message, Outcome, Receipt};
 use crate::system::{self, Address, Failure, Mailbox, Reply, Stop, Stopper};
+use crate::wire::command::Command;
 
 /// What becomes of messages while the bus is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -510,9 +511,33 @@ impl Bus {
                 let messages = self.own(&publications, channel);
                 self.queue.push(messages, reply);
             }
+            Message::Execute {
+                command: Command::Disconnect(id),
+                reply,
+            } => {
+                self.disconnect_elsewhere(&id);
+                let command = Command::Disconnect(id);
+                self.forward(Message::Execute { command, reply })?;
+            }
+            Message::Disconnect { id, reply } => {
+                self.disconnect_elsewhere(&id);
+                self.forward(Message::Disconnect { id, reply })?;
+            }
             other => self.forward(other)?,
         }
         Ok(())
+    }
+
+    /// Has all other nodes end the streams with an id. How many they were nobody is told.
+    fn disconnect_elsewhere(&mut self, id: &ClientId) {
+        self.number += 1;
+        let own = Own {
+            number: self.number,
+            body: entry::disconnect(self.node, self.number, id).into(),
+            channel: Channel::Bus,
+        };
+        let (reply, _nobody_waits) = system::reply();
+        self.queue.push(vec![own], reply);
     }
 
     fn read(&self, link: &Link) -> Step<Vec<Entry>> {

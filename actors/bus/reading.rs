@@ -8,8 +8,8 @@ use super::held::Held;
 use super::queue::Settled;
 use super::{Bus, FromBus, Incoming, gone};
 use crate::model::history::Limits;
-use crate::model::{Channel, EventId, Publication};
-use crate::registry::Receipt;
+use crate::model::{Channel, ClientId, EventId, Publication};
+use crate::registry::{Message, Receipt};
 use crate::system::{self, Failure};
 
 /// How far this node has come.
@@ -138,6 +138,14 @@ impl Bus {
                     self.arrived(entry.id, node, number, publication, &mut together)
                         .await?;
                 }
+                Some(Body::Disconnect { node, number, id }) => {
+                    if !self.reading.is_news(node, number) {
+                        continue;
+                    }
+                    // What was published before it goes first.
+                    self.deliver(&mut together).await?;
+                    self.disconnect(entry.id, node, number, id)?;
+                }
                 Some(Body::Hole { node, live }) => {
                     self.deliver(&mut together).await?;
                     self.missed(entry.id, live && node != self.node)?;
@@ -191,6 +199,25 @@ impl Bus {
             channel,
         });
         together.awaited.push(awaited);
+        Ok(())
+    }
+
+    /// Ends the streams with an id, unless it was this node that was asked to.
+    fn disconnect(
+        &mut self,
+        id: EventId,
+        node: Node,
+        number: u64,
+        client: ClientId,
+    ) -> Result<(), Failure> {
+        if node != self.node {
+            let (reply, _nobody_waits) = system::reply();
+            let disconnect = Message::Disconnect { id: client, reply };
+            return self.forward(disconnect);
+        }
+        if let Settled::Awaited(_) = self.queue.settle(number) {
+            self.queue.receipt(Receipt { id, recipients: 0 });
+        }
         Ok(())
     }
 

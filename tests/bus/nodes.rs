@@ -165,6 +165,31 @@ fn the_whole_is_counted_and_dead_nodes_are_not() {
 }
 
 #[test]
+fn a_client_is_disconnected_wherever_it_is() {
+    let redis = Redis::start("");
+    let [one, two] = [(); 2].map(|()| node(&redis, ""));
+    for way in ["text", "http"] {
+        let mut named = two.subscribe("subscribe=a&id=me");
+        let mut other = two.subscribe("subscribe=a&id=you");
+        publish::http(one.control, "a", "before");
+        match way {
+            "text" => publish::tcp(one.control, "disconnect:me\n"),
+            _ => assert_eq!(
+                publish::post(one.control, "/disconnect/me", "", b"").status,
+                200
+            ),
+        }
+        assert_eq!(named.data(), "before");
+        assert!(named.try_event().is_none() && named.ended_well);
+        publish::http(one.control, "a", "after");
+        assert_eq!(
+            (other.data(), other.data()),
+            ("before".into(), "after".into())
+        );
+    }
+}
+
+#[test]
 fn the_stream_is_trimmed_by_the_limits() {
     let redis = Redis::start("");
     let one = node(&redis, "--history 100 --history-age 7");
