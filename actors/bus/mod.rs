@@ -12,6 +12,8 @@
 //! | [`address`] | the URL |
 //! | [`entry`] | what an entry of the stream says |
 //! | [`script`] | what Redis does in one step: giving ids, restoring |
+//! | [`serving`] | using a link: what is written, read and asked for |
+//! | [`alone`] | what becomes of messages while there is none |
 //! | [`link`] | the connections, and what their errors mean |
 //! | [`queue`] | own messages on their way |
 //! | [`reading`] | what comes from the stream |
@@ -55,6 +57,7 @@
 //! than [`SLACK`] stays, so that a node that is a little late misses nothing.
 
 pub mod address;
+mod alone;
 mod entry;
 mod figures;
 mod held;
@@ -63,32 +66,28 @@ mod link;
 mod queue;
 mod reading;
 mod script;
+mod serving;
 
-use std::future::{Future, pending, poll_fn};
-use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_io::Timer;
-use futures_lite::FutureExt;
 
 pub use address::BusUrl;
 use entry::{Entry, Node};
 pub use figures::Figures;
 use figures::count;
 use held::{Held, before};
-use link::{Added, Keep, Link, Met};
+use link::{Keep, Link};
 pub use link::{Trouble, probe};
 use queue::{Own, Queue};
 use reading::Reading;
 use script::Scripts;
 
 use crate::config::Settings;
-use crate::model::{Channel, ClientId, EventId, Publication, Record};
-use crate::registry::{Away, FromBus, Incoming, Message, Outcome, Receipt};
-use crate::system::{self, Address, Failure, Mailbox, Reply, Stop, Stopper};
-use crate::wire::command::Command;
+use crate::model::{Channel, EventId, Publication, Record};
+use crate::registry::{Away, FromBus, Incoming, Message};
+use crate::system::{Address, Failure, Mailbox, Stop, Stopper};
 
 /// What becomes of messages while the bus is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,19 +146,6 @@ pub struct Parts {
     pub recovered: Vec<Record>,
 }
 
-/// A step of a link in use.
-type Step<T> = Pin<Box<dyn Future<Output = Result<T, Trouble>>>>;
-
-/// What came next.
-enum Turn {
-    Asked(Message),
-    Written(Result<Added, Trouble>),
-    Read(Result<Vec<Entry>, Trouble>),
-    Met(Result<Met, Trouble>),
-    Due,
-    Stop,
-}
-
 impl Bus {
     /// A bus that has not connected yet, which takes its messages from `inbox`.
     pub fn new(parts: Parts, inbox: Mailbox<Message>) -> Self {
@@ -212,6 +198,7 @@ impl Bus {
     pub async fn run(mut self, stop: Stop) -> Result<(), Failure> {
         let mut pause = PAUSE.0;
         loop {
+            let began = Instant::now();
             let url = self.url.clone();
             let open = Link::open(&url, Rc::clone(&self.scripts), self.node);
             let Some(link) = self.meanwhile(open, &stop).await? else {
@@ -222,7 +209,6 @@ impl Bus {
                 Ok(mut link) => match self.join(&mut link).await {
                     Err(trouble) => trouble,
                     Ok(()) => {
-                        pause = PAUSE.0;
                         self.is_up();
                         match self.serve(link, &stop).await? {
                             None => return Ok(()),
@@ -232,6 +218,10 @@ impl Bus {
                 },
             };
             self.is_away(trouble).await?;
+            // One that breaks again at once is no better than one that is away.
+            if began.elapsed() > PAUSE.1 {
+                pause = PAUSE.0;
+            }
             let wait = pause.mul_f64(0.5 + fastrand::f64());
             let Some(_waited) = self.meanwhile(Timer::after(wait), &stop).await? else {
                 return Ok(());
@@ -296,32 +286,6 @@ impl Bus {
         Away(why.unwrap_or_default().into())
     }
 
-    /// Delivers messages under ids of this node's, and keeps them to be added.
-    async fn deliver_alone(&mut self, messages: Vec<Own>) -> Result<Vec<Receipt>, Failure> {
-        let Some(channel) = messages.first().map(|own| own.channel) else {
-            return Ok(Vec::new());
-        };
-        let read = |own: &Own| match entry::Body::read(&own.body) {
-            Some(entry::Body::Event { publication, .. }) => Some(publication),
-            _ => None,
-        };
-        let publications = messages.iter().filter_map(read).collect();
-        let (reply, answer) = system::reply();
-        self.forward(Message::Publish {
-            publications,
-            channel,
-            reply,
-        })?;
-        let receipts = answer.wait().await.and_then(Result::ok).ok_or_else(gone)?;
-        for receipt in &receipts {
-            self.reading.gave(receipt.id);
-        }
-        let limits = self.settings.now().history;
-        self.queue.keep_late(messages, &receipts, limits);
-        self.figures.waiting.set(self.queue.late() as u64);
-        Ok(receipts)
-    }
-
     fn forward(&self, message: Message) -> Result<(), Failure> {
         self.registry.offer(message).map_err(|_| gone())
     }
@@ -341,231 +305,6 @@ impl Bus {
             }
         });
         numbered.collect()
-    }
-
-    /// Waits for something while the bus is away, and sees to messages; none when it is to stop.
-    async fn meanwhile<T>(
-        &mut self,
-        work: impl Future<Output = T>,
-        stop: &Stop,
-    ) -> Result<Option<T>, Failure> {
-        let mut work = pin!(work);
-        loop {
-            let done = async { Ok(Some((&mut work).await)) };
-            let stopped = async {
-                stop.requested().await;
-                Ok(None)
-            };
-            let open = self.open;
-            let inbox = &mut self.inbox;
-            let asked = async {
-                // At the start they wait until it is clear how the bus is.
-                match open {
-                    true => inbox.next().await.map_or_else(|| Ok(None), Err),
-                    false => pending().await,
-                }
-            };
-            let message = match stopped.or(asked).or(done).await {
-                Ok(outcome) => return Ok(outcome),
-                Err(message) => message,
-            };
-            match message {
-                Message::Publish {
-                    publications,
-                    channel,
-                    reply,
-                } => self.publish_alone(&publications, channel, reply).await?,
-                other => self.forward(other)?,
-            }
-        }
-    }
-
-    async fn publish_alone(
-        &mut self,
-        publications: &[Publication],
-        channel: Channel,
-        reply: Reply<Outcome>,
-    ) -> Result<(), Failure> {
-        reply.send(match self.down {
-            BusDown::Refuse => Err(self.away(publications.len())),
-            BusDown::Local => {
-                let messages = self.own(publications, channel);
-                Ok(self.deliver_alone(messages).await?)
-            }
-        });
-        Ok(())
-    }
-
-    /// Uses a link until it breaks, and says why; none when it is to stop.
-    async fn serve(&mut self, mut link: Link, stop: &Stop) -> Result<Option<Trouble>, Failure> {
-        let mut writing: Option<Step<Added>> = None;
-        let mut reading = self.read(&link);
-        let mut meeting: Option<Step<Met>> = None;
-        let mut due = Timer::interval(MEET);
-        loop {
-            if writing.is_none() {
-                writing = self.write(&link);
-            }
-            let outcome = match self
-                .turn(&mut writing, &mut reading, &mut meeting, &mut due, stop)
-                .await
-            {
-                Turn::Stop => return Ok(None),
-                Turn::Due => {
-                    meeting = Some(self.meet(&link));
-                    Ok(())
-                }
-                Turn::Asked(message) => {
-                    self.take(message)?;
-                    // All that wait go with it.
-                    while let Some(message) = self.inbox.take() {
-                        self.take(message)?;
-                    }
-                    Ok(())
-                }
-                Turn::Read(Ok(entries)) => {
-                    self.digest(entries).await?;
-                    reading = self.read(&link);
-                    Ok(())
-                }
-                Turn::Met(Ok(met)) => {
-                    meeting = None;
-                    self.met(met);
-                    match met.last.is_none_or(|last| last < self.reading.seen()) {
-                        true => self.join(&mut link).await,
-                        false => Ok(()),
-                    }
-                }
-                Turn::Written(Ok(Added::All)) => {
-                    writing = None;
-                    Ok(())
-                }
-                Turn::Written(Ok(Added::Behind)) => {
-                    writing = None;
-                    self.queue.write_again();
-                    self.join(&mut link).await
-                }
-                Turn::Written(Err(trouble))
-                | Turn::Read(Err(trouble))
-                | Turn::Met(Err(trouble)) => Err(trouble),
-            };
-            if let Err(trouble) = outcome {
-                return Ok(Some(trouble));
-            }
-        }
-    }
-
-    /// Waits for what comes next; publishers' messages and what was written come before what was read.
-    async fn turn(
-        &mut self,
-        writing: &mut Option<Step<Added>>,
-        reading: &mut Step<Vec<Entry>>,
-        meeting: &mut Option<Step<Met>>,
-        due: &mut Timer,
-        stop: &Stop,
-    ) -> Turn {
-        let stopped = async {
-            stop.requested().await;
-            Turn::Stop
-        };
-        let inbox = &mut self.inbox;
-        let asked = async {
-            match inbox.next().await {
-                Some(message) => Turn::Asked(message),
-                None => pending().await,
-            }
-        };
-        let due = async {
-            futures_lite::StreamExt::next(due).await;
-            Turn::Due
-        };
-        let link = poll_fn(|cx| {
-            if let Some(step) = writing
-                && let Poll::Ready(written) = step.as_mut().poll(cx)
-            {
-                return Poll::Ready(Turn::Written(written));
-            }
-            if let Some(step) = meeting
-                && let Poll::Ready(met) = step.as_mut().poll(cx)
-            {
-                return Poll::Ready(Turn::Met(met));
-            }
-            reading.as_mut().poll(cx).map(Turn::Read)
-        });
-        stopped.or(asked).or(link).or(due).await
-    }
-
-    /// Takes in what a publisher asks for.
-    fn take(&mut self, message: Message) -> Result<(), Failure> {
-        match message {
-            Message::Publish {
-                publications,
-                reply,
-                ..
-            } if publications.is_empty() => reply.send(Ok(Vec::new())),
-            Message::Publish {
-                publications,
-                channel,
-                reply,
-            } => {
-                let messages = self.own(&publications, channel);
-                self.queue.push(messages, reply);
-            }
-            Message::Execute {
-                command: Command::Disconnect(id),
-                reply,
-            } => {
-                self.disconnect_elsewhere(&id);
-                let command = Command::Disconnect(id);
-                self.forward(Message::Execute { command, reply })?;
-            }
-            Message::Disconnect { id, reply } => {
-                self.disconnect_elsewhere(&id);
-                self.forward(Message::Disconnect { id, reply })?;
-            }
-            other => self.forward(other)?,
-        }
-        Ok(())
-    }
-
-    /// Has all other nodes end the streams with an id. How many they were nobody is told.
-    fn disconnect_elsewhere(&mut self, id: &ClientId) {
-        self.number += 1;
-        let own = Own {
-            number: self.number,
-            body: entry::disconnect(self.node, self.number, id).into(),
-            channel: Channel::Bus,
-        };
-        let (reply, _nobody_waits) = system::reply();
-        self.queue.push(vec![own], reply);
-    }
-
-    fn read(&self, link: &Link) -> Step<Vec<Entry>> {
-        let (after, size) = (self.reading.seen(), self.reading.size());
-        Box::pin(link.clone().read(after, size, true))
-    }
-
-    fn write(&mut self, link: &Link) -> Option<Step<Added>> {
-        let messages = self.queue.next_write();
-        if messages.is_empty() {
-            return None;
-        }
-        count(&self.figures.written, messages.len());
-        let (seen, given) = (self.reading.seen(), self.reading.given());
-        let add = link.clone().add(self.keep(), seen, given, messages);
-        Some(Box::pin(add))
-    }
-
-    fn meet(&mut self, link: &Link) -> Step<Met> {
-        self.reading.set_limits(self.settings.now().history);
-        let clients = self.figures.own_clients.get();
-        let seen = self.reading.seen();
-        Box::pin(link.clone().meet(self.keep(), seen, clients))
-    }
-
-    fn met(&self, met: Met) {
-        self.figures.nodes.set(met.nodes);
-        self.figures.clients.set(met.clients);
     }
 
     /// What the stream is to keep.

@@ -3,7 +3,7 @@
 //! A client that comes from another node may have seen an event that has not come here yet. It waits
 //! until that has come ([`PATIENCE`]), and begins then.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -77,12 +77,13 @@ pub(super) struct OnBus {
     besides: VecDeque<EventId>,
     /// The newest event that was in the history file at the start.
     recorded: Option<EventId>,
-    held: Vec<Held>,
+    /// Clients that wait, and by what they have seen.
+    held: HashMap<u32, Held>,
+    by_seen: BTreeSet<(EventId, u32)>,
 }
 
 /// A client that has seen more than this node.
-struct Held {
-    client: u32,
+pub(super) struct Held {
     subscription: Subscription,
     seen: EventId,
     until: Instant,
@@ -96,7 +97,8 @@ impl OnBus {
             open: false,
             besides: VecDeque::new(),
             recorded: newest.map(|record| record.id),
-            held: Vec::new(),
+            held: HashMap::new(),
+            by_seen: BTreeSet::new(),
         }
     }
 
@@ -179,12 +181,14 @@ impl Registry {
         };
         match resume {
             Resume::After(Some(seen)) if seen > last => {
-                bus.held.push(Held {
-                    client,
+                let until = Instant::now() + PATIENCE;
+                let held = Held {
                     subscription,
                     seen,
-                    until: Instant::now() + PATIENCE,
-                });
+                    until,
+                };
+                bus.held.insert(client, held);
+                bus.by_seen.insert((seen, client));
                 None
             }
             _ => Some(subscription),
@@ -194,25 +198,29 @@ impl Registry {
     /// Begins the streams of those who need not wait any more.
     pub(super) fn release(&mut self) {
         let last = self.sequence.last();
-        self.begin_held(|held| held.seen <= last);
+        while let Some(bus) = &self.bus
+            && let Some((seen, client)) = bus.by_seen.first().copied()
+            && seen <= last
+        {
+            self.begin_held(client);
+        }
     }
 
-    fn begin_held(&mut self, ready: impl Fn(&Held) -> bool) {
-        let Some(bus) = &mut self.bus else { return };
-        let all = bus.held.extract_if(.., |held| ready(held));
-        for held in all.collect::<Vec<_>>() {
-            self.start(
-                held.client,
-                held.subscription,
-                Resume::After(Some(held.seen)),
-            );
+    fn begin_held(&mut self, client: u32) {
+        if let Some(held) = self.let_go(client) {
+            let resume = Resume::After(Some(held.seen));
+            self.start(client, held.subscription, resume);
         }
     }
 
     /// Begins the streams of those who have waited too long, and tells how many there are.
     pub(super) fn tick_bus(&mut self) {
+        let Some(bus) = &self.bus else { return };
         let now = Instant::now();
-        self.begin_held(|held| held.until <= now);
+        let late = bus.held.iter().filter(|(_, held)| held.until <= now);
+        for client in late.map(|(client, _)| *client).collect::<Vec<_>>() {
+            self.begin_held(client);
+        }
         if let Some(bus) = &self.bus {
             bus.figures.own_clients.set(self.streams() as u64);
         }
@@ -242,10 +250,11 @@ impl Registry {
     }
 
     /// Does not have a client wait any more.
-    pub(super) fn let_go(&mut self, client: u32) {
-        if let Some(bus) = &mut self.bus {
-            bus.held.retain(|held| held.client != client);
-        }
+    pub(super) fn let_go(&mut self, client: u32) -> Option<Held> {
+        let bus = self.bus.as_mut()?;
+        let held = bus.held.remove(&client)?;
+        bus.by_seen.remove(&(held.seen, client));
+        Some(held)
     }
 
     /// How many streams all nodes have, each as it said last.
@@ -266,8 +275,7 @@ impl Registry {
 
     /// What a client that waits listens to.
     pub(super) fn waits(&self, client: u32) -> Option<&Subscription> {
-        let held = &self.bus.as_ref()?.held;
-        let held = held.iter().find(|held| held.client == client)?;
+        let held = self.bus.as_ref()?.held.get(&client)?;
         Some(&held.subscription)
     }
 }
