@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::auth::Key;
+use crate::bus::{BusDown, BusUrl};
 use crate::model::Secret;
 use crate::model::history::Limits;
 use crate::net::identity::Identity;
@@ -37,6 +38,8 @@ pub struct Config {
     pub history: Limits,
     /// The file that keeps them across restarts.
     pub history_file: Option<PathBuf>,
+    /// What makes several nodes act as one.
+    pub bus: Option<Bus>,
     /// Unsent bytes a slow client may have waiting before it is disconnected.
     pub client_buffer: usize,
     /// Silence after which a stream gets a position block; none = never. Whole seconds.
@@ -74,6 +77,15 @@ pub struct Config {
     pub greeting: Option<String>,
     /// What the administrator should know about this start, to be logged as warnings, one line each.
     pub warnings: Vec<String>,
+}
+
+/// A bus to join.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bus {
+    /// Where it is.
+    pub url: BusUrl,
+    /// What becomes of messages while it is away.
+    pub down: BusDown,
 }
 
 /// What `status` says about the program itself.

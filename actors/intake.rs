@@ -2,12 +2,13 @@
 //! commands, given to the registry in their order.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use futures_lite::future::yield_now;
 
 use crate::model::{Channel, Publication};
-use crate::registry::Message;
+use crate::registry::{Away, Message};
 use crate::system::{self, Address, Reply};
 use crate::wire::auth::is_auth;
 use crate::wire::command::{self, Command, Refusal};
@@ -189,7 +190,7 @@ impl Intake {
     }
 
     async fn publish(
-        &self,
+        &mut self,
         batch: &mut Vec<Publication>,
         acknowledged: &mut Vec<usize>,
         answers: &mut String,
@@ -198,6 +199,7 @@ impl Intake {
             return Ok(());
         }
         let publications = std::mem::take(batch);
+        let count = publications.len();
         let acknowledged = std::mem::take(acknowledged);
         let channel = self.channel;
         let publish = |reply| Message::Publish {
@@ -205,15 +207,37 @@ impl Intake {
             channel,
             reply,
         };
-        let receipts = self.ask(publish).await?;
-        for receipt in acknowledged
-            .into_iter()
-            .filter_map(|index| receipts.get(index))
-        {
-            answers.push_str(&json::receipt(receipt.id, receipt.recipients));
-            answers.push('\n');
+        match self.ask(publish).await? {
+            Ok(receipts) => {
+                for receipt in acknowledged
+                    .into_iter()
+                    .filter_map(|index| receipts.get(index))
+                {
+                    answers.push_str(&json::receipt(receipt.id, receipt.recipients));
+                    answers.push('\n');
+                }
+                Ok(())
+            }
+            Err(away) => {
+                for _ in acknowledged {
+                    answers.push_str(&json::error(&away.to_string()));
+                    answers.push('\n');
+                }
+                self.turned_away(count, &away).await
+            }
         }
-        Ok(())
+    }
+
+    /// Tells of messages that the registry did not take in, and counts them.
+    async fn turned_away(&mut self, count: usize, away: &Away) -> Result<(), Gone> {
+        self.told.tell(&self.source, away);
+        let refused = vec![("bus", count as u64)];
+        self.ask(|reply| Message::Count {
+            refused,
+            mended: 0,
+            reply,
+        })
+        .await
     }
 
     async fn execute(&self, command: Command) -> Result<String, Gone> {
@@ -248,7 +272,7 @@ pub async fn ask<T>(
 
 impl Told {
     /// Tells of a refusal, unless there have been many just now.
-    fn tell(&mut self, source: &str, refusal: &Refusal) {
+    fn tell(&mut self, source: &str, refusal: &dyn Display) {
         if self.since.elapsed() >= Duration::from_secs(1) {
             self.tell_untold(source);
             (self.since, self.told) = (Instant::now(), 0);

@@ -24,7 +24,8 @@
 //! the registry's answer to each batch (so pressure reaches the writer, and all have their turns), the
 //! registry waits for the clients to have had their turns ([`crowd::Crowd::relief`]), clients wait for
 //! nobody. The registry never waits for one client: a full one is disconnected. The logger is only
-//! offered lines, and the archive events.
+//! offered lines, and the archive events. With `--bus` the [`bus`] stands between publishers' actors and
+//! the registry, takes the same messages and waits for its answers.
 //!
 //! # Two homes, one thread
 //!
@@ -33,6 +34,7 @@
 
 pub mod archive;
 pub mod auth;
+pub mod bus;
 pub mod client;
 pub mod clock;
 pub mod config;
@@ -118,13 +120,22 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
         None => None,
         Some(path) => Some(open_archive(path, &config, &nursery)?),
     };
+    let figures = config
+        .bus
+        .as_ref()
+        .map(|_| Rc::new(bus::Figures::default()));
+    // A bus that has nothing gets what the file had.
+    let recovered = figures.as_ref().and(kept.as_ref());
+    let recovered = recovered.map(|kept| kept.recovered.records.clone());
     let decides = Registry::new(
         Rc::clone(&settings),
         Rc::clone(&crowd),
         reinit,
         log.clone(),
         kept,
+        figures.clone(),
     );
+    let position = decides.stands_at();
     nursery.entrust("registry", Stage::Delivery, |stop| {
         decides.run(arrivals, inbox, stop)
     });
@@ -135,11 +146,35 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
     };
     watch(&nursery, &crowd, &settings, &registry, hangup);
     listen(&nursery, sockets.subscribers, &crowd, &context);
-    take_in(&nursery, sockets.publishers, &settings, &registry);
+    let (opened, open) = system::stopper();
+    let taker = match (&config.bus, figures) {
+        (Some(bus), Some(figures)) => {
+            let parts = bus::Parts {
+                url: bus.url.clone(),
+                down: bus.down,
+                settings: Rc::clone(&settings),
+                registry,
+                figures,
+                position,
+                opened,
+                recovered: recovered.unwrap_or_default(),
+            };
+            let (address, inbox) = lane();
+            nursery.entrust("bus", Stage::Delivery, |stop| {
+                bus::Bus::new(parts, inbox).run(stop)
+            });
+            address
+        }
+        _ => {
+            opened.stop();
+            registry
+        }
+    };
+    take_in(&nursery, sockets.publishers, &settings, &taker);
 
     // The last to start, so that it speaks when all others have.
     nursery.pass("announcement", Stage::Intake, |stop| {
-        announce(config, ready, stop)
+        announce(config, ready, open, stop)
     });
     executor::run(&services, &crowd, supervisor.run(STOP_TIME))
 }
@@ -193,8 +228,10 @@ fn watch(
 async fn announce(
     config: Rc<Config>,
     ready: Box<dyn FnOnce()>,
+    open: system::Stop,
     stop: system::Stop,
 ) -> Result<(), Failure> {
+    open.requested().or(stop.requested()).await;
     for warning in &config.warnings {
         log::warn!("{warning}");
     }

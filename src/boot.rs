@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
 
+use hasses_actors::bus::{self, BusUrl};
 use hasses_actors::config::LogTarget;
 use hasses_actors::net::{Bound, Door};
 use hasses_actors::{Config, Sockets};
@@ -39,6 +40,9 @@ fn serve(mut plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failur
     raise_descriptor_limit();
     hear_signals();
     privileges::no_new_ones().map_err(Failure::start)?;
+    if let Some(bus) = &plan.config.bus {
+        try_bus(&bus.url)?;
+    }
     let Opened {
         subscribers,
         publishers,
@@ -103,6 +107,16 @@ fn serve(mut plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failur
         lasting.iter_mut().for_each(Made::keep);
     }
     result.map_err(Failure::start)
+}
+
+/// Whether the bus can be used. One that is away may come; one that refuses us will go on doing so.
+fn try_bus(url: &BusUrl) -> Result<(), Failure> {
+    match bus::probe(url) {
+        Err(trouble) if trouble.is_wrong() => {
+            Err(Failure::start(format!("--bus {url}: {trouble}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Each client needs a descriptor, so the soft limit goes up to the hard one. Where that fails the

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use hasses_actors::bus;
 use hasses_actors::config::LogTarget;
 use hasses_actors::net::{self, BindError, Endpoint};
 use nix::unistd::{AccessFlags, eaccess};
@@ -38,6 +39,13 @@ pub(crate) fn check(mut plan: Plan, folder_of_start: &Path) -> Result<(), Failur
     if let Some(path) = &plan.pidfile {
         let right = pidfile::check(path).and_then(|()| writable("--pidfile", path));
         wrong.extend(right.err());
+    }
+    if let Some(bus) = &plan.config.bus {
+        wrong.extend(
+            bus::probe(&bus.url)
+                .err()
+                .map(|trouble| format!("--bus {}: {trouble}", bus.url)),
+        );
     }
     match wrong.as_slice() {
         [] => Ok(()),

@@ -41,6 +41,12 @@ Publishers:
   --delimiter CHAR        ends a text message, as a newline does (default ;)
   --max-message BYTES     longest message (default 1048576)
 
+Several nodes as one:
+  --bus URL               Redis or Valkey where they meet: redis://[USER:PASSWORD@]HOST[:PORT]
+                          [/DATABASE][?prefix=NAME], rediss:// for TLS (default none)
+  --bus-down HOW          while it is away: local = to this node's subscribers alone, refuse
+                          (default local)
+
 TLS (addresses with tls: in front):
   --tls-cert FILE         certificate and those that vouch for it, PEM; read again on SIGHUP
                           (default none)

@@ -5,7 +5,8 @@ use std::path::{self, Path, PathBuf};
 use std::time::Duration;
 
 use hasses_actors::Config;
-use hasses_actors::config::{About, Cors, Fifo, LogLevel, LogTarget, SubscribeAll};
+use hasses_actors::bus::{BusDown, BusUrl};
+use hasses_actors::config::{About, Bus, Cors, Fifo, LogLevel, LogTarget, SubscribeAll};
 use hasses_actors::model::history::Limits;
 use hasses_actors::net::identity::Files;
 use hasses_actors::net::trust::Trusted;
@@ -211,6 +212,7 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
                 age: Duration::from_secs(all.history_age.unwrap_or(3600)),
             },
             history_file: all.history_file.map(place).transpose()?,
+            bus: bus(all.bus, all.bus_down)?,
             client_buffer: all.client_buffer.unwrap_or(1 << 20),
             heartbeat: unless_zero(all.heartbeat.unwrap_or(15)).map(Duration::from_secs),
             retry: unless_zero(all.retry.unwrap_or(3000)),
@@ -311,6 +313,18 @@ fn addresses(asked: Vec<Door>, default: Option<&str>, detach: bool) -> Result<Ad
         }
     }
     Ok(Addresses { doors, asked: true })
+}
+
+fn bus(url: Option<BusUrl>, down: Option<BusDown>) -> Result<Option<Bus>, Failure> {
+    match (url, down) {
+        (None, Some(_)) => Err(Failure::usage(
+            "--bus-down: it says what to do without the bus that --bus names; there is none",
+        )),
+        (url, down) => Ok(url.map(|url| Bus {
+            url,
+            down: down.unwrap_or(BusDown::Local),
+        })),
+    }
 }
 
 fn cors(mut origins: Vec<String>) -> Result<Cors, Failure> {

@@ -244,7 +244,15 @@ fn what_is_wrong_is_told_with_its_name_and_the_reason() {
         ),
         ("--daemon=yes", ["--daemon", "takes no value", ""]),
         ("--paht /x", ["--paht", "Unrecognized", "--help"]),
-        ("--bus redis://x", ["--bus", "Unrecognized", ""]),
+        (
+            "--bus http://x",
+            ["--bus", "'http' is no scheme", "redis://"],
+        ),
+        ("--bus-down local", ["--bus-down", "--bus names", ""]),
+        (
+            "--bus redis://x --bus-down off",
+            ["--bus-down", "'off'", "local or refuse"],
+        ),
         ("publish", ["'publish'", "no option", "--help"]),
         (
             "--user no-such-user",

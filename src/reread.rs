@@ -64,10 +64,11 @@ fn replace(identity: &mut Option<Identity>, plan: &Plan, folder: &Path) -> Resul
 }
 
 /// What only a restart can change.
-fn fixed(plan: &Plan) -> [(&'static str, String); 4] {
+fn fixed(plan: &Plan) -> [(&'static str, String); 5] {
     [
         ("--listen", format!("{:?}", plan.listen)),
         ("--control", format!("{:?}", plan.control)),
+        ("--bus", format!("{:?}", plan.config.bus)),
         ("--fifo", format!("{:?}", plan.config.fifo.is_some())),
         ("--user", format!("{:?}", plan.config.about.user)),
     ]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use argh::FromArgs;
+use hasses_actors::bus::{BusDown, BusUrl};
 use hasses_actors::config::LogLevel;
 use hasses_actors::net::Door;
 use hasses_actors::net::trust::Range;
@@ -109,6 +110,12 @@ pub(crate) struct Typed {
     /// bytes that may wait
     #[argh(option, from_str_fn(values::bytes))]
     pub(crate) client_buffer: Option<usize>,
+    /// several nodes as one
+    #[argh(option, from_str_fn(values::bus))]
+    pub(crate) bus: Option<BusUrl>,
+    /// messages while it is away
+    #[argh(option, from_str_fn(values::bus_down))]
+    pub(crate) bus_down: Option<BusDown>,
     /// further Host names
     #[argh(option, from_str_fn(values::host))]
     pub(crate) control_host: Vec<String>,
@@ -191,6 +198,8 @@ impl Typed {
             trust_proxy: list(self.trust_proxy, lower.trust_proxy),
             max_message: self.max_message.or(lower.max_message),
             client_buffer: self.client_buffer.or(lower.client_buffer),
+            bus: self.bus.or(lower.bus),
+            bus_down: self.bus_down.or(lower.bus_down),
             control_host: list(self.control_host, lower.control_host),
             control_secret: self.control_secret.or(lower.control_secret),
         }

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use hasses_actors::bus::{BusDown, BusUrl};
 use hasses_actors::config::LogLevel;
 use hasses_actors::net::Door;
 use hasses_actors::net::trust::Range;
@@ -97,6 +98,19 @@ pub(crate) fn delimiter(text: &str) -> Result<u8, String> {
              = * - { : _ as addresses, commands and JSON contain those"
                 .to_owned(),
         ),
+    }
+}
+
+/// Where several nodes meet.
+pub(crate) fn bus(text: &str) -> Result<BusUrl, String> {
+    text.parse()
+}
+
+pub(crate) fn bus_down(text: &str) -> Result<BusDown, String> {
+    match text {
+        "local" => Ok(BusDown::Local),
+        "refuse" => Ok(BusDown::Refuse),
+        _ => Err("it needs local or refuse".to_owned()),
     }
 }
 

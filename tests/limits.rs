@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use socket2::{Domain, Socket, Type};
-use support::{Connection, Daemon, Program, Response, Stream, eventually, publish, run};
+use support::far_end::FarEnd;
+use support::{Connection, Daemon, Program, Response, Stream, eventually, publish};
 
 const PLAIN: &str = "GET /sse?subscribe=a HTTP/1.1\r\nHost: x\r\n\r\n";
 const BROWSER: &str =
@@ -343,75 +344,22 @@ fn stalled_clients_cost_bounded_memory_and_delay_nobody() {
     drop(stalled);
 }
 
-/// A network of its own at the other end of a virtual cable (ip-netns(8), veth(4)).
-struct FarEnd {
-    name: String,
-    near: String,
-}
-
-impl FarEnd {
-    fn new() -> Self {
-        let pid = std::process::id();
-        let (name, near, far) = (
-            format!("hasses{pid}"),
-            format!("hsn{pid}"),
-            format!("hsf{pid}"),
-        );
-        let ip = |line: String| {
-            let words: Vec<&str> = line.split(' ').collect();
-            run("ip", &words);
-        };
-        ip(format!("netns add {name}"));
-        let end = Self { name, near };
-        let (name, near) = (&end.name, &end.near);
-        ip(format!(
-            "link add {near} type veth peer name {far} netns {name}"
-        ));
-        ip(format!("addr add 198.18.77.1/30 dev {near}"));
-        ip(format!("link set {near} up"));
-        ip(format!("-n {name} addr add 198.18.77.2/30 dev {far}"));
-        ip(format!("-n {name} link set {far} up"));
-        end
-    }
-
-    /// From now on nothing comes back, as if the machine had lost its power.
-    fn vanish(&self) {
-        run(
-            "ip",
-            &["-n", &self.name, "addr", "flush", "scope", "global"],
-        );
-    }
-}
-
-impl Drop for FarEnd {
-    fn drop(&mut self) {
-        for line in [["link", "del", &self.near], ["netns", "del", &self.name]] {
-            let _ = std::process::Command::new("ip").args(line).status();
-        }
-    }
-}
-
 #[test]
 #[expect(
     clippy::print_stderr,
     reason = "who runs the tests should know what was left out"
 )]
 fn a_peer_that_vanished_is_found_within_a_minute() {
-    let possible = rustix::process::geteuid().is_root()
-        && std::process::Command::new("ip").arg("-V").output().is_ok();
-    if !possible {
+    let Some(far) = FarEnd::new(77) else {
         return eprintln!("left out: needs root and the program ip");
-    }
-    let far = FarEnd::new();
+    };
     let daemon = Daemon::command_line(
         "--listen 198.18.77.1:{listen} --listen 127.0.0.1:{listen} --control 127.0.0.1:{control}",
     );
     let port = daemon.listen.port();
     let request = "GET /sse?subscribe=a HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n";
     let script = format!("exec 3<>/dev/tcp/198.18.77.1/{port}; printf '{request}' >&3; cat <&3");
-    let client = Program::start(
-        std::process::Command::new("ip").args(["netns", "exec", &far.name, "bash", "-c", &script]),
-    );
+    let client = Program::start(far.command("bash").args(["-c", &script]));
     client.wait_for("id: ");
     let mut live = daemon.subscribe("subscribe=a");
     daemon.wait_for_clients(2);

@@ -94,26 +94,36 @@ pub(super) fn length(record: &Record) -> Option<usize> {
 /// Appends a record's frame.
 pub(super) fn put_record(record: &Record, salt: u32, out: &mut Vec<u8>) {
     put(salt, out, |out| {
-        let publication = &record.publication;
         out.push(RECORD);
         out.extend(record.id.0.to_le_bytes());
         out.extend(micros(record.at).to_le_bytes());
-        let targets = publication.to.as_slice();
-        out.extend((targets.len() as u32).to_le_bytes());
-        for target in targets {
-            match target {
-                Target::Token(token) => put_name(TOKEN, token, out),
-                Target::Prefix(token) => put_name(PREFIX, token, out),
-                Target::All => out.push(ALL),
-            }
-        }
-        put_short(
-            publication.except.as_ref().map_or("", ClientId::as_str),
-            out,
-        );
-        put_short(publication.event.as_deref().unwrap_or_default(), out);
-        out.extend_from_slice(publication.data.as_bytes());
+        put_publication(&record.publication, out);
     });
+}
+
+/// Appends what a message says, and to whom: all that is in a record's body behind its times. Whether
+/// it is kept for replay is not written.
+pub(crate) fn put_publication(publication: &Publication, out: &mut Vec<u8>) {
+    let targets = publication.to.as_slice();
+    out.extend((targets.len() as u32).to_le_bytes());
+    for target in targets {
+        match target {
+            Target::Token(token) => put_name(TOKEN, token, out),
+            Target::Prefix(token) => put_name(PREFIX, token, out),
+            Target::All => out.push(ALL),
+        }
+    }
+    put_short(
+        publication.except.as_ref().map_or("", ClientId::as_str),
+        out,
+    );
+    put_short(publication.event.as_deref().unwrap_or_default(), out);
+    out.extend_from_slice(publication.data.as_bytes());
+}
+
+/// Reads what [`put_publication`] has written; `None` for what it has not.
+pub(crate) fn publication(bytes: &[u8]) -> Option<Publication> {
+    Reader(bytes).publication()
 }
 
 /// Appends a hole's frame.
@@ -185,6 +195,15 @@ impl<'a> Reader<'a> {
 
     fn record(mut self, id: EventId) -> Option<Record> {
         let at = UNIX_EPOCH.checked_add(Duration::from_micros(self.number()?))?;
+        let publication = self.publication()?;
+        Some(Record {
+            id,
+            at,
+            publication,
+        })
+    }
+
+    fn publication(mut self) -> Option<Publication> {
         let count = u32::from_le_bytes(*self.take()?);
         let to = match count {
             0 => return None,
@@ -197,17 +216,12 @@ impl<'a> Reader<'a> {
             id => Some(ClientId::new(id).ok()?),
         };
         let event = Some(self.short()?).filter(|event| !event.is_empty());
-        let publication = Publication {
+        Some(Publication {
             to,
             except,
             event: event.map(Box::from),
             data: std::str::from_utf8(self.0).ok()?.into(),
             retain: true,
-        };
-        Some(Record {
-            id,
-            at,
-            publication,
         })
     }
 

@@ -25,7 +25,7 @@
 //! oldest that wait are let go. The file says so as soon as it can be written, and then no event up to
 //! the last that is missing counts as kept. The file has a [`header`], written twice, and [`frame`]s.
 
-mod frame;
+pub(crate) mod frame;
 mod guard;
 mod handle;
 mod header;

@@ -13,6 +13,8 @@ pub enum Channel {
     Unix,
     /// HTTP on a control port or Unix socket.
     Http,
+    /// By the bus, from another node.
+    Bus,
 }
 
 impl Channel {
@@ -26,6 +28,7 @@ impl Channel {
             Self::Tcp => "tcp",
             Self::Unix => "unix",
             Self::Http => "http",
+            Self::Bus => "bus",
         }
     }
 }

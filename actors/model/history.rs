@@ -160,6 +160,17 @@ impl History {
         self.entries.get(usize::try_from(index).ok()?)
     }
 
+    /// Whether an id is newer than all that is not kept any more.
+    pub fn reaches(&self, id: EventId) -> bool {
+        id > self.forgotten
+    }
+
+    /// Whether the event with this id is kept.
+    pub fn has(&self, id: EventId) -> bool {
+        let found = self.entries.binary_search_by_key(&id, |entry| entry.id);
+        found.is_ok()
+    }
+
     /// Where someone goes on who has seen the event, or position, `id`, the newest ever being `last`.
     pub fn after(&self, id: EventId, last: EventId) -> Start {
         let index = self.entries.partition_point(|entry| entry.id <= id);

@@ -19,6 +19,16 @@ impl Sequence {
         }
     }
 
+    /// Starts just behind an id that others have given out.
+    pub fn at(last: EventId) -> Self {
+        Self { last }
+    }
+
+    /// Others have given out ids up to this one.
+    pub fn advance(&mut self, to: EventId) {
+        self.last = self.last.max(to);
+    }
+
     /// The newest id given out; before the first, a number below all to come.
     pub fn last(&self) -> EventId {
         self.last

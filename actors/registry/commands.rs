@@ -13,7 +13,10 @@ impl Registry {
     pub(super) fn execute(&mut self, command: Command) -> String {
         match command {
             Command::TcpStatus => line(self.status().json()),
-            Command::TcpNumberOfClients => line(report::number_of_clients_json(self.subscribers())),
+            Command::TcpNumberOfClients => {
+                let all = self.all_clients();
+                line(report::number_of_clients_json(self.subscribers(), all))
+            }
             Command::TcpSubscribedClients(target) => {
                 let count = self.reached(&target);
                 line(report::subscribed_clients_json(&target, count))
@@ -129,7 +132,10 @@ impl Registry {
                 ("history_bytes", figures.history_bytes),
                 ("history_lost", figures.history_lost),
                 ("log_lines_dropped", figures.log_dropped),
-            ],
+            ]
+            .into_iter()
+            .chain(figures.bus.iter().flat_map(report::bus_keys))
+            .collect(),
         }
     }
 

@@ -104,7 +104,7 @@ impl Registry {
             clients: Clients {
                 // A stream's end may be on its way here.
                 new: (totals.connected as u64).saturating_sub(streams),
-                replay: self.replays.len() as u64,
+                replay: (self.replays.len() + self.held_back()) as u64,
                 sse: self.routes.len() as u64,
             },
             counters: self.counters.clone(),
@@ -118,6 +118,7 @@ impl Registry {
             loop_delay,
             delivery,
             log_dropped: self.log.dropped(),
+            bus: self.bus_figures(),
         }
     }
 

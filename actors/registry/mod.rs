@@ -25,6 +25,7 @@ use crate::wire::command::Command;
 use crate::wire::report::Figures;
 use crate::wire::sse::Frame;
 
+mod bus;
 mod clients;
 mod commands;
 mod figures;
@@ -33,6 +34,8 @@ mod replay;
 #[cfg(test)]
 mod tests;
 
+use bus::OnBus;
+pub use bus::{Away, FromBus, Incoming};
 use figures::Watched;
 pub use figures::{Listed, Search};
 use replay::Replay;
@@ -49,8 +52,8 @@ pub enum Message {
         publications: Vec<Publication>,
         /// How they came.
         channel: Channel,
-        /// Where the receipts go, one for each.
-        reply: Reply<Vec<Receipt>>,
+        /// Where the outcome goes.
+        reply: Reply<Outcome>,
     },
     /// A command is to be carried out.
     Execute {
@@ -111,6 +114,8 @@ pub enum Message {
     },
     /// A second or so has passed.
     Tick,
+    /// The bus has something to say.
+    FromBus(FromBus),
 }
 
 /// What clients, and who accepts them, tell.
@@ -176,6 +181,9 @@ pub struct Receipt {
     pub recipients: usize,
 }
 
+/// What became of messages: a receipt for each, or why none was taken in.
+pub type Outcome = Result<Vec<Receipt>, Away>;
+
 /// What is known of a connection: little, as there are very many.
 #[derive(Debug)]
 struct Connection {
@@ -208,6 +216,8 @@ pub struct Registry {
     archive: Option<archive::Handle>,
     /// Clients that are still getting kept events.
     replays: HashMap<u32, Replay>,
+    /// What there is with a bus.
+    bus: Option<OnBus>,
     /// When streams end that were allowed for a time only.
     deadlines: Deadlines,
     /// Each `User-Agent` once: most clients have one of few.
@@ -265,8 +275,10 @@ impl Registry {
         reinit: Rc<Cell<bool>>,
         log: logger::Handle,
         kept: Option<Kept>,
+        bus: Option<Rc<crate::bus::Figures>>,
     ) -> Self {
         let config = settings.now();
+        let bus = bus.map(|figures| OnBus::new(figures, kept.as_ref()));
         let (sequence, history, archive) = match kept {
             None => {
                 let sequence = Sequence::starting(EventId(0));
@@ -294,6 +306,7 @@ impl Registry {
             sequence,
             position: None,
             replays: HashMap::new(),
+            bus,
             deadlines: Deadlines::default(),
             agents: HashSet::new(),
             reinit,
@@ -303,6 +316,11 @@ impl Registry {
             watched: None,
             settings,
         }
+    }
+
+    /// The newest id that streams may stand at.
+    pub fn stands_at(&self) -> EventId {
+        self.sequence.last()
     }
 
     /// Takes messages until it is asked to stop; then lets every stream end with what it still
@@ -316,6 +334,7 @@ impl Registry {
         mut inbox: Mailbox<Message>,
         stop: Stop,
     ) -> Result<(), Failure> {
+        self.await_bus(&mut inbox, &stop).await;
         loop {
             // Clients first: who has subscribed gets what is published after that.
             while let Some(message) = clients.take() {
@@ -361,7 +380,7 @@ impl Registry {
                     // Publishers wait here, and so behind it, while clients have had no turn.
                     self.crowd.relief().await;
                 }
-                reply.send(receipts);
+                reply.send(Ok(receipts));
             }
             Message::Execute { command, reply } => reply.send(self.execute(command)),
             Message::Disconnect { id, reply } => reply.send(self.disconnect(&id)),
@@ -387,6 +406,7 @@ impl Registry {
             }
             Message::Reconfigure { config } => self.reconfigure(*config),
             Message::Tick => self.tick(),
+            Message::FromBus(message) => self.handle_bus(message).await,
         }
     }
 
@@ -405,6 +425,7 @@ impl Registry {
 
     fn tick(&mut self) {
         self.crowd.expire();
+        self.tick_bus();
         self.crowd.give_up_stalled();
         let now = Instant::now();
         self.history.trim(now);

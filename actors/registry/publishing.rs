@@ -12,11 +12,21 @@ use crate::wire::sse::Frame;
 impl Registry {
     /// Gives a message its id, sends it to its recipients and keeps it.
     pub(super) fn publish(&mut self, publication: Publication, channel: Channel) -> Receipt {
+        let id = self.next_id();
+        self.deliver(id, publication, channel)
+    }
+
+    /// Sends an event to its recipients and keeps it.
+    pub(super) fn deliver(
+        &mut self,
+        id: EventId,
+        publication: Publication,
+        channel: Channel,
+    ) -> Receipt {
         *self.counters.messages.entry(channel).or_default() += 1;
         if let Some(watched) = &mut self.watched {
             watched.count(&publication.to);
         }
-        let id = self.next_id();
         let Publication {
             to,
             except,
@@ -48,6 +58,12 @@ impl Registry {
             }
         }
         self.write_down(id, publication, keeps);
+        if self.bus.is_some() {
+            if !keeps {
+                self.stands_besides(id);
+            }
+            self.release();
+        }
         log::debug!(
             "event {id} by {} for {recipients} subscribers",
             channel.name()
@@ -78,7 +94,7 @@ impl Registry {
         }
         let Some(archive) = &self.archive else { return };
         archive.given_out(id);
-        if keeps {
+        if keeps && self.bus.as_ref().is_none_or(|bus| bus.is_news(id)) {
             let at = SystemTime::now();
             archive.keep(&Rc::new(Record {
                 id,

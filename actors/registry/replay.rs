@@ -42,6 +42,14 @@ impl Registry {
     /// Begins a stream: with what it has missed, or live.
     pub(super) fn begin(&mut self, client: u32, subscription: Subscription, resume: Resume) {
         self.leave(client);
+        let Some(subscription) = self.hold(client, subscription, resume) else {
+            return;
+        };
+        self.start(client, subscription, resume);
+    }
+
+    /// As [`Registry::begin`], for a client that is neither in the routes nor in the replays.
+    pub(super) fn start(&mut self, client: u32, subscription: Subscription, resume: Resume) {
         let end = self.history.end();
         let mut replay = Replay {
             picked: VecDeque::new(),
@@ -55,7 +63,7 @@ impl Registry {
         match resume {
             Resume::After(id) => {
                 let start = id.map(|id| self.history.after(id, self.sequence.last()));
-                if live_only || start.is_none_or(|start| start.gap) {
+                if live_only || start.is_none_or(|start| start.gap) || self.is_foreign(id) {
                     self.counters.gaps += 1;
                     let gap = Frame::gap(id, self.history.oldest());
                     self.crowd.send_all(&[client], &Rc::new(gap));
@@ -142,13 +150,14 @@ impl Registry {
     pub(super) fn leave(&mut self, client: u32) {
         self.routes.leave(client);
         self.replays.remove(&client);
+        self.let_go(client);
         self.deadlines.remove(client);
         self.crowd.set_live(client, false);
     }
 
     /// How many streams there are.
     pub(super) fn streams(&self) -> usize {
-        self.routes.len() + self.replays.len()
+        self.routes.len() + self.replays.len() + self.held_back()
     }
 
     /// The clients named `id` that are still getting kept events.
@@ -168,10 +177,11 @@ impl Registry {
 
     /// What a client listens to.
     pub(super) fn subscribes(&self, client: u32) -> Vec<String> {
-        match self.replays.get(&client) {
+        let replayed = self.replays.get(&client).map(|replay| &replay.subscription);
+        match replayed.or_else(|| self.waits(client)) {
             None => self.routes.subscribes(client),
-            Some(replay) => {
-                let Subscription { tokens, all, .. } = &replay.subscription;
+            Some(subscription) => {
+                let Subscription { tokens, all, .. } = subscription;
                 let all = all.then(|| "*".to_string());
                 all.into_iter()
                     .chain(tokens.iter().map(ToString::to_string))

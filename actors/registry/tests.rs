@@ -27,6 +27,7 @@ fn config() -> Config {
             age: Duration::from_secs(60),
         },
         history_file: None,
+        bus: None,
         client_buffer: 1 << 20,
         heartbeat: None,
         retry: None,
@@ -74,7 +75,7 @@ impl Rig {
         let crowd = Crowd::new(1 << 20, 100, |_, _| {}).unwrap();
         let (log, _) = logger::logger(&LogTarget::Stderr, 10).unwrap();
         Self {
-            registry: Registry::new(settings, crowd, Rc::default(), log, kept),
+            registry: Registry::new(settings, crowd, Rc::default(), log, kept, None),
             peers: Vec::new(),
         }
     }

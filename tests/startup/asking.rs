@@ -22,7 +22,7 @@ fn a_bad_option_is_told_in_one_line() {
         2,
         &["--heartbeat", "'1x'", "0 to 86400"],
     );
-    fails(&["--bus", "redis://x"], 2, &["--bus"]);
+    fails(&["--bus", "http://x"], 2, &["--bus", "redis://"]);
     fails(&["-murl=/sse"], 2, &["-murl", "--path"]);
     let folder = Folder::new();
     let conf = folder.text("conf");

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 pub(crate) mod daemon;
+pub(crate) mod far_end;
 pub(crate) mod http;
 pub(crate) mod program;
 pub(crate) mod publish;

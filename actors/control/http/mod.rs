@@ -23,7 +23,7 @@ use super::connection::{Broken, Connection, REQUEST_TIME};
 use crate::intake::ask;
 use crate::model::publication::{Publication, Targets};
 use crate::model::{Channel, ClientId};
-use crate::registry::{Message, Receipt};
+use crate::registry::{Message, Outcome, Receipt};
 use crate::wire::command::{Command, Refusal};
 use crate::wire::http::control_api::Route;
 use crate::wire::http::response::CONTINUE;
@@ -260,8 +260,8 @@ async fn handle(
                 data: text(publisher, body).await?.into(),
                 retain,
             };
-            let receipts = publish(publisher, vec![publication]).await?;
-            Answer::json(200, receipt_lines(&receipts, Shape::One))
+            let outcome = publish(publisher, vec![publication]).await?;
+            return Ok(receipts(outcome, Shape::One).map(Done::Answer));
         }
         Route::PublishJson { ndjson } => {
             let answer = publish_json(publisher, &body, ndjson).await?;
@@ -301,8 +301,7 @@ async fn publish_json(publisher: &Publisher, body: &[u8], ndjson: bool) -> Read<
                 .into_iter()
                 .map(|message| message.publication)
                 .collect();
-            let receipts = publish(publisher, publications).await?;
-            Ok(Answer::json(200, receipt_lines(&receipts, shape)))
+            receipts(publish(publisher, publications).await?, shape)
         }
         Err(refusal) => Err(refused(&refusal)),
     })
@@ -326,6 +325,14 @@ async fn text(publisher: &Publisher, body: Vec<u8>) -> Result<String, Broken> {
     }
 }
 
+/// The answer to messages that were taken in, or were not.
+fn receipts(outcome: Outcome, shape: Shape) -> Result<Answer, Refused> {
+    match outcome {
+        Ok(receipts) => Ok(Answer::json(200, receipt_lines(&receipts, shape))),
+        Err(away) => Err(Refused::new(503, away.to_string())),
+    }
+}
+
 fn receipt_lines(receipts: &[Receipt], shape: Shape) -> String {
     let each: Vec<_> = receipts
         .iter()
@@ -337,10 +344,7 @@ fn receipt_lines(receipts: &[Receipt], shape: Shape) -> String {
     }
 }
 
-async fn publish(
-    publisher: &Publisher,
-    publications: Vec<Publication>,
-) -> Result<Vec<Receipt>, Broken> {
+async fn publish(publisher: &Publisher, publications: Vec<Publication>) -> Result<Outcome, Broken> {
     let channel = Channel::Http;
     let publish = |reply| Message::Publish {
         publications,

@@ -13,9 +13,11 @@ pub fn number_of_clients(clients: u64) -> String {
     format!("Number of connected clients: {clients}")
 }
 
-/// The answer to `tcpnumberofclients`.
-pub fn number_of_clients_json(clients: u64) -> String {
-    format!(r#"{{"numberofclients":{clients}}}"#)
+/// The answer to `tcpnumberofclients`; with a bus, also how many all nodes have.
+pub fn number_of_clients_json(clients: u64, all: Option<u64>) -> String {
+    let all = all.map(|all| format!(r#","cluster_clients":{all}"#));
+    let all = all.unwrap_or_default();
+    format!(r#"{{"numberofclients":{clients}{all}}}"#)
 }
 
 /// The log's answer to `subscribedclients:TARGET`.
@@ -68,7 +70,11 @@ mod tests {
     fn answers_have_the_old_words() {
         let room = Target::Token(Token::new("room1").unwrap());
         assert_eq!(number_of_clients(3), "Number of connected clients: 3");
-        assert_eq!(number_of_clients_json(3), r#"{"numberofclients":3}"#);
+        assert_eq!(number_of_clients_json(3, None), r#"{"numberofclients":3}"#);
+        assert_eq!(
+            number_of_clients_json(3, Some(9)),
+            r#"{"numberofclients":3,"cluster_clients":9}"#
+        );
         assert_eq!(
             subscribed_clients(&room, 2),
             r#"Client count subscribed for "room1": 2"#

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::bus;
 use crate::config::LogLevel;
 use crate::model::{Channel, Counters, Histogram};
 
@@ -41,6 +42,8 @@ pub struct Figures {
     pub delivery: Histogram,
     /// Log lines that nobody can read.
     pub log_dropped: u64,
+    /// What the bus counts, if there is one.
+    pub bus: Option<bus::Figures>,
 }
 
 /// Subscribers' connections by state.
@@ -121,6 +124,7 @@ pub(super) mod tests {
             loop_delay: Histogram::default(),
             delivery: Histogram::default(),
             log_dropped: 0,
+            bus: None,
         }
     }
 

@@ -8,6 +8,7 @@ use std::fmt::{Display, Write};
 use std::time::Duration;
 
 use super::Figures;
+use crate::bus;
 use crate::model::Histogram;
 
 /// The media type of [`metrics`].
@@ -19,6 +20,9 @@ pub fn metrics(figures: &Figures) -> String {
     clients(figures, &mut page);
     traffic(figures, &mut page);
     inside(figures, &mut page);
+    if let Some(figures) = &figures.bus {
+        bus(figures, &mut page);
+    }
     page.0
 }
 
@@ -123,6 +127,46 @@ fn traffic(figures: &Figures, page: &mut Page) {
         "hasses_history_lost_total",
         "Events that came faster than the history file could be written.",
         figures.history_lost,
+    );
+}
+
+fn bus(figures: &bus::Figures, page: &mut Page) {
+    page.gauge(
+        "hasses_bus_up",
+        "Whether the bus is there.",
+        u64::from(figures.up.get()),
+    );
+    page.gauge(
+        "hasses_cluster_nodes",
+        "Nodes on the bus, this one included; 0 while it is away.",
+        figures.nodes.get(),
+    );
+    page.gauge(
+        "hasses_cluster_clients",
+        "Streams of all nodes, each as it said last.",
+        figures.clients.get(),
+    );
+    for (name, help, counter) in [
+        ("written", "Messages written to the bus.", &figures.written),
+        ("read", "Events read from the bus.", &figures.read),
+        ("losses", "How often the bus was lost.", &figures.losses),
+        (
+            "refused",
+            "Messages refused while the bus was away.",
+            &figures.refused,
+        ),
+        (
+            "restored",
+            "Events added again that the bus had lost.",
+            &figures.restored,
+        ),
+    ] {
+        page.counter(&format!("hasses_bus_{name}_total"), help, counter.get());
+    }
+    page.gauge(
+        "hasses_bus_waiting",
+        "Events delivered by this node alone that are still to be added to the bus.",
+        figures.waiting.get(),
     );
 }
 

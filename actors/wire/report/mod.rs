@@ -16,7 +16,7 @@ pub use clients::{ClientRow, LIST_END, LIST_START};
 pub use figures::{Clients, Figures, level_word};
 pub use live::{Tokens, live};
 pub use metrics::{METRICS_TYPE, metrics};
-pub use status::{Status, TlsFiles};
+pub use status::{Status, TlsFiles, bus_keys};
 
 use std::time::Duration;
 

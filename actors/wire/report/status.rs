@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::{clock, json};
+use crate::bus;
 use crate::config::LogLevel;
 use crate::wire::escape::escape;
 
@@ -56,6 +57,21 @@ pub struct TlsFiles {
     pub cert: String,
     /// The file with the private key.
     pub key: String,
+}
+
+/// What `tcpstatus` says of the bus.
+pub fn bus_keys(figures: &bus::Figures) -> [(&'static str, u64); 9] {
+    [
+        ("bus_up", figures.up.get().into()),
+        ("cluster_nodes", figures.nodes.get()),
+        ("cluster_clients", figures.clients.get()),
+        ("bus_written", figures.written.get()),
+        ("bus_read", figures.read.get()),
+        ("bus_losses", figures.losses.get()),
+        ("bus_refused", figures.refused.get()),
+        ("bus_waiting", figures.waiting.get()),
+        ("bus_restored", figures.restored.get()),
+    ]
 }
 
 impl Status {

@@ -1,0 +1,96 @@
+//! Messages while the bus is away: delivered here alone, or refused.
+
+use std::future::{Future, pending};
+use std::pin::pin;
+
+use futures_lite::FutureExt;
+
+use super::queue::Own;
+use super::{Bus, BusDown, entry, gone};
+use crate::model::{Channel, Publication};
+use crate::registry::{Message, Outcome, Receipt};
+use crate::system::{self, Failure, Reply, Stop};
+
+impl Bus {
+    /// Delivers messages under ids of this node's, and keeps them to be added.
+    pub(super) async fn deliver_alone(
+        &mut self,
+        messages: Vec<Own>,
+    ) -> Result<Vec<Receipt>, Failure> {
+        let Some(channel) = messages.first().map(|own| own.channel) else {
+            return Ok(Vec::new());
+        };
+        let read = |own: &Own| match entry::Body::read(&own.body) {
+            Some(entry::Body::Event { publication, .. }) => Some(publication),
+            _ => None,
+        };
+        let publications = messages.iter().filter_map(read).collect();
+        let (reply, answer) = system::reply();
+        self.forward(Message::Publish {
+            publications,
+            channel,
+            reply,
+        })?;
+        let receipts = answer.wait().await.and_then(Result::ok).ok_or_else(gone)?;
+        for receipt in &receipts {
+            self.reading.gave(receipt.id);
+        }
+        let limits = self.settings.now().history;
+        self.queue.keep_late(messages, &receipts, limits);
+        self.figures.waiting.set(self.queue.late() as u64);
+        Ok(receipts)
+    }
+
+    /// Waits for something while the bus is away, and sees to messages; none when it is to stop.
+    pub(super) async fn meanwhile<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+        stop: &Stop,
+    ) -> Result<Option<T>, Failure> {
+        let mut work = pin!(work);
+        loop {
+            let done = async { Ok(Some((&mut work).await)) };
+            let stopped = async {
+                stop.requested().await;
+                Ok(None)
+            };
+            let open = self.open;
+            let inbox = &mut self.inbox;
+            let asked = async {
+                // At the start they wait until it is clear how the bus is.
+                match open {
+                    true => inbox.next().await.map_or_else(|| Ok(None), Err),
+                    false => pending().await,
+                }
+            };
+            let message = match stopped.or(asked).or(done).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(message) => message,
+            };
+            match message {
+                Message::Publish {
+                    publications,
+                    channel,
+                    reply,
+                } => self.publish_alone(&publications, channel, reply).await?,
+                other => self.forward(other)?,
+            }
+        }
+    }
+
+    async fn publish_alone(
+        &mut self,
+        publications: &[Publication],
+        channel: Channel,
+        reply: Reply<Outcome>,
+    ) -> Result<(), Failure> {
+        reply.send(match self.down {
+            BusDown::Refuse => Err(self.away(publications.len())),
+            BusDown::Local => {
+                let messages = self.own(publications, channel);
+                Ok(self.deliver_alone(messages).await?)
+            }
+        });
+        Ok(())
+    }
+}

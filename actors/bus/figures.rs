@@ -1,0 +1,33 @@
+//! What the bus counts, for others to see.
+
+use std::cell::Cell;
+
+/// The bus's figures. Counters never go back.
+#[derive(Debug, Clone, Default)]
+pub struct Figures {
+    /// Whether the bus is there.
+    pub up: Cell<bool>,
+    /// Nodes that have been heard of within ten seconds, this one included; none while the bus is away.
+    pub nodes: Cell<u64>,
+    /// Streams of all of them, each as it said last.
+    pub clients: Cell<u64>,
+    /// Streams of this node: the registry's to say.
+    pub own_clients: Cell<u64>,
+    /// Messages written to the bus.
+    pub written: Cell<u64>,
+    /// Events read from it.
+    pub read: Cell<u64>,
+    /// How often it was lost.
+    pub losses: Cell<u64>,
+    /// Messages refused because it was away.
+    pub refused: Cell<u64>,
+    /// Events delivered here alone that are still to be added.
+    pub waiting: Cell<u64>,
+    /// Events added again that Redis had lost.
+    pub restored: Cell<u64>,
+}
+
+/// Adds to a counter.
+pub(super) fn count(counter: &Cell<u64>, by: usize) {
+    counter.set(counter.get() + by as u64);
+}

@@ -1,0 +1,118 @@
+//! What this node holds of the stream, so that it can be added again where Redis has lost it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::entry::Entry;
+use crate::model::history::Limits;
+use crate::model::{EventId, Record};
+
+/// The newest entries, within the history's limits.
+#[derive(Debug)]
+pub(super) struct Held {
+    limits: Limits,
+    entries: VecDeque<Entry>,
+    bytes: usize,
+}
+
+impl Held {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            entries: VecDeque::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Holds one more, which is newer than all others.
+    pub(super) fn hold(&mut self, entry: Entry) {
+        self.bytes += cost(&entry);
+        let newest = entry.id;
+        self.entries.push_back(entry);
+        let Limits { count, bytes, age } = self.limits;
+        let oldest = before(newest, age);
+        while let Some(first) = self.entries.front() {
+            if self.entries.len() <= count && self.bytes <= bytes && first.id >= oldest {
+                break;
+            }
+            self.bytes -= cost(first);
+            self.entries.pop_front();
+        }
+    }
+
+    /// What bounds it.
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Has other bounds from the next entry on.
+    pub(super) fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// The oldest.
+    pub(super) fn oldest(&self) -> Option<EventId> {
+        self.entries.front().map(|entry| entry.id)
+    }
+
+    /// Whether this one is held.
+    pub(super) fn has(&self, id: EventId) -> bool {
+        let place = self.entries.binary_search_by_key(&id, |entry| entry.id);
+        place.is_ok()
+    }
+
+    /// All that are newer than `id`.
+    pub(super) fn after(&self, id: EventId) -> Vec<Entry> {
+        let start = self.entries.partition_point(|entry| entry.id <= id);
+        self.entries.range(start..).cloned().collect()
+    }
+}
+
+/// The id of that long before `id`, as ids are microseconds.
+pub(super) fn before(id: EventId, age: Duration) -> EventId {
+    let age = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
+    EventId(id.0.saturating_sub(age))
+}
+
+fn cost(entry: &Entry) -> usize {
+    entry.body.len() + Record::OVERHEAD
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(id: u64) -> Entry {
+        Entry {
+            id: EventId(id),
+            previous: EventId(id - 1),
+            body: vec![0; 72],
+        }
+    }
+
+    #[test]
+    fn it_holds_the_newest_within_its_limits() {
+        let limits = Limits {
+            count: 3,
+            bytes: 500,
+            age: Duration::from_micros(100),
+        };
+        let mut held = Held::new(limits);
+        assert_eq!(held.oldest(), None);
+        for id in [10, 20, 30] {
+            held.hold(entry(id));
+        }
+        // Two have 400 bytes, three would have 600.
+        assert_eq!(held.oldest(), Some(EventId(20)));
+        assert!(held.has(EventId(30)) && !held.has(EventId(25)));
+        assert_eq!(held.after(EventId(20)), [entry(30)]);
+        assert_eq!(held.after(EventId(5)), [entry(20), entry(30)]);
+        held.hold(entry(125));
+        assert_eq!(held.oldest(), Some(EventId(30)));
+        held.hold(entry(300));
+        assert_eq!(held.oldest(), Some(EventId(300)));
+        held.set_limits(Limits { count: 0, ..limits });
+        held.hold(entry(301));
+        assert_eq!(held.oldest(), None);
+    }
+}

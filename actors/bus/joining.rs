@@ -1,0 +1,176 @@
+//! Coming to the stream, or coming back to it: it may be new, have gone on, or have gone back.
+
+use std::time::Duration;
+
+use async_io::Timer;
+
+use super::entry::Entry;
+use super::figures::count;
+use super::link::{Added, Link, Met};
+use super::{Bus, FromBus, Trouble};
+use crate::model::EventId;
+use crate::system::Failure;
+
+/// Entries that are added again in one step.
+const RESTORE: usize = 256;
+/// How long a node that holds nothing leaves it to others to begin a stream.
+const OTHERS: Duration = Duration::from_secs(1);
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self::new(&failure.0)
+    }
+}
+
+impl Bus {
+    /// Makes sure that the stream has what this node has, and that this node has what is in it.
+    ///
+    /// # Errors
+    /// The link broke.
+    pub(super) async fn join(&mut self, link: &mut Link) -> Result<(), Trouble> {
+        let mut met = self.meet(link).await?;
+        if met.last.is_none() && self.reading.oldest().is_none() {
+            // Redis may just have lost the stream, and others may hold what was in it.
+            Timer::after(OTHERS).await;
+            met = self.meet(link).await?;
+        }
+        self.met(met);
+        if self.reading.began() {
+            self.rejoin(link, met).await?;
+            self.catch_up(link).await?;
+        } else if self.open {
+            self.join_late(met)?;
+        } else {
+            self.begin(link, met).await?;
+        }
+        self.add_late(link).await
+    }
+
+    /// The first meeting, at the start: everything that the stream keeps becomes the history.
+    async fn begin(&mut self, link: &mut Link, met: Met) -> Result<(), Trouble> {
+        let recovered = self.reading.held().after(EventId(0));
+        self.reading.forget();
+        if met.last.is_none() {
+            match recovered.is_empty() {
+                // The bus begins: nobody can have seen anything before.
+                true => {
+                    link.hole(self.reading.given(), true).await?;
+                }
+                false => self.restore(link, &recovered).await?,
+            }
+        }
+        let first = link.clone().read(EventId(0), self.reading.size(), false);
+        let first = first.await?;
+        let since = match first.first() {
+            Some(entry) => entry.previous,
+            None => met.last.unwrap_or(EventId(0)),
+        };
+        self.tell(FromBus::Begin { since })?;
+        self.reading.begin(since);
+        self.digest(first).await?;
+        self.catch_up(link).await?;
+        Ok(self.is_open()?)
+    }
+
+    /// The first meeting, after streams have begun here: what was before is not known to them.
+    fn join_late(&mut self, met: Met) -> Result<(), Trouble> {
+        let last = met.last.unwrap_or(EventId(0));
+        self.reading.forget();
+        self.missed(last.max(self.reading.given()), true)?;
+        self.reading.see(last);
+        Ok(())
+    }
+
+    /// A further meeting.
+    async fn rejoin(&mut self, link: &mut Link, met: Met) -> Result<(), Trouble> {
+        let seen = self.reading.seen();
+        let last = met.last.unwrap_or(EventId(0));
+        if last < seen {
+            let known = last == EventId(0)
+                || self.reading.held().has(last)
+                || self.reading.oldest().is_none_or(|oldest| last < oldest);
+            if !known {
+                // Somebody has written there what cannot come after what streams have here.
+                self.missed(seen, true)?;
+            }
+            let lost = self.reading.held().after(last);
+            log::warn!(
+                "the bus {} has gone back from {seen} to {last}: adding {} events again",
+                self.url,
+                lost.len()
+            );
+            match lost.is_empty() {
+                true => {
+                    link.hole(self.reading.given(), true).await?;
+                }
+                false => self.restore(link, &lost).await?,
+            }
+        } else if !met.has && met.first.is_some_and(|first| first <= seen) {
+            log::warn!(
+                "the bus {} has lost {seen}, and has newer ones: a gap for all",
+                self.url
+            );
+            link.hole(self.reading.given(), true).await?;
+        } else if met.first.is_none() && last > seen {
+            // All that came since has been trimmed.
+            self.missed(last, true)?;
+            self.reading.see(last);
+        }
+        Ok(())
+    }
+
+    async fn restore(&mut self, link: &mut Link, entries: &[Entry]) -> Result<(), Trouble> {
+        for part in entries.chunks(RESTORE) {
+            link.restore(part).await?;
+        }
+        count(&self.figures.restored, entries.len());
+        Ok(())
+    }
+
+    /// Reads to the end of the stream.
+    async fn catch_up(&mut self, link: &Link) -> Result<(), Trouble> {
+        loop {
+            let (after, size) = (self.reading.seen(), self.reading.size());
+            let entries = link.clone().read(after, size, false).await?;
+            if entries.is_empty() {
+                return Ok(());
+            }
+            self.digest(entries).await?;
+        }
+    }
+
+    /// Adds what was delivered here alone, and sees to it that nobody goes on elsewhere as if there
+    /// had been no such time.
+    async fn add_late(&mut self, link: &mut Link) -> Result<(), Trouble> {
+        let mut added = 0;
+        let mut newest = self.reading.seen();
+        loop {
+            let messages = self.queue.late_from(added);
+            let Some(last) = messages.last() else { break };
+            added += messages.len();
+            newest = newest.max(last.0);
+            let (seen, given) = (self.reading.seen(), self.reading.given());
+            let adding = link.clone().add(self.keep(), seen, given, messages);
+            if let Added::Behind = adding.await? {
+                return Err(Trouble::new("the stream went back while it was added to"));
+            }
+        }
+        if added > 0 {
+            log::info!("{added} events that were delivered here alone are added to the bus");
+            self.catch_up(link).await?;
+        }
+        let overflowed = self.queue.take_overflowed();
+        if overflowed {
+            log::warn!(
+                "more events were delivered here alone than could wait: a gap for the others"
+            );
+        }
+        // Where nothing else was added all ids are the same everywhere; and the stream's ids must go
+        // on above those that streams stand at here.
+        if self.reading.take_mixed() || overflowed || self.reading.given() > newest {
+            link.hole(self.reading.given(), overflowed).await?;
+            self.catch_up(link).await?;
+        }
+        Ok(())
+    }
+}

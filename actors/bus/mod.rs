@@ -1,0 +1,323 @@
+//! The bus actor: several nodes act as one, by a stream in Redis or Valkey.
+//!
+//! It stands between those who take messages in and the registry, and takes the registry's own
+//! messages; without `--bus` nobody stands there. A message goes to the stream, in a batch with all that
+//! wait ([`queue`]); what comes back from the stream, by a connection that does nothing but wait for it,
+//! is what every node delivers, in the stream's order and with the stream's ids. A publisher's receipt
+//! comes when its own message has come back; its recipients are those of this node.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | this | being up, being away, and what becomes of messages then |
+//! | [`address`] | the URL |
+//! | [`entry`] | what an entry of the stream says |
+//! | [`script`] | what Redis does in one step: giving ids, restoring |
+//! | [`serving`] | using a link: what is written, read and asked for |
+//! | [`alone`] | what becomes of messages while there is none |
+//! | [`link`] | the connections, and what their errors mean |
+//! | [`queue`] | own messages on their way |
+//! | [`reading`] | what comes from the stream |
+//! | [`joining`] | coming back to the stream, which may have gone on, or back |
+//! | [`held`] | what can be added again |
+//!
+//! # Ids
+//!
+//! One place gives them out: the script that adds to the stream, in Redis, one call at a time. An id is
+//! Redis's time in microseconds, or the newest id plus one where that is not greater, and always greater
+//! than what the calling node has read or given out. The id of the entry is the event's id, so the
+//! stream itself says which was the last. Below 2^53 until the year 2255, as on one machine.
+//!
+//! # Exactly once
+//!
+//! One batch is written at a time, and a node numbers its messages. A write whose answer was lost is
+//! repeated, by whatever way; readers drop what has a number of its node that they have had. A write
+//! that a paused Redis finds in an old connection long after its repetition is dropped likewise.
+//!
+//! # Nothing lost in silence
+//!
+//! Each entry says which id was before it; a reader that has not seen that has a gap, and so have its
+//! streams. When Redis comes back with less than it had (no append-only file, a replica that was
+//! behind), each node adds again what it [holds][held] beyond the stream's end, with its ids; the
+//! first does, and the others find it there. Nobody writes before that: the script refuses a node that
+//! has read more than there is. What cannot be added again in order, as others have written meanwhile,
+//! becomes a *hole*: an entry on which all nodes give their streams `gap`.
+//!
+//! # Alone (`--bus-down local`)
+//!
+//! While Redis is away a node delivers with ids of its own, greater than all it has seen, and adds
+//! these events when it is back, with their ids where nothing newer is in the stream. Others deliver
+//! them as they read them. Ids of a stream only grow, so what others have added below what this node
+//! has given out meanwhile cannot be delivered here: its streams get `gap`. A stream that changes nodes
+//! across that time gets `gap` too, as its id is none that the other node knows
+//! ([`crate::registry`]), and where events got other ids a hole follows for those who come back.
+//!
+//! # Trimming
+//!
+//! Whoever writes trims the stream to what it holds itself within the history's limits; what is younger
+//! than [`SLACK`] stays, so that a node that is a little late misses nothing.
+
+pub mod address;
+mod alone;
+mod entry;
+mod figures;
+mod held;
+mod joining;
+mod link;
+mod queue;
+mod reading;
+mod script;
+mod serving;
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use async_io::Timer;
+
+pub use address::BusUrl;
+use entry::{Entry, Node};
+pub use figures::Figures;
+use figures::count;
+use held::{Held, before};
+use link::{Keep, Link};
+pub use link::{Trouble, probe};
+use queue::{Own, Queue};
+use reading::Reading;
+use script::Scripts;
+
+use crate::config::Settings;
+use crate::model::{Channel, EventId, Publication, Record};
+use crate::registry::{Away, FromBus, Incoming, Message};
+use crate::system::{Address, Failure, Mailbox, Stop, Stopper};
+
+/// What becomes of messages while the bus is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BusDown {
+    /// They are delivered to this node's own subscribers, and added to the stream afterwards.
+    Local,
+    /// They are refused.
+    Refuse,
+}
+
+/// The shortest and the longest pause before another attempt to connect, without jitter.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// How often a node says that it lives.
+const MEET: Duration = Duration::from_secs(3);
+/// What is younger is not trimmed.
+const SLACK: Duration = Duration::from_secs(5);
+
+/// The bus's state.
+pub struct Bus {
+    url: BusUrl,
+    down: BusDown,
+    settings: Rc<Settings>,
+    registry: Address<Message>,
+    inbox: Mailbox<Message>,
+    figures: Rc<Figures>,
+    scripts: Rc<Scripts>,
+    node: Node,
+    /// The number of the last own message.
+    number: u64,
+    queue: Queue,
+    reading: Reading,
+    /// Whether clients may come already.
+    open: bool,
+    opened: Stopper,
+    /// Why the bus is away, each reason once, the latest last; none while it is there.
+    troubles: Vec<Trouble>,
+}
+
+/// What a bus is made with.
+pub struct Parts {
+    /// Where it is.
+    pub url: BusUrl,
+    /// What becomes of messages while it is away.
+    pub down: BusDown,
+    /// The settings.
+    pub settings: Rc<Settings>,
+    /// Who delivers.
+    pub registry: Address<Message>,
+    /// What it counts.
+    pub figures: Rc<Figures>,
+    /// The newest id that the registry's streams may stand at.
+    pub position: EventId,
+    /// Is stopped as soon as it is clear how the bus is, and clients may come.
+    pub opened: Stopper,
+    /// What a history file had, to be added where Redis has nothing at all.
+    pub recovered: Vec<Record>,
+}
+
+impl Bus {
+    /// A bus that has not connected yet, which takes its messages from `inbox`.
+    pub fn new(parts: Parts, inbox: Mailbox<Message>) -> Self {
+        let Parts {
+            url,
+            down,
+            settings,
+            registry,
+            figures,
+            position,
+            opened,
+            recovered,
+        } = parts;
+        let node = Node(fastrand::u64(..));
+        let mut held = Held::new(settings.now().history);
+        let mut number = 0;
+        let mut previous = None;
+        for record in recovered {
+            number += 1;
+            held.hold(Entry {
+                id: record.id,
+                // What was before the first is not known.
+                previous: previous.unwrap_or(EventId(record.id.0.saturating_sub(1))),
+                body: entry::event(node, number, &record.publication),
+            });
+            previous = Some(record.id);
+        }
+        Self {
+            url,
+            down,
+            settings,
+            registry,
+            inbox,
+            figures,
+            scripts: Rc::new(Scripts::new()),
+            node,
+            number,
+            queue: Queue::default(),
+            reading: Reading::new(held, position),
+            open: false,
+            opened,
+            troubles: Vec::new(),
+        }
+    }
+
+    /// Runs until it is asked to stop, whether the bus is there or not.
+    ///
+    /// # Errors
+    /// The registry is gone.
+    pub async fn run(mut self, stop: Stop) -> Result<(), Failure> {
+        let mut pause = PAUSE.0;
+        loop {
+            let began = Instant::now();
+            let url = self.url.clone();
+            let open = Link::open(&url, Rc::clone(&self.scripts), self.node);
+            let Some(link) = self.meanwhile(open, &stop).await? else {
+                return Ok(());
+            };
+            let trouble = match link {
+                Err(trouble) => trouble,
+                Ok(mut link) => match self.join(&mut link).await {
+                    Err(trouble) => trouble,
+                    Ok(()) => {
+                        self.is_up();
+                        match self.serve(link, &stop).await? {
+                            None => return Ok(()),
+                            Some(trouble) => trouble,
+                        }
+                    }
+                },
+            };
+            self.is_away(trouble).await?;
+            // One that breaks again at once is no better than one that is away.
+            if began.elapsed() > PAUSE.1 {
+                pause = PAUSE.0;
+            }
+            let wait = pause.mul_f64(0.5 + fastrand::f64());
+            let Some(_waited) = self.meanwhile(Timer::after(wait), &stop).await? else {
+                return Ok(());
+            };
+            pause = (pause * 2).min(PAUSE.1);
+        }
+    }
+
+    /// Clients may come.
+    fn is_open(&mut self) -> Result<(), Failure> {
+        self.open = true;
+        self.opened.stop();
+        self.tell(FromBus::Open)
+    }
+
+    fn is_up(&mut self) {
+        self.figures.up.set(true);
+        let again = if self.troubles.is_empty() {
+            ""
+        } else {
+            " again"
+        };
+        self.troubles.clear();
+        log::info!("the bus {} is there{again}", self.url);
+    }
+
+    /// Tells of the trouble, if it is news, and sees to the messages under way.
+    async fn is_away(&mut self, trouble: Trouble) -> Result<(), Failure> {
+        let same = |known: &Trouble| known.to_string() == trouble.to_string();
+        let known = self.troubles.iter().position(same);
+        if self.troubles.is_empty() {
+            count(&self.figures.losses, 1);
+            let meanwhile = match self.down {
+                BusDown::Local => "messages are delivered to this node's subscribers alone",
+                BusDown::Refuse => "messages are refused",
+            };
+            log::error!("the bus {} is away: {trouble}; {meanwhile}", self.url);
+        } else if known.is_none() {
+            log::warn!("the bus {} is still away: {trouble}", self.url);
+        }
+        if let Some(known) = known {
+            self.troubles.remove(known);
+        }
+        self.troubles.push(trouble);
+        self.figures.up.set(false);
+        self.figures.nodes.set(0);
+        if !self.open {
+            self.is_open()?;
+        }
+        while let Some((messages, batch)) = self.queue.take_batch() {
+            match self.down {
+                BusDown::Refuse => batch.refuse(self.away(messages.len())),
+                BusDown::Local => batch.complete(self.deliver_alone(messages).await?),
+            }
+        }
+        Ok(())
+    }
+
+    fn away(&self, messages: usize) -> Away {
+        count(&self.figures.refused, messages);
+        let why = self.troubles.last().map(ToString::to_string);
+        Away(why.unwrap_or_default().into())
+    }
+
+    fn forward(&self, message: Message) -> Result<(), Failure> {
+        self.registry.offer(message).map_err(|_| gone())
+    }
+
+    fn tell(&self, message: FromBus) -> Result<(), Failure> {
+        self.forward(Message::FromBus(message))
+    }
+
+    /// Numbers messages and makes them bodies of the stream.
+    fn own(&mut self, publications: &[Publication], channel: Channel) -> Vec<Own> {
+        let numbered = publications.iter().map(|publication| {
+            self.number += 1;
+            Own {
+                number: self.number,
+                body: entry::event(self.node, self.number, publication).into(),
+                channel,
+            }
+        });
+        numbered.collect()
+    }
+
+    /// What the stream is to keep.
+    fn keep(&self) -> Keep {
+        let seen = self.reading.seen();
+        let held = self.reading.oldest().unwrap_or(seen);
+        Keep {
+            from: held.min(before(seen, SLACK)),
+            age: self.settings.now().history.age.max(SLACK),
+        }
+    }
+}
+
+fn gone() -> Failure {
+    Failure("the registry is gone".into())
+}

@@ -1,0 +1,128 @@
+//! What Redis does for us in one step each: scripts in its own language, sent by their hash.
+//!
+//! All of them see the newest id that the stream ever had (`last-generated-id`, which trimming leaves
+//! alone), as the stream itself says it: no second key could be lost, or evicted, apart from it.
+
+use redis::Script;
+
+/// The newest id, or none where there is no stream; an id's digits; the time; trimming by the first two
+/// of ARGV.
+const NEWEST: &str = "
+local function newest()
+  local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
+  if info.err then
+    if string.find(info.err, 'no such key') then return nil end
+    return error(info.err)
+  end
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' then return tonumber(string.match(info[i + 1], '^%d+')) end
+  end
+end
+local function digits(number) return string.format('%.0f', number) end
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000000 + time[2]
+end
+local function trim()
+  local from = math.max(tonumber(ARGV[1]), now() - ARGV[2])
+  redis.call('XTRIM', KEYS[1], 'MINID', '~', digits(from))
+end
+";
+
+/// KEYS: the stream. ARGV: the id from which on entries are kept and the microseconds for which they
+/// are, the newest id that this node has read, the newest that it has given out by itself; then for
+/// each message the id that it has already, or 0, and its body.
+///
+/// Gives each message its id: the one that it has if it is newer than all there are, else the time,
+/// or the newest id plus one. Answers with the newest id; or with -1 if the stream has gone back behind
+/// what the node has read, and nothing is added.
+const ADD: &str = "
+local last = newest()
+if not last or last < tonumber(ARGV[3]) then return -1 end
+local floor, time = math.max(last, tonumber(ARGV[4])), now()
+for i = 5, #ARGV, 2 do
+  local id = tonumber(ARGV[i])
+  if id <= last then id = math.max(time, floor + 1) end
+  redis.call('XADD', KEYS[1], digits(id) .. '-0', 'p', digits(last), 'b', ARGV[i + 1])
+  last = id
+  floor = math.max(floor, id)
+end
+trim()
+return last
+";
+
+/// KEYS: the stream. ARGV: for each entry its id, the id before it, and its body; ids grow.
+///
+/// Adds again what the stream has lost: entries that are newer than all there are. Of several nodes
+/// that hold the same, the first adds it, and for the others it is there. Answers with the newest id,
+/// or -1 if there is no stream.
+const RESTORE: &str = "
+local last = newest()
+for i = 1, #ARGV, 3 do
+  local id = tonumber(ARGV[i])
+  if not last or id > last then
+    redis.call('XADD', KEYS[1], ARGV[i] .. '-0', 'p', ARGV[i + 1], 'b', ARGV[i + 2])
+    last = id
+  end
+end
+return last or -1
+";
+
+/// KEYS: the stream. ARGV: the newest id that this node has given out or read, and a hole's body.
+///
+/// Adds a hole, newer than everything; where there is no stream, it begins one. Answers with its id.
+const HOLE: &str = "
+local last = newest()
+local id = math.max(now(), (last or 0) + 1, ARGV[1] + 1)
+redis.call('XADD', KEYS[1], digits(id) .. '-0', 'p', digits(last or id), 'b', ARGV[2])
+return id
+";
+
+/// KEYS: the stream, the nodes. ARGV: what is kept, as above, the newest id that this node has read,
+/// the node, its clients, microseconds after which a silent node counts as dead.
+///
+/// Says that this node lives. It writes, so a Redis that takes no writes is found out. Answers with the
+/// newest id or -1, the oldest that is kept or -1, whether the stream has what the node has read last,
+/// and how many nodes and clients there are.
+const MEET: &str = "
+local time = now()
+redis.call('HSET', KEYS[2], ARGV[4], digits(time) .. ' ' .. ARGV[5])
+local last, first, has = newest(), -1, 0
+if last then
+  trim()
+  local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+  if oldest then first = tonumber(string.match(oldest[1], '^%d+')) end
+  has = #redis.call('XRANGE', KEYS[1], ARGV[3] .. '-0', ARGV[3] .. '-0')
+end
+local nodes, clients = 0, 0
+local all = redis.call('HGETALL', KEYS[2])
+for i = 1, #all, 2 do
+  local seen, count = string.match(all[i + 1], '^(%d+) (%d+)$')
+  if not seen or time - seen > tonumber(ARGV[6]) then
+    redis.call('HDEL', KEYS[2], all[i])
+  else
+    nodes, clients = nodes + 1, clients + count
+  end
+end
+return {last or -1, first, has, nodes, clients}
+";
+
+/// All scripts, with their hashes.
+pub(super) struct Scripts {
+    pub(super) add: Script,
+    pub(super) restore: Script,
+    pub(super) hole: Script,
+    pub(super) meet: Script,
+}
+
+impl Scripts {
+    pub(super) fn new() -> Self {
+        let script = |text| Script::new(&format!("{NEWEST}{text}"));
+        Self {
+            add: script(ADD),
+            restore: script(RESTORE),
+            hole: script(HOLE),
+            meet: script(MEET),
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Using a link: what is written, what is read, and what is asked for meanwhile.
+
+use std::future::{Future, pending, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
+
+use async_io::Timer;
+use futures_lite::{FutureExt, StreamExt};
+
+use super::entry::{self, Entry};
+use super::figures::count;
+use super::link::{Added, Link, Met};
+use super::queue::Own;
+use super::{Bus, MEET, Trouble};
+use crate::model::{Channel, ClientId};
+use crate::registry::Message;
+use crate::system::{self, Failure, Stop};
+use crate::wire::command::Command;
+
+/// A step of a link in use.
+type Step<T> = Pin<Box<dyn Future<Output = Result<T, Trouble>>>>;
+
+/// What came next.
+enum Turn {
+    Asked(Message),
+    Written(Result<Added, Trouble>),
+    Read(Result<Vec<Entry>, Trouble>),
+    Met(Result<Met, Trouble>),
+    Due,
+    Stop,
+}
+
+impl Bus {
+    /// Uses a link until it breaks, and says why; none when it is to stop.
+    pub(super) async fn serve(
+        &mut self,
+        mut link: Link,
+        stop: &Stop,
+    ) -> Result<Option<Trouble>, Failure> {
+        let mut writing: Option<Step<Added>> = None;
+        let mut reading = self.read(&link);
+        let mut meeting: Option<Step<Met>> = None;
+        let mut due = Timer::interval(MEET);
+        loop {
+            if writing.is_none() {
+                writing = self.write(&link);
+            }
+            let outcome = match self
+                .turn(&mut writing, &mut reading, &mut meeting, &mut due, stop)
+                .await
+            {
+                Turn::Stop => return Ok(None),
+                Turn::Due => {
+                    meeting = Some(self.meet(&link));
+                    Ok(())
+                }
+                Turn::Asked(message) => {
+                    self.take(message)?;
+                    // All that wait go with it.
+                    while let Some(message) = self.inbox.take() {
+                        self.take(message)?;
+                    }
+                    Ok(())
+                }
+                Turn::Read(Ok(entries)) => {
+                    self.digest(entries).await?;
+                    reading = self.read(&link);
+                    Ok(())
+                }
+                Turn::Met(Ok(met)) => {
+                    meeting = None;
+                    self.met(met);
+                    match met.last.is_none_or(|last| last < self.reading.seen()) {
+                        true => self.join(&mut link).await,
+                        false => Ok(()),
+                    }
+                }
+                Turn::Written(Ok(Added::All)) => {
+                    writing = None;
+                    Ok(())
+                }
+                Turn::Written(Ok(Added::Behind)) => {
+                    writing = None;
+                    self.queue.write_again();
+                    self.join(&mut link).await
+                }
+                Turn::Written(Err(trouble))
+                | Turn::Read(Err(trouble))
+                | Turn::Met(Err(trouble)) => Err(trouble),
+            };
+            if let Err(trouble) = outcome {
+                return Ok(Some(trouble));
+            }
+        }
+    }
+
+    /// Waits for what comes next; publishers' messages and what was written come before what was read.
+    async fn turn(
+        &mut self,
+        writing: &mut Option<Step<Added>>,
+        reading: &mut Step<Vec<Entry>>,
+        meeting: &mut Option<Step<Met>>,
+        due: &mut Timer,
+        stop: &Stop,
+    ) -> Turn {
+        let stopped = async {
+            stop.requested().await;
+            Turn::Stop
+        };
+        let inbox = &mut self.inbox;
+        let asked = async {
+            match inbox.next().await {
+                Some(message) => Turn::Asked(message),
+                None => pending().await,
+            }
+        };
+        let due = async {
+            due.next().await;
+            Turn::Due
+        };
+        let link = poll_fn(|cx| {
+            if let Some(step) = writing
+                && let Poll::Ready(written) = step.as_mut().poll(cx)
+            {
+                return Poll::Ready(Turn::Written(written));
+            }
+            if let Some(step) = meeting
+                && let Poll::Ready(met) = step.as_mut().poll(cx)
+            {
+                return Poll::Ready(Turn::Met(met));
+            }
+            reading.as_mut().poll(cx).map(Turn::Read)
+        });
+        stopped.or(asked).or(link).or(due).await
+    }
+
+    /// Takes in what a publisher asks for.
+    fn take(&mut self, message: Message) -> Result<(), Failure> {
+        match message {
+            Message::Publish {
+                publications,
+                reply,
+                ..
+            } if publications.is_empty() => reply.send(Ok(Vec::new())),
+            Message::Publish {
+                publications,
+                channel,
+                reply,
+            } => {
+                let messages = self.own(&publications, channel);
+                self.queue.push(messages, reply);
+            }
+            Message::Execute {
+                command: Command::Disconnect(id),
+                reply,
+            } => {
+                self.disconnect_elsewhere(&id);
+                let command = Command::Disconnect(id);
+                self.forward(Message::Execute { command, reply })?;
+            }
+            Message::Disconnect { id, reply } => {
+                self.disconnect_elsewhere(&id);
+                self.forward(Message::Disconnect { id, reply })?;
+            }
+            other => self.forward(other)?,
+        }
+        Ok(())
+    }
+
+    /// Has all other nodes end the streams with an id. How many they were nobody is told.
+    fn disconnect_elsewhere(&mut self, id: &ClientId) {
+        self.number += 1;
+        let own = Own {
+            number: self.number,
+            body: entry::disconnect(self.node, self.number, id).into(),
+            channel: Channel::Bus,
+        };
+        let (reply, _nobody_waits) = system::reply();
+        self.queue.push(vec![own], reply);
+    }
+
+    fn read(&self, link: &Link) -> Step<Vec<Entry>> {
+        let (after, size) = (self.reading.seen(), self.reading.size());
+        Box::pin(link.clone().read(after, size, true))
+    }
+
+    fn write(&mut self, link: &Link) -> Option<Step<Added>> {
+        let messages = self.queue.next_write();
+        if messages.is_empty() {
+            return None;
+        }
+        count(&self.figures.written, messages.len());
+        let (seen, given) = (self.reading.seen(), self.reading.given());
+        let add = link.clone().add(self.keep(), seen, given, messages);
+        Some(Box::pin(add))
+    }
+
+    pub(super) fn meet(&mut self, link: &Link) -> Step<Met> {
+        self.reading.set_limits(self.settings.now().history);
+        let clients = self.figures.own_clients.get();
+        let seen = self.reading.seen();
+        Box::pin(link.clone().meet(self.keep(), seen, clients))
+    }
+
+    pub(super) fn met(&self, met: Met) {
+        self.figures.nodes.set(met.nodes);
+        self.figures.clients.set(met.clients);
+    }
+}

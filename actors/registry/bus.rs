@@ -1,0 +1,281 @@
+//! The registry on a bus: events that come with their ids, and clients that were on another node.
+//!
+//! A client that comes from another node may have seen an event that has not come here yet. It waits
+//! until that has come ([`PATIENCE`]), and begins then.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::fmt;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::{Kept, Message, Receipt, Registry};
+use crate::bus::Figures;
+use crate::model::{
+    Channel, EventId, History, Publication, Resume, Sequence, Subscription, Target,
+};
+use crate::system::{Mailbox, Reply, Stop};
+use crate::wire::sse::Frame;
+use futures_lite::FutureExt;
+
+/// How long a client may wait for what it has seen elsewhere; after that it gets a gap.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The most ids that are known besides the history's.
+const BESIDES: usize = 1 << 18;
+
+/// Why messages were not taken in: the bus is away, and alone nothing is delivered.
+#[derive(Debug, Clone)]
+pub struct Away(pub Rc<str>);
+
+impl fmt::Display for Away {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the bus is away, so nothing was taken in: {}", self.0)
+    }
+}
+
+/// An event that has its id already.
+#[derive(Debug)]
+pub struct Incoming {
+    /// Newer than all before.
+    pub id: EventId,
+    /// What it says.
+    pub publication: Publication,
+    /// How it came.
+    pub channel: Channel,
+}
+
+/// What the bus tells.
+#[derive(Debug)]
+pub enum FromBus {
+    /// Everything begins here: clients that have seen this id, or a newer one, have missed nothing.
+    Begin {
+        /// That id.
+        since: EventId,
+    },
+    /// What the bus had kept is there, or the bus is away: clients may come.
+    Open,
+    /// These are to be delivered, in this order.
+    Deliver {
+        /// The events.
+        events: Vec<Incoming>,
+        /// Where the receipts go, one for each.
+        reply: Reply<Vec<Receipt>>,
+    },
+    /// Events up to an id may be missing here.
+    Missed {
+        /// That id; the newest that is not greater than all to come.
+        up_to: EventId,
+        /// Whether open streams have missed them too.
+        live: bool,
+    },
+}
+
+/// What the registry knows with a bus.
+pub(super) struct OnBus {
+    figures: Rc<Figures>,
+    open: bool,
+    /// Ids, in order, that streams may stand at though the history has no such event.
+    besides: VecDeque<EventId>,
+    /// The newest event that was in the history file at the start.
+    recorded: Option<EventId>,
+    /// Clients that wait, and by what they have seen.
+    held: HashMap<u32, Held>,
+    by_seen: BTreeSet<(EventId, u32)>,
+}
+
+/// A client that has seen more than this node.
+pub(super) struct Held {
+    subscription: Subscription,
+    seen: EventId,
+    until: Instant,
+}
+
+impl OnBus {
+    pub(super) fn new(figures: Rc<Figures>, kept: Option<&Kept>) -> Self {
+        let newest = kept.and_then(|kept| kept.recovered.records.last());
+        Self {
+            figures,
+            open: false,
+            besides: VecDeque::new(),
+            recorded: newest.map(|record| record.id),
+            held: HashMap::new(),
+            by_seen: BTreeSet::new(),
+        }
+    }
+
+    /// Whether an event is not in the history file yet.
+    pub(super) fn is_news(&self, id: EventId) -> bool {
+        self.recorded.is_none_or(|recorded| id > recorded)
+    }
+}
+
+impl Registry {
+    /// Takes in what the bus has kept, before there are clients.
+    pub(super) async fn await_bus(&mut self, inbox: &mut Mailbox<Message>, stop: &Stop) {
+        while self.bus.as_ref().is_some_and(|bus| !bus.open) {
+            let stopped = async {
+                stop.requested().await;
+                None
+            };
+            match inbox.next().or(stopped).await {
+                Some(message) => self.handle(message).await,
+                None => return,
+            }
+        }
+    }
+
+    pub(super) async fn handle_bus(&mut self, message: FromBus) {
+        match message {
+            FromBus::Begin { since } => {
+                self.sequence = Sequence::at(since);
+                self.history = History::new(self.settings.now().history, since);
+            }
+            FromBus::Open => {
+                if let Some(bus) = &mut self.bus {
+                    bus.open = true;
+                }
+            }
+            FromBus::Deliver { events, reply } => {
+                let mut receipts = Vec::with_capacity(events.len());
+                for event in events {
+                    self.sequence.advance(event.id);
+                    receipts.push(self.deliver(event.id, event.publication, event.channel));
+                    self.crowd.relief().await;
+                }
+                reply.send(receipts);
+            }
+            FromBus::Missed { up_to, live } => self.missed(up_to, live),
+        }
+    }
+
+    /// Tells everyone who may have missed something, now or when they come back.
+    fn missed(&mut self, up_to: EventId, live: bool) {
+        let last = self.sequence.last();
+        self.history.forget(up_to);
+        self.sequence.advance(up_to);
+        self.stands_besides(self.sequence.last());
+        self.routes
+            .recipients(&[Target::All], None, &mut self.recipients);
+        if live {
+            let gap = Rc::new(Frame::gap(Some(last), self.history.oldest()));
+            self.crowd.send_all(&self.recipients, &gap);
+            // Who is in the midst of a replay reads on behind it.
+            let replaying: Vec<u32> = self.replays.keys().copied().collect();
+            self.crowd.send_all(&replaying, &gap);
+            self.counters.gaps += (self.recipients.len() + replaying.len()) as u64;
+        }
+        // So that who has missed nothing, or knows of it, has no gap when it comes back.
+        let position = self.position();
+        self.crowd.send_all(&self.recipients, &position);
+        self.release();
+    }
+
+    /// Has a client wait that has seen more than this node; else its subscription goes on.
+    pub(super) fn hold(
+        &mut self,
+        client: u32,
+        subscription: Subscription,
+        resume: Resume,
+    ) -> Option<Subscription> {
+        let (last, Some(bus)) = (self.sequence.last(), &mut self.bus) else {
+            return Some(subscription);
+        };
+        match resume {
+            Resume::After(Some(seen)) if seen > last => {
+                let until = Instant::now() + PATIENCE;
+                let held = Held {
+                    subscription,
+                    seen,
+                    until,
+                };
+                bus.held.insert(client, held);
+                bus.by_seen.insert((seen, client));
+                None
+            }
+            _ => Some(subscription),
+        }
+    }
+
+    /// Begins the streams of those who need not wait any more.
+    pub(super) fn release(&mut self) {
+        let last = self.sequence.last();
+        while let Some(bus) = &self.bus
+            && let Some((seen, client)) = bus.by_seen.first().copied()
+            && seen <= last
+        {
+            self.begin_held(client);
+        }
+    }
+
+    fn begin_held(&mut self, client: u32) {
+        if let Some(held) = self.let_go(client) {
+            let resume = Resume::After(Some(held.seen));
+            self.start(client, held.subscription, resume);
+        }
+    }
+
+    /// Begins the streams of those who have waited too long, and tells how many there are.
+    pub(super) fn tick_bus(&mut self) {
+        let Some(bus) = &self.bus else { return };
+        let now = Instant::now();
+        let late = bus.held.iter().filter(|(_, held)| held.until <= now);
+        for client in late.map(|(client, _)| *client).collect::<Vec<_>>() {
+            self.begin_held(client);
+        }
+        if let Some(bus) = &self.bus {
+            bus.figures.own_clients.set(self.streams() as u64);
+        }
+    }
+
+    /// Whether an id is none that this node knows: one that another gave out while it was cut off.
+    /// What that lacked, or had besides, nobody here can tell.
+    pub(super) fn is_foreign(&self, id: Option<EventId>) -> bool {
+        id.zip(self.bus.as_ref()).is_some_and(|(id, bus)| {
+            self.history.reaches(id)
+                && !self.history.has(id)
+                && bus.besides.binary_search(&id).is_err()
+        })
+    }
+
+    /// Streams may stand at an id that the history does not have.
+    pub(super) fn stands_besides(&mut self, id: EventId) {
+        if let Some(bus) = &mut self.bus {
+            bus.besides.push_back(id);
+            let oldest = self.history.oldest();
+            while let Some(first) = bus.besides.front()
+                && (bus.besides.len() > BESIDES || oldest.is_some_and(|oldest| *first < oldest))
+            {
+                bus.besides.pop_front();
+            }
+        }
+    }
+
+    /// Does not have a client wait any more.
+    pub(super) fn let_go(&mut self, client: u32) -> Option<Held> {
+        let bus = self.bus.as_mut()?;
+        let held = bus.held.remove(&client)?;
+        bus.by_seen.remove(&(held.seen, client));
+        Some(held)
+    }
+
+    /// How many streams all nodes have, each as it said last.
+    pub(super) fn all_clients(&self) -> Option<u64> {
+        let bus = self.bus.as_ref()?;
+        Some(bus.figures.clients.get())
+    }
+
+    /// What the bus counts.
+    pub(super) fn bus_figures(&self) -> Option<Figures> {
+        self.bus.as_ref().map(|bus| (*bus.figures).clone())
+    }
+
+    /// How many clients wait.
+    pub(super) fn held_back(&self) -> usize {
+        self.bus.as_ref().map_or(0, |bus| bus.held.len())
+    }
+
+    /// What a client that waits listens to.
+    pub(super) fn waits(&self, client: u32) -> Option<&Subscription> {
+        let held = self.bus.as_ref()?.held.get(&client)?;
+        Some(&held.subscription)
+    }
+}

@@ -1,0 +1,43 @@
+//! Several nodes as one, on a real Redis.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[allow(dead_code, reason = "the torture test uses more of it")]
+#[path = "../torture/client.rs"]
+mod client;
+mod crowd;
+mod faults;
+mod ledger;
+mod nodes;
+mod publishers;
+mod redis;
+mod speed;
+mod start;
+#[path = "../support/mod.rs"]
+mod support;
+#[allow(dead_code, reason = "the torture test uses more of it")]
+#[path = "../torture/topic.rs"]
+mod topic;
+
+use redis::Redis;
+use support::{Daemon, eventually};
+
+/// A node on a Redis.
+fn node(redis: &Redis, options: &str) -> Daemon {
+    let node = Daemon::start(&format!("--allow-all --bus {} {options}", redis.url()));
+    wait_for_bus(&node, true);
+    node
+}
+
+/// One of the numbers of `tcpstatus`.
+fn figure(node: &Daemon, name: &str) -> u64 {
+    let status = support::publish::ask_tcp(node.control, "tcpstatus\n");
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    let figure = status[name].as_u64();
+    figure.unwrap_or_else(|| panic!("{name} in {status}"))
+}
+
+fn wait_for_bus(node: &Daemon, up: bool) {
+    eventually("the bus is there, or away", || {
+        (figure(node, "bus_up") == u64::from(up)).then_some(())
+    });
+}

@@ -1,0 +1,84 @@
+//! What the bus costs: messages a second and delay, beside one daemon alone.
+//!
+//! `cargo test --release --test bus speed -- --nocapture` prints figures that mean something.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::support::{Daemon, Stream, publish};
+use super::{Redis, node};
+
+/// Messages of a flood, and single ones of which the delay is taken.
+const FLOOD: usize = 100_000;
+const SINGLES: u32 = 500;
+
+/// Messages a second, from the first written to the last read, by one publisher of text.
+fn flood(publisher: &Daemon, subscriber: &Daemon) -> f64 {
+    let mut stream = subscriber.subscribe("subscribe=flood");
+    let control = publisher.control;
+    let began = Instant::now();
+    let writer = thread::spawn(move || {
+        let mut socket = TcpStream::connect(control).unwrap();
+        let line = format!("flood={}\n", "x".repeat(93));
+        let lines = line.repeat(1000);
+        for _ in 0..FLOOD / 1000 {
+            socket.write_all(lines.as_bytes()).unwrap();
+        }
+    });
+    for _ in 0..FLOOD {
+        assert_eq!(stream.event().event, None, "a gap");
+    }
+    let taken = began.elapsed();
+    writer.join().unwrap();
+    FLOOD as f64 / taken.as_secs_f64()
+}
+
+/// From the publisher's write to the subscriber's read, in microseconds: half of them, and 99 of 100,
+/// take no longer.
+fn delay(publisher: &Daemon, subscriber: &Daemon) -> (u128, u128) {
+    let mut stream: Stream = subscriber.subscribe("subscribe=delay");
+    let mut socket = TcpStream::connect(publisher.control).unwrap();
+    socket.set_nodelay(true).unwrap();
+    let singles = (0..SINGLES).map(|_| {
+        thread::sleep(Duration::from_millis(2));
+        let began = Instant::now();
+        socket.write_all(b"delay=x\n").unwrap();
+        stream.event();
+        began.elapsed().as_micros()
+    });
+    let mut singles: Vec<u128> = singles.collect();
+    singles.sort_unstable();
+    let at = |percent: usize| singles[(singles.len() - 1) * percent / 100];
+    (at(50), at(99))
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "its figures are what it is for")]
+fn what_the_bus_costs() {
+    let redis = Redis::start("");
+    let alone = Daemon::start("--client-buffer 100000000");
+    let [one, two] = [(); 2].map(|()| node(&redis, "--client-buffer 100000000"));
+    let rates = [
+        ("alone", flood(&alone, &alone)),
+        ("by the bus, the same node", flood(&one, &one)),
+        ("by the bus, another node", flood(&one, &two)),
+    ];
+    for (way, rate) in rates {
+        println!(
+            "{way}: {rate:.0} messages/s, {:.2} of alone",
+            rate / rates[0].1
+        );
+    }
+    let delays = [
+        ("alone", delay(&alone, &alone)),
+        ("by the bus, the same node", delay(&one, &one)),
+        ("by the bus, another node", delay(&one, &two)),
+    ];
+    for (way, (half, most)) in delays {
+        println!("{way}: delay p50 {half} us, p99 {most} us");
+    }
+    // Ids of both kinds stay in their order.
+    assert!(publish::http(one.control, "a", "").0 < publish::http(two.control, "a", "").0);
+}

@@ -1,0 +1,139 @@
+//! What is told at the start.
+
+use std::process::Command;
+
+use super::Redis;
+use super::support::daemon::free_address;
+use super::support::{Daemon, TempDir, publish, run};
+
+/// The exit code and what a start, or a check, says.
+fn told(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new("timeout")
+        .args(["20", env!("CARGO_BIN_EXE_hasses")])
+        .args(["--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), text)
+}
+
+#[test]
+fn what_will_not_pass_is_told_and_ends_the_start() {
+    let redis = Redis::start("--requirepass secret --databases 4");
+    let port = redis.port;
+    for (url, why) in [
+        (
+            format!("redis://127.0.0.1:{port}"),
+            "refuses user or password",
+        ),
+        (
+            format!("redis://:wrong@127.0.0.1:{port}"),
+            "refuses user or password",
+        ),
+        (
+            format!("redis://me:secret@127.0.0.1:{port}"),
+            "refuses user or password",
+        ),
+        (
+            format!("redis://:secret@127.0.0.1:{port}/9"),
+            "no such database",
+        ),
+    ] {
+        for check in [&["--bus", url.as_str()][..], &["--check", "--bus", &url]] {
+            let (code, text) = told(check);
+            assert_eq!(code, Some(1), "{url}: {text}");
+            assert!(
+                text.contains("--bus") && text.contains(why),
+                "{url}: {text}"
+            );
+            assert!(
+                !text.contains("wrong") && !text.contains("secret"),
+                "{text}"
+            );
+            assert_eq!(text.lines().count(), 1, "{text}");
+        }
+    }
+    let right = Daemon::start(&format!("--bus redis://:secret@127.0.0.1:{port}/3"));
+    super::wait_for_bus(&right, true);
+    assert!(!right.log().contains("secret"), "{}", right.log());
+    let (code, text) = told(&["--bus-down", "refuse"]);
+    assert_eq!(code, Some(2), "{text}");
+    for wrong in ["redis://127.0.0.1?x=1", "http://127.0.0.1"] {
+        let (code, text) = told(&["--bus", wrong]);
+        assert_eq!(code, Some(2), "{text}");
+    }
+}
+
+#[test]
+fn over_tls_the_certificate_must_be_right() {
+    let dir = TempDir::new();
+    let file = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (cert, key) = (file("cert"), file("key"));
+    run(
+        "openssl",
+        &[
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+            "-keyout",
+            &key,
+            "-out",
+            &cert,
+        ],
+    );
+    let port = free_address().port();
+    let _redis = Redis::start(&format!(
+        "--tls-port {port} --tls-cert-file {cert} --tls-key-file {key} --tls-auth-clients no"
+    ));
+    let url = format!("rediss://localhost:{port}");
+    let (code, text) = told(&["--bus", &url]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("--bus") && text.contains("TLS"), "{text}");
+    let right = Daemon::start_after(
+        &format!("export SSL_CERT_FILE={cert}"),
+        &format!("--bus {url}"),
+    );
+    super::wait_for_bus(&right, true);
+    let mut stream = right.subscribe("subscribe=a");
+    publish::http(right.control, "a", "over TLS");
+    assert_eq!(stream.data(), "over TLS");
+}
+
+#[test]
+fn a_bus_that_is_away_at_the_start_may_come() {
+    let mut redis = Redis::start("");
+    redis.crash();
+    let (code, text) = told(&["--check", "--bus", &redis.url()]);
+    assert_eq!(code, Some(1), "{text}");
+    let url = redis.url();
+    let local = Daemon::start(&format!("--bus {url}"));
+    let refusing = Daemon::start(&format!("--bus {url} --bus-down refuse"));
+    let mut stream = local.subscribe("subscribe=a");
+    let mut far = refusing.subscribe("subscribe=a");
+    let id = publish::http(local.control, "a", "alone").0;
+    assert_eq!(stream.event().id, Some(id));
+    redis.start_again();
+    super::wait_for_bus(&local, true);
+    super::wait_for_bus(&refusing, true);
+    let last = publish::http(refusing.control, "a", "together").0;
+    assert!(last > id);
+    // What may have been missed, as nobody knows what the bus had before, is said.
+    for stream in [&mut stream, &mut far] {
+        let told =
+            std::iter::from_fn(|| Some(stream.event()).filter(|event| event.id != Some(last)));
+        let told: Vec<_> = told.collect();
+        assert_eq!(told[0].event.as_deref(), Some("gap"), "{told:?}");
+    }
+    assert!(local.log().contains(" is away: "), "{}", local.log());
+}
