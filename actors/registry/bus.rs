@@ -17,8 +17,9 @@ use crate::system::{Mailbox, Reply, Stop};
 use crate::wire::sse::Frame;
 use futures_lite::FutureExt;
 
-/// How long a client may wait for what it has seen elsewhere; after that it gets a gap.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a client may wait for what it has seen elsewhere; after that it gets a gap. Another node
+/// that has to add that again may be as late as its pause before a new attempt to connect.
+const PATIENCE: Duration = Duration::from_secs(6);
 /// The most ids that are known besides the history's.
 const BESIDES: usize = 1 << 18;
 

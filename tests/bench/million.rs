@@ -88,9 +88,9 @@ pub(crate) fn crowd(server: &str, first: &str, count: &str) -> Outcome<bool> {
     Ok(true)
 }
 
-/// Connects `clients` subscribers, watches them for `hold` idle seconds, and sends to all of them; whether
-/// everyone got everything.
-pub(crate) fn run(clients: u32, hold: f64) -> Outcome<bool> {
+/// Connects `clients` subscribers, to nodes of one `bus` if there is one, watches them for `hold` idle
+/// seconds, and sends to all of them; whether everyone got everything.
+pub(crate) fn run(clients: u32, hold: f64, bus: Option<&str>) -> Outcome<bool> {
     let room = getrlimit(Resource::RLIMIT_NOFILE)?.1 as u32;
     // The kernel spreads connections by chance: some processes get one or two per cent more.
     let daemons = clients.div_ceil(room / 100 * 94 - 300) as usize;
@@ -109,8 +109,13 @@ pub(crate) fn run(clients: u32, hold: f64) -> Outcome<bool> {
             &control.to_string(),
         ]);
         command.args(options).stderr(Stdio::null());
+        command.args(bus.into_iter().flat_map(|url| ["--bus", url]));
         processes.push(Process(command.spawn()?));
         controls.push(reach(control)?);
+    }
+    if bus.is_some() {
+        // One node's publisher is enough.
+        controls.truncate(1);
     }
     let pids: Vec<u32> = processes.iter().map(|process| process.0.id()).collect();
     let (empty, began) = (Usage::of(&pids)?, Instant::now());
@@ -148,7 +153,7 @@ pub(crate) fn run(clients: u32, hold: f64) -> Outcome<bool> {
     Ok(whole)
 }
 
-/// Sends one message to all by a loop over the control ports; whether everyone got it.
+/// Sends one message to all, by the control ports; whether everyone got it.
 fn broadcast(
     clients: u32,
     pids: &[u32],

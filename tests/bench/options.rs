@@ -36,6 +36,10 @@ pub(crate) struct Options {
     /// subscribers of the work million (default 1000000)
     #[argh(option, default = "1_000_000")]
     pub(crate) million: u32,
+    /// a bus for the work million, such as redis://127.0.0.1:6379 (default none: what is for all is
+    /// published to each process)
+    #[argh(option)]
+    pub(crate) bus: Option<String>,
     /// seconds for which idle clients are watched (default 60; once, in the first round)
     #[argh(option, default = "60.0")]
     pub(crate) hold: f64,

@@ -98,7 +98,7 @@ fn measure(options: &Options) -> Outcome<bool> {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
     if options.only.as_deref() == Some("million") {
-        return million::run(options.million, options.hold);
+        return million::run(options.million, options.hold, options.bus.as_deref());
     }
     usage::stay_on(options.load_cpu)?;
     let wanted = |kind: &Kind| match &options.servers {

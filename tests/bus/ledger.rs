@@ -78,6 +78,8 @@ impl<'a> Ledger<'a> {
             figures.delivered += usize::from(is_event);
             match reached {
                 None => next = due.partition_point(|due| *due <= id),
+                // Who has seen what this node does not know is told of it, and where the node stands.
+                Some(_) if gap && !is_event => {}
                 Some(reached) if id < reached || (is_event && id == reached) => {
                     figures.duplicates += 1;
                     figures.fault(format!("client {number}: {seen:?} after {reached}"));
