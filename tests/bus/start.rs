@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::Redis;
 use super::support::daemon::free_address;
-use super::support::{Daemon, TempDir, publish, run};
+use super::support::{Daemon, TempDir, publish, readme, run};
 
 /// The exit code and what a start, or a check, says.
 fn told(arguments: &[&str]) -> (Option<i32>, String) {
@@ -136,4 +136,19 @@ fn a_bus_that_is_away_at_the_start_may_come() {
         assert_eq!(told[0].event.as_deref(), Some("gap"), "{told:?}");
     }
     assert!(local.log().contains(" is away: "), "{}", local.log());
+}
+
+#[test]
+fn the_readmes_way_works() {
+    let redis = Redis::start("--requirepass secret");
+    let mut snippets = readme::snippets().into_iter();
+    let snippet = snippets.find(|snippet| snippet.kind == "bus").unwrap();
+    let line = snippet
+        .text
+        .replace("0.0.0.0:8080", "127.0.0.1:{listen}")
+        .replace("redis.internal:6379", &format!("127.0.0.1:{}", redis.port))
+        .replace("PASSWORD", "secret");
+    let arguments = line.trim().strip_prefix("hasses ").unwrap();
+    let node = Daemon::command_line(&format!("{arguments} --control 127.0.0.1:{{control}}"));
+    super::wait_for_bus(&node, true);
 }
