@@ -63,8 +63,9 @@ fn it_has_every_option_with_its_default() {
 fn every_line_of_it_can_be_used() {
     let dir = TempDir::new();
     let path = dir.path().to_str().unwrap();
-    // These need files and a group that are not there yet.
+    // These need files, a group and a Redis that are not there yet.
     let lacking = [
+        "bus",
         "control-secret",
         "group",
         "subscribe-key",
