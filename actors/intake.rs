@@ -9,7 +9,7 @@ use futures_lite::future::yield_now;
 
 use crate::model::{Channel, Publication};
 use crate::registry::{Away, Message};
-use crate::system::{self, Address, Reply};
+use crate::system::{self, Address, Answer, Reply};
 use crate::wire::auth::is_auth;
 use crate::wire::command::{self, Command, Refusal};
 use crate::wire::json;
@@ -43,6 +43,8 @@ pub struct Intake {
     /// The source, as log lines name it.
     source: String,
     registry: Address<Message>,
+    /// The FIFO's last command, which may wait for others' answers.
+    last: Option<Answer<String>>,
     told: Told,
 }
 
@@ -83,6 +85,7 @@ impl Intake {
             channel,
             source,
             registry,
+            last: None,
             told: Told {
                 since: Instant::now(),
                 told: 0,
@@ -240,15 +243,19 @@ impl Intake {
         .await
     }
 
-    async fn execute(&self, command: Command) -> Result<String, Gone> {
-        let answer = self
-            .ask(|reply| Message::Execute { command, reply })
-            .await?;
-        // Nobody can be answered through a FIFO.
-        Ok(match self.channel {
-            Channel::Fifo => String::new(),
-            _ => answer,
-        })
+    async fn execute(&mut self, command: Command) -> Result<String, Gone> {
+        let (reply, answer) = system::reply();
+        let execute = Message::Execute { command, reply };
+        self.registry.offer(execute).map_err(|_| Gone)?;
+        match self.channel {
+            // Nobody can be answered through a FIFO, and its messages need not wait for what goes to the
+            // log; its commands wait for one another.
+            Channel::Fifo => match self.last.replace(answer) {
+                Some(last) => last.wait().await.map(|_| String::new()).ok_or(Gone),
+                None => Ok(String::new()),
+            },
+            _ => answer.wait().await.ok_or(Gone),
+        }
     }
 
     /// Asks the registry and waits for the answer.
