@@ -136,6 +136,14 @@ impl Intake {
         self.deliver().await
     }
 
+    /// Waits until the last command is carried out.
+    pub async fn settle(&mut self) {
+        if let Some(last) = self.last.take() {
+            // None with the registry, and then nothing is left to be done.
+            let _answer = last.wait().await;
+        }
+    }
+
     /// Whether a text message waits for its end.
     pub fn text_waits(&self) -> bool {
         self.splitter.text_waits()

@@ -4,6 +4,7 @@
 #[allow(dead_code, reason = "the torture test uses more of it")]
 #[path = "../torture/client.rs"]
 mod client;
+mod counts;
 mod crowd;
 mod faults;
 mod ledger;
