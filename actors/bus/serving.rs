@@ -172,7 +172,7 @@ impl Bus {
             } => {
                 let question = Question {
                     target: target.clone(),
-                    command: command.clone(),
+                    command: command.clone().into(),
                     reply,
                 };
                 questions.offer(question).map_err(|_| gone())?;

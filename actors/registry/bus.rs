@@ -69,8 +69,8 @@ pub enum FromBus {
     Open,
     /// A command is to be carried out that the other nodes have answered too, in so far as they did.
     Execute {
-        /// The command.
-        command: Command,
+        /// The command; apart, so that other messages stay small.
+        command: Box<Command>,
         /// Their answers.
         elsewhere: Elsewhere,
         /// Where the answer goes, as for [`Message::Execute`].
@@ -168,7 +168,7 @@ impl Registry {
                 command,
                 elsewhere,
                 reply,
-            } => reply.send(self.execute(command, elsewhere)),
+            } => reply.send(self.execute(*command, elsewhere)),
             FromBus::Count { target, reply } => reply.send(self.reached(&target)),
             FromBus::Deliver { events, reply } => {
                 let mut receipts = Vec::with_capacity(events.len());
