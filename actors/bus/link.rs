@@ -150,7 +150,9 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Connects twice. What other nodes say goes to `ear`; when that is full it is lost.
+    /// Connects twice, and hears from Redis on both connections: a Redis that stands still takes
+    /// connections too, and nobody is to wait for it after this. What other nodes say goes to `ear`;
+    /// when that is full it is lost.
     pub(super) async fn open(
         url: &BusUrl,
         scripts: Rc<Scripts>,
@@ -171,10 +173,13 @@ impl Link {
             .await?;
         let channels = format!("{}:node:", url.prefix());
         writer.subscribe(format!("{channels}{node}")).await?;
-        let reader = reader.get_multiplexed_async_connection_with_config(&config);
+        let mut reader = reader
+            .get_multiplexed_async_connection_with_config(&config)
+            .await?;
+        let _pong: Value = redis::cmd("PING").query_async(&mut reader).await?;
         Ok(Self {
             writer,
-            reader: reader.await?,
+            reader,
             scripts,
             stream: format!("{}:events", url.prefix()).into(),
             nodes: format!("{}:nodes", url.prefix()).into(),

@@ -6,6 +6,7 @@
 mod client;
 mod counts;
 mod crowd;
+mod failover;
 mod faults;
 mod ledger;
 mod nodes;
