@@ -246,7 +246,8 @@ impl Asking {
                     let Some(under_way) = self.under_way.get_mut(&number) else {
                         continue;
                     };
-                    under_way.elsewhere.clients += count;
+                    let clients = under_way.elsewhere.clients.saturating_add(count);
+                    under_way.elsewhere.clients = clients;
                     under_way.elsewhere.answered += 1;
                     if under_way.is_complete() {
                         self.end(number)?;
