@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::Redis;
 use super::support::daemon::free_address;
-use super::support::{Daemon, TempDir, publish, readme, run};
+use super::support::{Daemon, Stream, TempDir, publish, readme, run};
 
 /// The exit code and what a start, or a check, says.
 fn told(arguments: &[&str]) -> (Option<i32>, String) {
@@ -136,6 +136,26 @@ fn a_bus_that_is_away_at_the_start_may_come() {
         assert_eq!(told[0].event.as_deref(), Some("gap"), "{told:?}");
     }
     assert!(local.log().contains(" is away: "), "{}", local.log());
+}
+
+#[test]
+fn what_was_published_before_the_first_meeting_is_added() {
+    for (options, known) in [("", 0), ("--history-file {dir}/history", 1)] {
+        let mut redis = Redis::start("");
+        redis.crash();
+        let mut one = Daemon::start(options);
+        let first = publish::http(one.control, "a", "before").0;
+        one.stop();
+        one.start_again_with(&format!("--bus {}", redis.url()));
+        let ids = ["1", "2"].map(|data| publish::http(one.control, "a", data).0);
+        redis.start_again();
+        super::wait_for_bus(&one, true);
+        assert_eq!(super::figure(&one, "bus_waiting"), 0);
+        let two = super::node(&redis, "");
+        let late = Stream::starting(two.listen, "subscribe=a&recent=9", "");
+        let events: Vec<_> = late.events.iter().filter_map(|event| event.id).collect();
+        assert_eq!(events, [&[first][..known], &ids].concat(), "{options}");
+    }
 }
 
 #[test]
