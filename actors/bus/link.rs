@@ -84,6 +84,11 @@ impl From<RedisError> for Trouble {
                 false,
             ),
             (_, "UNBLOCKED") => (format!("Redis has become a replica: {said}"), false),
+            (ErrorKind::Parse, _) => (format!("what answers there is no Redis: {said}"), false),
+            _ if error.is_timeout() => {
+                let patience = PATIENCE.as_secs();
+                (format!("no answer within {patience} seconds"), false)
+            }
             (_, "OOM") => (format!("Redis has no memory left: {said}"), false),
             _ if tls => (format!("TLS failed: {said}"), true),
             _ => (said, false),
@@ -325,9 +330,9 @@ pub fn probe(url: &BusUrl) -> Result<(), Trouble> {
     connection.set_read_timeout(Some(PATIENCE))?;
     let mut info = redis::cmd("XINFO");
     info.arg("STREAM").arg(format!("{}:events", url.prefix()));
-    match info.query::<Value>(&mut connection).map_err(Trouble::from) {
+    match info.query::<Value>(&mut connection) {
         // There need not be a stream yet.
-        Err(trouble) if trouble.is_wrong() => Err(trouble),
+        Err(error) if error.detail() != Some("no such key") => Err(error.into()),
         _ => Ok(()),
     }
 }

@@ -1,6 +1,9 @@
 //! What is told at the start.
 
+use std::io::Write;
+use std::net::TcpListener;
 use std::process::Command;
+use std::thread;
 
 use super::Redis;
 use super::support::daemon::free_address;
@@ -63,6 +66,28 @@ fn what_will_not_pass_is_told_and_ends_the_start() {
         let (code, text) = told(&["--bus", wrong]);
         assert_eq!(code, Some(2), "{text}");
     }
+}
+
+#[test]
+fn a_check_tells_what_is_no_redis() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    for answer in ["HTTP/1.1 400 Bad Request\r\n\r\n", "SSH-2.0-x\r\n", ""] {
+        let server = listener.try_clone().unwrap();
+        let server = thread::spawn(move || {
+            let (mut socket, _) = server.accept().unwrap();
+            let _gone = socket.write_all(answer.as_bytes());
+        });
+        let (code, text) = told(&["--check", "--bus", &url]);
+        server.join().unwrap();
+        assert_eq!(code, Some(1), "{answer}: {text}");
+        assert!(text.contains(&format!("--bus {url}")), "{text}");
+        assert_eq!(text.lines().count(), 1, "{text}");
+    }
+    // One that takes connections and says nothing.
+    let (code, text) = told(&["--check", "--bus", &url]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("no answer within 2 seconds"), "{text}");
 }
 
 #[test]
