@@ -11,8 +11,8 @@ use super::{Bus, FromBus, Trouble};
 use crate::model::EventId;
 use crate::system::Failure;
 
-/// Entries that are added again in one step.
-const RESTORE: usize = 256;
+/// What is added again in one step: entries, and bytes unless a single one has more.
+const RESTORE: (usize, usize) = (256, 1 << 20);
 /// How long a node that holds nothing leaves it to others to begin a stream.
 const OTHERS: Duration = Duration::from_secs(1);
 
@@ -59,7 +59,7 @@ impl Bus {
                 false => self.restore(link, &recovered).await?,
             }
         }
-        let first = link.clone().read(EventId(0), self.reading.size(), false);
+        let first = link.clone().read(EventId(0), self.reading.page(), false);
         let first = first.await?;
         let since = match first.first() {
             Some(entry) => entry.previous,
@@ -97,7 +97,7 @@ impl Bus {
             log::warn!(
                 "the bus {} has gone back from {seen} to {last}: adding {} events again",
                 self.url,
-                lost.len()
+                items(&lost)
             );
             match lost.is_empty() {
                 true => {
@@ -120,18 +120,26 @@ impl Bus {
     }
 
     async fn restore(&mut self, link: &mut Link, entries: &[Entry]) -> Result<(), Trouble> {
-        for part in entries.chunks(RESTORE) {
+        let mut rest = entries;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fit = rest.iter().take(RESTORE.0).take_while(|entry| {
+                bytes += entry.body.len();
+                bytes <= RESTORE.1
+            });
+            let (part, more) = rest.split_at(fit.count().max(1));
             link.restore(part).await?;
+            rest = more;
         }
-        count(&self.figures.restored, entries.len());
+        count(&self.figures.restored, items(entries));
         Ok(())
     }
 
     /// Reads to the end of the stream.
     async fn catch_up(&mut self, link: &Link) -> Result<(), Trouble> {
         loop {
-            let (after, size) = (self.reading.seen(), self.reading.size());
-            let entries = link.clone().read(after, size, false).await?;
+            let (after, page) = (self.reading.seen(), self.reading.page());
+            let entries = link.clone().read(after, page, false).await?;
             if entries.is_empty() {
                 return Ok(());
             }
@@ -145,12 +153,12 @@ impl Bus {
         let mut added = 0;
         let mut newest = self.reading.seen();
         loop {
-            let messages = self.queue.late_from(added);
-            let Some(last) = messages.last() else { break };
-            added += messages.len();
-            newest = newest.max(last.0);
+            let late = self.queue.late_from(self.node, added);
+            let Some(last) = late.last() else { break };
+            added += late.len();
+            newest = newest.max(last.id);
             let (seen, given) = (self.reading.seen(), self.reading.given());
-            let adding = link.clone().add(self.keep(), seen, given, messages);
+            let adding = link.clone().add(self.keep(), seen, given, late);
             if let Added::Behind = adding.await? {
                 return Err(Trouble::new("the stream went back while it was added to"));
             }
@@ -173,4 +181,9 @@ impl Bus {
         }
         Ok(())
     }
+}
+
+/// How many items entries have together.
+fn items(entries: &[Entry]) -> usize {
+    entries.iter().map(Entry::count).sum()
 }

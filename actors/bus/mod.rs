@@ -165,11 +165,12 @@ impl Bus {
         let mut previous = None;
         for record in recovered {
             number += 1;
+            let item = entry::event(&record.publication);
             held.hold(Entry {
                 id: record.id,
                 // What was before the first is not known.
                 previous: previous.unwrap_or(EventId(record.id.0.saturating_sub(1))),
-                body: entry::event(node, number, &record.publication),
+                body: entry::pack(node, number, std::iter::once(item.as_slice())),
             });
             previous = Some(record.id);
         }
@@ -294,13 +295,13 @@ impl Bus {
         self.forward(Message::FromBus(message))
     }
 
-    /// Numbers messages and makes them bodies of the stream.
+    /// Numbers messages and makes them items of the stream.
     fn own(&mut self, publications: &[Publication], channel: Channel) -> Vec<Own> {
         let numbered = publications.iter().map(|publication| {
             self.number += 1;
             Own {
                 number: self.number,
-                body: entry::event(self.node, self.number, publication).into(),
+                item: entry::event(publication),
                 channel,
             }
         });

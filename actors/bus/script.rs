@@ -31,19 +31,19 @@ end
 
 /// KEYS: the stream. ARGV: the id from which on entries are kept and the microseconds for which they
 /// are, the newest id that this node has read, the newest that it has given out by itself; then for
-/// each message the id that it has already, or 0, and its body.
+/// each entry the id that it has already, or 0, the number of its items, and its body.
 ///
-/// Gives each message its id: the one that it has if it is newer than all there are, else the time,
-/// or the newest id plus one. Answers with the newest id; or with -1 if the stream has gone back behind
-/// what the node has read, and nothing is added.
+/// Gives the items of each entry their ids, one after the other: those that they have if they are newer
+/// than all there are, else from the time on, or from the newest id plus one. Answers with the newest
+/// id; or with -1 if the stream has gone back behind what the node has read, and nothing is added.
 const ADD: &str = "
 local last = newest()
 if not last or last < tonumber(ARGV[3]) then return -1 end
 local floor, time = math.max(last, tonumber(ARGV[4])), now()
-for i = 5, #ARGV, 2 do
-  local id = tonumber(ARGV[i])
-  if id <= last then id = math.max(time, floor + 1) end
-  redis.call('XADD', KEYS[1], digits(id) .. '-0', 'p', digits(last), 'b', ARGV[i + 1])
+for i = 5, #ARGV, 3 do
+  local id, more = tonumber(ARGV[i]), ARGV[i + 1] - 1
+  if id - more <= last then id = math.max(time, floor + 1) + more end
+  redis.call('XADD', KEYS[1], digits(id) .. '-0', 'p', digits(last), 'b', ARGV[i + 2])
   last = id
   floor = math.max(floor, id)
 end

@@ -172,7 +172,7 @@ impl Bus {
         self.number += 1;
         let own = Own {
             number: self.number,
-            body: entry::disconnect(self.node, self.number, id).into(),
+            item: entry::disconnect(id),
             channel: Channel::Bus,
         };
         let (reply, _nobody_waits) = system::reply();
@@ -180,18 +180,15 @@ impl Bus {
     }
 
     fn read(&self, link: &Link) -> Step<Vec<Entry>> {
-        let (after, size) = (self.reading.seen(), self.reading.size());
-        Box::pin(link.clone().read(after, size, true))
+        let (after, page) = (self.reading.seen(), self.reading.page());
+        Box::pin(link.clone().read(after, page, true))
     }
 
     fn write(&mut self, link: &Link) -> Option<Step<Added>> {
-        let messages = self.queue.next_write();
-        if messages.is_empty() {
-            return None;
-        }
-        count(&self.figures.written, messages.len());
+        let entry = self.queue.next_write(self.node)?;
+        count(&self.figures.written, entry.count);
         let (seen, given) = (self.reading.seen(), self.reading.given());
-        let add = link.clone().add(self.keep(), seen, given, messages);
+        let add = link.clone().add(self.keep(), seen, given, vec![entry]);
         Some(Box::pin(add))
     }
 
