@@ -131,7 +131,8 @@ impl Body {
                 let count = u32::from_le_bytes(*count) as usize;
                 let mut items = Vec::with_capacity(count.min(rest.len()));
                 while let Some((length, more)) = rest.split_first_chunk() {
-                    let (item, more) = more.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+                    let (item, more) =
+                        more.split_at_checked(u32::from_le_bytes(*length) as usize)?;
                     items.push(Item::read(item)?);
                     rest = more;
                 }
