@@ -120,6 +120,8 @@ impl Reading {
 struct Together {
     events: Vec<Incoming>,
     awaited: Vec<bool>,
+    /// Whether none of them is there, and streams have just been told that they missed some.
+    told: bool,
 }
 
 impl Bus {
@@ -217,13 +219,17 @@ impl Bus {
         let newest = together.events.last().map(|event| event.id);
         if id <= newest.unwrap_or(self.reading.given) {
             // Streams have newer ids already.
-            self.deliver(together).await?;
-            self.missed(self.reading.given, true)?;
+            if !together.told {
+                self.deliver(together).await?;
+                self.missed(self.reading.given, true)?;
+                together.told = true;
+            }
             if awaited {
                 self.queue.receipt(Receipt { id, recipients: 0 });
             }
             return Ok(());
         }
+        together.told = false;
         together.events.push(Incoming {
             id,
             publication,
@@ -253,7 +259,9 @@ impl Bus {
     }
 
     async fn deliver(&mut self, together: &mut Together) -> Result<(), Failure> {
-        let Together { events, awaited } = std::mem::take(together);
+        let Together {
+            events, awaited, ..
+        } = std::mem::take(together);
         let Some(last) = events.last() else {
             return Ok(());
         };
@@ -277,3 +285,7 @@ impl Bus {
         self.tell(FromBus::Missed { up_to, live })
     }
 }
+
+#[cfg(test)]
+#[path = "reading_tests.rs"]
+mod tests;
