@@ -28,11 +28,11 @@ impl Bus {
     /// # Errors
     /// The link broke.
     pub(super) async fn join(&mut self, link: &mut Link) -> Result<(), Trouble> {
-        let mut met = self.meet(link).await?;
+        let mut met = self.meet(link, true).await?;
         if met.last.is_none() && self.reading.oldest().is_none() {
             // Redis may just have lost the stream, and others may hold what was in it.
             Timer::after(OTHERS).await;
-            met = self.meet(link).await?;
+            met = self.meet(link, true).await?;
         }
         self.met(met);
         if self.reading.began() {

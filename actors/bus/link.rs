@@ -93,9 +93,9 @@ impl From<RedisError> for Trouble {
 pub(super) struct Met {
     /// The newest id of the stream; none where there is no stream.
     pub(super) last: Option<EventId>,
-    /// The oldest that it keeps, if any.
+    /// For who joins: the oldest that it keeps, if any.
     pub(super) first: Option<EventId>,
-    /// Whether it has what this node has read last.
+    /// For who joins: whether it has what this node has read last.
     pub(super) has: bool,
     pub(super) nodes: u64,
     pub(super) clients: u64,
@@ -167,6 +167,7 @@ impl Link {
         keep: Keep,
         seen: EventId,
         clients: u64,
+        joining: bool,
     ) -> Result<Met, Trouble> {
         let (last, first, has, nodes, clients): (i64, i64, u8, u64, u64) = self
             .scripts
@@ -179,6 +180,7 @@ impl Link {
             .arg(format!("{:016x}", self.node.0))
             .arg(clients)
             .arg(DEAD.as_micros() as u64)
+            .arg(u8::from(joining))
             .invoke_async(&mut self.writer)
             .await?;
         let id = |number: i64| u64::try_from(number).ok().map(EventId);

@@ -51,7 +51,7 @@ impl Bus {
             {
                 Turn::Stop => return Ok(None),
                 Turn::Due => {
-                    meeting = Some(self.meet(&link));
+                    meeting = Some(self.meet(&link, false));
                     Ok(())
                 }
                 Turn::Asked(message) => {
@@ -192,11 +192,11 @@ impl Bus {
         Some(Box::pin(add))
     }
 
-    pub(super) fn meet(&mut self, link: &Link) -> Step<Met> {
+    pub(super) fn meet(&mut self, link: &Link, joining: bool) -> Step<Met> {
         self.reading.set_limits(self.settings.now().history);
         let clients = self.figures.own_clients.get();
         let seen = self.reading.seen();
-        Box::pin(link.clone().meet(self.keep(), seen, clients))
+        Box::pin(link.clone().meet(self.keep(), seen, clients, joining))
     }
 
     pub(super) fn met(&self, met: Met) {
