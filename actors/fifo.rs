@@ -89,7 +89,11 @@ pub async fn run(
                     _ => Ok(String::new()),
                 }
             }
-            Event::Stop => pipe.empty(&mut buffer, &mut intake).await,
+            Event::Stop => {
+                let done = pipe.empty(&mut buffer, &mut intake).await;
+                intake.settle().await;
+                done
+            }
         };
         if matches!(event, Event::Stop) || done.is_err() {
             return Ok(());

@@ -10,7 +10,7 @@ use futures_lite::future::yield_now;
 use crate::config::Config;
 use crate::model::{Channel, Publication};
 use crate::registry::{Away, Message};
-use crate::system::{self, Address, Reply};
+use crate::system::{self, Address, Answer, Reply};
 use crate::wire::auth::is_auth;
 use crate::wire::command::{self, Command, Refusal};
 use crate::wire::json;
@@ -49,6 +49,8 @@ pub struct Intake {
     /// The source, as log lines name it.
     source: String,
     registry: Address<Message>,
+    /// The FIFO's last command, which may wait for others' answers.
+    last: Option<Answer<String>>,
     told: Told,
 }
 
@@ -90,6 +92,7 @@ impl Intake {
             channel,
             source,
             registry,
+            last: None,
             told: Told {
                 since: Instant::now(),
                 told: 0,
@@ -140,6 +143,14 @@ impl Intake {
         } = self;
         splitter.finish(&mut |piece| found.take(piece));
         self.deliver().await
+    }
+
+    /// Waits until the last command is carried out.
+    pub async fn settle(&mut self) {
+        if let Some(last) = self.last.take() {
+            // None with the registry, and then nothing is left to be done.
+            let _answer = last.wait().await;
+        }
     }
 
     /// Whether a text message waits for its end.
@@ -249,15 +260,19 @@ impl Intake {
         .await
     }
 
-    async fn execute(&self, command: Command) -> Result<String, Gone> {
-        let answer = self
-            .ask(|reply| Message::Execute { command, reply })
-            .await?;
-        // Nobody can be answered through a FIFO.
-        Ok(match self.channel {
-            Channel::Fifo => String::new(),
-            _ => answer,
-        })
+    async fn execute(&mut self, command: Command) -> Result<String, Gone> {
+        let (reply, answer) = system::reply();
+        let execute = Message::Execute { command, reply };
+        self.registry.offer(execute).map_err(|_| Gone)?;
+        match self.channel {
+            // Nobody can be answered through a FIFO, and its messages need not wait for what goes to the
+            // log; its commands wait for one another.
+            Channel::Fifo => match self.last.replace(answer) {
+                Some(last) => last.wait().await.map(|_| String::new()).ok_or(Gone),
+                None => Ok(String::new()),
+            },
+            _ => answer.wait().await.ok_or(Gone),
+        }
     }
 
     /// Asks the registry and waits for the answer.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_io::Timer;
 
-use super::entry::Entry;
+use super::entry::{self, Entry};
 use super::figures::count;
 use super::link::{Added, Link, Met};
 use super::{Bus, FromBus, Trouble};
@@ -39,7 +39,7 @@ impl Bus {
             self.rejoin(link, met).await?;
             self.catch_up(link).await?;
         } else if self.open {
-            self.join_late(met)?;
+            self.join_late(link, met).await?;
         } else {
             self.begin(link, met).await?;
         }
@@ -73,12 +73,37 @@ impl Bus {
     }
 
     /// The first meeting, after streams have begun here: what was before is not known to them.
-    fn join_late(&mut self, met: Met) -> Result<(), Trouble> {
-        let last = met.last.unwrap_or(EventId(0));
-        self.reading.forget();
+    async fn join_late(&mut self, link: &mut Link, met: Met) -> Result<(), Trouble> {
+        let last = match met.last {
+            Some(last) => {
+                self.reading.forget();
+                last
+            }
+            None => self.begin_late(link).await?,
+        };
         self.missed(last.max(self.reading.given()), true)?;
         self.reading.see(last);
         Ok(())
+    }
+
+    /// Has the stream begin, below what was delivered here alone so that this keeps its ids; with what
+    /// a history file had, or else with a hole.
+    async fn begin_late(&mut self, link: &mut Link) -> Result<EventId, Trouble> {
+        let mut entries = self.reading.held().after(EventId(0));
+        if entries.is_empty() {
+            let late = self.queue.late_from(self.node, 0);
+            let id = match late.first() {
+                Some(late) => EventId(late.id.0 - 1),
+                None => self.reading.given(),
+            };
+            entries.push(Entry {
+                id,
+                previous: id,
+                body: entry::hole(self.node, true),
+            });
+        }
+        self.restore(link, &entries).await?;
+        Ok(entries.last().map_or(EventId(0), |entry| entry.id))
     }
 
     /// A further meeting.

@@ -1,16 +1,21 @@
-//! The connections to Redis: one for what is written, and one for the read that waits.
+//! The connections to Redis: one for what is written and what other nodes say, and one for the read that
+//! waits.
 
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, ServerErrorKind, Value};
+use redis::{
+    AsyncConnectionConfig, Client, ErrorKind, ProtocolVersion, PushInfo, PushKind, RedisError,
+    ServerErrorKind, Value,
+};
 
 use super::address::BusUrl;
 use super::entry::{self, Entry, Node};
 use super::script::Scripts;
 use crate::model::EventId;
+use crate::system::Address;
 use crate::wire::escape::escape;
 
 /// How long connecting may take, and any answer.
@@ -110,6 +115,15 @@ pub(super) enum Added {
     Behind,
 }
 
+/// Who was asked something.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    /// Nodes that have been heard of lately, this one included.
+    pub(super) nodes: u64,
+    /// How many of the others listen.
+    pub(super) asked: u64,
+}
+
 /// What the stream is to keep: entries that are both that new and no older than that.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Keep {
@@ -136,27 +150,46 @@ pub(super) struct Link {
     scripts: Rc<Scripts>,
     stream: Rc<str>,
     nodes: Rc<str>,
+    /// What the names of the nodes' channels begin with.
+    channels: Rc<str>,
     node: Node,
 }
 
 impl Link {
-    /// Connects twice.
+    /// Connects twice, and hears from Redis on both connections: a Redis that stands still takes
+    /// connections too, and nobody is to wait for it after this. What other nodes say goes to `ear`;
+    /// when that is full it is lost.
     pub(super) async fn open(
         url: &BusUrl,
         scripts: Rc<Scripts>,
         node: Node,
+        ear: Address<Vec<u8>>,
     ) -> Result<Self, Trouble> {
-        let client = Client::open(url.info())?;
+        let reader = Client::open(url.info())?;
+        // In the newer protocol a connection is told of what is published while it does other things.
+        let redis = url.info().redis_settings().clone();
+        let redis = redis.set_protocol(ProtocolVersion::RESP3);
+        let writer = Client::open(url.info().set_redis_settings(redis))?;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(PATIENCE))
             .set_response_timeout(Some(PATIENCE));
-        let open = || client.get_multiplexed_async_connection_with_config(&config);
+        let hearing = config.clone().set_push_sender(move |push| hear(push, &ear));
+        let mut writer = writer
+            .get_multiplexed_async_connection_with_config(&hearing)
+            .await?;
+        let channels = format!("{}:node:", url.prefix());
+        writer.subscribe(format!("{channels}{node}")).await?;
+        let mut reader = reader
+            .get_multiplexed_async_connection_with_config(&config)
+            .await?;
+        let _pong: Value = redis::cmd("PING").query_async(&mut reader).await?;
         Ok(Self {
-            writer: open().await?,
-            reader: open().await?,
+            writer,
+            reader,
             scripts,
             stream: format!("{}:events", url.prefix()).into(),
             nodes: format!("{}:nodes", url.prefix()).into(),
+            channels: channels.into(),
             node,
         })
     }
@@ -177,7 +210,7 @@ impl Link {
             .arg(keep.from.0)
             .arg(keep.age.as_micros() as u64)
             .arg(seen.0)
-            .arg(format!("{:016x}", self.node.0))
+            .arg(self.node.to_string())
             .arg(clients)
             .arg(DEAD.as_micros() as u64)
             .arg(u8::from(joining))
@@ -191,6 +224,22 @@ impl Link {
             nodes,
             clients,
         })
+    }
+
+    /// Tells all other nodes something.
+    pub(super) async fn ask(mut self, what: String) -> Result<Asked, Trouble> {
+        let mut call = self.scripts.ask.key(&*self.nodes);
+        call.arg(self.node.to_string()).arg(DEAD.as_micros() as u64);
+        call.arg(&*self.channels).arg(what);
+        let (nodes, asked) = call.invoke_async(&mut self.writer).await?;
+        Ok(Asked { nodes, asked })
+    }
+
+    /// Tells one node something, if it listens.
+    pub(super) async fn tell(mut self, node: Node, what: String) -> Result<(), Trouble> {
+        let mut publish = redis::cmd("PUBLISH");
+        publish.arg(format!("{}{node}", self.channels)).arg(what);
+        Ok(publish.query_async::<()>(&mut self.writer).await?)
     }
 
     /// Adds entries.
@@ -259,6 +308,19 @@ impl Link {
             .ok_or_else(|| Trouble::new("the stream has entries that hasses did not write"))
     }
 }
+
+/// Passes on what another node says; whether it has been heard nobody is told.
+fn hear(push: PushInfo, ear: &Address<Vec<u8>>) -> Result<(), Unheard> {
+    if push.kind == PushKind::Message
+        && let Some(Value::BulkString(said)) = push.data.into_iter().nth(1)
+    {
+        ear.offer(said).map_err(|_| Unheard)?;
+    }
+    Ok(())
+}
+
+/// What another node said was lost here.
+struct Unheard;
 
 /// Tries whether the bus can be used, without an executor of the caller's.
 ///

@@ -19,6 +19,8 @@
 //! | [`reading`] | what comes from the stream |
 //! | [`joining`] | coming back to the stream, which may have gone on, or back |
 //! | [`held`] | what can be added again |
+//! | [`asking`] | questions among the nodes |
+//! | [`talk`] | what they say then |
 //!
 //! # Ids
 //!
@@ -57,6 +59,11 @@
 //! across that time gets `gap` too, as its id is none that the other node knows
 //! ([`crate::registry`]), and where events got other ids a hole follows for those who come back.
 //!
+//! # Questions
+//!
+//! How many streams of all nodes a message would reach is asked beside the stream ([`asking`]): events,
+//! their ids and their order have nothing to do with it, and nobody's message waits for an answer.
+//!
 //! # Trimming
 //!
 //! Whoever writes trims the stream to what it holds itself within the history's limits; what is younger
@@ -64,6 +71,7 @@
 
 pub mod address;
 mod alone;
+mod asking;
 mod entry;
 mod figures;
 mod held;
@@ -73,13 +81,16 @@ mod queue;
 mod reading;
 mod script;
 mod serving;
+mod talk;
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
+use futures_lite::FutureExt;
 
 pub use address::BusUrl;
+use asking::Asking;
 use entry::{Entry, Node};
 pub use figures::Figures;
 use figures::count;
@@ -204,10 +215,11 @@ impl Bus {
     /// The registry is gone.
     pub async fn run(mut self, stop: Stop) -> Result<(), Failure> {
         let mut pause = PAUSE.0;
+        let (mut asking, questions) = Asking::new(self.node, self.registry.clone());
         loop {
             let began = Instant::now();
             let url = self.url.clone();
-            let open = Link::open(&url, Rc::clone(&self.scripts), self.node);
+            let open = Link::open(&url, Rc::clone(&self.scripts), self.node, asking.ear());
             let Some(link) = self.meanwhile(open, &stop).await? else {
                 return Ok(());
             };
@@ -217,7 +229,11 @@ impl Bus {
                     Err(trouble) => trouble,
                     Ok(()) => {
                         self.is_up();
-                        match self.serve(link, &stop).await? {
+                        let asks = asking.run(link.clone());
+                        let asks = async { Err(asks.await) };
+                        let served = self.serve(link, &questions, &stop).or(asks).await?;
+                        asking.end_all()?;
+                        match served {
                             None => return Ok(()),
                             Some(trouble) => trouble,
                         }

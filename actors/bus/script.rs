@@ -113,12 +113,31 @@ end
 return {last or -1, first, has, nodes, clients}
 ";
 
+/// KEYS: the nodes. ARGV: this node, microseconds after which a silent one counts as dead, what the names
+/// of nodes' channels begin with, and what is to be told.
+///
+/// Tells all other nodes something. Answers with how many nodes there are, this one included, and how many
+/// of the others listen.
+const ASK: &str = "
+local time, nodes, told = now(), 1, 0
+local all = redis.call('HGETALL', KEYS[1])
+for i = 1, #all, 2 do
+  local seen = string.match(all[i + 1], '^%d+')
+  if all[i] ~= ARGV[1] and seen and time - seen <= tonumber(ARGV[2]) then
+    nodes = nodes + 1
+    told = told + math.min(redis.call('PUBLISH', ARGV[3] .. all[i], ARGV[4]), 1)
+  end
+end
+return {nodes, told}
+";
+
 /// All scripts, with their hashes.
 pub(super) struct Scripts {
     pub(super) add: Script,
     pub(super) restore: Script,
     pub(super) hole: Script,
     pub(super) meet: Script,
+    pub(super) ask: Script,
 }
 
 impl Scripts {
@@ -129,6 +148,7 @@ impl Scripts {
             restore: script(RESTORE),
             hole: script(HOLE),
             meet: script(MEET),
+            ask: script(ASK),
         }
     }
 }

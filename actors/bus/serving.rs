@@ -7,18 +7,19 @@ use std::task::Poll;
 use async_io::Timer;
 use futures_lite::{FutureExt, StreamExt};
 
+use super::asking::Question;
 use super::entry::{self, Entry};
 use super::figures::count;
 use super::link::{Added, Link, Met};
 use super::queue::Own;
-use super::{Bus, MEET, Trouble};
+use super::{Bus, MEET, Trouble, gone};
 use crate::model::{Channel, ClientId};
 use crate::registry::Message;
-use crate::system::{self, Failure, Stop};
+use crate::system::{self, Address, Failure, Stop};
 use crate::wire::command::Command;
 
 /// A step of a link in use.
-type Step<T> = Pin<Box<dyn Future<Output = Result<T, Trouble>>>>;
+pub(super) type Step<T> = Pin<Box<dyn Future<Output = Result<T, Trouble>>>>;
 
 /// What came next.
 enum Turn {
@@ -35,6 +36,7 @@ impl Bus {
     pub(super) async fn serve(
         &mut self,
         mut link: Link,
+        questions: &Address<Question>,
         stop: &Stop,
     ) -> Result<Option<Trouble>, Failure> {
         let mut writing: Option<Step<Added>> = None;
@@ -55,10 +57,10 @@ impl Bus {
                     Ok(())
                 }
                 Turn::Asked(message) => {
-                    self.take(message)?;
+                    self.take(message, questions)?;
                     // All that wait go with it.
                     while let Some(message) = self.inbox.take() {
-                        self.take(message)?;
+                        self.take(message, questions)?;
                     }
                     Ok(())
                 }
@@ -135,7 +137,7 @@ impl Bus {
     }
 
     /// Takes in what a publisher asks for.
-    fn take(&mut self, message: Message) -> Result<(), Failure> {
+    fn take(&mut self, message: Message, questions: &Address<Question>) -> Result<(), Failure> {
         match message {
             Message::Publish {
                 publications,
@@ -161,6 +163,19 @@ impl Bus {
             Message::Disconnect { id, reply } => {
                 self.disconnect_elsewhere(&id);
                 self.forward(Message::Disconnect { id, reply })?;
+            }
+            Message::Execute {
+                command:
+                    ref command @ (Command::SubscribedClients(ref target)
+                    | Command::TcpSubscribedClients(ref target)),
+                reply,
+            } => {
+                let question = Question {
+                    target: target.clone(),
+                    command: command.clone().into(),
+                    reply,
+                };
+                questions.offer(question).map_err(|_| gone())?;
             }
             other => self.forward(other)?,
         }

@@ -35,7 +35,7 @@ mod replay;
 pub(crate) mod tests;
 
 use bus::OnBus;
-pub use bus::{Away, FromBus, Incoming};
+pub use bus::{Away, Elsewhere, FromBus, Incoming};
 use figures::Watched;
 pub use figures::{Listed, Search};
 use replay::Replay;
@@ -382,7 +382,9 @@ impl Registry {
                 }
                 reply.send(Ok(receipts));
             }
-            Message::Execute { command, reply } => reply.send(self.execute(command)),
+            Message::Execute { command, reply } => {
+                reply.send(self.execute(command, Elsewhere::default()));
+            }
             Message::Disconnect { id, reply } => reply.send(self.disconnect(&id)),
             Message::Report { reply } => reply.send(self.figures()),
             Message::Watch { reply } => reply.send((self.figures(), self.watched())),

@@ -5,7 +5,9 @@ mod batches;
 #[allow(dead_code, reason = "the torture test uses more of it")]
 #[path = "../torture/client.rs"]
 mod client;
+mod counts;
 mod crowd;
+mod failover;
 mod faults;
 mod ledger;
 mod nodes;

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::Redis;
 use super::support::daemon::free_address;
-use super::support::{Daemon, TempDir, publish, readme, run};
+use super::support::{Daemon, Stream, TempDir, publish, readme, run};
 
 /// The exit code and what a start, or a check, says.
 fn told(arguments: &[&str]) -> (Option<i32>, String) {
@@ -139,6 +139,26 @@ fn a_bus_that_is_away_at_the_start_may_come() {
 }
 
 #[test]
+fn what_was_published_before_the_first_meeting_is_added() {
+    for (options, known) in [("", 0), ("--history-file {dir}/history", 1)] {
+        let mut redis = Redis::start("");
+        redis.crash();
+        let mut one = Daemon::start(options);
+        let first = publish::http(one.control, "a", "before").0;
+        one.stop();
+        one.start_again_with(&format!("--bus {}", redis.url()));
+        let ids = ["1", "2"].map(|data| publish::http(one.control, "a", data).0);
+        redis.start_again();
+        super::wait_for_bus(&one, true);
+        assert_eq!(super::figure(&one, "bus_waiting"), 0);
+        let two = super::node(&redis, "");
+        let late = Stream::starting(two.listen, "subscribe=a&recent=9", "");
+        let events: Vec<_> = late.events.iter().filter_map(|event| event.id).collect();
+        assert_eq!(events, [&[first][..known], &ids].concat(), "{options}");
+    }
+}
+
+#[test]
 fn the_readmes_way_works() {
     let redis = Redis::start("--requirepass secret");
     let mut snippets = readme::snippets().into_iter();
@@ -160,7 +180,9 @@ fn the_commands_that_the_readme_names_are_enough() {
     let named = readme.split_once("The user needs `").unwrap().1;
     let named = named.split_once('`').unwrap().0;
     let rights = format!("+{}", named.to_lowercase().replace(' ', " +"));
-    let made = redis.ask(&format!("acl setuser few on >secret ~hasses:* {rights}"));
+    let made = redis.ask(&format!(
+        "acl setuser few on >secret ~hasses:* &hasses:node:* {rights}"
+    ));
     assert_eq!(made.trim(), "OK", "{rights}");
     let bus = format!("--bus redis://few:secret@127.0.0.1:{}", redis.port);
     let [one, two] = [(); 2].map(|()| Daemon::start(&bus));
