@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures_lite::future::yield_now;
 
+use crate::config::Config;
 use crate::model::{Channel, Publication};
 use crate::registry::{Away, Message};
 use crate::system::{self, Address, Answer, Reply};
@@ -17,8 +18,11 @@ use crate::wire::text::{Piece, Splitter};
 
 /// Bytes taken in before others have their turn.
 const SLICE: usize = 8 * 1024;
-/// The most messages of one batch, so that who publishes much delays others by little.
-const BATCH: usize = 512;
+/// Bytes, and messages, of which one answer is awaited at most, so that who publishes much delays others
+/// by little.
+const NEAR: (usize, usize) = (SLICE, 512);
+/// The same with a bus, where an answer comes from far away.
+const FAR: (usize, usize) = (64 * 1024, 4096);
 /// Refusals that one source may have in the log within a second; more are counted there.
 const TOLD_A_SECOND: u32 = 20;
 
@@ -38,6 +42,8 @@ enum Item {
 /// One source of text.
 pub struct Intake {
     splitter: Splitter,
+    /// What goes to the registry at once.
+    portion: (usize, usize),
     found: Found,
     channel: Channel,
     /// The source, as log lines name it.
@@ -69,17 +75,18 @@ pub struct Gone;
 impl Intake {
     /// An intake that has seen nothing.
     pub fn new(
-        delimiter: u8,
-        max_message: usize,
+        config: &Config,
         channel: Channel,
         source: String,
         registry: Address<Message>,
     ) -> Self {
+        let portion = if config.bus.is_some() { FAR } else { NEAR };
         Self {
-            splitter: Splitter::new(delimiter, max_message),
+            splitter: Splitter::new(config.delimiter, config.max_message),
+            portion,
             found: Found {
                 items: Vec::new(),
-                max_message,
+                max_message: config.max_message,
                 mended: 0,
             },
             channel,
@@ -101,13 +108,15 @@ impl Intake {
     /// [`Gone`].
     pub async fn feed(&mut self, bytes: &[u8]) -> Result<String, Gone> {
         let mut answers = String::new();
-        for slice in bytes.chunks(SLICE) {
-            let Self {
-                splitter, found, ..
-            } = self;
-            splitter.feed(slice, &mut |piece| found.take(piece));
+        for portion in bytes.chunks(self.portion.0) {
+            for slice in portion.chunks(SLICE) {
+                let Self {
+                    splitter, found, ..
+                } = self;
+                splitter.feed(slice, &mut |piece| found.take(piece));
+                yield_now().await;
+            }
             answers += &self.deliver().await?;
-            yield_now().await;
         }
         Ok(answers)
     }
@@ -180,7 +189,7 @@ impl Intake {
                     }
                 }
             }
-            if batch.len() >= BATCH {
+            if batch.len() >= self.portion.1 {
                 self.publish(&mut batch, &mut acknowledged, &mut answers)
                     .await?;
             }

@@ -11,8 +11,8 @@ use super::{Bus, FromBus, Trouble};
 use crate::model::EventId;
 use crate::system::Failure;
 
-/// Entries that are added again in one step.
-const RESTORE: usize = 256;
+/// What is added again in one step: entries, and bytes unless a single one has more.
+const RESTORE: (usize, usize) = (256, 1 << 20);
 /// How long a node that holds nothing leaves it to others to begin a stream.
 const OTHERS: Duration = Duration::from_secs(1);
 
@@ -28,11 +28,11 @@ impl Bus {
     /// # Errors
     /// The link broke.
     pub(super) async fn join(&mut self, link: &mut Link) -> Result<(), Trouble> {
-        let mut met = self.meet(link).await?;
+        let mut met = self.meet(link, true).await?;
         if met.last.is_none() && self.reading.oldest().is_none() {
             // Redis may just have lost the stream, and others may hold what was in it.
             Timer::after(OTHERS).await;
-            met = self.meet(link).await?;
+            met = self.meet(link, true).await?;
         }
         self.met(met);
         if self.reading.began() {
@@ -59,7 +59,7 @@ impl Bus {
                 false => self.restore(link, &recovered).await?,
             }
         }
-        let first = link.clone().read(EventId(0), self.reading.size(), false);
+        let first = link.clone().read(EventId(0), self.reading.page(), false);
         let first = first.await?;
         let since = match first.first() {
             Some(entry) => entry.previous,
@@ -91,9 +91,9 @@ impl Bus {
     async fn begin_late(&mut self, link: &mut Link) -> Result<EventId, Trouble> {
         let mut entries = self.reading.held().after(EventId(0));
         if entries.is_empty() {
-            let late = self.queue.late_from(0);
+            let late = self.queue.late_from(self.node, 0);
             let id = match late.first() {
-                Some((id, _)) => EventId(id.0 - 1),
+                Some(late) => EventId(late.id.0 - 1),
                 None => self.reading.given(),
             };
             entries.push(Entry {
@@ -122,7 +122,7 @@ impl Bus {
             log::warn!(
                 "the bus {} has gone back from {seen} to {last}: adding {} events again",
                 self.url,
-                lost.len()
+                items(&lost)
             );
             match lost.is_empty() {
                 true => {
@@ -145,18 +145,26 @@ impl Bus {
     }
 
     async fn restore(&mut self, link: &mut Link, entries: &[Entry]) -> Result<(), Trouble> {
-        for part in entries.chunks(RESTORE) {
+        let mut rest = entries;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fit = rest.iter().take(RESTORE.0).take_while(|entry| {
+                bytes += entry.body.len();
+                bytes <= RESTORE.1
+            });
+            let (part, more) = rest.split_at(fit.count().max(1));
             link.restore(part).await?;
+            rest = more;
         }
-        count(&self.figures.restored, entries.len());
+        count(&self.figures.restored, items(entries));
         Ok(())
     }
 
     /// Reads to the end of the stream.
     async fn catch_up(&mut self, link: &Link) -> Result<(), Trouble> {
         loop {
-            let (after, size) = (self.reading.seen(), self.reading.size());
-            let entries = link.clone().read(after, size, false).await?;
+            let (after, page) = (self.reading.seen(), self.reading.page());
+            let entries = link.clone().read(after, page, false).await?;
             if entries.is_empty() {
                 return Ok(());
             }
@@ -170,12 +178,12 @@ impl Bus {
         let mut added = 0;
         let mut newest = self.reading.seen();
         loop {
-            let messages = self.queue.late_from(added);
-            let Some(last) = messages.last() else { break };
-            added += messages.len();
-            newest = newest.max(last.0);
+            let late = self.queue.late_from(self.node, added);
+            let Some(last) = late.last() else { break };
+            added += late.len();
+            newest = newest.max(last.id);
             let (seen, given) = (self.reading.seen(), self.reading.given());
-            let adding = link.clone().add(self.keep(), seen, given, messages);
+            let adding = link.clone().add(self.keep(), seen, given, late);
             if let Added::Behind = adding.await? {
                 return Err(Trouble::new("the stream went back while it was added to"));
             }
@@ -198,4 +206,9 @@ impl Bus {
         }
         Ok(())
     }
+}
+
+/// How many items entries have together.
+fn items(entries: &[Entry]) -> usize {
+    entries.iter().map(Entry::count).sum()
 }

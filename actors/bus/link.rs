@@ -24,8 +24,6 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 const WAIT: Duration = Duration::from_millis(1000);
 /// A node that has not been heard of for this long does not count any more.
 const DEAD: Duration = Duration::from_secs(10);
-/// About how many bytes one read may bring, and how many entries at most.
-const PAGE: (usize, usize) = (4 << 20, 1000);
 
 /// Why the bus cannot be used now.
 #[derive(Debug, Clone)]
@@ -105,9 +103,9 @@ impl From<RedisError> for Trouble {
 pub(super) struct Met {
     /// The newest id of the stream; none where there is no stream.
     pub(super) last: Option<EventId>,
-    /// The oldest that it keeps, if any.
+    /// For who joins: the oldest that it keeps, if any.
     pub(super) first: Option<EventId>,
-    /// Whether it has what this node has read last.
+    /// For who joins: whether it has what this node has read last.
     pub(super) has: bool,
     pub(super) nodes: u64,
     pub(super) clients: u64,
@@ -138,8 +136,16 @@ pub(super) struct Keep {
     pub(super) age: Duration,
 }
 
-/// A message to be written: the id that it has already, or 0, and its body.
-pub(super) type Unwritten = (EventId, Rc<[u8]>);
+/// An entry to be written.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unwritten {
+    /// The id that it has already, or 0.
+    pub(super) id: EventId,
+    /// How many items it has.
+    pub(super) count: usize,
+    /// Its body.
+    pub(super) body: Vec<u8>,
+}
 
 /// An open link.
 #[derive(Clone)]
@@ -199,6 +205,7 @@ impl Link {
         keep: Keep,
         seen: EventId,
         clients: u64,
+        joining: bool,
     ) -> Result<Met, Trouble> {
         let (last, first, has, nodes, clients): (i64, i64, u8, u64, u64) = self
             .scripts
@@ -211,6 +218,7 @@ impl Link {
             .arg(self.node.to_string())
             .arg(clients)
             .arg(DEAD.as_micros() as u64)
+            .arg(u8::from(joining))
             .invoke_async(&mut self.writer)
             .await?;
         let id = |number: i64| u64::try_from(number).ok().map(EventId);
@@ -239,19 +247,19 @@ impl Link {
         Ok(publish.query_async::<()>(&mut self.writer).await?)
     }
 
-    /// Adds messages.
+    /// Adds entries.
     pub(super) async fn add(
         mut self,
         keep: Keep,
         seen: EventId,
         given: EventId,
-        messages: Vec<Unwritten>,
+        entries: Vec<Unwritten>,
     ) -> Result<Added, Trouble> {
         let mut call = self.scripts.add.key(&*self.stream);
         call.arg(keep.from.0).arg(keep.age.as_micros() as u64);
         call.arg(seen.0).arg(given.0);
-        for (id, body) in &messages {
-            call.arg(id.0).arg(&**body);
+        for Unwritten { id, count, body } in &entries {
+            call.arg(id.0).arg(*count).arg(body);
         }
         let last: i64 = call.invoke_async(&mut self.writer).await?;
         Ok(match last {
@@ -283,15 +291,14 @@ impl Link {
         Ok(EventId(id))
     }
 
-    /// Entries newer than `after`: at once, or, with `wait`, when there are any or a second has
-    /// passed. They are about so many as fit, when one has about `size` bytes.
+    /// At most `count` entries newer than `after`: at once, or, with `wait`, when there are any or a
+    /// second has passed.
     pub(super) async fn read(
         mut self,
         after: EventId,
-        size: usize,
+        count: usize,
         wait: bool,
     ) -> Result<Vec<Entry>, Trouble> {
-        let count = (PAGE.0 / size.max(1)).clamp(1, PAGE.1);
         let mut command = redis::cmd("XREAD");
         command.arg("COUNT").arg(count);
         if wait {

@@ -1,7 +1,7 @@
 //! The bus actor: several nodes act as one, by a stream in Redis or Valkey.
 //!
 //! It stands between those who take messages in and the registry, and takes the registry's own
-//! messages; without `--bus` nobody stands there. A message goes to the stream, in a batch with all that
+//! messages; without `--bus` nobody stands there. A message goes to the stream, in one entry with all that
 //! wait ([`queue`]); what comes back from the stream, by a connection that does nothing but wait for it,
 //! is what every node delivers, in the stream's order and with the stream's ids. A publisher's receipt
 //! comes when its own message has come back; its recipients are those of this node.
@@ -26,14 +26,20 @@
 //!
 //! One place gives them out: the script that adds to the stream, in Redis, one call at a time. An id is
 //! Redis's time in microseconds, or the newest id plus one where that is not greater, and always greater
-//! than what the calling node has read or given out. The id of the entry is the event's id, so the
-//! stream itself says which was the last. Below 2^53 until the year 2255, as on one machine.
+//! than what the calling node has read or given out; the messages of one entry have ids one after the
+//! other, from that on. The id of the entry is that of its last message, so the stream itself says which
+//! was the last. Below 2^53 until the year 2255, as on one machine.
 //!
 //! # Exactly once
 //!
-//! One batch is written at a time, and a node numbers its messages. A write whose answer was lost is
-//! repeated, by whatever way; readers drop what has a number of its node that they have had. A write
-//! that a paused Redis finds in an old connection long after its repetition is dropped likewise.
+//! One entry is written at a time, and a node numbers its messages. A write whose answer was lost is
+//! repeated, by whatever way, perhaps with more behind it; readers drop each message that has a number
+//! of its node that they have had. A write that a paused Redis finds in an old connection long after
+//! its repetition is dropped likewise.
+//!
+//! A second write under way could succeed where the first fails, and then the first would be dropped.
+//! It would win little: what waits meanwhile makes the next entry larger, and a message in a large one
+//! costs less. With a Redis 1 ms away 16 publishers reach 0.9 of what they do beside it.
 //!
 //! # Nothing lost in silence
 //!
@@ -176,11 +182,12 @@ impl Bus {
         let mut previous = None;
         for record in recovered {
             number += 1;
+            let item = entry::event(&record.publication);
             held.hold(Entry {
                 id: record.id,
                 // What was before the first is not known.
                 previous: previous.unwrap_or(EventId(record.id.0.saturating_sub(1))),
-                body: entry::event(node, number, &record.publication),
+                body: entry::pack(node, number, std::iter::once(item.as_slice())),
             });
             previous = Some(record.id);
         }
@@ -310,13 +317,13 @@ impl Bus {
         self.forward(Message::FromBus(message))
     }
 
-    /// Numbers messages and makes them bodies of the stream.
+    /// Numbers messages and makes them items of the stream.
     fn own(&mut self, publications: &[Publication], channel: Channel) -> Vec<Own> {
         let numbered = publications.iter().map(|publication| {
             self.number += 1;
             Own {
                 number: self.number,
-                body: entry::event(self.node, self.number, publication).into(),
+                item: entry::event(publication),
                 channel,
             }
         });

@@ -53,7 +53,7 @@ impl Bus {
             {
                 Turn::Stop => return Ok(None),
                 Turn::Due => {
-                    meeting = Some(self.meet(&link));
+                    meeting = Some(self.meet(&link, false));
                     Ok(())
                 }
                 Turn::Asked(message) => {
@@ -187,7 +187,7 @@ impl Bus {
         self.number += 1;
         let own = Own {
             number: self.number,
-            body: entry::disconnect(self.node, self.number, id).into(),
+            item: entry::disconnect(id),
             channel: Channel::Bus,
         };
         let (reply, _nobody_waits) = system::reply();
@@ -195,26 +195,23 @@ impl Bus {
     }
 
     fn read(&self, link: &Link) -> Step<Vec<Entry>> {
-        let (after, size) = (self.reading.seen(), self.reading.size());
-        Box::pin(link.clone().read(after, size, true))
+        let (after, page) = (self.reading.seen(), self.reading.page());
+        Box::pin(link.clone().read(after, page, true))
     }
 
     fn write(&mut self, link: &Link) -> Option<Step<Added>> {
-        let messages = self.queue.next_write();
-        if messages.is_empty() {
-            return None;
-        }
-        count(&self.figures.written, messages.len());
+        let entry = self.queue.next_write(self.node)?;
+        count(&self.figures.written, entry.count);
         let (seen, given) = (self.reading.seen(), self.reading.given());
-        let add = link.clone().add(self.keep(), seen, given, messages);
+        let add = link.clone().add(self.keep(), seen, given, vec![entry]);
         Some(Box::pin(add))
     }
 
-    pub(super) fn meet(&mut self, link: &Link) -> Step<Met> {
+    pub(super) fn meet(&mut self, link: &Link, joining: bool) -> Step<Met> {
         self.reading.set_limits(self.settings.now().history);
         let clients = self.figures.own_clients.get();
         let seen = self.reading.seen();
-        Box::pin(link.clone().meet(self.keep(), seen, clients))
+        Box::pin(link.clone().meet(self.keep(), seen, clients, joining))
     }
 
     pub(super) fn met(&self, met: Met) {

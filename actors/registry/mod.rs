@@ -32,7 +32,7 @@ mod figures;
 mod publishing;
 mod replay;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use bus::OnBus;
 pub use bus::{Away, Elsewhere, FromBus, Incoming};

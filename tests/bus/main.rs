@@ -1,6 +1,7 @@
 //! Several nodes as one, on a real Redis.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod batches;
 #[allow(dead_code, reason = "the torture test uses more of it")]
 #[path = "../torture/client.rs"]
 mod client;

@@ -197,3 +197,28 @@ fn the_readmes_way_works() {
     let node = Daemon::command_line(&format!("{arguments} --control 127.0.0.1:{{control}}"));
     super::wait_for_bus(&node, true);
 }
+
+#[test]
+fn the_commands_that_the_readme_names_are_enough() {
+    let redis = Redis::start("");
+    let readme = include_str!("../../README.md");
+    let named = readme.split_once("The user needs `").unwrap().1;
+    let named = named.split_once('`').unwrap().0;
+    let rights = format!("+{}", named.to_lowercase().replace(' ', " +"));
+    let made = redis.ask(&format!(
+        "acl setuser few on >secret ~hasses:* &hasses:node:* {rights}"
+    ));
+    assert_eq!(made.trim(), "OK", "{rights}");
+    let bus = format!("--bus redis://few:secret@127.0.0.1:{}", redis.port);
+    let [one, two] = [(); 2].map(|()| Daemon::start(&bus));
+    let mut stream = two.subscribe("subscribe=a");
+    publish::http(one.control, "a", "1");
+    assert_eq!(stream.data(), "1");
+    // All is done that is ever done: it comes back when it was lost.
+    redis.ask("flushall");
+    publish::http(one.control, "a", "2");
+    assert_eq!(stream.data(), "2");
+    for node in [&one, &two] {
+        assert!(!node.log().contains("error"), "{}", node.log());
+    }
+}
