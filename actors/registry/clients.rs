@@ -159,7 +159,7 @@ impl Registry {
             .get_mut(key.index as usize)
             .and_then(Option::take)
         {
-            let who = format_args!("client {} from {}", record.descriptor, record.peer).to_string();
+            let who = format_args!("client {} from {}", record.descriptor, record.peer);
             match end {
                 End::Slow | End::Finished(Ending::Outrun) => {
                     self.counters.slow += 1;
