@@ -80,14 +80,14 @@ pub(super) fn admit(request: Request, config: &Config, now: Duration) -> Result<
 /// Where the stream is to begin: the header that a reconnecting EventSource sends (WHATWG HTML
 /// §9.2.4) wins over the query.
 fn resume(request: &Request, query: &Query) -> Result<Resume, Refused> {
-    let given = |id: &Option<String>| id.clone().filter(|id| !id.is_empty());
-    let last = given(&request.last_event_id).or_else(|| given(&query.last_event_id));
-    if let Some(last) = last {
+    let last = [request.last_event_id.as_deref(), query.last_event_id];
+    let mut last = last.into_iter().flatten().filter(|id| !id.is_empty());
+    if let Some(last) = last.next() {
         let digits = last.bytes().all(|byte| byte.is_ascii_digit());
         let id = last.parse().ok().filter(|id| digits && *id < EventId::END);
         return Ok(Resume::After(id.map(EventId)));
     }
-    let Some(recent) = given(&query.recent) else {
+    let Some(recent) = query.recent.filter(|recent| !recent.is_empty()) else {
         return Ok(Resume::Live);
     };
     if !recent.bytes().all(|byte| byte.is_ascii_digit()) {
