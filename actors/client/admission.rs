@@ -125,7 +125,7 @@ pub(super) fn turn_away(
     if event_source {
         let chunked = version == Version::Http11;
         let later = Frame::retry(jitter(COME_BACK.as_millis() as u32));
-        bytes.extend_from_slice(&stream_head(version, true, cors, now()));
+        stream_head(version, true, cors, now(), bytes);
         bytes.extend_from_slice(later.bytes(chunked));
         bytes.extend_from_slice(if chunked { LAST_CHUNK } else { b"" });
     } else {
