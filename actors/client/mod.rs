@@ -213,7 +213,7 @@ impl Client {
             }
         };
         match admitted {
-            Ok(Admitted::Stream(asked)) => self.open(*asked, &cors, ends_stream).await,
+            Ok(Admitted::Stream(asked)) => self.open(asked, &cors, ends_stream).await,
             Ok(Admitted::Head(version)) => {
                 let mut head = Vec::new();
                 stream_head(version, true, &cors, now(), &mut head);
@@ -241,7 +241,7 @@ impl Client {
     }
 
     /// Enters the subscription and opens the stream.
-    async fn open(&mut self, asked: Asked, cors: &str, ends_stream: bool) -> Result<(), End> {
+    async fn open(&mut self, asked: Box<Asked>, cors: &str, ends_stream: bool) -> Result<(), End> {
         let Self { seat, context, .. } = self;
         let chunked = asked.version == Version::Http11;
         seat.frame(chunked);
