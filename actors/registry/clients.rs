@@ -1,8 +1,9 @@
 //! Clients as the registry knows them: from their connection to their end.
 
-use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Duration;
+
+use foldhash::HashSet;
 
 use super::{ClientMessage, Connection, Registry};
 use crate::client::{self, Crowded, End, Ending};

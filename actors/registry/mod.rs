@@ -1,11 +1,11 @@
 //! The registry actor: who listens to what. It decides, and does no input or output of its own.
 
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
+use foldhash::{HashMap, HashSet};
 use futures_lite::FutureExt;
 
 use crate::archive;
@@ -300,15 +300,15 @@ impl Registry {
             routes: Routes::default(),
             counters: Counters::default(),
             connections: Vec::new(),
-            by_address: HashMap::new(),
+            by_address: HashMap::default(),
             history,
             archive,
             sequence,
             position: None,
-            replays: HashMap::new(),
+            replays: HashMap::default(),
             bus,
             deadlines: Deadlines::default(),
-            agents: HashSet::new(),
+            agents: HashSet::default(),
             reinit,
             started: Instant::now(),
             recipients: Vec::new(),
