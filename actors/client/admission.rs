@@ -14,6 +14,8 @@ use crate::wire::sse::{Frame, LAST_CHUNK};
 
 /// The longest `User-Agent` that is kept, in bytes.
 const LONGEST_AGENT: usize = 512;
+/// What an EventSource says it accepts.
+const EVENT_STREAM: &[u8] = b"text/event-stream";
 /// When a client for whom there is no room may come back.
 const COME_BACK: Duration = Duration::from_secs(30);
 
@@ -66,13 +68,14 @@ pub(super) fn admit(request: Request, config: &Config, now: Duration) -> Result<
     if request.method == Method::Head {
         return Ok(Admitted::Head(request.version));
     }
-    let accepts = |accept: &str| accept.to_ascii_lowercase().contains("text/event-stream");
+    let stream = |part: &[u8]| part.eq_ignore_ascii_case(EVENT_STREAM);
+    let accepts = |accept: &str| accept.as_bytes().windows(EVENT_STREAM.len()).any(stream);
     Ok(Admitted::Stream(Box::new(Asked {
         subscription,
         resume,
         ends,
         version: request.version,
-        agent: agent(request.user_agent.as_deref()),
+        agent: request.user_agent.map(agent),
         event_source: request.accept.as_deref().is_some_and(accepts),
     })))
 }
@@ -138,8 +141,10 @@ pub(super) fn turn_away(
 }
 
 /// The part of a `User-Agent` that is kept.
-fn agent(agent: Option<&str>) -> Option<String> {
-    agent.map(|agent| agent[..agent.floor_char_boundary(LONGEST_AGENT)].into())
+fn agent(mut agent: String) -> String {
+    agent.truncate(agent.floor_char_boundary(LONGEST_AGENT));
+    agent.shrink_to_fit();
+    agent
 }
 
 /// `retry:` with ±30 % jitter, so that the clients of a restarted daemon do not come all at once.
