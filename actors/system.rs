@@ -131,7 +131,8 @@ pub fn mailbox<M>(bound: usize) -> (Address<M>, Mailbox<M>) {
 }
 
 /// A mailbox whose bound is the number of its senders, each of which has a fixed small number of
-/// messages under way at most: the ways to the registry. `offer` is never refused as full.
+/// messages under way at most: the ways to the registry; or whose senders look at its depth, as the
+/// logger's do. `offer` is never refused as full.
 pub fn lane<M>() -> (Address<M>, Mailbox<M>) {
     let (sender, receiver) = async_channel::unbounded();
     (Address { sender }, Mailbox { receiver })
