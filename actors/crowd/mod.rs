@@ -373,7 +373,8 @@ impl Crowd {
     }
 
     fn look_at_clock(&self) -> u32 {
-        let tenths = (self.began.elapsed().as_millis() / 100) as u32;
+        let since = self.began.elapsed();
+        let tenths = since.as_secs() as u32 * 10 + since.subsec_millis() / 100;
         self.now.set(tenths);
         tenths
     }
