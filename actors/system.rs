@@ -25,6 +25,7 @@
 use std::fmt;
 
 use async_channel::{Receiver, Sender, TryRecvError, TrySendError};
+use futures_channel::oneshot;
 
 /// Where messages to an actor are sent; cheap to clone.
 pub struct Address<M> {
@@ -131,7 +132,8 @@ pub fn mailbox<M>(bound: usize) -> (Address<M>, Mailbox<M>) {
 }
 
 /// A mailbox whose bound is the number of its senders, each of which has a fixed small number of
-/// messages under way at most: the ways to the registry. `offer` is never refused as full.
+/// messages under way at most: the ways to the registry; or whose senders look at its depth, as the
+/// logger's do. `offer` is never refused as full.
 pub fn lane<M>() -> (Address<M>, Mailbox<M>) {
     let (sender, receiver) = async_channel::unbounded();
     (Address { sender }, Mailbox { receiver })
@@ -140,33 +142,32 @@ pub fn lane<M>() -> (Address<M>, Mailbox<M>) {
 /// The right to answer one request, once.
 #[derive(Debug)]
 pub struct Reply<T> {
-    sender: Sender<T>,
+    sender: oneshot::Sender<T>,
 }
 
 impl<T> Reply<T> {
     /// Answers. Whoever asked may have gone; then the answer is dropped.
     pub fn send(self, answer: T) {
-        // A channel for one message that is sent once is never full.
-        let _gone = self.sender.try_send(answer);
+        let _gone = self.sender.send(answer);
     }
 }
 
 /// The answer to come.
 #[derive(Debug)]
 pub struct Answer<T> {
-    receiver: Receiver<T>,
+    receiver: oneshot::Receiver<T>,
 }
 
 impl<T> Answer<T> {
     /// Waits for the answer; `None` when the request was dropped unanswered.
     pub async fn wait(self) -> Option<T> {
-        self.receiver.recv().await.ok()
+        self.receiver.await.ok()
     }
 }
 
 /// A pair for one request: the reply goes into the message, the answer stays.
 pub fn reply<T>() -> (Reply<T>, Answer<T>) {
-    let (sender, receiver) = async_channel::bounded(1);
+    let (sender, receiver) = oneshot::channel();
     (Reply { sender }, Answer { receiver })
 }
 

@@ -43,7 +43,7 @@ pub fn find(request: &Request) -> Result<Option<String>, Refused> {
         return Err(unauthorized("auth= is given twice in the query"));
     }
     match decode(auth, true) {
-        Ok(token) => Ok(Some(token)),
+        Ok(token) => Ok(Some(token.into_owned())),
         Err(error) => Err(unauthorized(format!("auth= in the query {error}"))),
     }
 }

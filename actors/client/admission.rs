@@ -14,6 +14,8 @@ use crate::wire::sse::{Frame, LAST_CHUNK};
 
 /// The longest `User-Agent` that is kept, in bytes.
 const LONGEST_AGENT: usize = 512;
+/// What an EventSource says it accepts.
+const EVENT_STREAM: &[u8] = b"text/event-stream";
 /// When a client for whom there is no room may come back.
 const COME_BACK: Duration = Duration::from_secs(30);
 
@@ -66,13 +68,14 @@ pub(super) fn admit(request: Request, config: &Config, now: Duration) -> Result<
     if request.method == Method::Head {
         return Ok(Admitted::Head(request.version));
     }
-    let accepts = |accept: &str| accept.to_ascii_lowercase().contains("text/event-stream");
+    let stream = |part: &[u8]| part.eq_ignore_ascii_case(EVENT_STREAM);
+    let accepts = |accept: &str| accept.as_bytes().windows(EVENT_STREAM.len()).any(stream);
     Ok(Admitted::Stream(Box::new(Asked {
         subscription,
         resume,
         ends,
         version: request.version,
-        agent: agent(request.user_agent.as_deref()),
+        agent: request.user_agent.map(agent),
         event_source: request.accept.as_deref().is_some_and(accepts),
     })))
 }
@@ -80,14 +83,14 @@ pub(super) fn admit(request: Request, config: &Config, now: Duration) -> Result<
 /// Where the stream is to begin: the header that a reconnecting EventSource sends (WHATWG HTML
 /// §9.2.4) wins over the query.
 fn resume(request: &Request, query: &Query) -> Result<Resume, Refused> {
-    let given = |id: &Option<String>| id.clone().filter(|id| !id.is_empty());
-    let last = given(&request.last_event_id).or_else(|| given(&query.last_event_id));
-    if let Some(last) = last {
+    let last = [request.last_event_id.as_deref(), query.last_event_id];
+    let mut last = last.into_iter().flatten().filter(|id| !id.is_empty());
+    if let Some(last) = last.next() {
         let digits = last.bytes().all(|byte| byte.is_ascii_digit());
         let id = last.parse().ok().filter(|id| digits && *id < EventId::END);
         return Ok(Resume::After(id.map(EventId)));
     }
-    let Some(recent) = given(&query.recent) else {
+    let Some(recent) = query.recent.filter(|recent| !recent.is_empty()) else {
         return Ok(Resume::Live);
     };
     if !recent.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -125,7 +128,7 @@ pub(super) fn turn_away(
     if event_source {
         let chunked = version == Version::Http11;
         let later = Frame::retry(jitter(COME_BACK.as_millis() as u32));
-        bytes.extend_from_slice(&stream_head(version, true, cors, now()));
+        stream_head(version, true, cors, now(), bytes);
         bytes.extend_from_slice(later.bytes(chunked));
         bytes.extend_from_slice(if chunked { LAST_CHUNK } else { b"" });
     } else {
@@ -138,8 +141,10 @@ pub(super) fn turn_away(
 }
 
 /// The part of a `User-Agent` that is kept.
-fn agent(agent: Option<&str>) -> Option<String> {
-    agent.map(|agent| agent[..agent.floor_char_boundary(LONGEST_AGENT)].into())
+fn agent(mut agent: String) -> String {
+    agent.truncate(agent.floor_char_boundary(LONGEST_AGENT));
+    agent.shrink_to_fit();
+    agent
 }
 
 /// `retry:` with ±30 % jitter, so that the clients of a restarted daemon do not come all at once.

@@ -17,6 +17,8 @@ use crate::wire::sse::{Frame, LAST_CHUNK};
 
 /// Bytes that one client may make us read in one turn.
 const READ_A_TURN: usize = 64 * 1024;
+/// Bytes that the head of a stream and the first blocks usually have room in.
+const OPENING: usize = 512;
 
 mod admission;
 mod answer;
@@ -211,14 +213,15 @@ impl Client {
             }
         };
         match admitted {
-            Ok(Admitted::Stream(asked)) => self.open(*asked, &cors, ends_stream).await,
+            Ok(Admitted::Stream(asked)) => self.open(asked, &cors, ends_stream).await,
             Ok(Admitted::Head(version)) => {
-                let head = stream_head(version, true, &cors, now());
+                let mut head = Vec::new();
+                stream_head(version, true, &cors, now(), &mut head);
                 Err(answer(&self.seat, &head, End::Answered).await)
             }
             Ok(Admitted::Preflight) => {
                 let mut answer = Answer::no_content();
-                answer.lines = cors + cors::PREFLIGHT;
+                answer.lines = cors.into_owned() + cors::PREFLIGHT;
                 answer.close = true;
                 Err(write_answer(&self.seat, answer, End::Answered).await)
             }
@@ -238,7 +241,7 @@ impl Client {
     }
 
     /// Enters the subscription and opens the stream.
-    async fn open(&mut self, asked: Asked, cors: &str, ends_stream: bool) -> Result<(), End> {
+    async fn open(&mut self, asked: Box<Asked>, cors: &str, ends_stream: bool) -> Result<(), End> {
         let Self { seat, context, .. } = self;
         let chunked = asked.version == Version::Http11;
         seat.frame(chunked);
@@ -252,7 +255,7 @@ impl Client {
         // Refused only when the registry is gone, and with it the process.
         let _gone = context.registry.offer(subscribe);
         let full = entered(seat).await?;
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(OPENING);
         if ends_stream {
             bytes.extend_from_slice(LAST_CHUNK);
         }
@@ -261,7 +264,7 @@ impl Client {
             let end = End::Refused(of.status(), of.reason().into());
             return Err(answer(seat, &bytes, end).await);
         }
-        bytes.extend_from_slice(&stream_head(asked.version, false, cors, now()));
+        stream_head(asked.version, false, cors, now(), &mut bytes);
         if let Some(retry) = context.settings.now().retry {
             bytes.extend_from_slice(Frame::retry(jitter(retry)).bytes(chunked));
         }
@@ -338,6 +341,9 @@ impl Client {
                 None => return Ok(false),
                 Some(0) => return Err(End::Left),
                 Some(count) => total += count,
+            }
+            if !self.seat.is_readable() {
+                return Ok(false);
             }
         }
         Ok(true)

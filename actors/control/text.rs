@@ -1,5 +1,7 @@
 //! A publisher that speaks text and JSON lines.
 
+use std::pin::{Pin, pin};
+
 use async_io::Timer;
 use futures_lite::FutureExt;
 
@@ -41,9 +43,11 @@ pub(super) async fn serve(
     connection.write_all(answers.as_bytes()).await?;
     let silence_ends = config.silence_ends_message;
     let mut buffer = Vec::new();
+    // Made once: to begin waiting anew costs as much as a delivery.
+    let mut requested = pin!(publisher.stop.requested());
     loop {
         let answers = match next(
-            publisher,
+            requested.as_mut(),
             connection,
             &mut buffer,
             silence_ends && intake.text_waits(),
@@ -63,7 +67,7 @@ pub(super) async fn serve(
 }
 
 async fn next(
-    publisher: &Publisher,
+    requested: Pin<&mut impl Future<Output = ()>>,
     connection: &Connection,
     buffer: &mut Vec<u8>,
     silence_ends: bool,
@@ -84,7 +88,7 @@ async fn next(
         Ok(Event::Silence)
     };
     let stop = async {
-        publisher.stop.requested().await;
+        requested.await;
         Ok(Event::Stop)
     };
     // First, as one who writes without a pause always has something to be read.

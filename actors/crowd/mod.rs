@@ -23,7 +23,7 @@ use std::time::Instant;
 
 use crate::client::{End, Message};
 use crate::net::stream::Stream;
-use crate::reactor::Reactor;
+use crate::reactor::{Reactor, Readiness};
 use crate::wire::sse::Frame;
 
 mod cells;
@@ -62,11 +62,11 @@ pub struct Key {
 }
 
 impl Key {
-    pub(crate) fn to_number(self) -> usize {
-        (self.generation as usize) << 32 | self.index as usize
+    pub(crate) fn to_number(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
     }
 
-    pub(crate) fn from_number(number: usize) -> Self {
+    pub(crate) fn from_number(number: u64) -> Self {
         Self {
             index: number as u32,
             generation: (number >> 32) as u32,
@@ -194,8 +194,7 @@ impl Crowd {
     pub fn free(&self, key: Key) {
         let mut inner = self.inner.borrow_mut();
         let cell = &mut inner.cells[key.index as usize];
-        // `usize::MAX` is the poller's own key.
-        cell.generation = (cell.generation + 1) % (u32::MAX - 1);
+        cell.generation = cell.generation.wrapping_add(1);
         inner.vacant.push(key.index);
     }
 
@@ -312,12 +311,13 @@ impl Crowd {
     /// # Errors
     /// What the poller says.
     pub async fn watch(&self) -> io::Result<()> {
-        let ready = |key: Key, readable: bool, writable: bool| {
+        let ready = |key: Key, now: Readiness| {
             let inner = &mut *self.inner.borrow_mut();
             let cell = &mut inner.cells[key.index as usize];
             if cell.generation == key.generation && cell.life.is_some() {
-                cell.flags.readable |= readable;
-                if writable {
+                cell.flags.readable |= now.readable;
+                cell.flags.ended |= now.ended;
+                if now.writable {
                     cell.push();
                 }
                 if !std::mem::replace(&mut cell.flags.queued, true) {
@@ -373,7 +373,8 @@ impl Crowd {
     }
 
     fn look_at_clock(&self) -> u32 {
-        let tenths = (self.began.elapsed().as_millis() / 100) as u32;
+        let since = self.began.elapsed();
+        let tenths = since.as_secs() as u32 * 10 + since.subsec_millis() / 100;
         self.now.set(tenths);
         tenths
     }
@@ -411,9 +412,8 @@ impl Crowd {
             inner.totals.connected -= 1;
             inner.asked(index);
             let cell = &mut inner.cells[index as usize];
-            if let Some(socket) = cell.socket.take() {
-                self.reactor.unwatch(socket.as_fd());
-            }
+            // Closing it takes it off the reactor.
+            cell.socket = None;
             cell.waiting = Waiting::Empty;
             (cell.bytes, cell.written) = (0, 0);
             cell.flags.open = false;

@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::io::Read;
+use std::io::{Read, Write};
+use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
@@ -260,4 +261,35 @@ fn a_stream_that_takes_nothing_for_long_is_given_up() {
     crowd.give_up_stalled();
     crowd.turn(1);
     assert_eq!(*exits.borrow(), [(key, End::Slow)]);
+}
+
+/// A client that reads only what it was told of, until the peer has ended its side.
+fn reading(crowd: &Rc<Crowd>) -> UnixStream {
+    let (socket, peer) = pair();
+    let life = |seat: Seat| async move {
+        loop {
+            seat.input().await;
+            if seat.read(|bytes| bytes.is_empty()).unwrap() == Some(true) {
+                return End::Left;
+            }
+        }
+    };
+    crowd.join(socket, life).unwrap();
+    peer
+}
+
+#[test]
+fn an_end_is_seen_whether_it_comes_with_the_last_bytes_or_after_them() {
+    let (crowd, exits) = crowd(1 << 20);
+    let mut together = reading(&crowd);
+    together.write_all(b"x").unwrap();
+    together.shutdown(Shutdown::Write).unwrap();
+    let mut after = reading(&crowd);
+    after.write_all(b"x").unwrap();
+    let began = Instant::now();
+    let ended = |count: usize| exits.borrow().len() == count || began.elapsed().as_secs() > 20;
+    run_until(&crowd, || ended(1));
+    after.shutdown(Shutdown::Write).unwrap();
+    run_until(&crowd, || ended(2));
+    assert_eq!(exits.borrow().len(), 2);
 }

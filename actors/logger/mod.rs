@@ -63,6 +63,9 @@ pub enum Message {
 #[derive(Clone)]
 pub struct Handle {
     address: Address<Message>,
+    /// How many messages may wait. The mailbox itself has no bound: one that had would hold the room
+    /// for all of them from the start, a quarter of a megabyte that is hardly ever needed.
+    bound: usize,
     // Records come from other threads too.
     dropped: Arc<AtomicU64>,
 }
@@ -81,17 +84,19 @@ impl Handle {
     /// Logs the answer to a command; it is dropped and counted when there is no room for it now.
     pub fn answer(&self, lines: Vec<String>) {
         let (at, count) = (SystemTime::now(), lines.len());
-        if self.address.offer(Message::Answer { at, lines }).is_err() {
-            self.dropped.fetch_add(count as u64, Relaxed);
-        }
+        self.put(Message::Answer { at, lines }, count);
     }
 
     /// Hands a line over if there is room for it now; else counts it and gives `false`.
     fn offer(&self, text: String) -> bool {
         let at = SystemTime::now();
-        let taken = self.address.offer(Message::Line { at, text }).is_ok();
+        self.put(Message::Line { at, text }, 1)
+    }
+
+    fn put(&self, message: Message, lines: usize) -> bool {
+        let taken = self.address.depth() < self.bound && self.address.offer(message).is_ok();
         if !taken {
-            self.dropped.fetch_add(1, Relaxed);
+            self.dropped.fetch_add(lines as u64, Relaxed);
         }
         taken
     }
@@ -131,10 +136,11 @@ pub fn install(target: &LogTarget, level: LogLevel) -> io::Result<(Handle, Logge
 
 pub(crate) fn logger(target: &LogTarget, bound: usize) -> io::Result<(Handle, Logger)> {
     let output = Output::open(target)?;
-    let (address, mailbox) = system::mailbox(bound);
+    let (address, mailbox) = system::lane();
     let dropped = Arc::default();
     let handle = Handle {
         address,
+        bound,
         dropped: Arc::clone(&dropped),
     };
     let logger = Logger {

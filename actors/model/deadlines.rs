@@ -1,7 +1,9 @@
 //! When streams end that were allowed for a time only. Streams without an end cost nothing here.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use foldhash::HashMap;
 
 /// The time since 1970, by a clock that may be set: the ends are moments of that clock.
 pub fn since_1970() -> Duration {

@@ -4,9 +4,11 @@
 //! binary search by id; the last events of a token are found by an index of whom events were for, not
 //! by a scan.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+
+use foldhash::HashMap;
 
 use super::publication::Targets;
 use super::{ClientId, EventId, Record, Subscription, Target, Token};

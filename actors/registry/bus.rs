@@ -3,10 +3,13 @@
 //! A client that comes from another node may have seen an event that has not come here yet. It waits
 //! until that has come ([`PATIENCE`]), and begins then.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+
+use foldhash::HashMap;
+use futures_lite::FutureExt;
 
 use super::{Kept, Message, Receipt, Registry};
 use crate::bus::Figures;
@@ -17,7 +20,6 @@ use crate::system::{Mailbox, Reply, Stop};
 use crate::wire::command::Command;
 use crate::wire::report::Whole;
 use crate::wire::sse::Frame;
-use futures_lite::FutureExt;
 
 /// How long a client may wait for what it has seen elsewhere; after that it gets a gap. Another node
 /// that has to add that again may be as late as its pause before a new attempt to connect.
@@ -127,7 +129,7 @@ impl OnBus {
             open: false,
             besides: VecDeque::new(),
             recorded: newest.map(|record| record.id),
-            held: HashMap::new(),
+            held: HashMap::default(),
             by_seen: BTreeSet::new(),
         }
     }

@@ -1,8 +1,9 @@
 //! Clients as the registry knows them: from their connection to their end.
 
-use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Duration;
+
+use foldhash::HashSet;
 
 use super::{ClientMessage, Connection, Registry};
 use crate::client::{self, Crowded, End, Ending};
@@ -159,7 +160,7 @@ impl Registry {
             .get_mut(key.index as usize)
             .and_then(Option::take)
         {
-            let who = format_args!("client {} from {}", record.descriptor, record.peer).to_string();
+            let who = format_args!("client {} from {}", record.descriptor, record.peer);
             match end {
                 End::Slow | End::Finished(Ending::Outrun) => {
                     self.counters.slow += 1;

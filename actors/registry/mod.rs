@@ -1,11 +1,12 @@
 //! The registry actor: who listens to what. It decides, and does no input or output of its own.
 
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
+use foldhash::{HashMap, HashSet};
 use futures_lite::FutureExt;
 
 use crate::archive;
@@ -300,15 +301,15 @@ impl Registry {
             routes: Routes::default(),
             counters: Counters::default(),
             connections: Vec::new(),
-            by_address: HashMap::new(),
+            by_address: HashMap::default(),
             history,
             archive,
             sequence,
             position: None,
-            replays: HashMap::new(),
+            replays: HashMap::default(),
             bus,
             deadlines: Deadlines::default(),
-            agents: HashSet::new(),
+            agents: HashSet::default(),
             reinit,
             started: Instant::now(),
             recipients: Vec::new(),
@@ -335,6 +336,8 @@ impl Registry {
         stop: Stop,
     ) -> Result<(), Failure> {
         self.await_bus(&mut inbox, &stop).await;
+        // Made once: to begin waiting anew costs as much as a delivery.
+        let mut requested = pin!(stop.requested());
         loop {
             // Clients first: who has subscribed gets what is published after that.
             while let Some(message) = clients.take() {
@@ -343,7 +346,7 @@ impl Registry {
             let asked = async { inbox.next().await.map(Input::Asked) };
             let told = async { clients.next().await.map(Input::Client) };
             let stopped = async {
-                stop.requested().await;
+                requested.as_mut().await;
                 Some(Input::Stop)
             };
             match told.or(asked).or(stopped).await {

@@ -57,12 +57,12 @@ impl Frame {
 
     /// A position block: browsers keep its id and show nothing.
     pub fn position(id: EventId) -> Self {
-        Self::of_text(&format!("id: {id}\n\n"))
+        Self::of_number("id: ", id.0)
     }
 
     /// The reconnection time, in milliseconds.
     pub fn retry(milliseconds: u32) -> Self {
-        Self::of_text(&format!("retry: {milliseconds}\n\n"))
+        Self::of_number("retry: ", milliseconds.into())
     }
 
     /// Says that events may have been lost after `after` (none: what the subscriber said is no id)
@@ -76,12 +76,20 @@ impl Frame {
             number(after),
             number(oldest)
         );
-        Self::of_text(&format!("event: gap\ndata: {data}\n\n"))
+        Self::of_text(&["event: gap\ndata: ", &data, "\n\n"])
     }
 
-    fn of_text(block: &str) -> Self {
-        Self::new(block.len(), false, |bytes| {
-            bytes.extend_from_slice(block.as_bytes());
+    /// A block of one line: a number and what it is.
+    fn of_number(field: &str, number: u64) -> Self {
+        Self::of_text(&[field, itoa::Buffer::new().format(number), "\n\n"])
+    }
+
+    fn of_text(parts: &[&str]) -> Self {
+        let room = parts.iter().map(|part| part.len()).sum();
+        Self::new(room, false, |block| {
+            for part in parts {
+                block.extend_from_slice(part.as_bytes());
+            }
         })
     }
 

@@ -44,9 +44,9 @@ fn a_delivery() {
     judge(
         "instructions per delivery",
         cost(Counter::Instructions),
-        900.0,
+        810.0,
     );
-    judge("system calls per delivery", cost(Counter::Calls), 1.3);
+    judge("system calls per delivery", cost(Counter::Calls), 1.25);
 }
 
 /// A message that nobody listens to, kept for replay, 250 in one write.
@@ -62,9 +62,9 @@ fn a_publish() {
     judge(
         "instructions per publish",
         cost(Counter::Instructions),
-        6000.0,
+        3900.0,
     );
-    judge("system calls per publish", cost(Counter::Calls), 0.1);
+    judge("system calls per publish", cost(Counter::Calls), 0.08);
 }
 
 /// A subscriber who comes, gets the answer's head and the first position, and leaves; 100 at once.
@@ -80,9 +80,9 @@ fn a_connect() {
     judge(
         "instructions per connect",
         cost(Counter::Instructions),
-        31500.0,
+        19800.0,
     );
-    judge("system calls per connect", cost(Counter::Calls), 9.8);
+    judge("system calls per connect", cost(Counter::Calls), 6.8);
 }
 
 /// Memory for clients that are only there, from 1,000 of them to 6,000.
@@ -97,6 +97,6 @@ fn an_idle_client() {
     judge(
         "resident bytes per idle client",
         grown as f64 * 1024.0 / 5000.0,
-        360.0,
+        345.0,
     );
 }

@@ -124,7 +124,7 @@ fn publish_to(target: Target, query: &str) -> Result<Route, Refused> {
             "event" => {
                 let text = decoded(name, value)?;
                 // As no name is what an empty one is to a browser (WHATWG HTML §9.2.6).
-                let checked = match text.as_str() {
+                let checked = match &*text {
                     "" => Ok("".into()),
                     text => event_name(text),
                 };

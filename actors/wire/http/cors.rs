@@ -1,5 +1,7 @@
 //! The CORS header lines of the subscribers' port (Fetch standard, "CORS protocol").
 
+use std::borrow::Cow;
+
 use crate::config::Cors;
 
 /// The methods of the subscribers' port: the value of `Allow`.
@@ -17,16 +19,17 @@ pub const PREFLIGHT: &str = "Allow: GET, HEAD, OPTIONS\r\n\
 ///
 /// With several allowed origins the answer depends on who asks, so caches are told by
 /// `Vary: Origin`, also where the origin is not among them.
-pub fn lines(cors: &Cors, origin: Option<&str>) -> String {
+pub fn lines(cors: &Cors, origin: Option<&str>) -> Cow<'static, str> {
     match cors {
-        Cors::Any => "Access-Control-Allow-Origin: *\r\n".to_owned(),
+        Cors::Any => "Access-Control-Allow-Origin: *\r\n".into(),
         Cors::Only(allowed) => match allowed.as_slice() {
-            [only] => named(only),
+            [only] => named(only).into(),
             several => {
                 let own = several
                     .iter()
                     .find(|allowed| Some(allowed.as_str()) == origin);
-                own.map(|own| named(own)).unwrap_or_default() + "Vary: Origin\r\n"
+                let named = own.map(|own| named(own)).unwrap_or_default();
+                (named + "Vary: Origin\r\n").into()
             }
         },
     }

@@ -1,8 +1,10 @@
 //! Percent-decoding, and a subscriber's query.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
+use memchr::memchr2;
 use percent_encoding::percent_decode_str;
 
 use super::Refused;
@@ -33,7 +35,11 @@ impl std::error::Error for DecodeError {}
 
 /// Percent-decodes `text` (RFC 3986 §2.1), strictly. In a query `+` is a space
 /// (`application/x-www-form-urlencoded`, WHATWG URL §5.1), in a path it is a plus.
-pub fn decode(text: &str, plus_is_space: bool) -> Result<String, DecodeError> {
+pub fn decode(text: &str, plus_is_space: bool) -> Result<Cow<'_, str>, DecodeError> {
+    // Nearly all are as they were.
+    if memchr2(b'%', b'+', text.as_bytes()).is_none() {
+        return Ok(Cow::Borrowed(text));
+    }
     // The crate leaves a '%' that encodes nothing as it is; here it is a mistake.
     let encoded = text.split('%').skip(1).all(|after| {
         matches!(after.as_bytes(), [high, low, ..]
@@ -45,11 +51,11 @@ pub fn decode(text: &str, plus_is_space: bool) -> Result<String, DecodeError> {
     let text = if plus_is_space {
         text.replace('+', " ").into()
     } else {
-        std::borrow::Cow::Borrowed(text)
+        Cow::Borrowed(text)
     };
     percent_decode_str(&text)
         .decode_utf8()
-        .map(String::from)
+        .map(|text| Cow::Owned(text.into_owned()))
         .map_err(|_| DecodeError::Utf8)
 }
 
@@ -64,17 +70,17 @@ pub fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
 
 /// What a subscriber asks for in its query.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Query {
+pub struct Query<'a> {
     /// Which tokens, and as whom: at least one token, or all.
     pub subscription: Subscription,
     /// `lastEventId=`, raw: the last event that the client has. The last one counts, as a script
     /// that reconnects may append its own.
-    pub last_event_id: Option<String>,
+    pub last_event_id: Option<&'a str>,
     /// `recent=`, raw: how many kept events of each token are wanted. The last one counts.
-    pub recent: Option<String>,
+    pub recent: Option<&'a str>,
 }
 
-impl Query {
+impl<'a> Query<'a> {
     /// Reads the raw query of a subscriber's request. Parameters with other names are ignored.
     ///
     /// `subscribe` is split at `-` before it is decoded, so a token that has a `-` in it is given
@@ -83,7 +89,7 @@ impl Query {
     ///
     /// Errors: 400, naming the parameter, for one that is empty or badly encoded or whose value
     /// is no token or id, for a second `id`, and where neither `subscribe` nor `token` is there.
-    pub fn read(query: Option<&str>) -> Result<Self, Refused> {
+    pub fn read(query: Option<&'a str>) -> Result<Self, Refused> {
         let mut names = Names::default();
         let (mut id, mut last_event_id, mut recent) = (None, None, None);
         for (name, value) in parameters(query.unwrap_or_default()) {
@@ -99,8 +105,8 @@ impl Query {
                     let text = decoded("id", value)?;
                     id = Some(ClientId::new(&text).map_err(|error| wrong("id", value, error))?);
                 }
-                "lastEventId" => last_event_id = Some(value.to_owned()),
-                "recent" => recent = Some(value.to_owned()),
+                "lastEventId" => last_event_id = Some(value),
+                "recent" => recent = Some(value),
                 _ => {}
             }
         }
@@ -112,7 +118,7 @@ impl Query {
         }
         Ok(Self {
             subscription: Subscription {
-                tokens: names.tokens,
+                tokens: distinct(names.tokens),
                 all: names.all,
                 id,
             },
@@ -126,7 +132,6 @@ impl Query {
 #[derive(Default)]
 struct Names {
     tokens: Vec<Token>,
-    seen: HashSet<Token>,
     all: bool,
 }
 
@@ -138,19 +143,26 @@ impl Names {
             self.all = true;
             return Ok(());
         }
-        let token = Token::new(&name).map_err(|error| match name.as_str() {
+        let token = Token::new(&name).map_err(|error| match &*name {
             "" => wrong(parameter, value, "has an empty token in it"),
             name => wrong(parameter, name, error),
         })?;
-        if self.seen.insert(token.clone()) {
-            self.tokens.push(token);
-        }
+        self.tokens.push(token);
         Ok(())
     }
 }
 
+/// Each token once, where it was first.
+fn distinct(mut tokens: Vec<Token>) -> Vec<Token> {
+    if tokens.len() > 1 {
+        let mut seen = HashSet::with_capacity(tokens.len());
+        tokens.retain(|token| seen.insert(token.clone()));
+    }
+    tokens
+}
+
 /// Decodes a query parameter's value, or says what is wrong with it.
-pub(super) fn decoded(parameter: &str, value: &str) -> Result<String, Refused> {
+pub(super) fn decoded<'a>(parameter: &str, value: &'a str) -> Result<Cow<'a, str>, Refused> {
     decode(value, true).map_err(|error| wrong(parameter, value, error))
 }
 
@@ -259,16 +271,16 @@ mod tests {
     fn what_replay_needs_is_carried_raw() {
         let query =
             Query::read(Some("subscribe=a&lastEventId=5&recent=3&lastEventId=%36")).unwrap();
-        assert_eq!(query.last_event_id.as_deref(), Some("%36"));
-        assert_eq!(query.recent.as_deref(), Some("3"));
+        assert_eq!(query.last_event_id, Some("%36"));
+        assert_eq!(query.recent, Some("3"));
     }
 
     proptest! {
         #[test]
         fn what_was_encoded_comes_out(text in any::<String>()) {
             let encoded = utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string();
-            prop_assert_eq!(decode(&encoded, true), Ok(text.clone()));
-            prop_assert_eq!(decode(&encoded, false), Ok(text));
+            prop_assert_eq!(decode(&encoded, true), Ok(Cow::from(&text)));
+            prop_assert_eq!(decode(&encoded, false), Ok(Cow::from(&text)));
         }
 
         #[test]

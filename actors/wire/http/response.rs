@@ -10,27 +10,28 @@ pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// A moment, to the second, as the `Date` field has it (RFC 9110 §5.6.7).
 pub use httpdate::HttpDate as Date;
 
-/// The head of a stream; `cors` are header lines, each with its CR LF. With `close` it says that
-/// nothing else is answered on this connection, as it is with the answer to HEAD.
+/// Appends the head of a stream to `out`; `cors` are header lines, each with its CR LF. With `close`
+/// it says that nothing else is answered on this connection, as it is with the answer to HEAD.
 ///
 /// Towards HTTP/1.0 the body is not chunked and ends with the connection. The status line says
 /// HTTP/1.1 to both (RFC 9110 §6.2: the server's own highest minor version).
-pub fn stream_head(version: Version, close: bool, cors: &str, date: Date) -> Vec<u8> {
+pub fn stream_head(version: Version, close: bool, cors: &str, date: Date, out: &mut Vec<u8>) {
     let ending = match (version, close) {
         (Version::Http11, false) => "Transfer-Encoding: chunked",
         (Version::Http11, true) => "Transfer-Encoding: chunked\r\nConnection: close",
         (Version::Http10, _) => "Connection: close",
     };
-    format!(
-        "HTTP/1.1 200 OK\r\n\
-         Date: {date}\r\n\
-         Content-Type: text/event-stream\r\n\
-         {ending}\r\n\
-         Cache-Control: no-cache, no-transform\r\n\
-         X-Accel-Buffering: no\r\n\
-         {cors}\r\n"
-    )
-    .into_bytes()
+    for part in [
+        "HTTP/1.1 200 OK\r\nDate: ",
+        &date.to_string(),
+        "\r\nContent-Type: text/event-stream\r\n",
+        ending,
+        "\r\nCache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\n",
+        cors,
+        "\r\n",
+    ] {
+        out.extend_from_slice(part.as_bytes());
+    }
 }
 
 /// The head of an answer whose body comes bit by bit: chunked, but towards HTTP/1.0. `close`: the
@@ -217,7 +218,12 @@ mod tests {
     #[test]
     fn a_stream_is_chunked_where_the_client_knows_chunks() {
         let cors = "Access-Control-Allow-Origin: *\r\n";
-        let new = String::from_utf8(stream_head(Version::Http11, false, cors, date(0))).unwrap();
+        let head = |version| {
+            let mut out = Vec::new();
+            stream_head(version, false, cors, date(0), &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let new = head(Version::Http11);
         assert_eq!(
             new,
             "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
@@ -225,7 +231,7 @@ mod tests {
              Cache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\n\
              Access-Control-Allow-Origin: *\r\n\r\n"
         );
-        let old = String::from_utf8(stream_head(Version::Http10, false, cors, date(0))).unwrap();
+        let old = head(Version::Http10);
         assert_eq!(
             old,
             new.replace("Transfer-Encoding: chunked", "Connection: close")
