@@ -342,9 +342,6 @@ impl Client {
                 Some(0) => return Err(End::Left),
                 Some(count) => total += count,
             }
-            if !self.seat.is_readable() {
-                return Ok(false);
-            }
         }
         Ok(true)
     }

@@ -36,8 +36,6 @@ pub(super) struct Cell {
 pub(super) struct Flags {
     pub(super) readable: bool,
     pub(super) writable: bool,
-    /// The peer has ended its side, which reading on tells.
-    pub(super) ended: bool,
     pub(super) queued: bool,
     /// Its request is not complete yet; counted in `Inner::half_open`.
     pub(super) half_open: bool,
