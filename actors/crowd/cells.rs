@@ -44,6 +44,8 @@ pub(super) struct Flags {
     /// The stream is open: events are written in chunks or plain.
     pub(super) open: bool,
     pub(super) chunked: bool,
+    /// A further request may come on the open stream.
+    pub(super) replaceable: bool,
     /// The stream gets events as they are published, and position blocks.
     pub(super) live: bool,
     /// Counted in `Inner::strained`.

@@ -244,6 +244,16 @@ impl Seat {
         self.with(|cell| cell.flags.chunked)
     }
 
+    /// Says whether a further request may come on the open stream.
+    pub fn set_replaceable(&self, replaceable: bool) {
+        self.with(|cell| cell.flags.replaceable = replaceable);
+    }
+
+    /// Whether a further request may come on the open stream.
+    pub fn is_replaceable(&self) -> bool {
+        self.with(|cell| cell.flags.replaceable)
+    }
+
     /// Opens the stream: it gets position blocks, and the request's time does not count any more.
     pub fn open(&self) {
         self.with(|cell| cell.flags.open = true);
