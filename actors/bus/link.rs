@@ -22,8 +22,9 @@ use crate::wire::escape::escape;
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a read waits for entries: shorter, so that a silent Redis is told from a quiet one.
 const WAIT: Duration = Duration::from_millis(1000);
-/// A node that has not been heard of for this long does not count any more.
-const DEAD: Duration = Duration::from_secs(10);
+/// A node that has not been heard of for this long does not count any more: within ten seconds, as the
+/// others look every three.
+const DEAD: Duration = Duration::from_secs(7);
 
 /// Why the bus cannot be used now.
 #[derive(Debug, Clone)]
@@ -108,7 +109,7 @@ pub(super) struct Met {
     /// For who joins: whether it has what this node has read last.
     pub(super) has: bool,
     pub(super) nodes: u64,
-    pub(super) clients: u64,
+    pub(super) others_clients: u64,
 }
 
 /// What became of a write.
@@ -207,7 +208,7 @@ impl Link {
         clients: u64,
         joining: bool,
     ) -> Result<Met, Trouble> {
-        let (last, first, has, nodes, clients): (i64, i64, u8, u64, u64) = self
+        let (last, first, has, nodes, others_clients): (i64, i64, u8, u64, u64) = self
             .scripts
             .meet
             .key(&*self.stream)
@@ -227,8 +228,15 @@ impl Link {
             first: id(first),
             has: has > 0,
             nodes,
-            clients,
+            others_clients,
         })
+    }
+
+    /// Says that this node ends.
+    pub(super) async fn leave(mut self) -> Result<(), Trouble> {
+        let mut forget = redis::cmd("HDEL");
+        forget.arg(&*self.nodes).arg(self.node.to_string());
+        Ok(forget.query_async(&mut self.writer).await?)
     }
 
     /// Tells all other nodes something.

@@ -119,6 +119,8 @@ pub enum BusDown {
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// How often a node says that it lives.
 const MEET: Duration = Duration::from_secs(3);
+/// How long a node that ends waits until it has said so.
+const LEAVE: Duration = Duration::from_millis(200);
 /// What is younger is not trimmed.
 const SLACK: Duration = Duration::from_secs(5);
 
@@ -231,10 +233,15 @@ impl Bus {
                         self.is_up();
                         let asks = asking.run(link.clone());
                         let asks = async { Err(asks.await) };
+                        let leave = link.clone().leave();
                         let served = self.serve(link, &questions, &stop).or(asks).await?;
                         asking.end_all()?;
                         match served {
-                            None => return Ok(()),
+                            None => {
+                                // Where that cannot be said now, the others find it out.
+                                let _unsaid = leave.or(late()).await;
+                                return Ok(());
+                            }
                             Some(trouble) => trouble,
                         }
                     }
@@ -291,6 +298,7 @@ impl Bus {
         self.troubles.push(trouble);
         self.figures.up.set(false);
         self.figures.nodes.set(0);
+        self.figures.others_clients.set(0);
         if !self.open {
             self.is_open()?;
         }
@@ -339,6 +347,12 @@ impl Bus {
             age: self.settings.now().history.age.max(SLACK),
         }
     }
+}
+
+/// Ends soon, without success.
+async fn late() -> Result<(), Trouble> {
+    Timer::after(LEAVE).await;
+    Err(Trouble::new("no answer"))
 }
 
 fn gone() -> Failure {

@@ -86,7 +86,7 @@ return id
 /// joining (1 or 0).
 ///
 /// Says that this node lives. It writes, so a Redis that takes no writes is found out. Answers with the
-/// newest id or -1, and how many nodes and clients there are; before these, if the node is joining, with
+/// newest id or -1, how many nodes there are, and how many clients the others have; before these, if the node is joining, with
 /// the oldest that is kept or -1, and whether the stream has what the node has read last.
 const MEET: &str = "
 local time = now()
@@ -107,7 +107,8 @@ for i = 1, #all, 2 do
   if not seen or time - seen > tonumber(ARGV[6]) then
     redis.call('HDEL', KEYS[2], all[i])
   else
-    nodes, clients = nodes + 1, clients + count
+    nodes = nodes + 1
+    if all[i] ~= ARGV[4] then clients = clients + count end
   end
 end
 return {last or -1, first, has, nodes, clients}

@@ -216,6 +216,6 @@ impl Bus {
 
     pub(super) fn met(&self, met: Met) {
         self.figures.nodes.set(met.nodes);
-        self.figures.clients.set(met.clients);
+        self.figures.others_clients.set(met.others_clients);
     }
 }

@@ -259,6 +259,11 @@ impl Registry {
         for client in late.map(|(client, _)| *client).collect::<Vec<_>>() {
             self.begin_held(client);
         }
+        self.count_own();
+    }
+
+    /// Has the bus know how many streams this node has.
+    fn count_own(&self) {
         if let Some(bus) = &self.bus {
             bus.figures.own_clients.set(self.streams() as u64);
         }
@@ -295,10 +300,9 @@ impl Registry {
         Some(held)
     }
 
-    /// How many streams all nodes have, each as it said last.
+    /// How many streams all nodes have, the others as each said last.
     pub(super) fn all_clients(&self) -> Option<u64> {
-        let bus = self.bus.as_ref()?;
-        Some(bus.figures.clients.get())
+        Some(self.bus_figures()?.clients())
     }
 
     /// What this node counted, and the others; none without a bus.
@@ -312,7 +316,8 @@ impl Registry {
 
     /// What the bus counts.
     pub(super) fn bus_figures(&self) -> Option<Figures> {
-        self.bus.as_ref().map(|bus| (*bus.figures).clone())
+        self.count_own();
+        Some((*self.bus.as_ref()?.figures).clone())
     }
 
     /// How many clients wait.
