@@ -99,6 +99,7 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
 
     let settings = Settings::new(config);
     let config = settings.now();
+    executor::prepare();
     let (registry, inbox) = lane();
     let (clients, arrivals) = lane();
     let exits = clients.clone();

@@ -23,9 +23,11 @@
 //!   it has taken in, and returns.
 
 use std::fmt;
+use std::pin::Pin;
 
 use async_channel::{Receiver, Sender, TryRecvError, TrySendError};
 use futures_channel::oneshot;
+use futures_lite::StreamExt;
 
 /// Where messages to an actor are sent; cheap to clone.
 pub struct Address<M> {
@@ -93,7 +95,8 @@ impl<M> Address<M> {
 
 /// Where an actor takes its messages from.
 pub struct Mailbox<M> {
-    receiver: Receiver<M>,
+    // As a stream: one that is waited on again while nothing came goes on waiting.
+    receiver: Pin<Box<Receiver<M>>>,
 }
 
 impl<M> Mailbox<M> {
@@ -102,7 +105,7 @@ impl<M> Mailbox<M> {
         match self.receiver.try_recv() {
             Ok(message) => Some(message),
             Err(TryRecvError::Closed) => None,
-            Err(TryRecvError::Empty) => self.receiver.recv().await.ok(),
+            Err(TryRecvError::Empty) => self.receiver.next().await,
         }
     }
 
@@ -127,15 +130,18 @@ impl<M> Drop for Mailbox<M> {
 
 /// A mailbox that holds at most `bound` messages (at least one), and its address.
 pub fn mailbox<M>(bound: usize) -> (Address<M>, Mailbox<M>) {
-    let (sender, receiver) = async_channel::bounded(bound.max(1));
-    (Address { sender }, Mailbox { receiver })
+    joined(async_channel::bounded(bound.max(1)))
 }
 
 /// A mailbox whose bound is the number of its senders, each of which has a fixed small number of
 /// messages under way at most: the ways to the registry; or whose senders look at its depth, as the
 /// logger's do. `offer` is never refused as full.
 pub fn lane<M>() -> (Address<M>, Mailbox<M>) {
-    let (sender, receiver) = async_channel::unbounded();
+    joined(async_channel::unbounded())
+}
+
+fn joined<M>((sender, receiver): (Sender<M>, Receiver<M>)) -> (Address<M>, Mailbox<M>) {
+    let receiver = Box::pin(receiver);
     (Address { sender }, Mailbox { receiver })
 }
 
