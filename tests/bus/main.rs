@@ -8,6 +8,7 @@ mod crowd;
 mod faults;
 mod ledger;
 mod nodes;
+#[path = "../torture/publishers.rs"]
 mod publishers;
 mod redis;
 mod speed;
