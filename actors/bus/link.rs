@@ -134,7 +134,8 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Connects twice.
+    /// Connects twice, and hears from Redis on both connections: a Redis that stands still takes
+    /// connections too, and nobody is to wait for it after this.
     pub(super) async fn open(
         url: &BusUrl,
         scripts: Rc<Scripts>,
@@ -144,7 +145,13 @@ impl Link {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(PATIENCE))
             .set_response_timeout(Some(PATIENCE));
-        let open = || client.get_multiplexed_async_connection_with_config(&config);
+        let open = async || {
+            let mut connection = client
+                .get_multiplexed_async_connection_with_config(&config)
+                .await?;
+            let _pong: Value = redis::cmd("PING").query_async(&mut connection).await?;
+            Ok::<_, RedisError>(connection)
+        };
         Ok(Self {
             writer: open().await?,
             reader: open().await?,

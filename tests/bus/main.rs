@@ -5,6 +5,7 @@
 #[path = "../torture/client.rs"]
 mod client;
 mod crowd;
+mod failover;
 mod faults;
 mod ledger;
 mod nodes;
