@@ -9,6 +9,7 @@ use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, ServerErrorKin
 
 use super::address::BusUrl;
 use super::entry::{self, Entry, Node};
+use super::reading::SHARES;
 use super::script::Scripts;
 use crate::model::EventId;
 use crate::wire::escape::escape;
@@ -101,6 +102,8 @@ pub(super) struct Met {
     pub(super) has: bool,
     pub(super) nodes: u64,
     pub(super) clients: u64,
+    /// Which share of the ids is the node's own.
+    pub(super) share: u64,
 }
 
 /// What became of a write.
@@ -168,8 +171,9 @@ impl Link {
         keep: Keep,
         seen: EventId,
         clients: u64,
+        share: u64,
     ) -> Result<Met, Trouble> {
-        let (last, first, has, nodes, clients): (i64, i64, u8, u64, u64) = self
+        let (last, first, has, nodes, clients, share): (i64, i64, u8, u64, u64, u64) = self
             .scripts
             .meet
             .key(&*self.stream)
@@ -180,6 +184,8 @@ impl Link {
             .arg(format!("{:016x}", self.node.0))
             .arg(clients)
             .arg(DEAD.as_micros() as u64)
+            .arg(share)
+            .arg(SHARES)
             .invoke_async(&mut self.writer)
             .await?;
         let id = |number: i64| u64::try_from(number).ok().map(EventId);
@@ -189,6 +195,7 @@ impl Link {
             has: has > 0,
             nodes,
             clients,
+            share,
         })
     }
 

@@ -23,9 +23,10 @@
 //! # Ids
 //!
 //! One place gives them out: the script that adds to the stream, in Redis, one call at a time. An id is
-//! Redis's time in microseconds, or the newest id plus one where that is not greater, and always greater
-//! than what the calling node has read or given out. The id of the entry is the event's id, so the
-//! stream itself says which was the last. Below 2^53 until the year 2255, as on one machine.
+//! Redis's time in microseconds, or the next behind the newest id where that is not greater; it is even,
+//! and always greater than what the calling node has read or given out. The id of the entry is the
+//! event's id, so the stream itself says which was the last. Below 2^53 until the year 2255, as on one
+//! machine.
 //!
 //! # Exactly once
 //!
@@ -44,9 +45,10 @@
 //!
 //! # Alone (`--bus-down local`)
 //!
-//! While Redis is away a node delivers with ids of its own, greater than all it has seen, and adds
-//! these events when it is back, with their ids where nothing newer is in the stream. Others deliver
-//! them as they read them. Ids of a stream only grow, so what others have added below what this node
+//! While Redis is away a node delivers with ids of its own, greater than all it has seen: odd ones, of
+//! which each node has a share that Redis gave it, so that neither another node nor Redis gives out the
+//! same meanwhile. It adds these events when it is back, with their ids where nothing newer is in the
+//! stream. Others deliver them as they read them. Ids of a stream only grow, so what others have added below what this node
 //! has given out meanwhile cannot be delivered here: its streams get `gap`. A stream that changes nodes
 //! across that time gets `gap` too, as its id is none that the other node knows
 //! ([`crate::registry`]), and where events got other ids a hole follows for those who come back.

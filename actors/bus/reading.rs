@@ -8,9 +8,13 @@ use super::held::Held;
 use super::queue::Settled;
 use super::{Bus, FromBus, Incoming, gone};
 use crate::model::history::Limits;
-use crate::model::{Channel, ClientId, EventId, Publication};
+use crate::model::{Channel, ClientId, EventId, Publication, Sequence};
 use crate::registry::{Message, Receipt};
 use crate::system::{self, Failure};
+
+/// How many shares there are of the ids that nodes give out alone. With more nodes than that some
+/// have the same.
+pub(super) const SHARES: u64 = 64;
 
 /// How far this node has come.
 #[derive(Debug)]
@@ -19,6 +23,9 @@ pub(super) struct Reading {
     seen: Option<EventId>,
     /// The newest id that a stream of this node may stand at.
     given: EventId,
+    /// Which ids are this node's own while it is alone: of 2 x [`SHARES`] numbers the odd one with this
+    /// place among them.
+    share: u64,
     /// The newest number had of each node. Nodes are few, and each start of one costs 16 bytes.
     numbers: HashMap<Node, u64>,
     held: Held,
@@ -33,6 +40,8 @@ impl Reading {
         Self {
             seen: None,
             given,
+            // Until the bus says another.
+            share: fastrand::u64(..SHARES),
             numbers: HashMap::new(),
             held,
             size: 0,
@@ -59,6 +68,22 @@ impl Reading {
     /// This node has given out an id.
     pub(super) fn gave(&mut self, id: EventId) {
         self.given = self.given.max(id);
+    }
+
+    /// Gives out an id of this node's own.
+    pub(super) fn give(&mut self) -> EventId {
+        let least = Sequence::at(self.given).next_id(EventId(EventId::END)).0;
+        let own = 2 * self.share + 1;
+        self.given = EventId(least + own.wrapping_sub(least) % (2 * SHARES));
+        self.given
+    }
+
+    pub(super) fn share(&self) -> u64 {
+        self.share
+    }
+
+    pub(super) fn set_share(&mut self, share: u64) {
+        self.share = share;
     }
 
     /// Streams begin at this id, whatever was before.
@@ -244,5 +269,35 @@ impl Bus {
     pub(super) fn missed(&mut self, up_to: EventId, live: bool) -> Result<(), Failure> {
         self.reading.gave(up_to);
         self.tell(FromBus::Missed { up_to, live })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn no_two_nodes_give_out_the_same_id_alone() {
+        let limits = Limits {
+            count: 0,
+            bytes: 0,
+            age: Duration::ZERO,
+        };
+        // Far ahead of the clock, so that all of them take what is next.
+        let given = EventId(EventId::END / 2);
+        let mut all = Vec::new();
+        for share in 0..SHARES {
+            let mut reading = Reading::new(Held::new(limits), given);
+            reading.set_share(share);
+            let own: Vec<EventId> = (0..100).map(|_| reading.give()).collect();
+            assert!(own[0] > given && own.is_sorted_by(|a, b| a < b));
+            assert!(own.iter().all(|id| id.0 % 2 == 1), "the bus has the others");
+            assert_eq!(reading.given(), own[99]);
+            all.extend(own);
+        }
+        all.sort_unstable();
+        assert!(all.is_sorted_by(|a, b| a < b));
     }
 }

@@ -198,11 +198,12 @@ impl Bus {
     pub(super) fn meet(&mut self, link: &Link) -> Step<Met> {
         self.reading.set_limits(self.settings.now().history);
         let clients = self.figures.own_clients.get();
-        let seen = self.reading.seen();
-        Box::pin(link.clone().meet(self.keep(), seen, clients))
+        let (seen, share) = (self.reading.seen(), self.reading.share());
+        Box::pin(link.clone().meet(self.keep(), seen, clients, share))
     }
 
-    pub(super) fn met(&self, met: Met) {
+    pub(super) fn met(&mut self, met: Met) {
+        self.reading.set_share(met.share);
         self.figures.nodes.set(met.nodes);
         self.figures.clients.set(met.clients);
     }
