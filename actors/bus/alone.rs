@@ -27,7 +27,11 @@ impl Bus {
         };
         let events = messages.iter().filter_map(incoming).collect();
         let (reply, answer) = system::reply();
-        self.tell(FromBus::Deliver { events, reply })?;
+        self.tell(FromBus::Deliver {
+            events,
+            mixed: false,
+            reply,
+        })?;
         let receipts = answer.wait().await.ok_or_else(gone)?;
         let limits = self.settings.now().history;
         self.queue.keep_late(messages, &receipts, limits);

@@ -145,21 +145,32 @@ impl Bus {
         let mut added = 0;
         let mut newest = self.reading.seen();
         loop {
-            let messages = self.queue.late_from(added);
-            let Some(last) = messages.last() else { break };
-            added += messages.len();
-            newest = newest.max(last.0);
-            let (seen, given) = (self.reading.seen(), self.reading.given());
-            let adding = link.clone().add(self.keep(), seen, given, messages);
-            if let Added::Behind = adding.await? {
-                return Err(Trouble::new("the stream went back while it was added to"));
+            let mut messages = self.queue.late_from(added);
+            if self.reading.mixed() {
+                // Who stands at one of their ids has not had what others added before them.
+                messages
+                    .iter_mut()
+                    .for_each(|message| message.0 = EventId(0));
             }
+            if messages.is_empty() {
+                break;
+            }
+            added += messages.len();
+            let adding = link
+                .clone()
+                .add(self.keep(), newest, self.reading.given(), messages);
+            newest = match adding.await? {
+                Added::Up(newest) => newest,
+                Added::Behind => {
+                    return Err(Trouble::new("the stream went back while it was added to"));
+                }
+            };
         }
         if added > 0 {
             log::info!("{added} events that were delivered here alone are added to the bus");
             self.catch_up(link).await?;
         }
-        let overflowed = self.queue.take_overflowed();
+        let overflowed = self.queue.overflowed();
         if overflowed {
             log::warn!(
                 "more events were delivered here alone than could wait: a gap for the others"
@@ -167,8 +178,10 @@ impl Bus {
         }
         // Where nothing else was added all ids are the same everywhere; and the stream's ids must go
         // on above those that streams stand at here.
-        if self.reading.take_mixed() || overflowed || self.reading.given() > newest {
+        if self.reading.mixed() || overflowed || self.reading.given() > newest {
             link.hole(self.reading.given(), overflowed).await?;
+            self.queue.forget_overflow();
+            self.reading.unmix();
             self.catch_up(link).await?;
         }
         Ok(())

@@ -109,8 +109,8 @@ pub(super) struct Met {
 /// What became of a write.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Added {
-    /// All is written.
-    All,
+    /// All is written; this is the newest id now.
+    Up(EventId),
     /// Nothing is: the stream has gone back.
     Behind,
 }
@@ -214,9 +214,9 @@ impl Link {
             call.arg(id.0).arg(&**body);
         }
         let last: i64 = call.invoke_async(&mut self.writer).await?;
-        Ok(match last {
-            -1 => Added::Behind,
-            _ => Added::All,
+        Ok(match u64::try_from(last) {
+            Ok(last) => Added::Up(EventId(last)),
+            Err(_) => Added::Behind,
         })
     }
 

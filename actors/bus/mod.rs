@@ -47,11 +47,12 @@
 //!
 //! While Redis is away a node delivers with ids of its own, greater than all it has seen: odd ones, of
 //! which each node has a share that Redis gave it, so that neither another node nor Redis gives out the
-//! same meanwhile. It adds these events when it is back, with their ids where nothing newer is in the
-//! stream. Others deliver them as they read them. Ids of a stream only grow, so what others have added below what this node
-//! has given out meanwhile cannot be delivered here: its streams get `gap`. A stream that changes nodes
-//! across that time gets `gap` too, as its id is none that the other node knows
-//! ([`crate::registry`]), and where events got other ids a hole follows for those who come back.
+//! same meanwhile. It adds these events when it is back, with their ids if nobody else has added
+//! anything. Others deliver them as they read them. Where others have, its streams have another order
+//! and get `gap`; and ids of a stream only grow, so what is below those that this node has given out
+//! cannot be delivered here. A stream that changes nodes across that time gets `gap` too: its id is
+//! none that the other node knows, or *mixed*, one that came to the other between events that only
+//! that had ([`crate::registry`]); a hole behind all of it is for those who come back later.
 //!
 //! # Trimming
 //!

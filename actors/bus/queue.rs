@@ -180,9 +180,14 @@ impl Queue {
             .collect()
     }
 
-    /// Whether there were more late ones than may wait; asking forgets it.
-    pub(super) fn take_overflowed(&mut self) -> bool {
-        std::mem::take(&mut self.overflowed)
+    /// Whether there were more late ones than may wait.
+    pub(super) fn overflowed(&self) -> bool {
+        self.overflowed
+    }
+
+    /// What was too much is told.
+    pub(super) fn forget_overflow(&mut self) {
+        self.overflowed = false;
     }
 }
 
@@ -271,9 +276,11 @@ mod tests {
         batch.complete(receipts);
         assert_eq!(block_on(answer.wait()).unwrap().unwrap().len(), 3);
         assert_eq!(queue.late_from(0)[1], (EventId(13), own(3).body));
-        assert!(queue.late_from(2).is_empty() && !queue.take_overflowed());
+        assert!(queue.late_from(2).is_empty() && !queue.overflowed());
         queue.keep_late([own(4)], &[receipt(14)], limits);
-        assert!(queue.take_overflowed() && queue.late() == 2);
+        assert!(queue.overflowed() && queue.late() == 2);
+        queue.forget_overflow();
+        assert!(!queue.overflowed());
         assert_eq!(queue.settle(3), Settled::Late(EventId(13)));
     }
 }

@@ -112,8 +112,13 @@ impl Reading {
         self.held = Held::new(self.held.limits());
     }
 
-    pub(super) fn take_mixed(&mut self) -> bool {
-        std::mem::take(&mut self.mixed)
+    pub(super) fn mixed(&self) -> bool {
+        self.mixed
+    }
+
+    /// A hole stands behind all that was mixed.
+    pub(super) fn unmix(&mut self) {
+        self.mixed = false;
     }
 
     /// Whether an event of a node is none that was had before.
@@ -132,11 +137,15 @@ impl Reading {
     }
 }
 
-/// Events that are delivered together, and whether a publisher of this node waits for each.
+/// What is read together.
 #[derive(Default)]
 struct Together {
+    /// Events that are delivered together.
     events: Vec<Incoming>,
+    /// Whether a publisher of this node waits for each.
     awaited: Vec<bool>,
+    /// Whether streams were told of a gap: all of this was published before, so once is enough.
+    told: bool,
 }
 
 impl Bus {
@@ -207,12 +216,15 @@ impl Bus {
             Settled::Awaited(channel) => (channel, true),
             Settled::Unknown => (Channel::Bus, false),
         };
-        self.reading.mixed |= self.queue.late() > 0;
+        if self.queue.late() > 0 {
+            // The others have it before those, or not behind what streams have here.
+            self.reading.mixed = true;
+            self.miss(together).await?;
+        }
         let newest = together.events.last().map(|event| event.id);
         if id <= newest.unwrap_or(self.reading.given) {
             // Streams have newer ids already.
-            self.deliver(together).await?;
-            self.missed(self.reading.given, true)?;
+            self.miss(together).await?;
             if awaited {
                 self.queue.receipt(Receipt { id, recipients: 0 });
             }
@@ -247,13 +259,18 @@ impl Bus {
     }
 
     async fn deliver(&mut self, together: &mut Together) -> Result<(), Failure> {
-        let Together { events, awaited } = std::mem::take(together);
+        let events = std::mem::take(&mut together.events);
+        let awaited = std::mem::take(&mut together.awaited);
         let Some(last) = events.last() else {
             return Ok(());
         };
         self.reading.gave(last.id);
         let (reply, answer) = system::reply();
-        self.tell(FromBus::Deliver { events, reply })?;
+        self.tell(FromBus::Deliver {
+            events,
+            mixed: self.reading.mixed,
+            reply,
+        })?;
         let receipts = answer.wait().await.ok_or_else(gone)?;
         for (receipt, _) in receipts
             .into_iter()
@@ -263,6 +280,15 @@ impl Bus {
             self.queue.receipt(receipt);
         }
         Ok(())
+    }
+
+    /// What is read next cannot come in its place here.
+    async fn miss(&mut self, together: &mut Together) -> Result<(), Failure> {
+        if std::mem::replace(&mut together.told, true) {
+            return Ok(());
+        }
+        self.deliver(together).await?;
+        self.missed(self.reading.given, true)
     }
 
     /// Events up to an id may be missing here.

@@ -34,16 +34,17 @@ end
 /// are, the newest id that this node has read, the newest that it has given out by itself; then for
 /// each message the id that it has already, or 0, and its body.
 ///
-/// Gives each message its id: the one that it has if it is newer than all there are, else the time,
-/// or the next behind the newest id. Answers with the newest id; or with -1 if the stream has gone back behind
+/// Gives each message its id: the one that it has if nobody has added anything that the node has not
+/// read, else the time, or the next behind the newest id. Answers with the newest id; or with -1 if the stream has gone back behind
 /// what the node has read, and nothing is added.
 const ADD: &str = "
 local last = newest()
 if not last or last < tonumber(ARGV[3]) then return -1 end
+local alone = last == tonumber(ARGV[3])
 local floor, time = math.max(last, tonumber(ARGV[4])), now()
 for i = 5, #ARGV, 2 do
   local id = tonumber(ARGV[i])
-  if id <= last then id = even(math.max(time, floor + 1)) end
+  if not alone or id <= last then id = even(math.max(time, floor + 1)) end
   redis.call('XADD', KEYS[1], digits(id) .. '-0', 'p', digits(last), 'b', ARGV[i + 1])
   last = id
   floor = math.max(floor, id)

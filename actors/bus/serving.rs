@@ -75,7 +75,7 @@ impl Bus {
                         false => Ok(()),
                     }
                 }
-                Turn::Written(Ok(Added::All)) => {
+                Turn::Written(Ok(Added::Up(_))) => {
                     writing = None;
                     Ok(())
                 }

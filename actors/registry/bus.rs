@@ -58,6 +58,9 @@ pub enum FromBus {
     Deliver {
         /// The events.
         events: Vec<Incoming>,
+        /// Whether others have something else before them than this node has: until a hole behind
+        /// them, nobody goes on from them without a gap.
+        mixed: bool,
         /// Where the receipts go, one for each.
         reply: Reply<Vec<Receipt>>,
     },
@@ -76,6 +79,8 @@ pub(super) struct OnBus {
     open: bool,
     /// Ids, in order, that streams may stand at though the history has no such event.
     besides: VecDeque<EventId>,
+    /// The first and the last of the events that came mixed, if any.
+    mixed: Option<(EventId, EventId)>,
     /// The newest event that was in the history file at the start.
     recorded: Option<EventId>,
     /// Clients that wait, and by what they have seen.
@@ -97,6 +102,7 @@ impl OnBus {
             figures,
             open: false,
             besides: VecDeque::new(),
+            mixed: None,
             recorded: newest.map(|record| record.id),
             held: HashMap::new(),
             by_seen: BTreeSet::new(),
@@ -135,7 +141,14 @@ impl Registry {
                     bus.open = true;
                 }
             }
-            FromBus::Deliver { events, reply } => {
+            FromBus::Deliver {
+                events,
+                mixed,
+                reply,
+            } => {
+                if mixed {
+                    self.mix(&events);
+                }
                 let mut receipts = Vec::with_capacity(events.len());
                 for event in events {
                     self.sequence.advance(event.id);
@@ -146,6 +159,18 @@ impl Registry {
             }
             FromBus::Missed { up_to, live } => self.missed(up_to, live),
         }
+    }
+
+    /// Notes events from which nobody goes on, before there are such clients.
+    fn mix(&mut self, events: &[Incoming]) {
+        let (Some(bus), Some(first), Some(last)) = (&mut self.bus, events.first(), events.last())
+        else {
+            return;
+        };
+        // What was before the last hole does not count any more.
+        let before = bus.mixed.map(|mixed| mixed.0);
+        let before = before.filter(|before| self.history.reaches(*before));
+        bus.mixed = Some((before.unwrap_or(first.id), last.id));
     }
 
     /// Tells everyone who may have missed something, now or when they come back.
@@ -227,13 +252,13 @@ impl Registry {
         }
     }
 
-    /// Whether an id is none that this node knows: one that another gave out while it was cut off.
-    /// What that lacked, or had besides, nobody here can tell.
+    /// Whether an id is none that this node knows, one that another gave out while it was cut off, or
+    /// came when this node had been. What that other lacked, or had besides, nobody here can tell.
     pub(super) fn is_foreign(&self, id: Option<EventId>) -> bool {
         id.zip(self.bus.as_ref()).is_some_and(|(id, bus)| {
-            self.history.reaches(id)
-                && !self.history.has(id)
-                && bus.besides.binary_search(&id).is_err()
+            let mixed = |(first, last): (EventId, EventId)| (first..=last).contains(&id);
+            let known = self.history.has(id) || bus.besides.binary_search(&id).is_ok();
+            self.history.reaches(id) && (!known || bus.mixed.is_some_and(mixed))
         })
     }
 

@@ -5,6 +5,7 @@
 #[path = "../torture/client.rs"]
 mod client;
 mod crowd;
+mod cut_off;
 mod failover;
 mod faults;
 mod ledger;
