@@ -27,11 +27,7 @@ impl Bus {
         };
         let events = messages.iter().filter_map(incoming).collect();
         let (reply, answer) = system::reply();
-        self.tell(FromBus::Deliver {
-            events,
-            mixed: false,
-            reply,
-        })?;
+        self.tell(FromBus::Deliver { events, reply })?;
         let receipts = answer.wait().await.ok_or_else(gone)?;
         let limits = self.settings.now().history;
         self.queue.keep_late(messages, &receipts, limits);

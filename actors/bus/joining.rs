@@ -43,7 +43,8 @@ impl Bus {
         } else {
             self.begin(link, met).await?;
         }
-        self.add_late(link).await
+        self.add_late(link).await?;
+        Ok(self.tell(FromBus::Mixed(false))?)
     }
 
     /// The first meeting, at the start: everything that the stream keeps becomes the history.

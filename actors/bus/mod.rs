@@ -50,9 +50,9 @@
 //! same meanwhile. It adds these events when it is back, with their ids if nobody else has added
 //! anything. Others deliver them as they read them. Where others have, its streams have another order
 //! and get `gap`; and ids of a stream only grow, so what is below those that this node has given out
-//! cannot be delivered here. A stream that changes nodes across that time gets `gap` too: its id is
-//! none that the other node knows, or *mixed*, one that came to the other between events that only
-//! that had ([`crate::registry`]); a hole behind all of it is for those who come back later.
+//! cannot be delivered here. A stream that changes nodes across that time gets `gap` too, as its
+//! id is none that the other node knows ([`crate::registry`]); and where others have added something a
+//! hole follows, before which nobody begins who comes back.
 //!
 //! # Trimming
 //!

@@ -72,10 +72,22 @@ impl Reading {
 
     /// Gives out an id of this node's own.
     pub(super) fn give(&mut self) -> EventId {
-        let least = Sequence::at(self.given).next_id(EventId(EventId::END)).0;
-        let own = 2 * self.share + 1;
-        self.given = EventId(least + own.wrapping_sub(least) % (2 * SHARES));
+        let next = Sequence::at(self.given).next_id(EventId(EventId::END));
+        self.given = self.own(next);
         self.given
+    }
+
+    /// Gives out the next id of this node's own, whatever the time is: what others have added since is
+    /// newer.
+    fn step(&mut self) -> EventId {
+        self.given = self.own(EventId(self.given.0 + 1));
+        self.given
+    }
+
+    /// The first of this node's own ids from one on.
+    fn own(&self, EventId(least): EventId) -> EventId {
+        let own = 2 * self.share + 1;
+        EventId(least + own.wrapping_sub(least) % (2 * SHARES))
     }
 
     pub(super) fn share(&self) -> u64 {
@@ -220,6 +232,7 @@ impl Bus {
             // The others have it before those, or not behind what streams have here.
             self.reading.mixed = true;
             self.miss(together).await?;
+            self.tell(FromBus::Mixed(true))?;
         }
         let newest = together.events.last().map(|event| event.id);
         if id <= newest.unwrap_or(self.reading.given) {
@@ -266,11 +279,7 @@ impl Bus {
         };
         self.reading.gave(last.id);
         let (reply, answer) = system::reply();
-        self.tell(FromBus::Deliver {
-            events,
-            mixed: self.reading.mixed,
-            reply,
-        })?;
+        self.tell(FromBus::Deliver { events, reply })?;
         let receipts = answer.wait().await.ok_or_else(gone)?;
         for (receipt, _) in receipts
             .into_iter()
@@ -293,6 +302,11 @@ impl Bus {
 
     /// Events up to an id may be missing here.
     pub(super) fn missed(&mut self, up_to: EventId, live: bool) -> Result<(), Failure> {
+        // Streams that were told stand where no other does, so that one which comes back is told too.
+        let up_to = match live && up_to <= self.reading.given {
+            true => self.reading.step(),
+            false => up_to,
+        };
         self.reading.gave(up_to);
         self.tell(FromBus::Missed { up_to, live })
     }

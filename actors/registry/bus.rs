@@ -58,12 +58,13 @@ pub enum FromBus {
     Deliver {
         /// The events.
         events: Vec<Incoming>,
-        /// Whether others have something else before them than this node has: until a hole behind
-        /// them, nobody goes on from them without a gap.
-        mixed: bool,
         /// Where the receipts go, one for each.
         reply: Reply<Vec<Receipt>>,
     },
+    /// Whether others have, before what is delivered now, something else than this node has. Until a
+    /// hole is behind all of that nobody begins from what it has seen: it would be told of no gap here,
+    /// or where it goes next.
+    Mixed(bool),
     /// Events up to an id may be missing here.
     Missed {
         /// That id; the newest that is not greater than all to come.
@@ -79,8 +80,8 @@ pub(super) struct OnBus {
     open: bool,
     /// Ids, in order, that streams may stand at though the history has no such event.
     besides: VecDeque<EventId>,
-    /// The first and the last of the events that came mixed, if any.
-    mixed: Option<(EventId, EventId)>,
+    /// Whether clients that come back wait until there is a hole.
+    mixed: bool,
     /// The newest event that was in the history file at the start.
     recorded: Option<EventId>,
     /// Clients that wait, and by what they have seen.
@@ -102,7 +103,7 @@ impl OnBus {
             figures,
             open: false,
             besides: VecDeque::new(),
-            mixed: None,
+            mixed: false,
             recorded: newest.map(|record| record.id),
             held: HashMap::new(),
             by_seen: BTreeSet::new(),
@@ -141,14 +142,13 @@ impl Registry {
                     bus.open = true;
                 }
             }
-            FromBus::Deliver {
-                events,
-                mixed,
-                reply,
-            } => {
-                if mixed {
-                    self.mix(&events);
+            FromBus::Mixed(mixed) => {
+                if let Some(bus) = &mut self.bus {
+                    bus.mixed = mixed;
                 }
+                self.release();
+            }
+            FromBus::Deliver { events, reply } => {
                 let mut receipts = Vec::with_capacity(events.len());
                 for event in events {
                     self.sequence.advance(event.id);
@@ -159,18 +159,6 @@ impl Registry {
             }
             FromBus::Missed { up_to, live } => self.missed(up_to, live),
         }
-    }
-
-    /// Notes events from which nobody goes on, before there are such clients.
-    fn mix(&mut self, events: &[Incoming]) {
-        let (Some(bus), Some(first), Some(last)) = (&mut self.bus, events.first(), events.last())
-        else {
-            return;
-        };
-        // What was before the last hole does not count any more.
-        let before = bus.mixed.map(|mixed| mixed.0);
-        let before = before.filter(|before| self.history.reaches(*before));
-        bus.mixed = Some((before.unwrap_or(first.id), last.id));
     }
 
     /// Tells everyone who may have missed something, now or when they come back.
@@ -206,7 +194,7 @@ impl Registry {
             return Some(subscription);
         };
         match resume {
-            Resume::After(Some(seen)) if seen > last => {
+            Resume::After(Some(seen)) if seen > last || bus.mixed => {
                 let until = Instant::now() + PATIENCE;
                 let held = Held {
                     subscription,
@@ -225,6 +213,7 @@ impl Registry {
     pub(super) fn release(&mut self) {
         let last = self.sequence.last();
         while let Some(bus) = &self.bus
+            && !bus.mixed
             && let Some((seen, client)) = bus.by_seen.first().copied()
             && seen <= last
         {
@@ -252,13 +241,14 @@ impl Registry {
         }
     }
 
-    /// Whether an id is none that this node knows, one that another gave out while it was cut off, or
-    /// came when this node had been. What that other lacked, or had besides, nobody here can tell.
+    /// Whether an id is none that this node knows: one that another gave out while it was cut off.
+    /// What that lacked, or had besides, nobody here can tell; nor of any id while all is mixed.
     pub(super) fn is_foreign(&self, id: Option<EventId>) -> bool {
         id.zip(self.bus.as_ref()).is_some_and(|(id, bus)| {
-            let mixed = |(first, last): (EventId, EventId)| (first..=last).contains(&id);
-            let known = self.history.has(id) || bus.besides.binary_search(&id).is_ok();
-            self.history.reaches(id) && (!known || bus.mixed.is_some_and(mixed))
+            bus.mixed
+                || self.history.reaches(id)
+                    && !self.history.has(id)
+                    && bus.besides.binary_search(&id).is_err()
         })
     }
 
