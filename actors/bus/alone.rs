@@ -7,7 +7,7 @@ use futures_lite::FutureExt;
 
 use super::entry::Item;
 use super::queue::Own;
-use super::{Bus, BusDown, gone};
+use super::{Bus, BusDown, FromBus, Incoming, gone};
 use crate::model::{Channel, Publication};
 use crate::registry::{Message, Outcome, Receipt};
 use crate::system::{self, Failure, Reply, Stop};
@@ -18,24 +18,18 @@ impl Bus {
         &mut self,
         messages: Vec<Own>,
     ) -> Result<Vec<Receipt>, Failure> {
-        let Some(channel) = messages.first().map(|own| own.channel) else {
-            return Ok(Vec::new());
-        };
-        let read = |own: &Own| match Item::read(&own.item) {
-            Some(Item::Event(publication)) => Some(publication),
+        let incoming = |own: &Own| match Item::read(&own.item) {
+            Some(Item::Event(publication)) => Some(Incoming {
+                id: self.reading.give(),
+                publication,
+                channel: own.channel,
+            }),
             _ => None,
         };
-        let publications = messages.iter().filter_map(read).collect();
+        let events = messages.iter().filter_map(incoming).collect();
         let (reply, answer) = system::reply();
-        self.forward(Message::Publish {
-            publications,
-            channel,
-            reply,
-        })?;
-        let receipts = answer.wait().await.and_then(Result::ok).ok_or_else(gone)?;
-        for receipt in &receipts {
-            self.reading.gave(receipt.id);
-        }
+        self.tell(FromBus::Deliver { events, reply })?;
+        let receipts = answer.wait().await.ok_or_else(gone)?;
         let limits = self.settings.now().history;
         self.queue.keep_late(messages, &receipts, limits);
         self.figures.waiting.set(self.queue.late() as u64);

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Numbers are little-endian. The stream's own id of the entry is `ID-0`, ID being that of its last item;
-//! those before it have the ids just below. Its field `b` is the body, `p` the newest id before all of
+//! those before it have every other id below. Its field `b` is the body, `p` the newest id before all of
 //! them, so that a reader knows whether it has missed something.
 
 use redis::Value;

@@ -43,7 +43,8 @@ impl Bus {
         } else {
             self.begin(link, met).await?;
         }
-        self.add_late(link).await
+        self.add_late(link).await?;
+        Ok(self.tell(FromBus::Mixed(false))?)
     }
 
     /// The first meeting, at the start: everything that the stream keeps becomes the history.
@@ -178,21 +179,30 @@ impl Bus {
         let mut added = 0;
         let mut newest = self.reading.seen();
         loop {
-            let late = self.queue.late_from(self.node, added);
-            let Some(last) = late.last() else { break };
-            added += late.len();
-            newest = newest.max(last.id);
-            let (seen, given) = (self.reading.seen(), self.reading.given());
-            let adding = link.clone().add(self.keep(), seen, given, late);
-            if let Added::Behind = adding.await? {
-                return Err(Trouble::new("the stream went back while it was added to"));
+            let mut late = self.queue.late_from(self.node, added);
+            if self.reading.mixed() {
+                // Who stands at one of their ids has not had what others added before them.
+                late.iter_mut().for_each(|entry| entry.id = EventId(0));
             }
+            if late.is_empty() {
+                break;
+            }
+            added += late.len();
+            let adding = link
+                .clone()
+                .add(self.keep(), newest, self.reading.given(), late);
+            newest = match adding.await? {
+                Added::Up(newest) => newest,
+                Added::Behind => {
+                    return Err(Trouble::new("the stream went back while it was added to"));
+                }
+            };
         }
         if added > 0 {
             log::info!("{added} events that were delivered here alone are added to the bus");
             self.catch_up(link).await?;
         }
-        let overflowed = self.queue.take_overflowed();
+        let overflowed = self.queue.overflowed();
         if overflowed {
             log::warn!(
                 "more events were delivered here alone than could wait: a gap for the others"
@@ -200,8 +210,10 @@ impl Bus {
         }
         // Where nothing else was added all ids are the same everywhere; and the stream's ids must go
         // on above those that streams stand at here.
-        if self.reading.take_mixed() || overflowed || self.reading.given() > newest {
+        if self.reading.mixed() || overflowed || self.reading.given() > newest {
             link.hole(self.reading.given(), overflowed).await?;
+            self.queue.forget_overflow();
+            self.reading.unmix();
             self.catch_up(link).await?;
         }
         Ok(())

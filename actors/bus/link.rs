@@ -13,6 +13,7 @@ use redis::{
 
 use super::address::BusUrl;
 use super::entry::{self, Entry, Node};
+use super::reading::SHARES;
 use super::script::Scripts;
 use crate::model::EventId;
 use crate::system::Address;
@@ -110,13 +111,15 @@ pub(super) struct Met {
     pub(super) has: bool,
     pub(super) nodes: u64,
     pub(super) others_clients: u64,
+    /// Which share of the ids is the node's own.
+    pub(super) share: u64,
 }
 
 /// What became of a write.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Added {
-    /// All is written.
-    All,
+    /// All is written; this is the newest id now.
+    Up(EventId),
     /// Nothing is: the stream has gone back.
     Behind,
 }
@@ -206,9 +209,10 @@ impl Link {
         keep: Keep,
         seen: EventId,
         clients: u64,
+        share: u64,
         joining: bool,
     ) -> Result<Met, Trouble> {
-        let (last, first, has, nodes, others_clients): (i64, i64, u8, u64, u64) = self
+        let (last, first, has, nodes, others_clients, share): (i64, i64, u8, u64, u64, u64) = self
             .scripts
             .meet
             .key(&*self.stream)
@@ -220,6 +224,8 @@ impl Link {
             .arg(clients)
             .arg(DEAD.as_micros() as u64)
             .arg(u8::from(joining))
+            .arg(share)
+            .arg(SHARES)
             .invoke_async(&mut self.writer)
             .await?;
         let id = |number: i64| u64::try_from(number).ok().map(EventId);
@@ -229,6 +235,7 @@ impl Link {
             has: has > 0,
             nodes,
             others_clients,
+            share,
         })
     }
 
@@ -270,9 +277,9 @@ impl Link {
             call.arg(id.0).arg(*count).arg(body);
         }
         let last: i64 = call.invoke_async(&mut self.writer).await?;
-        Ok(match last {
-            -1 => Added::Behind,
-            _ => Added::All,
+        Ok(match u64::try_from(last) {
+            Ok(last) => Added::Up(EventId(last)),
+            Err(_) => Added::Behind,
         })
     }
 

@@ -25,10 +25,10 @@
 //! # Ids
 //!
 //! One place gives them out: the script that adds to the stream, in Redis, one call at a time. An id is
-//! Redis's time in microseconds, or the newest id plus one where that is not greater, and always greater
-//! than what the calling node has read or given out; the messages of one entry have ids one after the
-//! other, from that on. The id of the entry is that of its last message, so the stream itself says which
-//! was the last. Below 2^53 until the year 2255, as on one machine.
+//! Redis's time in microseconds, or the next behind the newest id where that is not greater; it is even,
+//! and always greater than what the calling node has read or given out. The messages of one entry have
+//! the even ids one after the other, from that on. The id of the entry is that of its last message, so
+//! the stream itself says which was the last. Below 2^53 until the year 2255, as on one machine.
 //!
 //! # Exactly once
 //!
@@ -52,12 +52,14 @@
 //!
 //! # Alone (`--bus-down local`)
 //!
-//! While Redis is away a node delivers with ids of its own, greater than all it has seen, and adds
-//! these events when it is back, with their ids where nothing newer is in the stream. Others deliver
-//! them as they read them. Ids of a stream only grow, so what others have added below what this node
-//! has given out meanwhile cannot be delivered here: its streams get `gap`. A stream that changes nodes
-//! across that time gets `gap` too, as its id is none that the other node knows
-//! ([`crate::registry`]), and where events got other ids a hole follows for those who come back.
+//! While Redis is away a node delivers with ids of its own, greater than all it has seen: odd ones, of
+//! which each node has a share that Redis gave it, so that neither another node nor Redis gives out the
+//! same meanwhile. It adds these events when it is back, with their ids if nobody else has added
+//! anything. Others deliver them as they read them. Where others have, its streams have another order
+//! and get `gap`; and ids of a stream only grow, so what is below those that this node has given out
+//! cannot be delivered here. A stream that changes nodes across that time gets `gap` too, as its
+//! id is none that the other node knows ([`crate::registry`]); and where others have added something a
+//! hole follows, before which nobody begins who comes back.
 //!
 //! # Questions
 //!

@@ -197,9 +197,14 @@ impl Queue {
         entries.collect()
     }
 
-    /// Whether there were more late ones than may wait; asking forgets it.
-    pub(super) fn take_overflowed(&mut self) -> bool {
-        std::mem::take(&mut self.overflowed)
+    /// Whether there were more late ones than may wait.
+    pub(super) fn overflowed(&self) -> bool {
+        self.overflowed
+    }
+
+    /// What was too much is told.
+    pub(super) fn forget_overflow(&mut self) {
+        self.overflowed = false;
     }
 }
 
@@ -325,9 +330,11 @@ mod tests {
         let late = queue.late_from(NODE, 0);
         assert_eq!(late, [packed(12, 2..=2), packed(13, 3..=3)]);
         assert_eq!(queue.late_from(NODE, 1), [packed(13, 3..=3)]);
-        assert!(queue.late_from(NODE, 2).is_empty() && !queue.take_overflowed());
+        assert!(queue.late_from(NODE, 2).is_empty() && !queue.overflowed());
         queue.keep_late([own(4)], &[receipt(14)], limits);
-        assert!(queue.take_overflowed() && queue.late() == 2);
+        assert!(queue.overflowed() && queue.late() == 2);
+        queue.forget_overflow();
+        assert!(!queue.overflowed());
         assert_eq!(queue.settle(3), Settled::Late(EventId(13)));
     }
 

@@ -8,7 +8,7 @@ use super::held::Held;
 use super::queue::Settled;
 use super::{Bus, FromBus, Incoming, gone};
 use crate::model::history::Limits;
-use crate::model::{Channel, ClientId, EventId, Publication};
+use crate::model::{Channel, ClientId, EventId, Publication, Sequence};
 use crate::registry::{Message, Receipt};
 use crate::system::{self, Failure};
 
@@ -18,6 +18,11 @@ const PAGE: (usize, usize) = (16, 1000);
 const PAGE_BYTES: usize = 4 << 20;
 /// Events that are delivered together, about.
 const TOGETHER: usize = 1000;
+/// From one item's id to the next one's: what lies between is for nodes that are alone.
+const STEP: u64 = 2;
+/// How many shares there are of the ids that nodes give out alone. With more nodes than that some
+/// have the same.
+pub(super) const SHARES: u64 = 64;
 
 /// How far this node has come.
 #[derive(Debug)]
@@ -26,6 +31,9 @@ pub(super) struct Reading {
     seen: Option<EventId>,
     /// The newest id that a stream of this node may stand at.
     given: EventId,
+    /// Which ids are this node's own while it is alone: of 2 x [`SHARES`] numbers the odd one with this
+    /// place among them.
+    share: u64,
     /// The newest number had of each node. Nodes are few, and each start of one costs 16 bytes.
     numbers: HashMap<Node, u64>,
     held: Held,
@@ -40,6 +48,8 @@ impl Reading {
         Self {
             seen: None,
             given,
+            // Until the bus says another.
+            share: fastrand::u64(..SHARES),
             numbers: HashMap::new(),
             held,
             page: PAGE.0,
@@ -68,6 +78,34 @@ impl Reading {
         self.given = self.given.max(id);
     }
 
+    /// Gives out an id of this node's own.
+    pub(super) fn give(&mut self) -> EventId {
+        let next = Sequence::at(self.given).next_id(EventId(EventId::END));
+        self.given = self.own(next);
+        self.given
+    }
+
+    /// Gives out the next id of this node's own, whatever the time is: what others have added since is
+    /// newer.
+    fn step(&mut self) -> EventId {
+        self.given = self.own(EventId(self.given.0 + 1));
+        self.given
+    }
+
+    /// The first of this node's own ids from one on.
+    fn own(&self, EventId(least): EventId) -> EventId {
+        let own = 2 * self.share + 1;
+        EventId(least + own.wrapping_sub(least) % (2 * SHARES))
+    }
+
+    pub(super) fn share(&self) -> u64 {
+        self.share
+    }
+
+    pub(super) fn set_share(&mut self, share: u64) {
+        self.share = share;
+    }
+
     /// Streams begin at this id, whatever was before.
     pub(super) fn begin(&mut self, at: EventId) {
         (self.seen, self.given) = (Some(at), at);
@@ -94,8 +132,13 @@ impl Reading {
         self.held = Held::new(self.held.limits());
     }
 
-    pub(super) fn take_mixed(&mut self) -> bool {
-        std::mem::take(&mut self.mixed)
+    pub(super) fn mixed(&self) -> bool {
+        self.mixed
+    }
+
+    /// A hole stands behind all that was mixed.
+    pub(super) fn unmix(&mut self) {
+        self.mixed = false;
     }
 
     /// All of a node up to a number is had now; up to which it was before.
@@ -115,12 +158,14 @@ impl Reading {
     }
 }
 
-/// Events that are delivered together, and whether a publisher of this node waits for each.
+/// What is read together.
 #[derive(Default)]
 struct Together {
+    /// Events that are delivered together.
     events: Vec<Incoming>,
+    /// Whether a publisher of this node waits for each.
     awaited: Vec<bool>,
-    /// Whether none of them is there, and streams have just been told that they missed some.
+    /// Whether streams were told of a gap: all of this was published before, so once is enough.
     told: bool,
 }
 
@@ -148,7 +193,8 @@ impl Bus {
                     if copies >= count {
                         continue;
                     }
-                    let ids = (entry.id.0 + 1).saturating_sub(count)..;
+                    let first = entry.id.0.saturating_sub(STEP * (count - 1));
+                    let ids = (first..).step_by(STEP as usize);
                     let all = ids.zip(number..).zip(items);
                     for ((id, number), item) in all.skip(copies as usize) {
                         self.item(EventId(id), node, number, item, &mut together)
@@ -215,21 +261,21 @@ impl Bus {
             Settled::Awaited(channel) => (channel, true),
             Settled::Unknown => (Channel::Bus, false),
         };
-        self.reading.mixed |= self.queue.late() > 0;
+        if self.queue.late() > 0 {
+            // The others have it before those, or not behind what streams have here.
+            self.reading.mixed = true;
+            self.miss(together).await?;
+            self.tell(FromBus::Mixed(true))?;
+        }
         let newest = together.events.last().map(|event| event.id);
         if id <= newest.unwrap_or(self.reading.given) {
             // Streams have newer ids already.
-            if !together.told {
-                self.deliver(together).await?;
-                self.missed(self.reading.given, true)?;
-                together.told = true;
-            }
+            self.miss(together).await?;
             if awaited {
                 self.queue.receipt(Receipt { id, recipients: 0 });
             }
             return Ok(());
         }
-        together.told = false;
         together.events.push(Incoming {
             id,
             publication,
@@ -259,9 +305,8 @@ impl Bus {
     }
 
     async fn deliver(&mut self, together: &mut Together) -> Result<(), Failure> {
-        let Together {
-            events, awaited, ..
-        } = std::mem::take(together);
+        let events = std::mem::take(&mut together.events);
+        let awaited = std::mem::take(&mut together.awaited);
         let Some(last) = events.last() else {
             return Ok(());
         };
@@ -279,8 +324,22 @@ impl Bus {
         Ok(())
     }
 
+    /// What is read next cannot come in its place here.
+    async fn miss(&mut self, together: &mut Together) -> Result<(), Failure> {
+        if std::mem::replace(&mut together.told, true) {
+            return Ok(());
+        }
+        self.deliver(together).await?;
+        self.missed(self.reading.given, true)
+    }
+
     /// Events up to an id may be missing here.
     pub(super) fn missed(&mut self, up_to: EventId, live: bool) -> Result<(), Failure> {
+        // Streams that were told stand where no other does, so that one which comes back is told too.
+        let up_to = match live && up_to <= self.reading.given {
+            true => self.reading.step(),
+            false => up_to,
+        };
         self.reading.gave(up_to);
         self.tell(FromBus::Missed { up_to, live })
     }

@@ -83,6 +83,7 @@ fn tell(message: Message, told: &mut Vec<String>) {
             told.push(format!("missed {up_to} {live}"));
         }
         Message::Disconnect { id, .. } => told.push(format!("ends {id}")),
+        Message::FromBus(FromBus::Mixed(mixed)) => told.push(format!("mixed {mixed}")),
         other => panic!("{other:?}"),
     }
 }
@@ -109,23 +110,23 @@ fn entry(id: u64, previous: u64, node: Node, number: u64, texts: &[&str]) -> Ent
 fn items_have_ids_up_to_that_of_their_entry() {
     let mut rig = Rig::new();
     let told = rig.digest(vec![
-        entry(13, 10, OTHER, 1, &["a", "-me", "b"]),
-        entry(30, 13, Node(8), 1, &["c", "d"]),
+        entry(16, 10, OTHER, 1, &["a", "-me", "b"]),
+        entry(30, 16, Node(8), 1, &["c", "d"]),
     ]);
-    assert_eq!(told, ["11 a", "ends me", "13 b", "29 c", "30 d"]);
+    assert_eq!(told, ["12 a", "ends me", "16 b", "28 c", "30 d"]);
     assert_eq!(rig.bus.reading.seen(), EventId(30));
 }
 
 #[test]
 fn of_a_repeated_write_only_what_is_new_is_delivered() {
     let mut rig = Rig::new();
-    let first = entry(12, 10, OTHER, 1, &["a", "b"]);
-    assert_eq!(rig.digest(vec![first.clone()]), ["11 a", "12 b"]);
-    let more = entry(16, 12, OTHER, 1, &["a", "b", "c", "d"]);
-    let later = entry(19, 16, OTHER, 2, &["b", "c", "d"]);
-    let next = entry(21, 19, OTHER, 4, &["d", "e"]);
+    let first = entry(14, 10, OTHER, 1, &["a", "b"]);
+    assert_eq!(rig.digest(vec![first.clone()]), ["12 a", "14 b"]);
+    let more = entry(22, 14, OTHER, 1, &["a", "b", "c", "d"]);
+    let later = entry(28, 22, OTHER, 2, &["b", "c", "d"]);
+    let next = entry(32, 28, OTHER, 4, &["d", "e"]);
     let told = rig.digest(vec![more.clone(), later, next.clone()]);
-    assert_eq!(told, ["15 c", "16 d", "21 e"], "and no gap");
+    assert_eq!(told, ["20 c", "22 d", "32 e"], "and no gap");
     // What is a copy from end to end need not be added again.
     let held = rig.bus.reading.held().after(EventId(0));
     assert_eq!(held, [more, next]);
@@ -135,10 +136,10 @@ fn of_a_repeated_write_only_what_is_new_is_delivered() {
 fn what_was_not_read_is_told_before_what_follows() {
     let mut rig = Rig::new();
     let told = rig.digest(vec![
-        entry(12, 10, OTHER, 1, &["a", "b"]),
-        entry(20, 14, OTHER, 5, &["c"]),
+        entry(14, 10, OTHER, 1, &["a", "b"]),
+        entry(20, 18, OTHER, 5, &["c"]),
     ]);
-    assert_eq!(told, ["11 a", "12 b", "missed 14 true", "20 c"]);
+    assert_eq!(told, ["12 a", "14 b", "missed 18 true", "20 c"]);
     let unreadable = Entry {
         id: EventId(21),
         previous: EventId(20),
@@ -150,10 +151,13 @@ fn what_was_not_read_is_told_before_what_follows() {
 #[test]
 fn what_lies_before_ids_of_this_node_is_one_gap() {
     let mut rig = Rig::new();
-    rig.bus.reading.gave(EventId(14));
-    let across = entry(16, 10, OTHER, 1, &["a", "b", "c", "d", "e", "f"]);
-    let told = rig.digest(vec![across]);
-    assert_eq!(told, ["missed 14 true", "15 e", "16 f"]);
+    rig.bus.reading.set_share(0);
+    rig.bus.reading.gave(EventId(18));
+    // Streams go on from an id of this node's own, which nobody else knows.
+    let across = entry(22, 10, OTHER, 1, &["a", "b", "c", "d", "e", "f"]);
+    let behind = entry(132, 22, OTHER, 7, &["g", "h"]);
+    let told = rig.digest(vec![across, behind]);
+    assert_eq!(told, ["missed 129 true", "130 g", "132 h"]);
 }
 
 #[test]
@@ -162,10 +166,10 @@ fn receipts_come_whatever_entries_messages_are_in() {
     let node = rig.bus.node;
     let answer = rig.publish(&["a", "b", "c"]);
     let second = rig.publish(&["d"]);
-    rig.digest(vec![entry(12, 10, node, 1, &["a", "b"])]);
+    rig.digest(vec![entry(14, 10, node, 1, &["a", "b"])]);
     // The rest came with the repeated write.
-    let told = rig.digest(vec![entry(17, 12, node, 1, &["a", "b", "c", "d"])]);
-    assert_eq!(told, ["16 c", "17 d"]);
+    let told = rig.digest(vec![entry(22, 14, node, 1, &["a", "b", "c", "d"])]);
+    assert_eq!(told, ["20 c", "22 d"]);
     let ids = |answer: system::Answer<crate::registry::Outcome>| {
         let receipts = block_on(answer.wait()).unwrap().unwrap();
         receipts
@@ -173,8 +177,8 @@ fn receipts_come_whatever_entries_messages_are_in() {
             .map(|receipt| receipt.id.0)
             .collect::<Vec<_>>()
     };
-    assert_eq!(ids(answer), [11, 12, 16]);
-    assert_eq!(ids(second), [17]);
+    assert_eq!(ids(answer), [12, 14, 20]);
+    assert_eq!(ids(second), [22]);
 }
 
 #[test]
@@ -201,4 +205,22 @@ fn pages_grow_while_they_are_full_and_not_too_large() {
         pages.push(reading.page());
     }
     assert_eq!(pages, [32, 64, 3, 3, 6, 16]);
+}
+
+#[test]
+fn no_two_nodes_give_out_the_same_id_alone() {
+    // Far ahead of the clock, so that all of them take what is next.
+    let given = EventId(EventId::END / 2);
+    let mut all = Vec::new();
+    for share in 0..SHARES {
+        let mut reading = Reading::new(Held::new(config().history), given);
+        reading.set_share(share);
+        let own: Vec<EventId> = (0..100).map(|_| reading.give()).collect();
+        assert!(own[0] > given && own.is_sorted_by(|a, b| a < b));
+        assert!(own.iter().all(|id| id.0 % 2 == 1), "the bus has the others");
+        assert_eq!(reading.given(), own[99]);
+        all.extend(own);
+    }
+    all.sort_unstable();
+    assert!(all.is_sorted_by(|a, b| a < b));
 }

@@ -7,8 +7,8 @@
 
 use redis::Script;
 
-/// The newest id, or none where there is no stream; an id's digits; the time; trimming by the first two
-/// of ARGV.
+/// The newest id, or none where there is no stream; an id's digits; the time; the first even number from
+/// one on, as an id that no node gives out alone; trimming by the first two of ARGV.
 const NEWEST: &str = "
 local function newest()
   if redis.call('EXISTS', KEYS[1]) == 0 then return nil end
@@ -26,6 +26,7 @@ local function now()
   local time = redis.call('TIME')
   return time[1] * 1000000 + time[2]
 end
+local function even(number) return number + number % 2 end
 local function trim()
   local from = math.max(tonumber(ARGV[1]), now() - ARGV[2])
   redis.call('XTRIM', KEYS[1], 'MINID', '~', digits(from))
@@ -36,16 +37,18 @@ end
 /// are, the newest id that this node has read, the newest that it has given out by itself; then for
 /// each entry the id that it has already, or 0, the number of its items, and its body.
 ///
-/// Gives the items of each entry their ids, one after the other: those that they have if they are newer
-/// than all there are, else from the time on, or from the newest id plus one. Answers with the newest
-/// id; or with -1 if the stream has gone back behind what the node has read, and nothing is added.
+/// Gives the items of each entry their ids, even ones after each other: those that they have if nobody
+/// has added anything that the node has not read, else from the time on, or from the next behind the
+/// newest id. Answers with the newest id; or with -1 if the stream has gone back behind what the node has
+/// read, and nothing is added.
 const ADD: &str = "
 local last = newest()
 if not last or last < tonumber(ARGV[3]) then return -1 end
+local alone = last == tonumber(ARGV[3])
 local floor, time = math.max(last, tonumber(ARGV[4])), now()
 for i = 5, #ARGV, 3 do
-  local id, more = tonumber(ARGV[i]), ARGV[i + 1] - 1
-  if id - more <= last then id = math.max(time, floor + 1) + more end
+  local id, more = tonumber(ARGV[i]), 2 * (ARGV[i + 1] - 1)
+  if not alone or id - more <= last then id = even(math.max(time, floor + 1)) + more end
   redis.call('XADD', KEYS[1], digits(id) .. '-0', 'p', digits(last), 'b', ARGV[i + 2])
   last = id
   floor = math.max(floor, id)
@@ -76,21 +79,40 @@ return last or -1
 /// Adds a hole, newer than everything; where there is no stream, it begins one. Answers with its id.
 const HOLE: &str = "
 local last = newest()
-local id = math.max(now(), (last or 0) + 1, ARGV[1] + 1)
+local id = even(math.max(now(), (last or 0) + 1, ARGV[1] + 1))
 redis.call('XADD', KEYS[1], digits(id) .. '-0', 'p', digits(last or id), 'b', ARGV[2])
 return id
 ";
 
 /// KEYS: the stream, the nodes. ARGV: what is kept, as above, the newest id that this node has read,
 /// the node, its clients, microseconds after which a silent node counts as dead, whether the node is
-/// joining (1 or 0).
+/// joining (1 or 0), the node's share of the ids, and how many shares there are.
 ///
 /// Says that this node lives. It writes, so a Redis that takes no writes is found out. Answers with the
-/// newest id or -1, how many nodes there are, and how many clients the others have; before these, if the node is joining, with
-/// the oldest that is kept or -1, and whether the stream has what the node has read last.
+/// newest id or -1, how many nodes there are, how many clients the others have, and the node's share:
+/// another than it had if that is taken; before these, if the node is joining, with the oldest that is
+/// kept or -1, and whether the stream has what the node has read last.
 const MEET: &str = "
-local time = now()
-redis.call('HSET', KEYS[2], ARGV[4], digits(time) .. ' ' .. ARGV[5])
+local time, all = now(), redis.call('HGETALL', KEYS[2])
+local nodes, clients, taken, dead = 1, 0, {}, {}
+for i = 1, #all, 2 do
+  local seen, count, share = string.match(all[i + 1], '^(%d+) (%d+) (%d+)$')
+  if all[i] ~= ARGV[4] then
+    if not seen or time - seen > tonumber(ARGV[6]) then
+      table.insert(dead, all[i])
+    else
+      nodes, clients, taken[tonumber(share)] = nodes + 1, clients + count, true
+    end
+  end
+end
+local share, shares = tonumber(ARGV[8]), tonumber(ARGV[9])
+for _ = 1, shares do
+  if not taken[share] then break end
+  share = (share + 1) % shares
+end
+-- The first write: only this one is refused where there is no memory left.
+redis.call('HSET', KEYS[2], ARGV[4], table.concat({digits(time), ARGV[5], share}, ' '))
+for _, node in ipairs(dead) do redis.call('HDEL', KEYS[2], node) end
 local last, first, has = newest(), -1, 0
 if last then
   trim()
@@ -100,18 +122,7 @@ if last and ARGV[7] == '1' then
   if oldest then first = tonumber(string.match(oldest[1], '^%d+')) end
   has = #redis.call('XRANGE', KEYS[1], ARGV[3] .. '-0', ARGV[3] .. '-0')
 end
-local nodes, clients = 0, 0
-local all = redis.call('HGETALL', KEYS[2])
-for i = 1, #all, 2 do
-  local seen, count = string.match(all[i + 1], '^(%d+) (%d+)$')
-  if not seen or time - seen > tonumber(ARGV[6]) then
-    redis.call('HDEL', KEYS[2], all[i])
-  else
-    nodes = nodes + 1
-    if all[i] ~= ARGV[4] then clients = clients + count end
-  end
-end
-return {last or -1, first, has, nodes, clients}
+return {last or -1, first, has, nodes, clients, share}
 ";
 
 /// KEYS: the nodes. ARGV: this node, microseconds after which a silent one counts as dead, what the names

@@ -77,7 +77,7 @@ impl Bus {
                         false => Ok(()),
                     }
                 }
-                Turn::Written(Ok(Added::All)) => {
+                Turn::Written(Ok(Added::Up(_))) => {
                     writing = None;
                     Ok(())
                 }
@@ -210,11 +210,15 @@ impl Bus {
     pub(super) fn meet(&mut self, link: &Link, joining: bool) -> Step<Met> {
         self.reading.set_limits(self.settings.now().history);
         let clients = self.figures.own_clients.get();
-        let seen = self.reading.seen();
-        Box::pin(link.clone().meet(self.keep(), seen, clients, joining))
+        let (seen, share) = (self.reading.seen(), self.reading.share());
+        Box::pin(
+            link.clone()
+                .meet(self.keep(), seen, clients, share, joining),
+        )
     }
 
-    pub(super) fn met(&self, met: Met) {
+    pub(super) fn met(&mut self, met: Met) {
+        self.reading.set_share(met.share);
         self.figures.nodes.set(met.nodes);
         self.figures.others_clients.set(met.others_clients);
     }

@@ -157,9 +157,15 @@ impl Inner {
         if wakes {
             cell.fresh += 1;
             self.backlog += 1;
-            if !std::mem::replace(&mut cell.flags.queued, true) {
-                if fast { &mut self.fast } else { &mut self.bulk }.push_back(index);
-            }
+            self.enqueue(index, fast);
+        }
+    }
+
+    /// Gives a client a turn, unless it waits for one already.
+    pub(super) fn enqueue(&mut self, index: u32, fast: bool) {
+        let flags = &mut self.cells[index as usize].flags;
+        if !std::mem::replace(&mut flags.queued, true) {
+            if fast { &mut self.fast } else { &mut self.bulk }.push_back(index);
         }
     }
 }

@@ -253,14 +253,13 @@ impl Crowd {
     pub fn give_up_stalled(&self) {
         let now = self.now.get();
         let inner = &mut *self.inner.borrow_mut();
-        for (index, cell) in (0..).zip(&mut inner.cells) {
+        for index in 0..inner.cells.len() as u32 {
+            let cell = &mut inner.cells[index as usize];
             let flags = &mut cell.flags;
             let stalled = flags.open && !flags.writable && !flags.overflowing;
             if stalled && now.saturating_sub(cell.wrote_at) > WRITE_TIME {
                 flags.overflowing = true;
-                if !std::mem::replace(&mut flags.queued, true) {
-                    inner.fast.push_back(index);
-                }
+                inner.enqueue(index, true);
             }
         }
     }
@@ -320,9 +319,7 @@ impl Crowd {
                 if writable {
                     cell.push();
                 }
-                if !std::mem::replace(&mut cell.flags.queued, true) {
-                    inner.fast.push_back(key.index);
-                }
+                inner.enqueue(key.index, true);
             }
         };
         self.reactor.run(ready).await

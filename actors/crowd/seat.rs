@@ -97,10 +97,7 @@ impl Seat {
             if std::mem::replace(&mut stepped, true) {
                 return Poll::Ready(());
             }
-            let mut inner = self.crowd.inner.borrow_mut();
-            if !std::mem::replace(&mut inner.cells[self.index as usize].flags.queued, true) {
-                inner.bulk.push_back(self.index);
-            }
+            self.crowd.inner.borrow_mut().enqueue(self.index, false);
             Poll::Pending
         })
     }

@@ -50,6 +50,28 @@ fn noting(crowd: &Rc<Crowd>, name: usize, turns: &Rc<RefCell<Vec<usize>>>) -> (K
     (crowd.join(socket, life).unwrap(), peer)
 }
 
+/// Joins a client whose other end reads nothing, and sends it more than its socket takes; it ends when
+/// it is told that too much waits for it.
+fn blocked(crowd: &Rc<Crowd>) -> (Key, UnixStream) {
+    let (socket, peer) = pair();
+    let life = |seat: Seat| async move {
+        seat.open();
+        loop {
+            seat.work().await;
+            match seat.flush() {
+                Ok(Flushed::Overflowing) => return End::Slow,
+                _ => drop(seat.read(|_| ())),
+            }
+        }
+    };
+    let key = crowd.join(socket, life).unwrap();
+    run_until(crowd, || crowd.inner.borrow().cells[0].is_ready());
+    let large = Rc::new(Frame::event(EventId(1), None, &"x".repeat(4 << 20)));
+    crowd.send_all(&[key.index], &large);
+    crowd.turn(1);
+    (key, peer)
+}
+
 /// Runs the crowd with its reactor until `done`.
 fn run_until(crowd: &Rc<Crowd>, done: impl Fn() -> bool) {
     let services = LocalExecutor::new();
@@ -205,22 +227,7 @@ fn too_much_at_once_holds_the_sender_until_clients_had_a_turn() {
 #[test]
 fn who_does_not_read_overflows_and_one_event_always_fits() {
     let (crowd, exits) = crowd(1000);
-    let (socket, _peer) = pair();
-    let life = |seat: Seat| async move {
-        seat.open();
-        loop {
-            seat.work().await;
-            match seat.flush() {
-                Ok(Flushed::Overflowing) => return End::Slow,
-                _ => drop(seat.read(|_| ())),
-            }
-        }
-    };
-    let key = crowd.join(socket, life).unwrap();
-    run_until(&crowd, || crowd.inner.borrow().cells[0].is_ready());
-    let large = Rc::new(Frame::event(EventId(1), None, &"x".repeat(4 << 20)));
-    crowd.send_all(&[key.index], &large);
-    crowd.turn(1);
+    let (key, _peer) = blocked(&crowd);
     assert!(crowd.figures(key.index).1 > 1 << 20);
     // A blocked client is not in a queue, and costs nothing, until too much waits for it.
     let mut id = 1;
@@ -237,22 +244,7 @@ fn who_does_not_read_overflows_and_one_event_always_fits() {
 #[test]
 fn a_stream_that_takes_nothing_for_long_is_given_up() {
     let (crowd, exits) = crowd(1 << 20);
-    let (socket, _peer) = pair();
-    let life = |seat: Seat| async move {
-        seat.open();
-        loop {
-            seat.work().await;
-            match seat.flush() {
-                Ok(Flushed::Overflowing) => return End::Slow,
-                _ => drop(seat.read(|_| ())),
-            }
-        }
-    };
-    let key = crowd.join(socket, life).unwrap();
-    run_until(&crowd, || crowd.inner.borrow().cells[0].is_ready());
-    let large = Rc::new(Frame::event(EventId(1), None, &"x".repeat(4 << 20)));
-    crowd.send_all(&[key.index], &large);
-    crowd.turn(1);
+    let (key, _peer) = blocked(&crowd);
     let wrote_at = crowd.inner.borrow().cells[0].wrote_at;
     crowd.now.set(wrote_at + WRITE_TIME);
     crowd.give_up_stalled();

@@ -92,6 +92,10 @@ pub enum FromBus {
         /// Where the receipts go, one for each.
         reply: Reply<Vec<Receipt>>,
     },
+    /// Whether others have, before what is delivered now, something else than this node has. Until a
+    /// hole is behind all of that nobody begins from what it has seen: it would be told of no gap here,
+    /// or where it goes next.
+    Mixed(bool),
     /// Events up to an id may be missing here.
     Missed {
         /// That id; the newest that is not greater than all to come.
@@ -107,6 +111,8 @@ pub(super) struct OnBus {
     open: bool,
     /// Ids, in order, that streams may stand at though the history has no such event.
     besides: VecDeque<EventId>,
+    /// Whether clients that come back wait until there is a hole.
+    mixed: bool,
     /// The newest event that was in the history file at the start.
     recorded: Option<EventId>,
     /// Clients that wait, and by what they have seen.
@@ -128,6 +134,7 @@ impl OnBus {
             figures,
             open: false,
             besides: VecDeque::new(),
+            mixed: false,
             recorded: newest.map(|record| record.id),
             held: HashMap::default(),
             by_seen: BTreeSet::new(),
@@ -172,6 +179,12 @@ impl Registry {
                 reply,
             } => reply.send(self.execute(*command, elsewhere)),
             FromBus::Count { target, reply } => reply.send(self.reached(&target)),
+            FromBus::Mixed(mixed) => {
+                if let Some(bus) = &mut self.bus {
+                    bus.mixed = mixed;
+                }
+                self.release();
+            }
             FromBus::Deliver { events, reply } => {
                 let mut receipts = Vec::with_capacity(events.len());
                 for event in events {
@@ -218,7 +231,7 @@ impl Registry {
             return Some(subscription);
         };
         match resume {
-            Resume::After(Some(seen)) if seen > last => {
+            Resume::After(Some(seen)) if seen > last || bus.mixed => {
                 let until = Instant::now() + PATIENCE;
                 let held = Held {
                     subscription,
@@ -237,6 +250,7 @@ impl Registry {
     pub(super) fn release(&mut self) {
         let last = self.sequence.last();
         while let Some(bus) = &self.bus
+            && !bus.mixed
             && let Some((seen, client)) = bus.by_seen.first().copied()
             && seen <= last
         {
@@ -270,12 +284,13 @@ impl Registry {
     }
 
     /// Whether an id is none that this node knows: one that another gave out while it was cut off.
-    /// What that lacked, or had besides, nobody here can tell.
+    /// What that lacked, or had besides, nobody here can tell; nor of any id while all is mixed.
     pub(super) fn is_foreign(&self, id: Option<EventId>) -> bool {
         id.zip(self.bus.as_ref()).is_some_and(|(id, bus)| {
-            self.history.reaches(id)
-                && !self.history.has(id)
-                && bus.besides.binary_search(&id).is_err()
+            bus.mixed
+                || self.history.reaches(id)
+                    && !self.history.has(id)
+                    && bus.besides.binary_search(&id).is_err()
         })
     }
 

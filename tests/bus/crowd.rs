@@ -118,7 +118,7 @@ fn account(
     let mut nodes = [(); 3].map(|()| node(redis, options));
     let mut crowd = Crowd::new(&nodes);
     let controls = [0, 1, 2, 0].map(|n: usize| nodes[n].control);
-    let publishers = Publishers::start(&controls, RATE);
+    let publishers = Publishers::start(&controls, RATE, 1, |_| 0);
     crowd.live(Duration::from_secs(2));
     torment(&mut crowd, redis, &mut nodes);
     crowd.live(Duration::from_secs(2));

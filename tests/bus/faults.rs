@@ -84,6 +84,14 @@ fn two_nodes_apart_leave_nobody_in_silence() {
         }
     }
     assert!(ids.is_sorted());
+    // Each gives out its own share of the odd numbers, the bus the even ones.
+    let share = |id: &u64| id % 128;
+    let [one_has, two_has] = [share(&ids[0]), share(&ids[1])];
+    assert!(one_has != two_has && one_has % 2 == 1 && two_has % 2 == 1);
+    let as_the_first = ids
+        .chunks(2)
+        .all(|pair| pair.iter().map(share).eq([one_has, two_has]));
+    assert!(as_the_first && before % 2 == 0, "{ids:?}");
     redis.start_again();
     wait_for_bus(&one, true);
     wait_for_bus(&two, true);

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::client::{Client, Seen, Sightings};
-use super::publishers::{Outcome, Sent};
+use super::publishers::Sent;
 
 /// The sums.
 #[derive(Debug, Default)]
@@ -44,7 +44,7 @@ impl<'a> Ledger<'a> {
         let mut ids = HashMap::new();
         for (publisher, events) in publishers.iter().enumerate() {
             for (number, event) in events.iter().enumerate() {
-                if let Outcome::Acknowledged(id) = event.outcome {
+                if let Some((id, _)) = event.answer() {
                     figures.acknowledged += 1;
                     assert!(sent.insert(id, event).is_none(), "{id} was given twice");
                     ids.insert((publisher, number), id);
@@ -63,9 +63,10 @@ impl<'a> Ledger<'a> {
 
     /// Goes through the life of one client.
     pub(crate) fn check(&self, number: usize, client: &Client, figures: &mut Figures) {
-        let due = self.sent.iter().filter(|(_, sent)| {
-            matches!(sent.outcome, Outcome::Acknowledged(_)) && client.interest.meets(&sent.target)
-        });
+        let due = self
+            .sent
+            .iter()
+            .filter(|(_, sent)| sent.answer().is_some() && client.interest.meets(&sent.target));
         let due: Vec<u64> = due.map(|(id, _)| *id).collect();
         let (mut next, mut reached, mut gap) = (0, None, false);
         for seen in &client.log {

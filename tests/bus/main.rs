@@ -7,10 +7,12 @@ mod batches;
 mod client;
 mod counts;
 mod crowd;
+mod cut_off;
 mod failover;
 mod faults;
 mod ledger;
 mod nodes;
+#[path = "../torture/publishers.rs"]
 mod publishers;
 mod redis;
 mod speed;

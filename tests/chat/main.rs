@@ -6,7 +6,6 @@ mod support;
 
 mod starting;
 
-use std::env;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -15,7 +14,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use support::{Program, TempDir};
+use support::{Program, TempDir, without_what_cargo_tells};
 
 const TOP: &str = env!("CARGO_MANIFEST_DIR");
 const HASSES: &str = env!("CARGO_BIN_EXE_hasses");
@@ -37,20 +36,6 @@ fn command(backend: &str) -> Vec<&'static str> {
     }
     command.push(ADDRESS);
     command
-}
-
-/// Leaves out what cargo tells a test of its package: another cargo would take it for a change, and build
-/// other packages anew.
-fn without_what_cargo_tells(command: &mut Command) {
-    for (key, _) in env::vars_os() {
-        let told = ["CARGO_PKG_", "CARGO_MANIFEST_", "OUT_DIR"];
-        if told
-            .iter()
-            .any(|name| key.to_string_lossy().starts_with(name))
-        {
-            command.env_remove(&key);
-        }
-    }
 }
 
 /// Plays all scenes with this backend; screenshots are left in `target/test-output`.

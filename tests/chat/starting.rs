@@ -11,8 +11,8 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use super::support::publish::post;
-use super::support::{Connection, Program, Stream, TempDir, eventually};
-use super::{HASSES, TOP, command, without_what_cargo_tells};
+use super::support::{Connection, Program, Stream, TempDir, eventually, without_what_cargo_tells};
+use super::{HASSES, TOP, command};
 
 /// A chat that somebody started.
 struct Chat {

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use super::support::{Daemon, eventually};
+use super::support::{Daemon, eventually, without_what_cargo_tells};
 
 /// What is counted.
 #[derive(Debug, Clone, Copy)]
@@ -53,14 +53,7 @@ pub(crate) fn release_build() -> &'static str {
         let tested = Path::new(env!("CARGO_BIN_EXE_hasses"));
         let target = tested.parent().unwrap().parent().unwrap();
         let mut cargo = Command::new(env!("CARGO"));
-        // What cargo tells the test of itself would make it build ring, and so all, anew.
-        let told = ["CARGO_PKG_", "CARGO_MANIFEST_", "OUT_DIR"];
-        for (key, _) in std::env::vars_os() {
-            let name = key.to_string_lossy();
-            if told.iter().any(|start| name.starts_with(start)) {
-                cargo.env_remove(&key);
-            }
-        }
+        without_what_cargo_tells(&mut cargo);
         let built = cargo
             .args(["build", "--release", "--locked", "--bin", "hasses"])
             .arg("--manifest-path")

@@ -54,6 +54,18 @@ pub(crate) fn run(program: &str, arguments: &[&str]) -> Output {
     output
 }
 
+/// Leaves out what cargo tells a test of its package: another cargo would take it for a change, and build
+/// other packages, ring and so nearly all, anew.
+pub(crate) fn without_what_cargo_tells(command: &mut Command) {
+    let told = ["CARGO_PKG_", "CARGO_MANIFEST_", "OUT_DIR"];
+    for (key, _) in std::env::vars_os() {
+        let name = key.to_string_lossy();
+        if told.iter().any(|start| name.starts_with(start)) {
+            command.env_remove(&key);
+        }
+    }
+}
+
 /// A directory of its own that is gone when the test ends.
 #[derive(Debug)]
 pub(crate) struct TempDir(PathBuf);

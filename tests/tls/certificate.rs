@@ -28,12 +28,16 @@ impl Site {
         *shown == CertificateDer::from_pem_file(self.path(name)).unwrap()
     }
 
-    /// Puts other files in the place of the certificate and its key.
-    fn install(&self, name: &str) {
+    /// Puts other files in the place of the certificate and its key, and waits until they are shown.
+    fn renew(&self, name: &str) {
         for end in ["pem", "key"] {
             let new = self.path(&format!("{name}.{end}"));
             fs::rename(new, self.path(&format!("site.{end}"))).unwrap();
         }
+        self.daemon.signal(Signal::SIGHUP);
+        eventually("the new certificate", || {
+            self.shows("site.pem").then_some(())
+        });
     }
 }
 
@@ -58,12 +62,7 @@ fn a_thousand_clients_do_not_notice_that_the_certificate_is_changed() {
         });
         for (name, kind) in [("second", RSA), ("third", ECDSA)] {
             authority.issue(name, kind);
-            fs::copy(site.path(&format!("{name}.pem")), site.path("now.pem")).unwrap();
-            site.install(name);
-            site.daemon.signal(Signal::SIGHUP);
-            eventually("the new certificate", || {
-                site.shows("now.pem").then_some(())
-            });
+            site.renew(name);
         }
         done.store(true, Ordering::Relaxed);
         publisher.join().unwrap()
@@ -106,11 +105,7 @@ fn a_bad_new_file_leaves_the_old_one() {
         fs::write(&cert, &good_cert).unwrap();
         assert!(site.shows("site.pem"));
     }
-    site.install("new");
-    site.daemon.signal(Signal::SIGHUP);
-    eventually("the new certificate", || {
-        site.shows("site.pem").then_some(())
-    });
+    site.renew("new");
 }
 
 #[test]
@@ -285,11 +280,7 @@ fn keys_of_all_kinds_in_all_forms() {
         };
         assert_eq!(label, expected);
         fs::rename(&other, &key).unwrap();
-        site.install("new");
-        site.daemon.signal(Signal::SIGHUP);
-        eventually("the new certificate", || {
-            site.shows("site.pem").then_some(())
-        });
+        site.renew("new");
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::client::{Client, Seen, Sightings};
-use super::publishers::Sent;
+use super::publishers::{Outcome, Sent};
 
 /// How far behind the history file may be when the daemon is killed: a second, and a little for
 /// the publisher that learnt the id later than the daemon gave it.
@@ -61,7 +61,8 @@ impl<'a> Ledger<'a> {
         for (publisher, events) in publishers.iter().enumerate() {
             let mut newest = 0;
             for (number, event) in events.iter().enumerate() {
-                let Some((id, _)) = event.answer else {
+                assert_ne!(event.outcome, Outcome::Refused, "{publisher}:{number}");
+                let Some((id, _)) = event.answer() else {
                     continue;
                 };
                 assert!(id > newest, "publisher {publisher}: {id} after {newest}");
@@ -94,7 +95,7 @@ impl<'a> Ledger<'a> {
     /// Whether the file may have lacked the event when a later run began.
     fn may_have_died(&self, id: u64, run: usize) -> bool {
         let born = self.run_of(id);
-        let known = self.sent[&id].answer.map(|answer| answer.1);
+        let known = self.sent[&id].answer().map(|answer| answer.1);
         let killed = self.runs[born].killed;
         born < run
             && killed
@@ -110,7 +111,7 @@ impl<'a> Ledger<'a> {
             ledger: self,
             number,
             due: meant
-                .filter(|event| event.1.answer.is_some())
+                .filter(|event| event.1.answer().is_some())
                 .map(|event| *event.0)
                 .collect(),
             next: 0,

@@ -36,6 +36,14 @@ fn number_from(variable: &str, otherwise: u64) -> u64 {
     env::var(variable).map_or(otherwise, |text| text.parse().unwrap())
 }
 
+/// Some events are much larger than the others.
+fn padding(random: &mut fastrand::Rng) -> usize {
+    match random.u8(..20) {
+        0 => 20_000,
+        _ => random.usize(..500),
+    }
+}
+
 /// The daemon, its lives, and its memory by the second.
 struct Patient {
     daemon: Daemon,
@@ -119,7 +127,8 @@ fn every_client_accounts_for_every_event() {
     let seed = number_from("HASSES_TORTURE_SEED", 1);
     let mut patient = Patient::start();
     let mut crowd = Crowd::new(CLIENTS, patient.daemon.listen, seed);
-    let publishers = Publishers::start(patient.daemon.control, PUBLISHERS, RATE, seed);
+    let controls = [patient.daemon.control; PUBLISHERS];
+    let publishers = Publishers::start(&controls, RATE, seed, padding);
     torment(&mut patient, &mut crowd, Duration::from_secs(seconds));
     let sent = publishers.stop();
     let address = patient.daemon.listen;
@@ -133,7 +142,7 @@ fn every_client_accounts_for_every_event() {
         ledger.check(number, client, &mut figures);
     }
     let published = sent.iter().flatten();
-    let answered = published.clone().filter(|sent| sent.answer.is_some());
+    let answered = published.clone().filter(|sent| sent.answer().is_some());
     println!(
         "torture, seed {seed}, {seconds} s: {CLIENTS} clients, {} streams, {} cut off; \
          events published {}, acknowledged {}; delivered {}, of which replayed {}; \

@@ -1,4 +1,4 @@
-//! Publishers that write without end, whatever happens to the daemon, and keep account.
+//! Publishers that write without end, whatever happens to the daemons, and keep account.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -14,9 +14,32 @@ use super::topic::Target;
 #[derive(Debug)]
 pub(crate) struct Sent {
     pub(crate) target: Target,
-    /// Its id, and when the publisher learnt it; none if the daemon ended before its answer.
-    pub(crate) answer: Option<(u64, Instant)>,
+    pub(crate) outcome: Outcome,
 }
+
+/// What its publisher was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It is on its way, with this id; and when the publisher learnt that.
+    Acknowledged { id: u64, at: Instant },
+    /// It was not taken in, as far as the daemon knew.
+    Refused,
+    /// The daemon ended before its answer.
+    Unknown,
+}
+
+impl Sent {
+    /// Its id, and when the publisher learnt it.
+    pub(crate) fn answer(&self) -> Option<(u64, Instant)> {
+        match self.outcome {
+            Outcome::Acknowledged { id, at } => Some((id, at)),
+            Outcome::Refused | Outcome::Unknown => None,
+        }
+    }
+}
+
+/// How many bytes are added to an event's data.
+pub(crate) type Padding = fn(&mut fastrand::Rng) -> usize;
 
 /// The publishers at work.
 pub(crate) struct Publishers {
@@ -25,14 +48,20 @@ pub(crate) struct Publishers {
 }
 
 impl Publishers {
-    /// Starts `count` publishers with at most `rate` events a second each. The data of an event
-    /// is `PUBLISHER:NUMBER:PADDING`.
-    pub(crate) fn start(control: SocketAddr, count: usize, rate: u32, seed: u64) -> Self {
+    /// Starts one publisher for each address, with at most `rate` events a second each. The data of
+    /// an event is `PUBLISHER:NUMBER:PADDING`.
+    pub(crate) fn start(controls: &[SocketAddr], rate: u32, seed: u64, padding: Padding) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let threads = (0..count).map(|publisher| {
+        let threads = controls.iter().enumerate().map(|(number, control)| {
             let stop = Arc::clone(&stop);
-            let random = fastrand::Rng::with_seed(seed ^ (publisher as u64 + 1) << 32);
-            thread::spawn(move || work(control, publisher, rate, random, &stop))
+            let publisher = Publisher {
+                number,
+                control: *control,
+                rate,
+                random: fastrand::Rng::with_seed(seed ^ (number as u64 + 1) << 32),
+                padding,
+            };
+            thread::spawn(move || publisher.work(&stop))
         });
         Self {
             threads: threads.collect(),
@@ -48,40 +77,41 @@ impl Publishers {
     }
 }
 
-fn work(
+/// One of them.
+struct Publisher {
+    number: usize,
     control: SocketAddr,
-    publisher: usize,
     rate: u32,
-    mut random: fastrand::Rng,
-    stop: &AtomicBool,
-) -> Vec<Sent> {
-    let mut sent = Vec::new();
-    let mut connection = None;
-    let mut due = Instant::now();
-    while !stop.load(Ordering::Relaxed) {
-        due += Duration::from_secs(1) / rate;
-        thread::sleep(due.saturating_duration_since(Instant::now()));
-        if connection.is_none() {
-            connection = connect(control).ok();
+    random: fastrand::Rng,
+    padding: Padding,
+}
+
+impl Publisher {
+    fn work(mut self, stop: &AtomicBool) -> Vec<Sent> {
+        let mut sent = Vec::new();
+        let mut connection = None;
+        let mut due = Instant::now();
+        while !stop.load(Ordering::Relaxed) {
+            due += Duration::from_secs(1) / self.rate;
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            if connection.is_none() {
+                connection = connect(self.control).ok();
+            }
+            let Some(open) = &mut connection else {
+                due = Instant::now();
+                continue;
+            };
+            let target = Target::random(&mut self.random);
+            let padding = "x".repeat((self.padding)(&mut self.random));
+            let data = format!("{}:{}:{padding}", self.number, sent.len());
+            let outcome = publish(open, &target.line(&data)).unwrap_or(Outcome::Unknown);
+            if outcome == Outcome::Unknown {
+                connection = None;
+            }
+            sent.push(Sent { target, outcome });
         }
-        let Some(open) = &mut connection else {
-            due = Instant::now();
-            continue;
-        };
-        let target = Target::random(&mut random);
-        let padding = match random.u8(..20) {
-            0 => 20_000,
-            _ => random.usize(..500),
-        };
-        let data = format!("{publisher}:{}:{}", sent.len(), "x".repeat(padding));
-        let answer = publish(open, &target.line(&data));
-        if answer.is_err() {
-            connection = None;
-        }
-        let answer = answer.ok().map(|id| (id, Instant::now()));
-        sent.push(Sent { target, answer });
+        sent
     }
-    sent
 }
 
 fn connect(control: SocketAddr) -> io::Result<BufReader<TcpStream>> {
@@ -91,8 +121,8 @@ fn connect(control: SocketAddr) -> io::Result<BufReader<TcpStream>> {
     Ok(BufReader::new(socket))
 }
 
-/// Publishes one line and gives its event's id; an error when the daemon has gone.
-fn publish(connection: &mut BufReader<TcpStream>, line: &str) -> io::Result<u64> {
+/// Publishes one line and gives what was answered; an error when the daemon has gone.
+fn publish(connection: &mut BufReader<TcpStream>, line: &str) -> io::Result<Outcome> {
     connection.get_mut().write_all(line.as_bytes())?;
     let mut answer = String::new();
     if let Err(error) = connection.read_line(&mut answer) {
@@ -103,5 +133,10 @@ fn publish(connection: &mut BufReader<TcpStream>, line: &str) -> io::Result<u64>
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
-    Ok(answer["id"].as_u64().unwrap_or_else(|| panic!("{answer}")))
+    if answer["error"].is_string() {
+        return Ok(Outcome::Refused);
+    }
+    let id = answer["id"].as_u64().unwrap_or_else(|| panic!("{answer}"));
+    let at = Instant::now();
+    Ok(Outcome::Acknowledged { id, at })
 }
