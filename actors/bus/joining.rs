@@ -28,6 +28,7 @@ impl Bus {
     /// # Errors
     /// The link broke.
     pub(super) async fn join(&mut self, link: &mut Link) -> Result<(), Trouble> {
+        self.reading.joins();
         let mut met = self.meet(link, true).await?;
         if met.last.is_none() && self.reading.oldest().is_none() {
             // Redis may just have lost the stream, and others may hold what was in it.

@@ -41,6 +41,8 @@ pub(super) struct Reading {
     page: usize,
     /// Whether others have added something while events of this node wait to be added.
     mixed: bool,
+    /// Whether streams were told of a gap, which stands for all that is read at the same joining.
+    told: bool,
 }
 
 impl Reading {
@@ -54,6 +56,7 @@ impl Reading {
             held,
             page: PAGE.0,
             mixed: false,
+            told: false,
         }
     }
 
@@ -141,6 +144,11 @@ impl Reading {
         self.mixed = false;
     }
 
+    /// What was missed before, streams were told of.
+    pub(super) fn joins(&mut self) {
+        self.told = false;
+    }
+
     /// All of a node up to a number is had now; up to which it was before.
     fn have(&mut self, node: Node, number: u64) -> u64 {
         let newest = self.numbers.entry(node).or_default();
@@ -165,8 +173,6 @@ struct Together {
     events: Vec<Incoming>,
     /// Whether a publisher of this node waits for each.
     awaited: Vec<bool>,
-    /// Whether streams were told of a gap: all of this was published before, so once is enough.
-    told: bool,
 }
 
 impl Bus {
@@ -203,7 +209,8 @@ impl Bus {
                 }
                 Some(Body::Hole { node, live }) => {
                     self.deliver(&mut together).await?;
-                    self.missed(entry.id, live && node != self.node)?;
+                    let streams = self.open && node != self.node;
+                    self.missed(entry.id, live && streams)?;
                 }
                 None => {
                     log::warn!("the bus {} has an entry that cannot be read", self.url);
@@ -326,7 +333,7 @@ impl Bus {
 
     /// What is read next cannot come in its place here.
     async fn miss(&mut self, together: &mut Together) -> Result<(), Failure> {
-        if std::mem::replace(&mut together.told, true) {
+        if std::mem::replace(&mut self.reading.told, true) {
             return Ok(());
         }
         self.deliver(together).await?;
