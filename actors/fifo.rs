@@ -53,9 +53,7 @@ pub async fn run(
     stop: Stop,
 ) -> Result<(), Failure> {
     let source = format!("FIFO {}", path.display());
-    let config = settings.now();
-    let (delimiter, max) = (config.delimiter, config.max_message);
-    let mut intake = Intake::new(delimiter, max, Channel::Fifo, source, registry);
+    let mut intake = Intake::new(&settings.now(), Channel::Fifo, source, registry);
     let failed = |error: io::Error| Failure(format!("{}: {error}", path.display()));
     let mut pipe = Pipe::open(&path).map_err(failed)?;
     let mut buffer = vec![0; PORTION];
@@ -91,7 +89,11 @@ pub async fn run(
                     _ => Ok(String::new()),
                 }
             }
-            Event::Stop => pipe.empty(&mut buffer, &mut intake).await,
+            Event::Stop => {
+                let done = pipe.empty(&mut buffer, &mut intake).await;
+                intake.settle().await;
+                done
+            }
         };
         if matches!(event, Event::Stop) || done.is_err() {
             return Ok(());

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use futures_lite::future::yield_now;
 
+use crate::config::Config;
 use crate::model::{Channel, Publication};
 use crate::registry::{Away, Message};
-use crate::system::{self, Address, Reply};
+use crate::system::{self, Address, Answer, Reply};
 use crate::wire::auth::is_auth;
 use crate::wire::command::{self, Command, Refusal};
 use crate::wire::json;
@@ -17,8 +18,11 @@ use crate::wire::text::{Piece, Splitter};
 
 /// Bytes taken in before others have their turn.
 const SLICE: usize = 8 * 1024;
-/// The most messages of one batch, so that who publishes much delays others by little.
-const BATCH: usize = 512;
+/// Bytes, and messages, of which one answer is awaited at most, so that who publishes much delays others
+/// by little.
+const NEAR: (usize, usize) = (SLICE, 512);
+/// The same with a bus, where an answer comes from far away.
+const FAR: (usize, usize) = (64 * 1024, 4096);
 /// Refusals that one source may have in the log within a second; more are counted there.
 const TOLD_A_SECOND: u32 = 20;
 
@@ -38,11 +42,15 @@ enum Item {
 /// One source of text.
 pub struct Intake {
     splitter: Splitter,
+    /// What goes to the registry at once.
+    portion: (usize, usize),
     found: Found,
     channel: Channel,
     /// The source, as log lines name it.
     source: String,
     registry: Address<Message>,
+    /// The FIFO's last command, which may wait for others' answers.
+    last: Option<Answer<String>>,
     told: Told,
 }
 
@@ -67,22 +75,24 @@ pub struct Gone;
 impl Intake {
     /// An intake that has seen nothing.
     pub fn new(
-        delimiter: u8,
-        max_message: usize,
+        config: &Config,
         channel: Channel,
         source: String,
         registry: Address<Message>,
     ) -> Self {
+        let portion = if config.bus.is_some() { FAR } else { NEAR };
         Self {
-            splitter: Splitter::new(delimiter, max_message),
+            splitter: Splitter::new(config.delimiter, config.max_message),
+            portion,
             found: Found {
                 items: Vec::new(),
-                max_message,
+                max_message: config.max_message,
                 mended: 0,
             },
             channel,
             source,
             registry,
+            last: None,
             told: Told {
                 since: Instant::now(),
                 told: 0,
@@ -98,13 +108,15 @@ impl Intake {
     /// [`Gone`].
     pub async fn feed(&mut self, bytes: &[u8]) -> Result<String, Gone> {
         let mut answers = String::new();
-        for slice in bytes.chunks(SLICE) {
-            let Self {
-                splitter, found, ..
-            } = self;
-            splitter.feed(slice, &mut |piece| found.take(piece));
+        for portion in bytes.chunks(self.portion.0) {
+            for slice in portion.chunks(SLICE) {
+                let Self {
+                    splitter, found, ..
+                } = self;
+                splitter.feed(slice, &mut |piece| found.take(piece));
+                yield_now().await;
+            }
             answers += &self.deliver().await?;
-            yield_now().await;
         }
         Ok(answers)
     }
@@ -131,6 +143,14 @@ impl Intake {
         } = self;
         splitter.finish(&mut |piece| found.take(piece));
         self.deliver().await
+    }
+
+    /// Waits until the last command is carried out.
+    pub async fn settle(&mut self) {
+        if let Some(last) = self.last.take() {
+            // None with the registry, and then nothing is left to be done.
+            let _answer = last.wait().await;
+        }
     }
 
     /// Whether a text message waits for its end.
@@ -169,7 +189,7 @@ impl Intake {
                     }
                 }
             }
-            if batch.len() >= BATCH {
+            if batch.len() >= self.portion.1 {
                 self.publish(&mut batch, &mut acknowledged, &mut answers)
                     .await?;
             }
@@ -240,15 +260,19 @@ impl Intake {
         .await
     }
 
-    async fn execute(&self, command: Command) -> Result<String, Gone> {
-        let answer = self
-            .ask(|reply| Message::Execute { command, reply })
-            .await?;
-        // Nobody can be answered through a FIFO.
-        Ok(match self.channel {
-            Channel::Fifo => String::new(),
-            _ => answer,
-        })
+    async fn execute(&mut self, command: Command) -> Result<String, Gone> {
+        let (reply, answer) = system::reply();
+        let execute = Message::Execute { command, reply };
+        self.registry.offer(execute).map_err(|_| Gone)?;
+        match self.channel {
+            // Nobody can be answered through a FIFO, and its messages need not wait for what goes to the
+            // log; its commands wait for one another.
+            Channel::Fifo => match self.last.replace(answer) {
+                Some(last) => last.wait().await.map(|_| String::new()).ok_or(Gone),
+                None => Ok(String::new()),
+            },
+            _ => answer.wait().await.ok_or(Gone),
+        }
     }
 
     /// Asks the registry and waits for the answer.

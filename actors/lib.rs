@@ -182,7 +182,9 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
 
 /// Opens the history file and starts who writes it.
 fn open_archive(path: &Path, config: &Config, nursery: &Nursery) -> Result<Kept, Failure> {
-    let (archive, recovered) = Archive::open(path, config.history)?;
+    let opened = Archive::open(path, config.history);
+    let named = |why: Failure| Failure(format!("--history-file: {}", why.0));
+    let (archive, recovered) = opened.map_err(named)?;
     for note in &recovered.notes {
         log::warn!("{note}");
     }

@@ -24,6 +24,9 @@ use crate::pidfile::PidFile;
 use crate::privileges::{self, Account};
 use crate::sockets::{self, Opened};
 
+/// Descriptors that a start needs: it opens about twenty, more with further addresses and files.
+const FEWEST_DESCRIPTORS: u64 = 32;
+
 /// Starts hasses and returns when it has ended. With `--daemon` it returns in the daemon, and in the
 /// calling process if the start failed; if not, the calling process ends inside.
 pub(crate) fn start(plan: Plan) -> Result<(), Failure> {
@@ -37,7 +40,7 @@ pub(crate) fn start(plan: Plan) -> Result<(), Failure> {
 }
 
 fn serve(mut plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failure> {
-    raise_descriptor_limit();
+    raise_descriptor_limit()?;
     hear_signals();
     privileges::no_new_ones().map_err(Failure::start)?;
     if let Some(bus) = &plan.config.bus {
@@ -121,9 +124,19 @@ fn try_bus(url: &BusUrl) -> Result<(), Failure> {
 
 /// Each client needs a descriptor, so the soft limit goes up to the hard one. Where that fails the
 /// soft limit serves.
-fn raise_descriptor_limit() {
+///
+/// Fails where there are so few that hasses might start, and then miss the one with which it hears of
+/// signals.
+fn raise_descriptor_limit() -> Result<(), Failure> {
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+    match getrlimit(Resource::RLIMIT_NOFILE) {
+        Ok((limit, _)) if limit < FEWEST_DESCRIPTORS => Err(Failure::start(format!(
+            "the limit of open files (ulimit -n) is {limit}; hasses needs {FEWEST_DESCRIPTORS}, \
+             and one more for each subscriber"
+        ))),
+        _ => Ok(()),
     }
 }
 

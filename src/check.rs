@@ -33,6 +33,9 @@ pub(crate) fn check(mut plan: Plan, folder_of_start: &Path) -> Result<(), Failur
     if let LogTarget::File(path) = &plan.config.log {
         wrong.extend(writable("--log", path).err());
     }
+    if let Some(path) = &plan.config.history_file {
+        wrong.extend(writable("--history-file", path).err());
+    }
     if let Some(path) = &plan.subscribe_key {
         wrong.extend(keys::read(OPTION, path).err());
     }

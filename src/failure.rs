@@ -50,6 +50,17 @@ fn one_line(text: &str) -> String {
     line
 }
 
+/// A text without the user and password of a URL, if it is one.
+pub(crate) fn without_login(text: &str) -> String {
+    match text.split_once("://") {
+        Some((scheme, rest)) => match rest.rsplit_once('@') {
+            Some((_, rest)) => format!("{scheme}://…@{rest}"),
+            None => text.to_owned(),
+        },
+        None => text.to_owned(),
+    }
+}
+
 /// At most the first 80 characters of a text that came from outside.
 pub(crate) fn short(text: &str) -> String {
     const MOST: usize = 80;

@@ -297,6 +297,10 @@ fn what_is_wrong_in_the_file_is_told_with_its_line() {
             "f:2: Error parsing option '--heartbeat' with value '1x'",
         ),
         (
+            "--bus redis://me:secret@h/x",
+            "f:1: Error parsing option '--bus' with value 'redis://…@h/x'",
+        ),
+        (
             "--path /a\n--path /b",
             "f:2: --path is given twice; it takes one value",
         ),

@@ -64,12 +64,19 @@ fn replace(identity: &mut Option<Identity>, plan: &Plan, folder: &Path) -> Resul
 }
 
 /// What only a restart can change.
-fn fixed(plan: &Plan) -> [(&'static str, String); 5] {
+fn fixed(plan: &Plan) -> [(&'static str, String); 11] {
+    let config = &plan.config;
     [
         ("--listen", format!("{:?}", plan.listen)),
         ("--control", format!("{:?}", plan.control)),
-        ("--bus", format!("{:?}", plan.config.bus)),
-        ("--fifo", format!("{:?}", plan.config.fifo.is_some())),
-        ("--user", format!("{:?}", plan.config.about.user)),
+        ("--reuse-port", format!("{:?}", plan.reuse_port)),
+        ("--bus", format!("{:?}", config.bus)),
+        ("--fifo", format!("{:?}", config.fifo)),
+        ("--history-file", format!("{:?}", config.history_file)),
+        ("--log", format!("{:?}", config.log)),
+        ("--pidfile", format!("{:?}", plan.pidfile)),
+        ("--user", format!("{:?}", config.about.user)),
+        ("--group", format!("{:?}", plan.group)),
+        ("--daemon", format!("{:?}", plan.detach)),
     ]
 }

@@ -8,7 +8,7 @@ use hasses_actors::config::LogLevel;
 use hasses_actors::net::Door;
 use hasses_actors::net::trust::Range;
 
-use crate::failure::short;
+use crate::failure::{short, without_login};
 use crate::privileges::{self, Account};
 use crate::values;
 use crate::words::{Word, is_switch};
@@ -149,9 +149,9 @@ impl Typed {
                 return format!("{option} is given twice; it takes one value");
             }
             for argument in &arguments {
-                let short = short(argument);
-                if short != *argument {
-                    told = told.replace(argument, &short);
+                let shown = short(&without_login(argument));
+                if shown != *argument {
+                    told = told.replace(argument, &shown);
                 }
             }
             if told.starts_with("Unrecognized") {

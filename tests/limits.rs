@@ -274,6 +274,21 @@ fn a_rush_of_whole_requests_is_answered_whole() {
     assert!(!log.contains("cannot accept connections"), "{log}");
 }
 
+#[test]
+fn who_is_turned_away_and_stays_keeps_no_place_from_others() {
+    let daemon = Daemon::start_after("ulimit -n 64", "");
+    let connections = (0..100).map(|_| {
+        let mut connection = Connection::to(daemon.listen);
+        connection.send(PLAIN.as_bytes());
+        connection
+    });
+    // Nobody closes anything.
+    let mut connections: Vec<Connection> = connections.collect();
+    let answers = connections.iter_mut().map(Connection::head);
+    let refused = answers.filter(|head| head.status == 503).count();
+    assert!((70..=90).contains(&refused), "{refused}");
+}
+
 /// A stream that is not ended after its `retry:`, if it is none.
 fn is_no_put_off(mut stream: Stream) -> Option<Stream> {
     let retry = stream.block().expect("a retry").retry.expect("a retry");

@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{Daemon, Stream, publish};
+use support::{Connection, Daemon, Stream, publish};
 
 fn get(query: &str) -> Vec<u8> {
     format!("GET /sse?{query} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes()
@@ -93,4 +93,29 @@ fn commands_switch_it() {
     publish::http(daemon.control, "b", "x");
     assert_eq!(stream.data(), "x");
     assert_eq!(publish::http(daemon.control, "c", "y").1, 0);
+}
+
+#[test]
+fn what_is_in_a_body_is_no_request() {
+    let daemon = Daemon::start("--reinit");
+    for later in [false, true] {
+        let body = get("subscribe=evil");
+        let head = format!(
+            "GET /sse?subscribe=good HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let whole = [head.as_bytes(), &body].concat();
+        let (first, rest) = whole.split_at(if later { head.len() } else { whole.len() });
+        let mut connection = Connection::to(daemon.listen);
+        connection.send(first);
+        let mut stream = Stream::answered(connection);
+        stream.position();
+        stream.send(rest);
+        stream.send(&body);
+        publish::http(daemon.control, "good", "1");
+        assert_eq!(stream.data(), "1");
+        assert_eq!(publish::http(daemon.control, "evil", "2").1, 0);
+        publish::http(daemon.control, "good", "3");
+        assert_eq!(stream.data(), "3");
+    }
 }

@@ -111,11 +111,21 @@ fn wrong_options_change_nothing() {
 #[test]
 fn what_needs_a_restart_is_named() {
     let daemon = with_file("");
-    reload(
-        &daemon,
-        "--user nobody\n",
-        "--user was changed; that needs a restart",
-    );
+    for line in [
+        "--reuse-port",
+        "--bus redis://127.0.0.1:1",
+        "--fifo pipe",
+        "--history-file history",
+        "--log log",
+        "--pidfile pid",
+        "--user nobody",
+        "--group nogroup",
+        "--daemon",
+    ] {
+        let option = line.split(' ').next().unwrap();
+        let told = format!("{option} was changed; that needs a restart");
+        reload(&daemon, &format!("{line}\n"), &told);
+    }
     eventually("an answer", || {
         (daemon
             .ask("GET /sse HTTP/1.1\r\nHost: localhost\r\n\r\n")

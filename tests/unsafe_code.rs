@@ -1,11 +1,11 @@
-//! Where `unsafe` may stand: in one file, with its reason.
+//! Where `unsafe` may stand: in two files, each time with its reason.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The files that may have it.
-const ALLOWED: [&str; 1] = ["src/daemon.rs"];
+const ALLOWED: [&str; 2] = ["actors/reactor.rs", "src/daemon.rs"];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
@@ -26,7 +26,7 @@ fn has_unsafe(line: &str) -> bool {
 }
 
 #[test]
-fn it_stands_in_one_file_and_says_why() {
+fn it_stands_in_two_files_and_says_why() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
     for folder in ["src", "actors", "examples"] {

@@ -5,8 +5,9 @@ use std::pin::pin;
 
 use futures_lite::FutureExt;
 
+use super::entry::Item;
 use super::queue::Own;
-use super::{Bus, BusDown, entry, gone};
+use super::{Bus, BusDown, gone};
 use crate::model::{Channel, Publication};
 use crate::registry::{Message, Outcome, Receipt};
 use crate::system::{self, Failure, Reply, Stop};
@@ -20,8 +21,8 @@ impl Bus {
         let Some(channel) = messages.first().map(|own| own.channel) else {
             return Ok(Vec::new());
         };
-        let read = |own: &Own| match entry::Body::read(&own.body) {
-            Some(entry::Body::Event { publication, .. }) => Some(publication),
+        let read = |own: &Own| match Item::read(&own.item) {
+            Some(Item::Event(publication)) => Some(publication),
             _ => None,
         };
         let publications = messages.iter().filter_map(read).collect();

@@ -1,25 +1,28 @@
 //! What one entry of the stream says.
 //!
 //! ```text
-//! body = 1, retained: u8, node: u64, number: u64, the message as the history file has it
+//! body = 1, 0, node: u64, number: u64, how many items: u32, items
 //!      | 2, live: u8, node: u64
-//!      | 3, 0, node: u64, number: u64, a client's id
+//! item = its length: u32, what it is and says
+//! what = 0 or 1 (is kept for replay), the message as the history file has it
+//!      | 2, a client's id
 //! ```
 //!
-//! Numbers are little-endian. The stream's own id of the entry is `ID-0`, ID being the event's id; its
-//! field `b` is the body, `p` the id of the entry before it, so that a reader knows whether it has
-//! missed something.
+//! Numbers are little-endian. The stream's own id of the entry is `ID-0`, ID being that of its last item;
+//! those before it have the ids just below. Its field `b` is the body, `p` the newest id before all of
+//! them, so that a reader knows whether it has missed something.
 
 use redis::Value;
 
 use crate::archive::frame;
 use crate::model::{ClientId, EventId, Publication};
 
-const EVENT: u8 = 1;
+const ITEMS: u8 = 1;
 const HOLE: u8 = 2;
-const DISCONNECT: u8 = 3;
-/// Bytes of an event's body before its message.
-const HEAD: usize = 18;
+/// What an item is that is no event.
+const DISCONNECT: u8 = 2;
+/// Bytes of a body before its items.
+const HEAD: usize = 22;
 
 /// One process of hasses: a number that it gave itself by chance when it started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,23 +31,14 @@ pub(super) struct Node(pub(super) u64);
 /// A body, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Body {
-    /// A message.
-    Event {
-        /// Who took it in.
+    /// What a node took in, in its order.
+    Items {
+        /// Which node.
         node: Node,
-        /// The how many-th of that node it is, from 1: so a copy is told from the first.
+        /// The how many-th of that node the first is, from 1: so a copy is told from the first.
         number: u64,
-        /// What it says.
-        publication: Publication,
-    },
-    /// The streams with an id are to end.
-    Disconnect {
-        /// Who was asked to.
-        node: Node,
-        /// As above: messages and these are numbered together.
-        number: u64,
-        /// The id.
-        id: ClientId,
+        /// At least one.
+        items: Vec<Item>,
     },
     /// Whoever has seen nothing newer than this entry may have missed something.
     Hole {
@@ -55,33 +49,65 @@ pub(super) enum Body {
     },
 }
 
+/// One of the things that a node took in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Item {
+    /// A message.
+    Event(Publication),
+    /// The streams with an id are to end.
+    Disconnect(ClientId),
+}
+
 /// One entry as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// Its id.
+    /// Its id, which is that of its last item.
     pub(super) id: EventId,
-    /// The id before it.
+    /// The newest id before its first item.
     pub(super) previous: EventId,
     /// What it says, not yet understood.
     pub(super) body: Vec<u8>,
 }
 
-/// The body of an event.
-pub(super) fn event(node: Node, number: u64, publication: &Publication) -> Vec<u8> {
-    let mut body = Vec::with_capacity(HEAD + 32 + publication.data.len());
-    body.extend([EVENT, publication.retain.into()]);
-    body.extend(node.0.to_le_bytes());
-    body.extend(number.to_le_bytes());
-    frame::put_publication(publication, &mut body);
-    body
+impl Entry {
+    /// How many items it has, as it says; a hole counts as one.
+    pub(super) fn count(&self) -> usize {
+        match (self.body.first(), self.body.get(HEAD - 4..HEAD)) {
+            (Some(&ITEMS), Some(&[a, b, c, d])) => u32::from_le_bytes([a, b, c, d]) as usize,
+            _ => 1,
+        }
+    }
 }
 
-/// The body that ends the streams with an id.
-pub(super) fn disconnect(node: Node, number: u64, id: &ClientId) -> Vec<u8> {
-    let mut body = vec![DISCONNECT, 0];
+/// The item of an event.
+pub(super) fn event(publication: &Publication) -> Vec<u8> {
+    let mut item = Vec::with_capacity(64 + publication.data.len());
+    item.push(publication.retain.into());
+    frame::put_publication(publication, &mut item);
+    item
+}
+
+/// The item that ends the streams with an id.
+pub(super) fn disconnect(id: &ClientId) -> Vec<u8> {
+    [&[DISCONNECT], id.as_str().as_bytes()].concat()
+}
+
+/// The body with these items, of which the first is the `number`th of that node.
+pub(super) fn pack<'a>(
+    node: Node,
+    number: u64,
+    items: impl Iterator<Item = &'a [u8]> + Clone,
+) -> Vec<u8> {
+    let length = |item: &[u8]| 4 + item.len();
+    let mut body = Vec::with_capacity(HEAD + items.clone().map(length).sum::<usize>());
+    body.extend([ITEMS, 0]);
     body.extend(node.0.to_le_bytes());
     body.extend(number.to_le_bytes());
-    body.extend_from_slice(id.as_str().as_bytes());
+    body.extend((items.clone().count() as u32).to_le_bytes());
+    for item in items {
+        body.extend((item.len() as u32).to_le_bytes());
+        body.extend_from_slice(item);
+    }
     body
 }
 
@@ -99,28 +125,49 @@ impl Body {
         let (node, rest) = rest.split_first_chunk()?;
         let node = Node(u64::from_le_bytes(*node));
         match kind {
-            EVENT => {
-                let (number, message) = rest.split_first_chunk()?;
-                let mut publication = frame::publication(message)?;
-                publication.retain = flag != 0;
-                Some(Self::Event {
+            ITEMS => {
+                let (number, rest) = rest.split_first_chunk()?;
+                let (count, mut rest) = rest.split_first_chunk()?;
+                let count = u32::from_le_bytes(*count) as usize;
+                let mut items = Vec::with_capacity(count.min(rest.len()));
+                while let Some((length, more)) = rest.split_first_chunk() {
+                    let (item, more) =
+                        more.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+                    items.push(Item::read(item)?);
+                    rest = more;
+                }
+                let number = u64::from_le_bytes(*number);
+                number.checked_add(count as u64)?;
+                let all = rest.is_empty() && !items.is_empty() && items.len() == count;
+                all.then_some(Self::Items {
                     node,
-                    number: u64::from_le_bytes(*number),
-                    publication,
-                })
-            }
-            DISCONNECT => {
-                let (number, id) = rest.split_first_chunk()?;
-                Some(Self::Disconnect {
-                    node,
-                    number: u64::from_le_bytes(*number),
-                    id: ClientId::new(std::str::from_utf8(id).ok()?).ok()?,
+                    number,
+                    items,
                 })
             }
             HOLE if rest.is_empty() => Some(Self::Hole {
                 node,
                 live: flag != 0,
             }),
+            _ => None,
+        }
+    }
+}
+
+impl Item {
+    /// Understands an item, as above.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let (what, rest) = bytes.split_first()?;
+        match *what {
+            retain @ (0 | 1) => {
+                let mut publication = frame::publication(rest)?;
+                publication.retain = retain != 0;
+                Some(Self::Event(publication))
+            }
+            DISCONNECT => {
+                let id = std::str::from_utf8(rest).ok()?;
+                ClientId::new(id).ok().map(Self::Disconnect)
+            }
             _ => None,
         }
     }
@@ -189,39 +236,65 @@ mod tests {
         message
     }
 
+    fn items() -> Vec<Item> {
+        let unkept = Publication {
+            retain: false,
+            ..message()
+        };
+        let me = ClientId::new("me").unwrap();
+        vec![
+            Item::Event(message()),
+            Item::Disconnect(me),
+            Item::Event(unkept),
+        ]
+    }
+
+    fn packed(node: Node, number: u64) -> Vec<u8> {
+        let items = items().into_iter().map(|item| match item {
+            Item::Event(publication) => event(&publication),
+            Item::Disconnect(id) => disconnect(&id),
+        });
+        let items: Vec<_> = items.collect();
+        pack(node, number, items.iter().map(Vec::as_slice))
+    }
+
+    fn entry(body: Vec<u8>) -> Entry {
+        Entry {
+            id: EventId(13),
+            previous: EventId(9),
+            body,
+        }
+    }
+
     #[test]
     fn bodies_are_read_as_they_were_written() {
-        for retain in [true, false] {
-            let publication = Publication {
-                retain,
-                ..message()
-            };
-            let (node, number) = (Node(7), 8);
-            let body = event(node, number, &publication);
-            let read = Body::Event {
-                node,
-                number,
-                publication,
-            };
-            assert_eq!(Body::read(&body), Some(read));
-        }
-        let (node, number, id) = (Node(7), 8, ClientId::new("me").unwrap());
-        let body = disconnect(node, number, &id);
-        assert_eq!(
-            Body::read(&body),
-            Some(Body::Disconnect { node, number, id })
-        );
+        let (node, number) = (Node(7), 8);
+        let read = Body::Items {
+            node,
+            number,
+            items: items(),
+        };
+        assert_eq!(Body::read(&packed(node, number)), Some(read));
+        assert_eq!(entry(packed(node, number)).count(), 3);
         let node = Node(u64::MAX);
         let read = Body::Hole { node, live: true };
         assert_eq!(Body::read(&hole(node, true)), Some(read));
+        assert_eq!(entry(hole(node, true)).count(), 1);
     }
 
     #[test]
     fn what_nobody_wrote_is_not_read() {
-        let body = event(Node(7), 8, &message());
-        for length in 0..body.len() - 3 {
+        let body = packed(Node(7), 8);
+        for length in 0..body.len() {
             assert_eq!(Body::read(&body[..length]), None, "{length}");
         }
+        for more in [vec![0], vec![0; 4], vec![1, 0, 0, 0, 9]] {
+            assert_eq!(Body::read(&[body.clone(), more].concat()), None);
+        }
+        let mut many = body;
+        many[HEAD - 4..HEAD].fill(u8::MAX);
+        assert_eq!(Body::read(&many), None, "more than it has");
+        assert_eq!(Body::read(&pack(Node(7), 8, std::iter::empty())), None);
         assert_eq!(Body::read(&[4; 40]), None);
         assert_eq!(Body::read(&[hole(Node(1), true), vec![0]].concat()), None);
     }
@@ -229,16 +302,11 @@ mod tests {
     #[test]
     fn an_answer_has_entries() {
         let text = |text: &str| Value::BulkString(text.into());
-        let fields = Value::Array(["p", "12", "b", "x"].map(text).into());
+        let fields = Value::Array(["p", "9", "b", "x"].map(text).into());
         let one = Value::Array(vec![text("13-0"), fields.clone()]);
         let answer =
             |one| Value::Array(vec![Value::Array(vec![text("k"), Value::Array(vec![one])])]);
-        let entry = Entry {
-            id: EventId(13),
-            previous: EventId(12),
-            body: b"x".into(),
-        };
-        assert_eq!(entries(answer(one)), Some(vec![entry]));
+        assert_eq!(entries(answer(one)), Some(vec![entry(b"x".into())]));
         assert_eq!(entries(Value::Nil), Some(Vec::new()));
         for id in ["13-1", "9007199254740992-0", "x-0", "13"] {
             let foreign = Value::Array(vec![text(id), fields.clone()]);

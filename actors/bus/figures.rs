@@ -7,10 +7,10 @@ use std::cell::Cell;
 pub struct Figures {
     /// Whether the bus is there.
     pub up: Cell<bool>,
-    /// Nodes that have been heard of within ten seconds, this one included; none while the bus is away.
+    /// Nodes that have been heard of within seven seconds, this one included; none while the bus is away.
     pub nodes: Cell<u64>,
-    /// Streams of all of them, each as it said last.
-    pub clients: Cell<u64>,
+    /// Streams of the others of them, each as it said last.
+    pub others_clients: Cell<u64>,
     /// Streams of this node: the registry's to say.
     pub own_clients: Cell<u64>,
     /// Messages written to the bus.
@@ -25,6 +25,13 @@ pub struct Figures {
     pub waiting: Cell<u64>,
     /// Events added again that Redis had lost.
     pub restored: Cell<u64>,
+}
+
+impl Figures {
+    /// Streams of all nodes.
+    pub fn clients(&self) -> u64 {
+        self.others_clients.get() + self.own_clients.get()
+    }
 }
 
 /// Adds to a counter.

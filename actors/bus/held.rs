@@ -12,6 +12,8 @@ use crate::model::{EventId, Record};
 pub(super) struct Held {
     limits: Limits,
     entries: VecDeque<Entry>,
+    /// Of all together.
+    items: usize,
     bytes: usize,
 }
 
@@ -20,21 +22,25 @@ impl Held {
         Self {
             limits,
             entries: VecDeque::new(),
+            items: 0,
             bytes: 0,
         }
     }
 
-    /// Holds one more, which is newer than all others.
+    /// Holds one more, which is newer than all others. The oldest goes when the others are enough.
     pub(super) fn hold(&mut self, entry: Entry) {
         self.bytes += cost(&entry);
+        self.items += entry.count();
         let newest = entry.id;
         self.entries.push_back(entry);
         let Limits { count, bytes, age } = self.limits;
         let oldest = before(newest, age);
         while let Some(first) = self.entries.front() {
-            if self.entries.len() <= count && self.bytes <= bytes && first.id >= oldest {
+            let others = self.items - first.count();
+            if others < count && self.bytes <= bytes && first.id >= oldest {
                 break;
             }
+            self.items = others;
             self.bytes -= cost(first);
             self.entries.pop_front();
         }
@@ -80,14 +86,36 @@ fn cost(entry: &Entry) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::super::entry::{self, Node};
     use super::*;
 
-    fn entry(id: u64) -> Entry {
+    fn single(id: u64) -> Entry {
         Entry {
             id: EventId(id),
             previous: EventId(id - 1),
             body: vec![0; 72],
         }
+    }
+
+    #[test]
+    fn the_oldest_is_held_as_long_as_the_others_are_not_enough() {
+        let mut held = Held::new(Limits {
+            count: 5,
+            bytes: 10_000,
+            age: Duration::from_secs(1),
+        });
+        let three = |id| Entry {
+            body: entry::pack(Node(1), id, [[0u8].as_slice(); 3].into_iter()),
+            ..single(id)
+        };
+        for (id, oldest) in [(13, 13), (16, 13), (19, 16), (22, 19)] {
+            held.hold(three(id));
+            assert_eq!(held.oldest(), Some(EventId(oldest)));
+        }
+        held.hold(single(23));
+        assert_eq!(held.oldest(), Some(EventId(19)), "four would not be enough");
+        held.hold(single(24));
+        assert_eq!(held.oldest(), Some(EventId(22)));
     }
 
     #[test]
@@ -100,19 +128,19 @@ mod tests {
         let mut held = Held::new(limits);
         assert_eq!(held.oldest(), None);
         for id in [10, 20, 30] {
-            held.hold(entry(id));
+            held.hold(single(id));
         }
         // Two have 400 bytes, three would have 600.
         assert_eq!(held.oldest(), Some(EventId(20)));
         assert!(held.has(EventId(30)) && !held.has(EventId(25)));
-        assert_eq!(held.after(EventId(20)), [entry(30)]);
-        assert_eq!(held.after(EventId(5)), [entry(20), entry(30)]);
-        held.hold(entry(125));
+        assert_eq!(held.after(EventId(20)), [single(30)]);
+        assert_eq!(held.after(EventId(5)), [single(20), single(30)]);
+        held.hold(single(125));
         assert_eq!(held.oldest(), Some(EventId(30)));
-        held.hold(entry(300));
+        held.hold(single(300));
         assert_eq!(held.oldest(), Some(EventId(300)));
         held.set_limits(Limits { count: 0, ..limits });
-        held.hold(entry(301));
+        held.hold(single(301));
         assert_eq!(held.oldest(), None);
     }
 }

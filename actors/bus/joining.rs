@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use async_io::Timer;
 
-use super::entry::Entry;
+use super::entry::{self, Entry};
 use super::figures::count;
 use super::link::{Added, Link, Met};
 use super::{Bus, FromBus, Trouble};
 use crate::model::EventId;
 use crate::system::Failure;
 
-/// Entries that are added again in one step.
-const RESTORE: usize = 256;
+/// What is added again in one step: entries, and bytes unless a single one has more.
+const RESTORE: (usize, usize) = (256, 1 << 20);
 /// How long a node that holds nothing leaves it to others to begin a stream.
 const OTHERS: Duration = Duration::from_secs(1);
 
@@ -28,18 +28,18 @@ impl Bus {
     /// # Errors
     /// The link broke.
     pub(super) async fn join(&mut self, link: &mut Link) -> Result<(), Trouble> {
-        let mut met = self.meet(link).await?;
+        let mut met = self.meet(link, true).await?;
         if met.last.is_none() && self.reading.oldest().is_none() {
             // Redis may just have lost the stream, and others may hold what was in it.
             Timer::after(OTHERS).await;
-            met = self.meet(link).await?;
+            met = self.meet(link, true).await?;
         }
         self.met(met);
         if self.reading.began() {
             self.rejoin(link, met).await?;
             self.catch_up(link).await?;
         } else if self.open {
-            self.join_late(met)?;
+            self.join_late(link, met).await?;
         } else {
             self.begin(link, met).await?;
         }
@@ -59,7 +59,7 @@ impl Bus {
                 false => self.restore(link, &recovered).await?,
             }
         }
-        let first = link.clone().read(EventId(0), self.reading.size(), false);
+        let first = link.clone().read(EventId(0), self.reading.page(), false);
         let first = first.await?;
         let since = match first.first() {
             Some(entry) => entry.previous,
@@ -73,12 +73,37 @@ impl Bus {
     }
 
     /// The first meeting, after streams have begun here: what was before is not known to them.
-    fn join_late(&mut self, met: Met) -> Result<(), Trouble> {
-        let last = met.last.unwrap_or(EventId(0));
-        self.reading.forget();
+    async fn join_late(&mut self, link: &mut Link, met: Met) -> Result<(), Trouble> {
+        let last = match met.last {
+            Some(last) => {
+                self.reading.forget();
+                last
+            }
+            None => self.begin_late(link).await?,
+        };
         self.missed(last.max(self.reading.given()), true)?;
         self.reading.see(last);
         Ok(())
+    }
+
+    /// Has the stream begin, below what was delivered here alone so that this keeps its ids; with what
+    /// a history file had, or else with a hole.
+    async fn begin_late(&mut self, link: &mut Link) -> Result<EventId, Trouble> {
+        let mut entries = self.reading.held().after(EventId(0));
+        if entries.is_empty() {
+            let late = self.queue.late_from(self.node, 0);
+            let id = match late.first() {
+                Some(late) => EventId(late.id.0 - 1),
+                None => self.reading.given(),
+            };
+            entries.push(Entry {
+                id,
+                previous: id,
+                body: entry::hole(self.node, true),
+            });
+        }
+        self.restore(link, &entries).await?;
+        Ok(entries.last().map_or(EventId(0), |entry| entry.id))
     }
 
     /// A further meeting.
@@ -97,7 +122,7 @@ impl Bus {
             log::warn!(
                 "the bus {} has gone back from {seen} to {last}: adding {} events again",
                 self.url,
-                lost.len()
+                items(&lost)
             );
             match lost.is_empty() {
                 true => {
@@ -120,18 +145,26 @@ impl Bus {
     }
 
     async fn restore(&mut self, link: &mut Link, entries: &[Entry]) -> Result<(), Trouble> {
-        for part in entries.chunks(RESTORE) {
+        let mut rest = entries;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fit = rest.iter().take(RESTORE.0).take_while(|entry| {
+                bytes += entry.body.len();
+                bytes <= RESTORE.1
+            });
+            let (part, more) = rest.split_at(fit.count().max(1));
             link.restore(part).await?;
+            rest = more;
         }
-        count(&self.figures.restored, entries.len());
+        count(&self.figures.restored, items(entries));
         Ok(())
     }
 
     /// Reads to the end of the stream.
     async fn catch_up(&mut self, link: &Link) -> Result<(), Trouble> {
         loop {
-            let (after, size) = (self.reading.seen(), self.reading.size());
-            let entries = link.clone().read(after, size, false).await?;
+            let (after, page) = (self.reading.seen(), self.reading.page());
+            let entries = link.clone().read(after, page, false).await?;
             if entries.is_empty() {
                 return Ok(());
             }
@@ -145,12 +178,12 @@ impl Bus {
         let mut added = 0;
         let mut newest = self.reading.seen();
         loop {
-            let messages = self.queue.late_from(added);
-            let Some(last) = messages.last() else { break };
-            added += messages.len();
-            newest = newest.max(last.0);
+            let late = self.queue.late_from(self.node, added);
+            let Some(last) = late.last() else { break };
+            added += late.len();
+            newest = newest.max(last.id);
             let (seen, given) = (self.reading.seen(), self.reading.given());
-            let adding = link.clone().add(self.keep(), seen, given, messages);
+            let adding = link.clone().add(self.keep(), seen, given, late);
             if let Added::Behind = adding.await? {
                 return Err(Trouble::new("the stream went back while it was added to"));
             }
@@ -173,4 +206,9 @@ impl Bus {
         }
         Ok(())
     }
+}
+
+/// How many items entries have together.
+fn items(entries: &[Entry]) -> usize {
+    entries.iter().map(Entry::count).sum()
 }

@@ -1,26 +1,30 @@
-//! The connections to Redis: one for what is written, and one for the read that waits.
+//! The connections to Redis: one for what is written and what other nodes say, and one for the read that
+//! waits.
 
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, ServerErrorKind, Value};
+use redis::{
+    AsyncConnectionConfig, Client, ErrorKind, ProtocolVersion, PushInfo, PushKind, RedisError,
+    ServerErrorKind, Value,
+};
 
 use super::address::BusUrl;
 use super::entry::{self, Entry, Node};
 use super::script::Scripts;
 use crate::model::EventId;
+use crate::system::Address;
 use crate::wire::escape::escape;
 
 /// How long connecting may take, and any answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a read waits for entries: shorter, so that a silent Redis is told from a quiet one.
 const WAIT: Duration = Duration::from_millis(1000);
-/// A node that has not been heard of for this long does not count any more.
-const DEAD: Duration = Duration::from_secs(10);
-/// About how many bytes one read may bring, and how many entries at most.
-const PAGE: (usize, usize) = (4 << 20, 1000);
+/// A node that has not been heard of for this long does not count any more: within ten seconds, as the
+/// others look every three.
+const DEAD: Duration = Duration::from_secs(7);
 
 /// Why the bus cannot be used now.
 #[derive(Debug, Clone)]
@@ -79,6 +83,11 @@ impl From<RedisError> for Trouble {
                 false,
             ),
             (_, "UNBLOCKED") => (format!("Redis has become a replica: {said}"), false),
+            (ErrorKind::Parse, _) => (format!("what answers there is no Redis: {said}"), false),
+            _ if error.is_timeout() => {
+                let patience = PATIENCE.as_secs();
+                (format!("no answer within {patience} seconds"), false)
+            }
             (_, "OOM") => (format!("Redis has no memory left: {said}"), false),
             _ if tls => (format!("TLS failed: {said}"), true),
             _ => (said, false),
@@ -95,12 +104,12 @@ impl From<RedisError> for Trouble {
 pub(super) struct Met {
     /// The newest id of the stream; none where there is no stream.
     pub(super) last: Option<EventId>,
-    /// The oldest that it keeps, if any.
+    /// For who joins: the oldest that it keeps, if any.
     pub(super) first: Option<EventId>,
-    /// Whether it has what this node has read last.
+    /// For who joins: whether it has what this node has read last.
     pub(super) has: bool,
     pub(super) nodes: u64,
-    pub(super) clients: u64,
+    pub(super) others_clients: u64,
 }
 
 /// What became of a write.
@@ -112,6 +121,15 @@ pub(super) enum Added {
     Behind,
 }
 
+/// Who was asked something.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    /// Nodes that have been heard of lately, this one included.
+    pub(super) nodes: u64,
+    /// How many of the others listen.
+    pub(super) asked: u64,
+}
+
 /// What the stream is to keep: entries that are both that new and no older than that.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Keep {
@@ -119,8 +137,16 @@ pub(super) struct Keep {
     pub(super) age: Duration,
 }
 
-/// A message to be written: the id that it has already, or 0, and its body.
-pub(super) type Unwritten = (EventId, Rc<[u8]>);
+/// An entry to be written.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unwritten {
+    /// The id that it has already, or 0.
+    pub(super) id: EventId,
+    /// How many items it has.
+    pub(super) count: usize,
+    /// Its body.
+    pub(super) body: Vec<u8>,
+}
 
 /// An open link.
 #[derive(Clone)]
@@ -130,27 +156,46 @@ pub(super) struct Link {
     scripts: Rc<Scripts>,
     stream: Rc<str>,
     nodes: Rc<str>,
+    /// What the names of the nodes' channels begin with.
+    channels: Rc<str>,
     node: Node,
 }
 
 impl Link {
-    /// Connects twice.
+    /// Connects twice, and hears from Redis on both connections: a Redis that stands still takes
+    /// connections too, and nobody is to wait for it after this. What other nodes say goes to `ear`;
+    /// when that is full it is lost.
     pub(super) async fn open(
         url: &BusUrl,
         scripts: Rc<Scripts>,
         node: Node,
+        ear: Address<Vec<u8>>,
     ) -> Result<Self, Trouble> {
-        let client = Client::open(url.info())?;
+        let reader = Client::open(url.info())?;
+        // In the newer protocol a connection is told of what is published while it does other things.
+        let redis = url.info().redis_settings().clone();
+        let redis = redis.set_protocol(ProtocolVersion::RESP3);
+        let writer = Client::open(url.info().set_redis_settings(redis))?;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(PATIENCE))
             .set_response_timeout(Some(PATIENCE));
-        let open = || client.get_multiplexed_async_connection_with_config(&config);
+        let hearing = config.clone().set_push_sender(move |push| hear(push, &ear));
+        let mut writer = writer
+            .get_multiplexed_async_connection_with_config(&hearing)
+            .await?;
+        let channels = format!("{}:node:", url.prefix());
+        writer.subscribe(format!("{channels}{node}")).await?;
+        let mut reader = reader
+            .get_multiplexed_async_connection_with_config(&config)
+            .await?;
+        let _pong: Value = redis::cmd("PING").query_async(&mut reader).await?;
         Ok(Self {
-            writer: open().await?,
-            reader: open().await?,
+            writer,
+            reader,
             scripts,
             stream: format!("{}:events", url.prefix()).into(),
             nodes: format!("{}:nodes", url.prefix()).into(),
+            channels: channels.into(),
             node,
         })
     }
@@ -161,8 +206,9 @@ impl Link {
         keep: Keep,
         seen: EventId,
         clients: u64,
+        joining: bool,
     ) -> Result<Met, Trouble> {
-        let (last, first, has, nodes, clients): (i64, i64, u8, u64, u64) = self
+        let (last, first, has, nodes, others_clients): (i64, i64, u8, u64, u64) = self
             .scripts
             .meet
             .key(&*self.stream)
@@ -170,9 +216,10 @@ impl Link {
             .arg(keep.from.0)
             .arg(keep.age.as_micros() as u64)
             .arg(seen.0)
-            .arg(format!("{:016x}", self.node.0))
+            .arg(self.node.to_string())
             .arg(clients)
             .arg(DEAD.as_micros() as u64)
+            .arg(u8::from(joining))
             .invoke_async(&mut self.writer)
             .await?;
         let id = |number: i64| u64::try_from(number).ok().map(EventId);
@@ -181,23 +228,46 @@ impl Link {
             first: id(first),
             has: has > 0,
             nodes,
-            clients,
+            others_clients,
         })
     }
 
-    /// Adds messages.
+    /// Says that this node ends.
+    pub(super) async fn leave(mut self) -> Result<(), Trouble> {
+        let mut forget = redis::cmd("HDEL");
+        forget.arg(&*self.nodes).arg(self.node.to_string());
+        Ok(forget.query_async(&mut self.writer).await?)
+    }
+
+    /// Tells all other nodes something.
+    pub(super) async fn ask(mut self, what: String) -> Result<Asked, Trouble> {
+        let mut call = self.scripts.ask.key(&*self.nodes);
+        call.arg(self.node.to_string()).arg(DEAD.as_micros() as u64);
+        call.arg(&*self.channels).arg(what);
+        let (nodes, asked) = call.invoke_async(&mut self.writer).await?;
+        Ok(Asked { nodes, asked })
+    }
+
+    /// Tells one node something, if it listens.
+    pub(super) async fn tell(mut self, node: Node, what: String) -> Result<(), Trouble> {
+        let mut publish = redis::cmd("PUBLISH");
+        publish.arg(format!("{}{node}", self.channels)).arg(what);
+        Ok(publish.query_async::<()>(&mut self.writer).await?)
+    }
+
+    /// Adds entries.
     pub(super) async fn add(
         mut self,
         keep: Keep,
         seen: EventId,
         given: EventId,
-        messages: Vec<Unwritten>,
+        entries: Vec<Unwritten>,
     ) -> Result<Added, Trouble> {
         let mut call = self.scripts.add.key(&*self.stream);
         call.arg(keep.from.0).arg(keep.age.as_micros() as u64);
         call.arg(seen.0).arg(given.0);
-        for (id, body) in &messages {
-            call.arg(id.0).arg(&**body);
+        for Unwritten { id, count, body } in &entries {
+            call.arg(id.0).arg(*count).arg(body);
         }
         let last: i64 = call.invoke_async(&mut self.writer).await?;
         Ok(match last {
@@ -229,15 +299,14 @@ impl Link {
         Ok(EventId(id))
     }
 
-    /// Entries newer than `after`: at once, or, with `wait`, when there are any or a second has
-    /// passed. They are about so many as fit, when one has about `size` bytes.
+    /// At most `count` entries newer than `after`: at once, or, with `wait`, when there are any or a
+    /// second has passed.
     pub(super) async fn read(
         mut self,
         after: EventId,
-        size: usize,
+        count: usize,
         wait: bool,
     ) -> Result<Vec<Entry>, Trouble> {
-        let count = (PAGE.0 / size.max(1)).clamp(1, PAGE.1);
         let mut command = redis::cmd("XREAD");
         command.arg("COUNT").arg(count);
         if wait {
@@ -253,6 +322,19 @@ impl Link {
     }
 }
 
+/// Passes on what another node says; whether it has been heard nobody is told.
+fn hear(push: PushInfo, ear: &Address<Vec<u8>>) -> Result<(), Unheard> {
+    if push.kind == PushKind::Message
+        && let Some(Value::BulkString(said)) = push.data.into_iter().nth(1)
+    {
+        ear.offer(said).map_err(|_| Unheard)?;
+    }
+    Ok(())
+}
+
+/// What another node said was lost here.
+struct Unheard;
+
 /// Tries whether the bus can be used, without an executor of the caller's.
 ///
 /// # Errors
@@ -263,9 +345,9 @@ pub fn probe(url: &BusUrl) -> Result<(), Trouble> {
     connection.set_read_timeout(Some(PATIENCE))?;
     let mut info = redis::cmd("XINFO");
     info.arg("STREAM").arg(format!("{}:events", url.prefix()));
-    match info.query::<Value>(&mut connection).map_err(Trouble::from) {
+    match info.query::<Value>(&mut connection) {
         // There need not be a stream yet.
-        Err(trouble) if trouble.is_wrong() => Err(trouble),
+        Err(error) if error.detail() != Some("no such key") => Err(error.into()),
         _ => Ok(()),
     }
 }

@@ -1,27 +1,30 @@
 //! Messages of this node's publishers on their way through the bus.
 
 use std::collections::VecDeque;
-use std::rc::Rc;
 
+use super::entry::{self, Node};
 use super::link::Unwritten;
 use crate::model::history::Limits;
 use crate::model::{Channel, EventId, Record};
 use crate::registry::{Away, Outcome, Receipt};
 use crate::system::Reply;
 
-/// What one write takes at most: messages, and bytes unless a single one has more.
-const WRITE: (usize, usize) = (512, 1 << 20);
+/// What one write takes at most: items, and bytes unless a single one has more.
+const WRITE: (usize, usize) = (4096, 1 << 20);
+
+/// Events that were delivered alone, in one write.
+const LATE: usize = 256;
 
 /// Where a publisher's receipts go.
 type Receipts = Reply<Outcome>;
 
-/// A message on its way.
-#[derive(Debug, Clone)]
+/// A message on its way, or another item.
+#[derive(Debug)]
 pub(super) struct Own {
     /// The how many-th of this node it is.
     pub(super) number: u64,
-    /// Its body in the stream.
-    pub(super) body: Rc<[u8]>,
+    /// The item, as the stream has it.
+    pub(super) item: Vec<u8>,
     /// How it came.
     pub(super) channel: Channel,
 }
@@ -40,7 +43,7 @@ pub(super) struct Batch {
 struct Late {
     number: u64,
     id: EventId,
-    body: Rc<[u8]>,
+    item: Vec<u8>,
 }
 
 /// What an event of this node that comes back from the stream was to us.
@@ -58,7 +61,7 @@ pub(super) enum Settled {
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     batches: VecDeque<Batch>,
-    /// Messages that have not come back, in their order.
+    /// Messages that have not come back, in their order, no number left out.
     under_way: VecDeque<Own>,
     /// How many of them are written, or being written.
     written: usize,
@@ -79,19 +82,24 @@ impl Queue {
         self.under_way.extend(messages);
     }
 
-    /// What is to be written next; empty when nothing waits.
-    pub(super) fn next_write(&mut self) -> Vec<Unwritten> {
-        let mut messages = Vec::new();
+    /// What `node` is to write next, all in one entry; none when nothing waits.
+    pub(super) fn next_write(&mut self, node: Node) -> Option<Unwritten> {
+        let first = self.under_way.get(self.written)?.number;
         let mut bytes = 0;
-        for own in self.under_way.range(self.written..).take(WRITE.0) {
-            bytes += own.body.len();
-            if bytes > WRITE.1 && !messages.is_empty() {
-                break;
-            }
-            messages.push((EventId(0), Rc::clone(&own.body)));
-        }
-        self.written += messages.len();
-        messages
+        let fit = self.under_way.range(self.written..).take_while(|own| {
+            bytes += own.item.len();
+            own.number == first || bytes <= WRITE.1
+        });
+        let count = fit.take(WRITE.0).count();
+        let end = self.written + count;
+        let items = self.under_way.range(self.written..end);
+        let items = items.map(|own| own.item.as_slice());
+        self.written = end;
+        Some(Unwritten {
+            id: EventId(0),
+            count,
+            body: entry::pack(node, first, items),
+        })
     }
 
     /// Nothing of what is under way counts as written any more.
@@ -148,11 +156,11 @@ impl Queue {
         limits: Limits,
     ) {
         for (own, receipt) in own.into_iter().zip(receipts) {
-            self.late_bytes += own.body.len() + Record::OVERHEAD;
+            self.late_bytes += own.item.len() + Record::OVERHEAD;
             self.late.push_back(Late {
                 number: own.number,
                 id: receipt.id,
-                body: own.body,
+                item: own.item,
             });
             while self.late.len() > limits.count || self.late_bytes > limits.bytes {
                 self.drop_late();
@@ -163,7 +171,7 @@ impl Queue {
 
     fn drop_late(&mut self) {
         if let Some(late) = self.late.pop_front() {
-            self.late_bytes -= late.body.len() + Record::OVERHEAD;
+            self.late_bytes -= late.item.len() + Record::OVERHEAD;
         }
     }
 
@@ -172,12 +180,21 @@ impl Queue {
         self.late.len()
     }
 
-    /// Some late ones from the `start`th on, with their ids; none when there are no more.
-    pub(super) fn late_from(&self, start: usize) -> Vec<Unwritten> {
+    /// Some late ones from the `start`th on, each an entry of its own as ids need not follow one
+    /// another; none when there are no more.
+    pub(super) fn late_from(&self, node: Node, start: usize) -> Vec<Unwritten> {
+        let mut bytes = 0;
         let rest = self.late.range(start.min(self.late.len())..);
-        rest.take(WRITE.0)
-            .map(|late| (late.id, Rc::clone(&late.body)))
-            .collect()
+        let fit = rest.enumerate().take_while(|(place, late)| {
+            bytes += late.item.len();
+            *place == 0 || *place < LATE && bytes <= WRITE.1
+        });
+        let entries = fit.map(|(_, late)| Unwritten {
+            id: late.id,
+            count: 1,
+            body: entry::pack(node, late.number, std::iter::once(late.item.as_slice())),
+        });
+        entries.collect()
     }
 
     /// Whether there were more late ones than may wait; asking forgets it.
@@ -209,11 +226,29 @@ mod tests {
     use crate::system;
     use futures_lite::future::block_on;
 
+    const NODE: Node = Node(7);
+
     fn own(number: u64) -> Own {
         Own {
             number,
-            body: Rc::from(vec![number as u8; 400_000]),
+            item: vec![number as u8; 400_000],
             channel: Channel::Tcp,
+        }
+    }
+
+    fn small(number: u64) -> Own {
+        Own {
+            item: vec![0],
+            ..own(number)
+        }
+    }
+
+    fn packed(id: u64, numbers: std::ops::RangeInclusive<u64>) -> Unwritten {
+        let items: Vec<_> = numbers.clone().map(|number| own(number).item).collect();
+        Unwritten {
+            id: EventId(id),
+            count: items.len(),
+            body: entry::pack(NODE, *numbers.start(), items.iter().map(Vec::as_slice)),
         }
     }
 
@@ -229,9 +264,10 @@ mod tests {
         let mut queue = Queue::default();
         let (reply, answer) = system::reply();
         queue.push((1..=4).map(own).collect(), reply);
-        assert_eq!(queue.next_write().len(), 2, "a mebibyte at most");
-        assert_eq!(queue.next_write().len(), 2);
-        assert!(queue.next_write().is_empty());
+        // A mebibyte at most.
+        assert_eq!(queue.next_write(NODE), Some(packed(0, 1..=2)));
+        assert_eq!(queue.next_write(NODE), Some(packed(0, 3..=4)));
+        assert_eq!(queue.next_write(NODE), None);
         for number in 1..=4 {
             assert_eq!(queue.settle(number), Settled::Awaited(Channel::Tcp));
             queue.receipt(receipt(number + 10));
@@ -242,13 +278,29 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_written_is_written_again() {
+    fn a_write_is_bounded_unless_one_message_is_larger() {
+        let mut queue = Queue::default();
+        let large = Own {
+            item: vec![0; 2 << 20],
+            ..own(1)
+        };
+        queue.push(vec![large], system::reply().0);
+        queue.push((2..=5000).map(small).collect(), system::reply().0);
+        for count in [1, 4096, 5000 - 4096 - 1] {
+            assert_eq!(queue.next_write(NODE).unwrap().count, count);
+        }
+        assert_eq!(queue.next_write(NODE), None);
+    }
+
+    #[test]
+    fn what_was_not_written_is_written_again_with_what_came_since() {
         let mut queue = Queue::default();
         queue.push(vec![own(1), own(2)], system::reply().0);
-        assert_eq!(queue.next_write().len(), 2);
+        assert_eq!(queue.next_write(NODE), Some(packed(0, 1..=2)));
         assert_eq!(queue.settle(1), Settled::Awaited(Channel::Tcp));
+        queue.push(vec![own(3)], system::reply().0);
         queue.write_again();
-        assert_eq!(queue.next_write(), [(EventId(0), own(2).body)]);
+        assert_eq!(queue.next_write(NODE), Some(packed(0, 2..=3)));
     }
 
     #[test]
@@ -256,7 +308,7 @@ mod tests {
         let mut queue = Queue::default();
         let (reply, answer) = system::reply();
         queue.push(vec![own(1), own(2), own(3)], reply);
-        queue.next_write();
+        queue.next_write(NODE);
         assert_eq!(queue.settle(1), Settled::Awaited(Channel::Tcp));
         queue.receipt(receipt(11));
         let (rest, batch) = queue.take_batch().unwrap();
@@ -270,10 +322,30 @@ mod tests {
         queue.keep_late(rest, &receipts, limits);
         batch.complete(receipts);
         assert_eq!(block_on(answer.wait()).unwrap().unwrap().len(), 3);
-        assert_eq!(queue.late_from(0)[1], (EventId(13), own(3).body));
-        assert!(queue.late_from(2).is_empty() && !queue.take_overflowed());
+        let late = queue.late_from(NODE, 0);
+        assert_eq!(late, [packed(12, 2..=2), packed(13, 3..=3)]);
+        assert_eq!(queue.late_from(NODE, 1), [packed(13, 3..=3)]);
+        assert!(queue.late_from(NODE, 2).is_empty() && !queue.take_overflowed());
         queue.keep_late([own(4)], &[receipt(14)], limits);
         assert!(queue.take_overflowed() && queue.late() == 2);
         assert_eq!(queue.settle(3), Settled::Late(EventId(13)));
+    }
+
+    #[test]
+    fn late_ones_go_in_writes_of_bounded_size() {
+        let mut queue = Queue::default();
+        let limits = Limits {
+            count: 1000,
+            bytes: 1 << 30,
+            age: Duration::from_secs(1),
+        };
+        let receipts: Vec<_> = (1..=303).map(receipt).collect();
+        let late = (1..=3).map(own).chain((4..=303).map(small));
+        queue.keep_late(late, &receipts, limits);
+        let mut writes = Vec::new();
+        while let late @ 1.. = queue.late_from(NODE, writes.iter().sum()).len() {
+            writes.push(late);
+        }
+        assert_eq!(writes, [2, 256, 45]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::entry::{Body, Entry, Node};
+use super::entry::{Body, Entry, Item, Node};
 use super::figures::count;
 use super::held::Held;
 use super::queue::Settled;
@@ -11,6 +11,13 @@ use crate::model::history::Limits;
 use crate::model::{Channel, ClientId, EventId, Publication};
 use crate::registry::{Message, Receipt};
 use crate::system::{self, Failure};
+
+/// Entries that a read brings at most at first, and those that it ever does.
+const PAGE: (usize, usize) = (16, 1000);
+/// About how many bytes it is to bring at most, as far as entries before tell.
+const PAGE_BYTES: usize = 4 << 20;
+/// Events that are delivered together, about.
+const TOGETHER: usize = 1000;
 
 /// How far this node has come.
 #[derive(Debug)]
@@ -22,8 +29,8 @@ pub(super) struct Reading {
     /// The newest number had of each node. Nodes are few, and each start of one costs 16 bytes.
     numbers: HashMap<Node, u64>,
     held: Held,
-    /// Bytes that an entry has on average, roughly.
-    size: usize,
+    /// How many entries the next read may bring.
+    page: usize,
     /// Whether others have added something while events of this node wait to be added.
     mixed: bool,
 }
@@ -35,7 +42,7 @@ impl Reading {
             given,
             numbers: HashMap::new(),
             held,
-            size: 0,
+            page: PAGE.0,
             mixed: false,
         }
     }
@@ -66,8 +73,8 @@ impl Reading {
         (self.seen, self.given) = (Some(at), at);
     }
 
-    pub(super) fn size(&self) -> usize {
-        self.size
+    pub(super) fn page(&self) -> usize {
+        self.page
     }
 
     pub(super) fn held(&self) -> &Held {
@@ -91,19 +98,20 @@ impl Reading {
         std::mem::take(&mut self.mixed)
     }
 
-    /// Whether an event of a node is none that was had before.
-    fn is_news(&mut self, node: Node, number: u64) -> bool {
+    /// All of a node up to a number is had now; up to which it was before.
+    fn have(&mut self, node: Node, number: u64) -> u64 {
         let newest = self.numbers.entry(node).or_default();
-        let is_news = number > *newest;
-        *newest = number.max(*newest);
-        is_news
+        std::mem::replace(newest, number.max(*newest))
     }
 
-    fn measure(&mut self, entries: &[Entry]) {
-        let bytes: usize = entries.iter().map(|entry| entry.body.len()).sum();
-        if !entries.is_empty() {
-            self.size = bytes / entries.len() + 64;
-        }
+    /// Pages grow while there is more to read, and a full one has no more bytes than it may.
+    fn turn_page(&mut self, entries: &[Entry]) {
+        let bytes: usize = entries.iter().map(|entry| entry.body.len() + 64).sum();
+        let fit = (PAGE_BYTES * entries.len()).checked_div(bytes);
+        self.page = match fit {
+            Some(fit) if entries.len() >= self.page => fit.min(2 * self.page).clamp(1, PAGE.1),
+            _ => PAGE.0,
+        };
     }
 }
 
@@ -112,12 +120,14 @@ impl Reading {
 struct Together {
     events: Vec<Incoming>,
     awaited: Vec<bool>,
+    /// Whether none of them is there, and streams have just been told that they missed some.
+    told: bool,
 }
 
 impl Bus {
     /// Delivers entries in their order.
     pub(super) async fn digest(&mut self, entries: Vec<Entry>) -> Result<(), Failure> {
-        self.reading.measure(&entries);
+        self.reading.turn_page(&entries);
         let mut together = Together::default();
         for entry in entries {
             if entry.previous > self.reading.seen() {
@@ -126,25 +136,24 @@ impl Bus {
             }
             self.reading.see(entry.id);
             match Body::read(&entry.body) {
-                Some(Body::Event {
+                Some(Body::Items {
                     node,
                     number,
-                    publication,
+                    items,
                 }) => {
-                    if !self.reading.is_news(node, number) {
+                    let count = items.len() as u64;
+                    let had = self.reading.have(node, number + count - 1);
+                    // Of a write that was repeated together with more, the rest is news.
+                    let copies = (had + 1).saturating_sub(number);
+                    if copies >= count {
                         continue;
                     }
-                    count(&self.figures.read, 1);
-                    self.arrived(entry.id, node, number, publication, &mut together)
-                        .await?;
-                }
-                Some(Body::Disconnect { node, number, id }) => {
-                    if !self.reading.is_news(node, number) {
-                        continue;
+                    let ids = (entry.id.0 + 1).saturating_sub(count)..;
+                    let all = ids.zip(number..).zip(items);
+                    for ((id, number), item) in all.skip(copies as usize) {
+                        self.item(EventId(id), node, number, item, &mut together)
+                            .await?;
                     }
-                    // What was published before it goes first.
-                    self.deliver(&mut together).await?;
-                    self.disconnect(entry.id, node, number, id)?;
                 }
                 Some(Body::Hole { node, live }) => {
                     self.deliver(&mut together).await?;
@@ -157,8 +166,32 @@ impl Bus {
                 }
             }
             self.reading.held.hold(entry);
+            if together.events.len() >= TOGETHER {
+                self.deliver(&mut together).await?;
+            }
         }
         self.deliver(&mut together).await
+    }
+
+    async fn item(
+        &mut self,
+        id: EventId,
+        node: Node,
+        number: u64,
+        item: Item,
+        together: &mut Together,
+    ) -> Result<(), Failure> {
+        match item {
+            Item::Event(publication) => {
+                count(&self.figures.read, 1);
+                self.arrived(id, node, number, publication, together).await
+            }
+            Item::Disconnect(client) => {
+                // What was published before it goes first.
+                self.deliver(together).await?;
+                self.disconnect(id, node, number, client)
+            }
+        }
     }
 
     async fn arrived(
@@ -186,13 +219,17 @@ impl Bus {
         let newest = together.events.last().map(|event| event.id);
         if id <= newest.unwrap_or(self.reading.given) {
             // Streams have newer ids already.
-            self.deliver(together).await?;
-            self.missed(self.reading.given, true)?;
+            if !together.told {
+                self.deliver(together).await?;
+                self.missed(self.reading.given, true)?;
+                together.told = true;
+            }
             if awaited {
                 self.queue.receipt(Receipt { id, recipients: 0 });
             }
             return Ok(());
         }
+        together.told = false;
         together.events.push(Incoming {
             id,
             publication,
@@ -222,7 +259,9 @@ impl Bus {
     }
 
     async fn deliver(&mut self, together: &mut Together) -> Result<(), Failure> {
-        let Together { events, awaited } = std::mem::take(together);
+        let Together {
+            events, awaited, ..
+        } = std::mem::take(together);
         let Some(last) = events.last() else {
             return Ok(());
         };
@@ -246,3 +285,7 @@ impl Bus {
         self.tell(FromBus::Missed { up_to, live })
     }
 }
+
+#[cfg(test)]
+#[path = "reading_tests.rs"]
+mod tests;

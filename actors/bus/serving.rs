@@ -7,18 +7,19 @@ use std::task::Poll;
 use async_io::Timer;
 use futures_lite::{FutureExt, StreamExt};
 
+use super::asking::Question;
 use super::entry::{self, Entry};
 use super::figures::count;
 use super::link::{Added, Link, Met};
 use super::queue::Own;
-use super::{Bus, MEET, Trouble};
+use super::{Bus, MEET, Trouble, gone};
 use crate::model::{Channel, ClientId};
 use crate::registry::Message;
-use crate::system::{self, Failure, Stop};
+use crate::system::{self, Address, Failure, Stop};
 use crate::wire::command::Command;
 
 /// A step of a link in use.
-type Step<T> = Pin<Box<dyn Future<Output = Result<T, Trouble>>>>;
+pub(super) type Step<T> = Pin<Box<dyn Future<Output = Result<T, Trouble>>>>;
 
 /// What came next.
 enum Turn {
@@ -35,6 +36,7 @@ impl Bus {
     pub(super) async fn serve(
         &mut self,
         mut link: Link,
+        questions: &Address<Question>,
         stop: &Stop,
     ) -> Result<Option<Trouble>, Failure> {
         let mut writing: Option<Step<Added>> = None;
@@ -51,14 +53,14 @@ impl Bus {
             {
                 Turn::Stop => return Ok(None),
                 Turn::Due => {
-                    meeting = Some(self.meet(&link));
+                    meeting = Some(self.meet(&link, false));
                     Ok(())
                 }
                 Turn::Asked(message) => {
-                    self.take(message)?;
+                    self.take(message, questions)?;
                     // All that wait go with it.
                     while let Some(message) = self.inbox.take() {
-                        self.take(message)?;
+                        self.take(message, questions)?;
                     }
                     Ok(())
                 }
@@ -135,7 +137,7 @@ impl Bus {
     }
 
     /// Takes in what a publisher asks for.
-    fn take(&mut self, message: Message) -> Result<(), Failure> {
+    fn take(&mut self, message: Message, questions: &Address<Question>) -> Result<(), Failure> {
         match message {
             Message::Publish {
                 publications,
@@ -162,6 +164,19 @@ impl Bus {
                 self.disconnect_elsewhere(&id);
                 self.forward(Message::Disconnect { id, reply })?;
             }
+            Message::Execute {
+                command:
+                    ref command @ (Command::SubscribedClients(ref target)
+                    | Command::TcpSubscribedClients(ref target)),
+                reply,
+            } => {
+                let question = Question {
+                    target: target.clone(),
+                    command: command.clone().into(),
+                    reply,
+                };
+                questions.offer(question).map_err(|_| gone())?;
+            }
             other => self.forward(other)?,
         }
         Ok(())
@@ -172,7 +187,7 @@ impl Bus {
         self.number += 1;
         let own = Own {
             number: self.number,
-            body: entry::disconnect(self.node, self.number, id).into(),
+            item: entry::disconnect(id),
             channel: Channel::Bus,
         };
         let (reply, _nobody_waits) = system::reply();
@@ -180,30 +195,27 @@ impl Bus {
     }
 
     fn read(&self, link: &Link) -> Step<Vec<Entry>> {
-        let (after, size) = (self.reading.seen(), self.reading.size());
-        Box::pin(link.clone().read(after, size, true))
+        let (after, page) = (self.reading.seen(), self.reading.page());
+        Box::pin(link.clone().read(after, page, true))
     }
 
     fn write(&mut self, link: &Link) -> Option<Step<Added>> {
-        let messages = self.queue.next_write();
-        if messages.is_empty() {
-            return None;
-        }
-        count(&self.figures.written, messages.len());
+        let entry = self.queue.next_write(self.node)?;
+        count(&self.figures.written, entry.count);
         let (seen, given) = (self.reading.seen(), self.reading.given());
-        let add = link.clone().add(self.keep(), seen, given, messages);
+        let add = link.clone().add(self.keep(), seen, given, vec![entry]);
         Some(Box::pin(add))
     }
 
-    pub(super) fn meet(&mut self, link: &Link) -> Step<Met> {
+    pub(super) fn meet(&mut self, link: &Link, joining: bool) -> Step<Met> {
         self.reading.set_limits(self.settings.now().history);
         let clients = self.figures.own_clients.get();
         let seen = self.reading.seen();
-        Box::pin(link.clone().meet(self.keep(), seen, clients))
+        Box::pin(link.clone().meet(self.keep(), seen, clients, joining))
     }
 
     pub(super) fn met(&self, met: Met) {
         self.figures.nodes.set(met.nodes);
-        self.figures.clients.set(met.clients);
+        self.figures.others_clients.set(met.others_clients);
     }
 }

@@ -9,7 +9,7 @@ use crate::config::{Config, SubscribeAll};
 use crate::model::{EventId, Resume, Subscription};
 use crate::wire::http::query::Query;
 use crate::wire::http::response::stream_head;
-use crate::wire::http::{Answer, Method, Refused, Request, Version, cors};
+use crate::wire::http::{Answer, BodyLength, Method, Refused, Request, Version, cors};
 use crate::wire::sse::{Frame, LAST_CHUNK};
 
 /// The longest `User-Agent` that is kept, in bytes.
@@ -34,6 +34,8 @@ pub(super) struct Asked {
     pub(super) ends: Option<Duration>,
     pub(super) version: Version,
     pub(super) agent: Option<String>,
+    /// Whether a body follows the request.
+    pub(super) has_body: bool,
     /// Whether it was asked for by an EventSource, which never comes back after an error status.
     pub(super) event_source: bool,
 }
@@ -75,6 +77,7 @@ pub(super) fn admit(request: Request, config: &Config, now: Duration) -> Result<
         resume,
         ends,
         version: request.version,
+        has_body: request.body != BodyLength::None,
         agent: request.user_agent.map(agent),
         event_source: request.accept.as_deref().is_some_and(accepts),
     })))

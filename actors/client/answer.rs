@@ -24,6 +24,18 @@ pub(super) async fn answer(seat: &Seat, bytes: &[u8], end: End) -> End {
     }
 }
 
+/// As [`answer`], without waiting if the peer has sent nothing more so far.
+pub(super) async fn answer_at_once(seat: &Seat, bytes: &[u8], end: End) -> End {
+    match write_all(seat, bytes).await {
+        Ok(()) if matches!(seat.read(|bytes| bytes.len()), Ok(None)) => {
+            seat.finish();
+            end
+        }
+        Ok(()) => wait_for_leave(seat, end).await,
+        Err(broken) => broken,
+    }
+}
+
 /// Writes all of `bytes`. On an open stream, what waits besides stays where it is.
 pub(super) async fn write_all(seat: &Seat, mut bytes: &[u8]) -> Result<(), End> {
     loop {

@@ -26,7 +26,7 @@ mod introduction;
 mod request;
 
 use admission::{Admitted, Asked, admit, jitter, turn_away};
-use answer::{answer, now, write_all, write_answer};
+use answer::{answer, answer_at_once, now, write_all, write_answer};
 use introduction::Introduction;
 use request::{next_request, request};
 
@@ -245,6 +245,8 @@ impl Client {
         let Self { seat, context, .. } = self;
         let chunked = asked.version == Version::Http11;
         seat.frame(chunked);
+        // What is in a body is no request, and a stream of HTTP/1.0 ends with its connection.
+        seat.set_replaceable(chunked && !asked.has_body);
         let subscribe = ClientMessage::Subscribe {
             key: seat.key(),
             subscription: asked.subscription,
@@ -262,7 +264,11 @@ impl Client {
         if let Some(of) = full {
             turn_away(of, asked.version, asked.event_source, cors, &mut bytes);
             let end = End::Refused(of.status(), of.reason().into());
-            return Err(answer(seat, &bytes, end).await);
+            return Err(match asked.has_body {
+                true => answer(seat, &bytes, end).await,
+                // Who comes next needs the descriptor.
+                false => answer_at_once(seat, &bytes, end).await,
+            });
         }
         stream_head(asked.version, false, cors, now(), &mut bytes);
         if let Some(retry) = context.settings.now().retry {
@@ -322,7 +328,7 @@ impl Client {
 
     /// Whether a new request may take the place of the open stream.
     fn takes_requests(&self) -> bool {
-        self.context.reinit.get() && self.seat.is_chunked()
+        self.context.reinit.get() && self.seat.is_replaceable()
     }
 
     /// Reads what came on an open stream, and throws it away unless it may be a new request; whether
@@ -341,9 +347,6 @@ impl Client {
                 None => return Ok(false),
                 Some(0) => return Err(End::Left),
                 Some(count) => total += count,
-            }
-            if !self.seat.is_readable() {
-                return Ok(false);
             }
         }
         Ok(true)

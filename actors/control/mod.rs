@@ -133,7 +133,7 @@ impl Publisher {
         if let Some(trouble @ Trouble::NotTls) = Trouble::of(&error) {
             let refused = Refused::new(400, trouble.to_string());
             let mut bytes = Vec::new();
-            Answer::refused_text(&refused).write(SystemTime::now().into(), &mut bytes);
+            Answer::refused_json(&refused).write(SystemTime::now().into(), &mut bytes);
             connection.write_all(&bytes).await?;
             connection.finish();
             connection.discard().await;

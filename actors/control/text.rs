@@ -35,13 +35,7 @@ pub(super) async fn serve(
     } = publisher;
     // A connection keeps the settings that it began with.
     let config = settings.now();
-    let mut intake = Intake::new(
-        config.delimiter,
-        config.max_message,
-        *channel,
-        name.clone(),
-        registry.clone(),
-    );
+    let mut intake = Intake::new(&config, *channel, name.clone(), registry.clone());
     let mut answers = intake.feed(&connection.take()).await?;
     if silence {
         answers += &intake.silence().await?;

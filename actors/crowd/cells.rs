@@ -36,8 +36,6 @@ pub(super) struct Cell {
 pub(super) struct Flags {
     pub(super) readable: bool,
     pub(super) writable: bool,
-    /// The peer has ended its side, which reading on tells.
-    pub(super) ended: bool,
     pub(super) queued: bool,
     /// Its request is not complete yet; counted in `Inner::half_open`.
     pub(super) half_open: bool,
@@ -46,6 +44,8 @@ pub(super) struct Flags {
     /// The stream is open: events are written in chunks or plain.
     pub(super) open: bool,
     pub(super) chunked: bool,
+    /// A further request may come on the open stream.
+    pub(super) replaceable: bool,
     /// The stream gets events as they are published, and position blocks.
     pub(super) live: bool,
     /// Counted in `Inner::strained`.

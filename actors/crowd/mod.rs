@@ -23,7 +23,7 @@ use std::time::Instant;
 
 use crate::client::{End, Message};
 use crate::net::stream::Stream;
-use crate::reactor::{Reactor, Readiness};
+use crate::reactor::Reactor;
 use crate::wire::sse::Frame;
 
 mod cells;
@@ -62,11 +62,11 @@ pub struct Key {
 }
 
 impl Key {
-    pub(crate) fn to_number(self) -> u64 {
-        u64::from(self.generation) << 32 | u64::from(self.index)
+    pub(crate) fn to_number(self) -> usize {
+        (self.generation as usize) << 32 | self.index as usize
     }
 
-    pub(crate) fn from_number(number: u64) -> Self {
+    pub(crate) fn from_number(number: usize) -> Self {
         Self {
             index: number as u32,
             generation: (number >> 32) as u32,
@@ -194,7 +194,8 @@ impl Crowd {
     pub fn free(&self, key: Key) {
         let mut inner = self.inner.borrow_mut();
         let cell = &mut inner.cells[key.index as usize];
-        cell.generation = cell.generation.wrapping_add(1);
+        // `usize::MAX` is the poller's own key.
+        cell.generation = (cell.generation + 1) % (u32::MAX - 1);
         inner.vacant.push(key.index);
     }
 
@@ -311,13 +312,12 @@ impl Crowd {
     /// # Errors
     /// What the poller says.
     pub async fn watch(&self) -> io::Result<()> {
-        let ready = |key: Key, now: Readiness| {
+        let ready = |key: Key, readable: bool, writable: bool| {
             let inner = &mut *self.inner.borrow_mut();
             let cell = &mut inner.cells[key.index as usize];
             if cell.generation == key.generation && cell.life.is_some() {
-                cell.flags.readable |= now.readable;
-                cell.flags.ended |= now.ended;
-                if now.writable {
+                cell.flags.readable |= readable;
+                if writable {
                     cell.push();
                 }
                 if !std::mem::replace(&mut cell.flags.queued, true) {
@@ -412,8 +412,9 @@ impl Crowd {
             inner.totals.connected -= 1;
             inner.asked(index);
             let cell = &mut inner.cells[index as usize];
-            // Closing it takes it off the reactor.
-            cell.socket = None;
+            if let Some(socket) = cell.socket.take() {
+                self.reactor.unwatch(socket.as_fd());
+            }
             cell.waiting = Waiting::Empty;
             (cell.bytes, cell.written) = (0, 0);
             cell.flags.open = false;

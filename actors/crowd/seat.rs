@@ -46,11 +46,6 @@ impl Seat {
         self.until(|cell| cell.flags.readable || !cell.waiting.is_empty())
     }
 
-    /// Whether there may be something to be read.
-    pub fn is_readable(&self) -> bool {
-        self.with(|cell| cell.flags.readable)
-    }
-
     /// Waits until a message waits.
     pub fn mail(&self) -> impl Future<Output = ()> {
         self.until(|cell| !cell.waiting.is_empty())
@@ -118,14 +113,11 @@ impl Seat {
     pub fn read<R>(&self, take: impl FnOnce(&[u8]) -> R) -> io::Result<Option<R>> {
         let mut scratch = self.crowd.scratch.borrow_mut();
         let count = self.with(|cell| {
-            let Some(socket) = &cell.socket else {
-                return Ok(0);
+            let result = match &cell.socket {
+                Some(socket) => socket.read(&mut scratch),
+                None => Ok(0),
             };
-            let result = socket.read(&mut scratch);
-            // A short read has taken all there was (epoll(7)), and what comes next has an edge of its
-            // own; only an end that was there already has none. With TLS more may wait all the same.
-            let more = |count| count == SCRATCH || cell.flags.ended || socket.is_tls();
-            cell.flags.readable = result.as_ref().is_ok_and(|count| more(*count));
+            cell.flags.readable = result.is_ok();
             result
         });
         match count {
@@ -250,6 +242,16 @@ impl Seat {
     /// Whether events are framed as chunks.
     pub fn is_chunked(&self) -> bool {
         self.with(|cell| cell.flags.chunked)
+    }
+
+    /// Says whether a further request may come on the open stream.
+    pub fn set_replaceable(&self, replaceable: bool) {
+        self.with(|cell| cell.flags.replaceable = replaceable);
+    }
+
+    /// Whether a further request may come on the open stream.
+    pub fn is_replaceable(&self) -> bool {
+        self.with(|cell| cell.flags.replaceable)
     }
 
     /// Opens the stream: it gets position blocks, and the request's time does not count any more.

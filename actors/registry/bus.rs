@@ -17,6 +17,8 @@ use crate::model::{
     Channel, EventId, History, Publication, Resume, Sequence, Subscription, Target,
 };
 use crate::system::{Mailbox, Reply, Stop};
+use crate::wire::command::Command;
+use crate::wire::report::Whole;
 use crate::wire::sse::Frame;
 
 /// How long a client may wait for what it has seen elsewhere; after that it gets a gap. Another node
@@ -46,6 +48,17 @@ pub struct Incoming {
     pub channel: Channel,
 }
 
+/// What other nodes have answered; nothing while the bus is away.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// Nodes that have been heard of within ten seconds, this one included; 0 where that is not known.
+    pub nodes: u64,
+    /// How many of the others have answered.
+    pub answered: u64,
+    /// How many streams they counted.
+    pub clients: u64,
+}
+
 /// What the bus tells.
 #[derive(Debug)]
 pub enum FromBus {
@@ -56,6 +69,22 @@ pub enum FromBus {
     },
     /// What the bus had kept is there, or the bus is away: clients may come.
     Open,
+    /// A command is to be carried out that the other nodes have answered too, in so far as they did.
+    Execute {
+        /// The command; apart, so that other messages stay small.
+        command: Box<Command>,
+        /// Their answers.
+        elsewhere: Elsewhere,
+        /// Where the answer goes, as for [`Message::Execute`].
+        reply: Reply<String>,
+    },
+    /// Another node asks how many streams a message to a target would reach here.
+    Count {
+        /// The target.
+        target: Target,
+        /// Where the answer goes.
+        reply: Reply<u64>,
+    },
     /// These are to be delivered, in this order.
     Deliver {
         /// The events.
@@ -137,6 +166,12 @@ impl Registry {
                     bus.open = true;
                 }
             }
+            FromBus::Execute {
+                command,
+                elsewhere,
+                reply,
+            } => reply.send(self.execute(*command, elsewhere)),
+            FromBus::Count { target, reply } => reply.send(self.reached(&target)),
             FromBus::Deliver { events, reply } => {
                 let mut receipts = Vec::with_capacity(events.len());
                 for event in events {
@@ -224,6 +259,11 @@ impl Registry {
         for client in late.map(|(client, _)| *client).collect::<Vec<_>>() {
             self.begin_held(client);
         }
+        self.count_own();
+    }
+
+    /// Has the bus know how many streams this node has.
+    fn count_own(&self) {
         if let Some(bus) = &self.bus {
             bus.figures.own_clients.set(self.streams() as u64);
         }
@@ -260,15 +300,24 @@ impl Registry {
         Some(held)
     }
 
-    /// How many streams all nodes have, each as it said last.
+    /// How many streams all nodes have, the others as each said last.
     pub(super) fn all_clients(&self) -> Option<u64> {
-        let bus = self.bus.as_ref()?;
-        Some(bus.figures.clients.get())
+        Some(self.bus_figures()?.clients())
+    }
+
+    /// What this node counted, and the others; none without a bus.
+    pub(super) fn whole(&self, clients: u64, elsewhere: Elsewhere) -> Option<Whole> {
+        self.bus.as_ref().map(|_| Whole {
+            clients: clients + elsewhere.clients,
+            nodes: elsewhere.nodes,
+            answered: 1 + elsewhere.answered,
+        })
     }
 
     /// What the bus counts.
     pub(super) fn bus_figures(&self) -> Option<Figures> {
-        self.bus.as_ref().map(|bus| (*bus.figures).clone())
+        self.count_own();
+        Some((*self.bus.as_ref()?.figures).clone())
     }
 
     /// How many clients wait.

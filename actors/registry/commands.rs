@@ -1,6 +1,6 @@
 //! Commands: what publishers ask the registry about its clients and itself.
 
-use super::Registry;
+use super::{Elsewhere, Registry};
 use crate::client::Ending;
 use crate::config::Cors;
 use crate::logger;
@@ -9,8 +9,8 @@ use crate::wire::command::Command;
 use crate::wire::report::{self, Status, TlsFiles};
 
 impl Registry {
-    /// Carries out a command; the answer for the sender.
-    pub(super) fn execute(&mut self, command: Command) -> String {
+    /// Carries out a command, for which there may be answers of other nodes; the answer for the sender.
+    pub(super) fn execute(&mut self, command: Command, elsewhere: Elsewhere) -> String {
         match command {
             Command::TcpStatus => line(self.status().json()),
             Command::TcpNumberOfClients => {
@@ -19,7 +19,8 @@ impl Registry {
             }
             Command::TcpSubscribedClients(target) => {
                 let count = self.reached(&target);
-                line(report::subscribed_clients_json(&target, count))
+                let whole = self.whole(count, elsewhere);
+                line(report::subscribed_clients_json(&target, count, whole))
             }
             Command::TcpClientList => self.client_list_json(),
             Command::Publish(publication) => {
@@ -28,7 +29,7 @@ impl Registry {
                 String::new()
             }
             logged => {
-                let lines = self.execute_logged(logged);
+                let lines = self.execute_logged(logged, elsewhere);
                 let answer = lines.join("\n") + "\n";
                 self.log.answer(lines);
                 answer
@@ -37,14 +38,16 @@ impl Registry {
     }
 
     /// Carries out a command whose answer goes to the log too.
-    fn execute_logged(&mut self, command: Command) -> Vec<String> {
+    fn execute_logged(&mut self, command: Command, elsewhere: Elsewhere) -> Vec<String> {
         match command {
             Command::Status => self.status().lines(),
             Command::ClientList => self.client_list(),
-            Command::NumberOfClients => vec![report::number_of_clients(self.subscribers())],
+            Command::NumberOfClients => {
+                report::number_of_clients(self.subscribers(), self.all_clients())
+            }
             Command::SubscribedClients(target) => {
                 let count = self.reached(&target);
-                vec![report::subscribed_clients(&target, count)]
+                report::subscribed_clients(&target, count, self.whole(count, elsewhere))
             }
             Command::SetLogLevel(level) => {
                 self.log_level = level;
@@ -83,7 +86,7 @@ impl Registry {
     }
 
     /// How many clients a message to `target` would reach.
-    fn reached(&mut self, target: &Target) -> u64 {
+    pub(super) fn reached(&mut self, target: &Target) -> u64 {
         self.routes
             .recipients(std::slice::from_ref(target), None, &mut self.recipients);
         self.recipients.len() as u64

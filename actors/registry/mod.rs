@@ -33,10 +33,10 @@ mod figures;
 mod publishing;
 mod replay;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use bus::OnBus;
-pub use bus::{Away, FromBus, Incoming};
+pub use bus::{Away, Elsewhere, FromBus, Incoming};
 use figures::Watched;
 pub use figures::{Listed, Search};
 use replay::Replay;
@@ -385,7 +385,9 @@ impl Registry {
                 }
                 reply.send(Ok(receipts));
             }
-            Message::Execute { command, reply } => reply.send(self.execute(command)),
+            Message::Execute { command, reply } => {
+                reply.send(self.execute(command, Elsewhere::default()));
+            }
             Message::Disconnect { id, reply } => reply.send(self.disconnect(&id)),
             Message::Report { reply } => reply.send(self.figures()),
             Message::Watch { reply } => reply.send((self.figures(), self.watched())),

@@ -11,7 +11,7 @@ use crate::model::history::Limits;
 use crate::model::{ClientId, Target, Token};
 use crate::net::stream::Stream;
 
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config {
         path: "/sse".into(),
         cors: Cors::Any,

@@ -2,14 +2,17 @@
 //! found by index. No queues, no timers, no parsing beyond `*=text;` and `tokn=text;`. Every other
 //! server's cost is given as a ratio to this one's in the same round.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use memchr::{memchr, memmem};
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, SocketFlags, acceptfrom_with, recv, send};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, acceptfrom_with, bind, listen,
+    recv, send, socket_with, sockopt,
+};
 
 use crate::Outcome;
 
@@ -55,11 +58,17 @@ pub(crate) fn serve(subscribers: u16, publishers: u16) -> Outcome<()> {
         frame: Vec::new(),
     };
     for (port, publishes) in [(subscribers, false), (publishers, true)] {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
-        listener.set_nonblocking(true)?;
-        // Again, with a longer queue than the standard library's.
-        rustix::net::listen(&listener, 4096)?;
-        floor.watch(listener.into(), Role::Listener(publishes))?;
+        let (inet, flags) = (
+            AddressFamily::INET,
+            SocketFlags::NONBLOCK | SocketFlags::CLOEXEC,
+        );
+        let listener = socket_with(inet, SocketType::STREAM, flags, None)?;
+        // A port may be reused at once, and several processes may share it.
+        sockopt::set_socket_reuseaddr(&listener, true)?;
+        sockopt::set_socket_reuseport(&listener, true)?;
+        bind(&listener, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))?;
+        listen(&listener, 4096)?;
+        floor.watch(listener, Role::Listener(publishes))?;
     }
     let mut events: Vec<Event> = Vec::with_capacity(512);
     let mut buffer = vec![0; 64 * 1024];
@@ -132,7 +141,7 @@ impl Floor {
             let Ok((socket, _)) = acceptfrom_with(&peer.socket, flags) else {
                 break;
             };
-            rustix::net::sockopt::set_tcp_nodelay(&socket, true)?;
+            sockopt::set_tcp_nodelay(&socket, true)?;
             self.watch(socket, role)?;
         }
         Ok(())

@@ -11,7 +11,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use crate::Outcome;
 use crate::ledger::Target;
 use crate::load::{Load, now};
-use crate::servers::{free_address, hasses};
+use crate::servers::{Kind, free_address, hasses};
 use crate::table::grouped;
 use crate::usage::{Usage, available_memory};
 
@@ -88,9 +88,28 @@ pub(crate) fn crowd(server: &str, first: &str, count: &str) -> Outcome<bool> {
     Ok(true)
 }
 
+/// Does it with the floor and with hasses, and compares their broadcasts; whether everyone got everything.
+pub(crate) fn run(clients: u32, hold: f64, bus: Option<&str>) -> Outcome<bool> {
+    let (floor, all_of_floor) = with(Kind::Floor, clients, hold, None)?;
+    let (hasses, all_of_hasses) = with(Kind::Hasses, clients, hold, bus)?;
+    println!(
+        "a broadcast with hasses : with the floor: {:.2} in processor time, {:.2} in time to the last",
+        hasses.cpu / floor.cpu,
+        hasses.last / floor.last
+    );
+    Ok(all_of_floor && all_of_hasses)
+}
+
+/// What the quickest broadcast took: the servers' processor time in microseconds, and seconds until the
+/// last subscriber had it.
+struct Quickest {
+    cpu: f64,
+    last: f64,
+}
+
 /// Connects `clients` subscribers, to nodes of one `bus` if there is one, watches them for `hold` idle
 /// seconds, and sends to all of them; whether everyone got everything.
-pub(crate) fn run(clients: u32, hold: f64, bus: Option<&str>) -> Outcome<bool> {
+fn with(kind: Kind, clients: u32, hold: f64, bus: Option<&str>) -> Outcome<(Quickest, bool)> {
     let room = getrlimit(Resource::RLIMIT_NOFILE)?.1 as u32;
     // The kernel spreads connections by chance: some processes get one or two per cent more.
     let daemons = clients.div_ceil(room / 100 * 94 - 300) as usize;
@@ -100,17 +119,7 @@ pub(crate) fn run(clients: u32, hold: f64, bus: Option<&str>) -> Outcome<bool> {
     let mut controls = Vec::new();
     for _ in 0..daemons {
         let control = free_address()?;
-        let options = ["--reuse-port", "--heartbeat", "0", "--log-level", "quiet"];
-        let mut command = Command::new(hasses());
-        command.args([
-            "--listen",
-            &server.to_string(),
-            "--control",
-            &control.to_string(),
-        ]);
-        command.args(options).stderr(Stdio::null());
-        command.args(bus.into_iter().flat_map(|url| ["--bus", url]));
-        processes.push(Process(command.spawn()?));
+        processes.push(start(kind, server, control, bus)?);
         controls.push(reach(control)?);
     }
     if bus.is_some() {
@@ -131,9 +140,10 @@ pub(crate) fn run(clients: u32, hold: f64, bus: Option<&str>) -> Outcome<bool> {
     let (full, took) = (Usage::of(&pids)?, began.elapsed());
     let each = |bytes: f64| bytes / f64::from(clients);
     println!(
-        "{} subscribers of {daemons} processes on one port: connected in {:.0} s, {:.1} µs of processor time \
-         each; {:.0} resident bytes each in hasses, {:.1} kB each of the machine's memory, both ends and the \
+        "{}: {} subscribers of {daemons} processes on one port: connected in {:.0} s, {:.1} µs of processor \
+         time each; {:.0} resident bytes each, {:.1} kB each of the machine's memory, both ends and the \
          kernel included",
+        kind.name(),
         grouped(f64::from(clients)),
         took.as_secs_f64(),
         each(full.cpu - empty.cpu),
@@ -146,11 +156,37 @@ pub(crate) fn run(clients: u32, hold: f64, bus: Option<&str>) -> Outcome<bool> {
         "idle for {hold:.0} s: {:.2} s of processor time, all processes together",
         idle.cpu / 1e6
     );
+    let mut quickest = Quickest {
+        cpu: f64::INFINITY,
+        last: f64::INFINITY,
+    };
     let mut whole = true;
     for _ in 0..BROADCASTS {
-        whole &= broadcast(clients, &pids, &mut controls, &mut crowds)?;
+        whole &= broadcast(clients, &pids, &mut controls, &mut crowds, &mut quickest)?;
     }
-    Ok(whole)
+    Ok((quickest, whole))
+}
+
+/// Starts one server of many on the same port.
+fn start(
+    kind: Kind,
+    server: SocketAddr,
+    control: SocketAddr,
+    bus: Option<&str>,
+) -> Outcome<Process> {
+    let mut command;
+    if kind == Kind::Floor {
+        command = Command::new(std::env::current_exe()?);
+        let ports = [server, control].map(|address| address.port().to_string());
+        command.arg("floor").args(ports);
+    } else {
+        command = Command::new(hasses());
+        command.args(["--listen", &server.to_string()]);
+        command.args(["--control", &control.to_string()]);
+        command.args(["--reuse-port", "--heartbeat", "0", "--log-level", "quiet"]);
+        command.args(bus.into_iter().flat_map(|url| ["--bus", url]));
+    }
+    Ok(Process(command.stderr(Stdio::null()).spawn()?))
 }
 
 /// Sends one message to all, by the control ports; whether everyone got it.
@@ -159,6 +195,7 @@ fn broadcast(
     pids: &[u32],
     controls: &mut [TcpStream],
     crowds: &mut [Crowd],
+    quickest: &mut Quickest,
 ) -> Outcome<bool> {
     let stamp = now();
     for crowd in &mut *crowds {
@@ -167,7 +204,7 @@ fn broadcast(
     }
     let (before, began) = (Usage::of(pids)?, now());
     for control in controls {
-        control.write_all(format!("*=@{stamp:016x}@\n").as_bytes())?;
+        control.write_all(format!("*=@{stamp:016x}@;").as_bytes())?;
     }
     let (mut last, mut received) = (began, 0);
     for crowd in crowds {
@@ -178,11 +215,13 @@ fn broadcast(
         (last, received) = (last.max(at), received + count);
     }
     let used = Usage::of(pids)?.since(before);
+    let took = (last - began) as f64 / 1e9;
+    quickest.cpu = quickest.cpu.min(used.cpu);
+    quickest.last = quickest.last.min(took);
     println!(
-        "one message to all: {} of {} got it, the last after {:.2} s; {:.2} µs of processor time a delivery",
+        "one message to all: {} of {} got it, the last after {took:.2} s; {:.2} µs of processor time a delivery",
         grouped(received as f64),
         grouped(f64::from(clients)),
-        (last - began) as f64 / 1e9,
         used.cpu / f64::from(clients),
     );
     Ok(received == u64::from(clients))

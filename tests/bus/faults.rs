@@ -1,5 +1,7 @@
 //! What becomes of messages when Redis is not well.
 
+use std::time::{Duration, Instant};
+
 use nix::sys::signal::Signal;
 
 use super::support::far_end::FarEnd;
@@ -150,6 +152,25 @@ fn a_paused_redis_delivers_each_message_once() {
     let far = until(&mut far, "after");
     assert_eq!(data(&far), ["0", "1", "2", "3", "4", "after"]);
     assert_eq!(data(&until(&mut near, "after")), ["after"]);
+}
+
+#[test]
+fn while_redis_stands_still_publishers_do_not_wait_for_it() {
+    let redis = Redis::start("");
+    let one = node(&redis, "");
+    redis.signal(Signal::SIGSTOP);
+    publish::http(one.control, "a", "finds out");
+    wait_for_bus(&one, false);
+    // Meanwhile the node tries again and again, and each time waits two seconds for an answer.
+    let end = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < end {
+        let asked = Instant::now();
+        publish::http(one.control, "a", "alone");
+        let took = asked.elapsed();
+        assert!(took < Duration::from_millis(1500), "{took:?}");
+    }
+    redis.signal(Signal::SIGCONT);
+    wait_for_bus(&one, true);
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! Several nodes as one, on a real Redis.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod batches;
 #[allow(dead_code, reason = "the torture test uses more of it")]
 #[path = "../torture/client.rs"]
 mod client;
+mod counts;
 mod crowd;
+mod failover;
 mod faults;
 mod ledger;
 mod nodes;

@@ -160,8 +160,17 @@ fn the_whole_is_counted_and_dead_nodes_are_not() {
     for line in ["hasses_bus_up 1\n", "hasses_cluster_clients 2\n"] {
         assert!(metrics.contains(line), "{metrics}");
     }
+    // Its own are counted at once.
+    let _another = one.subscribe("subscribe=a");
+    assert_eq!(figure(&one, "cluster_clients"), 3);
     two.crash();
-    whole(1, 1);
+    whole(1, 2);
+    // Who ends as it should says so.
+    let mut three = node(&redis, "");
+    whole(2, 2);
+    three.stop();
+    let nodes = redis.ask("hlen hasses:nodes");
+    assert_eq!(nodes.trim(), "1");
 }
 
 #[test]

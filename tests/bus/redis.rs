@@ -47,6 +47,11 @@ impl Redis {
         })
     }
 
+    /// Processor time it has used, in clock ticks of 10 ms.
+    pub(crate) fn cpu_ticks(&self) -> u64 {
+        self.program.cpu_ticks()
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }

@@ -1,4 +1,4 @@
-//! What the bus costs: messages a second and delay, beside one daemon alone.
+//! What the bus costs: messages a second and delay, beside one daemon alone, and processor time.
 //!
 //! `cargo test --release --test bus speed -- --nocapture` prints figures that mean something.
 
@@ -7,11 +7,15 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::support::{Daemon, Stream, publish};
-use super::{Redis, node};
+use super::support::{Daemon, Stream, eventually, publish};
+use super::{Redis, figure, node};
 
 /// Messages of a flood, and single ones of which the delay is taken.
-const FLOOD: usize = 100_000;
+const FLOOD: usize = if cfg!(debug_assertions) {
+    50_000
+} else {
+    500_000
+};
 const SINGLES: u32 = 500;
 
 /// Messages a second, from the first written to the last read, by one publisher of text.
@@ -33,6 +37,30 @@ fn flood(publisher: &Daemon, subscriber: &Daemon) -> f64 {
     let taken = began.elapsed();
     writer.join().unwrap();
     FLOOD as f64 / taken.as_secs_f64()
+}
+
+/// Prints how much processor time one message of a flood takes, at each of those it comes by.
+#[expect(clippy::print_stdout, reason = "its figures are what it is for")]
+fn processor_time(redis: &Redis, [publisher, subscribed, idle]: [&Daemon; 3]) {
+    let used = || {
+        let [one, two, three] = [publisher, subscribed, idle].map(Daemon::cpu_ticks);
+        [redis.cpu_ticks(), one, two, three]
+    };
+    let (before, read) = (used(), figure(idle, "bus_read"));
+    flood(publisher, subscribed);
+    eventually("the idle node has read all", || {
+        (figure(idle, "bus_read") == read + FLOOD as u64).then_some(())
+    });
+    let names = [
+        "Redis, with three nodes",
+        "the publisher's node",
+        "a node with a subscriber",
+        "a node with none",
+    ];
+    for ((name, before), after) in names.iter().zip(before).zip(used()) {
+        let micros = (after - before) as f64 * 10_000.0 / FLOOD as f64;
+        println!("{name}: {micros:.2} us of processor time for each message");
+    }
 }
 
 /// From the publisher's write to the subscriber's read, in microseconds: half of them, and 99 of 100,
@@ -79,6 +107,8 @@ fn what_the_bus_costs() {
     for (way, (half, most)) in delays {
         println!("{way}: delay p50 {half} us, p99 {most} us");
     }
+    let idle = node(&redis, "");
+    processor_time(&redis, [&one, &two, &idle]);
     // Ids of both kinds stay in their order.
     assert!(publish::http(one.control, "a", "").0 < publish::http(two.control, "a", "").0);
 }

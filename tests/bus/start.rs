@@ -1,10 +1,13 @@
 //! What is told at the start.
 
+use std::io::Write;
+use std::net::TcpListener;
 use std::process::Command;
+use std::thread;
 
 use super::Redis;
 use super::support::daemon::free_address;
-use super::support::{Daemon, TempDir, publish, readme, run};
+use super::support::{Daemon, Stream, TempDir, publish, readme, run};
 
 /// The exit code and what a start, or a check, says.
 fn told(arguments: &[&str]) -> (Option<i32>, String) {
@@ -63,6 +66,28 @@ fn what_will_not_pass_is_told_and_ends_the_start() {
         let (code, text) = told(&["--bus", wrong]);
         assert_eq!(code, Some(2), "{text}");
     }
+}
+
+#[test]
+fn a_check_tells_what_is_no_redis() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    for answer in ["HTTP/1.1 400 Bad Request\r\n\r\n", "SSH-2.0-x\r\n", ""] {
+        let server = listener.try_clone().unwrap();
+        let server = thread::spawn(move || {
+            let (mut socket, _) = server.accept().unwrap();
+            let _gone = socket.write_all(answer.as_bytes());
+        });
+        let (code, text) = told(&["--check", "--bus", &url]);
+        server.join().unwrap();
+        assert_eq!(code, Some(1), "{answer}: {text}");
+        assert!(text.contains(&format!("--bus {url}")), "{text}");
+        assert_eq!(text.lines().count(), 1, "{text}");
+    }
+    // One that takes connections and says nothing.
+    let (code, text) = told(&["--check", "--bus", &url]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("no answer within 2 seconds"), "{text}");
 }
 
 #[test]
@@ -139,6 +164,26 @@ fn a_bus_that_is_away_at_the_start_may_come() {
 }
 
 #[test]
+fn what_was_published_before_the_first_meeting_is_added() {
+    for (options, known) in [("", 0), ("--history-file {dir}/history", 1)] {
+        let mut redis = Redis::start("");
+        redis.crash();
+        let mut one = Daemon::start(options);
+        let first = publish::http(one.control, "a", "before").0;
+        one.stop();
+        one.start_again_with(&format!("--bus {}", redis.url()));
+        let ids = ["1", "2"].map(|data| publish::http(one.control, "a", data).0);
+        redis.start_again();
+        super::wait_for_bus(&one, true);
+        assert_eq!(super::figure(&one, "bus_waiting"), 0);
+        let two = super::node(&redis, "");
+        let late = Stream::starting(two.listen, "subscribe=a&recent=9", "");
+        let events: Vec<_> = late.events.iter().filter_map(|event| event.id).collect();
+        assert_eq!(events, [&[first][..known], &ids].concat(), "{options}");
+    }
+}
+
+#[test]
 fn the_readmes_way_works() {
     let redis = Redis::start("--requirepass secret");
     let mut snippets = readme::snippets().into_iter();
@@ -151,4 +196,29 @@ fn the_readmes_way_works() {
     let arguments = line.trim().strip_prefix("hasses ").unwrap();
     let node = Daemon::command_line(&format!("{arguments} --control 127.0.0.1:{{control}}"));
     super::wait_for_bus(&node, true);
+}
+
+#[test]
+fn the_commands_that_the_readme_names_are_enough() {
+    let redis = Redis::start("");
+    let readme = include_str!("../../README.md");
+    let named = readme.split_once("The user needs `").unwrap().1;
+    let named = named.split_once('`').unwrap().0;
+    let rights = format!("+{}", named.to_lowercase().replace(' ', " +"));
+    let made = redis.ask(&format!(
+        "acl setuser few on >secret ~hasses:* &hasses:node:* {rights}"
+    ));
+    assert_eq!(made.trim(), "OK", "{rights}");
+    let bus = format!("--bus redis://few:secret@127.0.0.1:{}", redis.port);
+    let [one, two] = [(); 2].map(|()| Daemon::start(&bus));
+    let mut stream = two.subscribe("subscribe=a");
+    publish::http(one.control, "a", "1");
+    assert_eq!(stream.data(), "1");
+    // All is done that is ever done: it comes back when it was lost.
+    redis.ask("flushall");
+    publish::http(one.control, "a", "2");
+    assert_eq!(stream.data(), "2");
+    for node in [&one, &two] {
+        assert!(!node.log().contains("error"), "{}", node.log());
+    }
 }

@@ -56,7 +56,10 @@ fn check_says_what_is_wrong_and_makes_nothing() {
         1,
         &["--listen", "no-such-host"],
     );
-    fails(&["--check", "--log", &folder.text("no/log")], 1, &["--log"]);
+    for option in ["--log", "--history-file", "--pidfile"] {
+        fails(&["--check", option, &folder.text("no/x")], 1, &[option]);
+        fails(&["--check", option, &folder.text(".")], 1, &[option]);
+    }
     fs::write(&fifo, "").unwrap();
     fails(
         &["--check", "--fifo", &fifo],

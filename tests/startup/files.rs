@@ -53,6 +53,39 @@ fn a_failed_start_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_start_needs_some_descriptors() {
+    for limit in [5, 8, 12, 16, 18, 31] {
+        let mut command = Command::new("sh");
+        let line = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
+        command.args(["-c", &line, env!("CARGO_BIN_EXE_hasses")]);
+        command.args(["--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"]);
+        let output = command.output().unwrap();
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{limit}: {told}");
+        let wanted = format!("open files (ulimit -n) is {limit}; hasses needs 32");
+        assert!(
+            told.contains(&wanted) && told.lines().count() == 1,
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn a_history_file_belongs_to_one_daemon() {
+    let folder = Folder::new();
+    let file = folder.text("history");
+    let arguments = "--listen 127.0.0.1:0 --control 127.0.0.1:0 --history-file ";
+    let arguments: Vec<&str> = arguments.split_terminator(' ').chain([&*file]).collect();
+    let first = Running::start(&arguments);
+    fails(
+        &arguments,
+        1,
+        &["--history-file", &file, "another daemon uses it"],
+    );
+    first.stop();
+}
+
+#[test]
 fn modes_are_exact_whatever_the_umask() {
     let folder = Folder::new();
     let (fifo, listen, control) = (

@@ -200,10 +200,7 @@ impl Daemon {
 
     /// Processor time it has used, in clock ticks of 10 ms (proc(5): utime and stime).
     pub(crate) fn cpu_ticks(&self) -> u64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
-        let after_name = stat.rsplit_once(") ").unwrap().1;
-        let fields: Vec<&str> = after_name.split(' ').collect();
-        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+        self.program.cpu_ticks()
     }
 
     /// Sends one request to the subscribers' side and reads its whole answer.

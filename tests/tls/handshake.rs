@@ -57,7 +57,9 @@ fn plain_http_is_told_to_use_tls() {
         assert_eq!((answer.version.as_str(), answer.status), ("HTTP/1.1", 400));
         assert!(answer.body.contains("use https://"), "{answer:?}");
         assert_eq!(connection.rest(), b"");
-        if address == site.daemon.listen {
+        if address == site.daemon.control {
+            assert!(answer.json()["error"].is_string(), "{answer:?}");
+        } else {
             let allowed = answer.header("access-control-allow-origin");
             assert_eq!(allowed.as_deref(), Some("http://b.example"));
         }

@@ -143,8 +143,8 @@ fn bus(figures: &bus::Figures, page: &mut Page) {
     );
     page.gauge(
         "hasses_cluster_clients",
-        "Streams of all nodes, each as it said last.",
-        figures.clients.get(),
+        "Streams of all nodes, the others as each said last.",
+        figures.clients(),
     );
     for (name, help, counter) in [
         ("written", "Messages written to the bus.", &figures.written),

@@ -9,8 +9,8 @@ mod metrics;
 mod status;
 
 pub use answers::{
-    log_level_set, number_of_clients, number_of_clients_json, reinit_set, subscribed_clients,
-    subscribed_clients_json,
+    Whole, log_level_set, number_of_clients, number_of_clients_json, reinit_set,
+    subscribed_clients, subscribed_clients_json,
 };
 pub use clients::{ClientRow, LIST_END, LIST_START};
 pub use figures::{Clients, Figures, level_word};

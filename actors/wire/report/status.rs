@@ -64,7 +64,7 @@ pub fn bus_keys(figures: &bus::Figures) -> [(&'static str, u64); 9] {
     [
         ("bus_up", figures.up.get().into()),
         ("cluster_nodes", figures.nodes.get()),
-        ("cluster_clients", figures.clients.get()),
+        ("cluster_clients", figures.clients()),
         ("bus_written", figures.written.get()),
         ("bus_read", figures.read.get()),
         ("bus_losses", figures.losses.get()),

@@ -1,0 +1,204 @@
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::rc::Rc;
+
+use futures_lite::future::{block_on, or};
+
+use super::super::entry;
+use super::super::figures::Figures;
+use super::super::queue::Own;
+use super::super::{BusDown, Parts};
+use super::*;
+use crate::config::Settings;
+use crate::model::{Target, Token};
+use crate::registry::tests::config;
+use crate::system::{Mailbox, lane, stopper};
+
+const OTHER: Node = Node(7);
+
+/// A bus that reads what a test gives it, and a registry that writes down what it is told.
+struct Rig {
+    bus: Bus,
+    registry: Mailbox<Message>,
+}
+
+impl Rig {
+    /// One that has seen the id 10.
+    fn new() -> Self {
+        let (address, registry) = lane();
+        let parts = Parts {
+            url: "redis://127.0.0.1".parse().unwrap(),
+            down: BusDown::Local,
+            settings: Settings::new(config()),
+            registry: address,
+            figures: Rc::new(Figures::default()),
+            position: EventId(10),
+            opened: stopper().0,
+            recovered: Vec::new(),
+        };
+        let mut bus = Bus::new(parts, lane().1);
+        bus.reading.begin(EventId(10));
+        Self { bus, registry }
+    }
+
+    /// What the registry is told when these are read.
+    fn digest(&mut self, entries: Vec<Entry>) -> Vec<String> {
+        let Self { bus, registry } = self;
+        let mut told = Vec::new();
+        let reading = async { bus.digest(entries).await.unwrap() };
+        let answering = async {
+            while let Some(message) = registry.next().await {
+                tell(message, &mut told);
+            }
+        };
+        block_on(or(reading, answering));
+        while let Some(message) = registry.take() {
+            tell(message, &mut told);
+        }
+        told
+    }
+
+    /// Messages of this node on their way, and where their receipts come.
+    fn publish(&mut self, texts: &[&str]) -> system::Answer<crate::registry::Outcome> {
+        let messages: Vec<_> = texts.iter().map(|text| message(text)).collect();
+        let own: Vec<Own> = self.bus.own(&messages, Channel::Tcp);
+        let (reply, answer) = system::reply();
+        self.bus.queue.push(own, reply);
+        answer
+    }
+}
+
+fn tell(message: Message, told: &mut Vec<String>) {
+    match message {
+        Message::FromBus(FromBus::Deliver { events, reply }) => {
+            let event = |event: &Incoming| format!("{} {}", event.id, event.publication.data);
+            told.extend(events.iter().map(event));
+            let receipt = |event: Incoming| Receipt {
+                id: event.id,
+                recipients: 1,
+            };
+            reply.send(events.into_iter().map(receipt).collect());
+        }
+        Message::FromBus(FromBus::Missed { up_to, live }) => {
+            told.push(format!("missed {up_to} {live}"));
+        }
+        Message::Disconnect { id, .. } => told.push(format!("ends {id}")),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn message(text: &str) -> Publication {
+    Publication::new(Target::Token(Token::new("a").unwrap()), text)
+}
+
+/// An entry of a node whose last item has this id; `-NAME` is a disconnect.
+fn entry(id: u64, previous: u64, node: Node, number: u64, texts: &[&str]) -> Entry {
+    let item = |text: &&str| match text.strip_prefix('-') {
+        Some(id) => entry::disconnect(&ClientId::new(id).unwrap()),
+        None => entry::event(&message(text)),
+    };
+    let items: Vec<_> = texts.iter().map(item).collect();
+    Entry {
+        id: EventId(id),
+        previous: EventId(previous),
+        body: entry::pack(node, number, items.iter().map(Vec::as_slice)),
+    }
+}
+
+#[test]
+fn items_have_ids_up_to_that_of_their_entry() {
+    let mut rig = Rig::new();
+    let told = rig.digest(vec![
+        entry(13, 10, OTHER, 1, &["a", "-me", "b"]),
+        entry(30, 13, Node(8), 1, &["c", "d"]),
+    ]);
+    assert_eq!(told, ["11 a", "ends me", "13 b", "29 c", "30 d"]);
+    assert_eq!(rig.bus.reading.seen(), EventId(30));
+}
+
+#[test]
+fn of_a_repeated_write_only_what_is_new_is_delivered() {
+    let mut rig = Rig::new();
+    let first = entry(12, 10, OTHER, 1, &["a", "b"]);
+    assert_eq!(rig.digest(vec![first.clone()]), ["11 a", "12 b"]);
+    let more = entry(16, 12, OTHER, 1, &["a", "b", "c", "d"]);
+    let later = entry(19, 16, OTHER, 2, &["b", "c", "d"]);
+    let next = entry(21, 19, OTHER, 4, &["d", "e"]);
+    let told = rig.digest(vec![more.clone(), later, next.clone()]);
+    assert_eq!(told, ["15 c", "16 d", "21 e"], "and no gap");
+    // What is a copy from end to end need not be added again.
+    let held = rig.bus.reading.held().after(EventId(0));
+    assert_eq!(held, [more, next]);
+}
+
+#[test]
+fn what_was_not_read_is_told_before_what_follows() {
+    let mut rig = Rig::new();
+    let told = rig.digest(vec![
+        entry(12, 10, OTHER, 1, &["a", "b"]),
+        entry(20, 14, OTHER, 5, &["c"]),
+    ]);
+    assert_eq!(told, ["11 a", "12 b", "missed 14 true", "20 c"]);
+    let unreadable = Entry {
+        id: EventId(21),
+        previous: EventId(20),
+        body: vec![9; 9],
+    };
+    assert_eq!(rig.digest(vec![unreadable]), ["missed 21 true"]);
+}
+
+#[test]
+fn what_lies_before_ids_of_this_node_is_one_gap() {
+    let mut rig = Rig::new();
+    rig.bus.reading.gave(EventId(14));
+    let across = entry(16, 10, OTHER, 1, &["a", "b", "c", "d", "e", "f"]);
+    let told = rig.digest(vec![across]);
+    assert_eq!(told, ["missed 14 true", "15 e", "16 f"]);
+}
+
+#[test]
+fn receipts_come_whatever_entries_messages_are_in() {
+    let mut rig = Rig::new();
+    let node = rig.bus.node;
+    let answer = rig.publish(&["a", "b", "c"]);
+    let second = rig.publish(&["d"]);
+    rig.digest(vec![entry(12, 10, node, 1, &["a", "b"])]);
+    // The rest came with the repeated write.
+    let told = rig.digest(vec![entry(17, 12, node, 1, &["a", "b", "c", "d"])]);
+    assert_eq!(told, ["16 c", "17 d"]);
+    let ids = |answer: system::Answer<crate::registry::Outcome>| {
+        let receipts = block_on(answer.wait()).unwrap().unwrap();
+        receipts
+            .iter()
+            .map(|receipt| receipt.id.0)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ids(answer), [11, 12, 16]);
+    assert_eq!(ids(second), [17]);
+}
+
+#[test]
+fn pages_grow_while_they_are_full_and_not_too_large() {
+    let mut reading = Reading::new(Held::new(config().history), EventId(0));
+    let page = |count: usize, bytes: usize| {
+        let one = Entry {
+            id: EventId(1),
+            previous: EventId(0),
+            body: vec![0; bytes],
+        };
+        vec![one; count]
+    };
+    let mut pages = Vec::new();
+    for (count, bytes) in [
+        (16, 10),
+        (32, 10),
+        (64, 1 << 20),
+        (3, 1 << 20),
+        (16, 10),
+        (0, 0),
+    ] {
+        reading.turn_page(&page(count, bytes));
+        pages.push(reading.page());
+    }
+    assert_eq!(pages, [32, 64, 3, 3, 6, 16]);
+}
