@@ -67,6 +67,23 @@ fn a_publish() {
     judge("system calls per publish", cost(Counter::Calls), 0.08);
 }
 
+/// A message to one, who has it before the next is written: what joining messages does not share.
+#[test]
+fn a_message_alone() {
+    let cost = |counter| {
+        per_operation(counter, 500, |daemon, messages| {
+            let mut witness = connect(daemon.listen, "witness", 1);
+            publish(daemon.control, &mut witness[0], messages, 1);
+        })
+    };
+    judge(
+        "instructions per message alone",
+        cost(Counter::Instructions),
+        14600.0,
+    );
+    judge("system calls per message alone", cost(Counter::Calls), 9.3);
+}
+
 /// A subscriber who comes, gets the answer's head and the first position, and leaves; 100 at once.
 #[test]
 fn a_connect() {
@@ -82,7 +99,7 @@ fn a_connect() {
         cost(Counter::Instructions),
         19800.0,
     );
-    judge("system calls per connect", cost(Counter::Calls), 6.8);
+    judge("system calls per connect", cost(Counter::Calls), 8.9);
 }
 
 /// Memory for clients that are only there, from 1,000 of them to 6,000.
