@@ -1,6 +1,7 @@
 //! Coming to the stream, or coming back to it: it may be new, have gone on, or have gone back.
 
-use std::time::Duration;
+use std::future::Future;
+use std::time::{Duration, Instant};
 
 use async_io::Timer;
 
@@ -9,12 +10,16 @@ use super::figures::count;
 use super::link::{Added, Link, Met};
 use super::{Bus, FromBus, Trouble};
 use crate::model::EventId;
-use crate::system::Failure;
+use crate::system::{Failure, Stop};
 
 /// What is added again in one step: entries, and bytes unless a single one has more.
 const RESTORE: (usize, usize) = (256, 1 << 20);
 /// How long a node that holds nothing leaves it to others to begin a stream.
 const OTHERS: Duration = Duration::from_secs(1);
+/// How long the others have to come when Redis may have lost something: longer than they pause at most.
+const COME: Duration = Duration::from_secs(5);
+/// How often it is looked whether they have.
+const LOOK: Duration = Duration::from_millis(50);
 
 impl From<Failure> for Trouble {
     fn from(failure: Failure) -> Self {
@@ -23,11 +28,33 @@ impl From<Failure> for Trouble {
 }
 
 impl Bus {
-    /// Makes sure that the stream has what this node has, and that this node has what is in it.
+    /// Makes sure that the stream has what this node has, and what all others have that were there
+    /// before, and that this node has what is in it; none when it is to stop.
     ///
     /// # Errors
-    /// The link broke.
-    pub(super) async fn join(&mut self, link: &mut Link) -> Result<(), Trouble> {
+    /// The registry is gone; inside, the link broke.
+    pub(super) async fn join(
+        &mut self,
+        link: &mut Link,
+        stop: &Stop,
+    ) -> Result<Option<Result<(), Trouble>>, Failure> {
+        if let Err(trouble) = self.bring(link).await {
+            return Ok(Some(Err(trouble)));
+        }
+        let mut all = true;
+        if self.may_lack {
+            let others = self.others(link);
+            match self.meanwhile(others, stop).await? {
+                None => return Ok(None),
+                Some(Err(trouble)) => return Ok(Some(Err(trouble))),
+                Some(Ok(came)) => all = came,
+            }
+        }
+        Ok(Some(self.settle(link, all).await))
+    }
+
+    /// Brings what this node has, and takes what is there.
+    async fn bring(&mut self, link: &mut Link) -> Result<(), Trouble> {
         self.reading.joins();
         let mut met = self.meet(link, true).await?;
         if met.last.is_none() && self.reading.oldest().is_none() {
@@ -37,6 +64,8 @@ impl Bus {
         }
         self.met(met);
         if self.reading.began() {
+            let other_run = self.run.as_ref().is_some_and(|run| *run != link.run());
+            self.may_lack |= other_run || met.last.is_none_or(|last| last < self.reading.seen());
             self.rejoin(link, met).await?;
             self.catch_up(link).await?;
         } else if self.open {
@@ -44,7 +73,45 @@ impl Bus {
         } else {
             self.begin(link, met).await?;
         }
+        Ok(())
+    }
+
+    /// Waits until all nodes are there that were before, with what they have; whether they came. Nobody
+    /// writes before that: it would stand in the stream before what another has still to add again.
+    fn others(&mut self, link: &Link) -> impl Future<Output = Result<bool, Trouble>> + use<> {
+        let (link, expected) = (link.clone(), self.known);
+        let (keep, seen, share) = (self.keep(), self.reading.seen(), self.reading.share());
+        let clients = self.figures.own_clients.get();
+        async move {
+            let end = Instant::now() + COME;
+            loop {
+                let met = link.clone().meet(keep, seen, clients, share, false).await?;
+                if met.with >= expected {
+                    return Ok(true);
+                }
+                if Instant::now() > end {
+                    return Ok(false);
+                }
+                Timer::after(LOOK).await;
+            }
+        }
+    }
+
+    /// Reads and adds what came meanwhile. If not `all` have come, nobody knows what those had.
+    async fn settle(&mut self, link: &mut Link, all: bool) -> Result<(), Trouble> {
+        if !all {
+            log::warn!(
+                "a node that may hold what the bus {} has lost does not come: a gap for all",
+                self.url
+            );
+            self.missed(self.reading.given(), true)?;
+            link.hole(self.reading.given(), true).await?;
+        }
+        self.catch_up(link).await?;
         self.add_late(link).await?;
+        let met = self.meet(link, false).await?;
+        self.met(met);
+        (self.run, self.may_lack) = (Some(link.run()), false);
         Ok(self.tell(FromBus::Mixed(false))?)
     }
 

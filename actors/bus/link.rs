@@ -110,6 +110,8 @@ pub(super) struct Met {
     /// For who joins: whether it has what this node has read last.
     pub(super) has: bool,
     pub(super) nodes: u64,
+    /// How many of them are with the same run of Redis, and have nothing that the stream lacks.
+    pub(super) with: u64,
     pub(super) others_clients: u64,
     /// Which share of the ids is the node's own.
     pub(super) share: u64,
@@ -162,6 +164,8 @@ pub(super) struct Link {
     /// What the names of the nodes' channels begin with.
     channels: Rc<str>,
     node: Node,
+    /// Which process of Redis this is: a restarted one, or a replica that took over, is another.
+    run: Rc<str>,
 }
 
 impl Link {
@@ -191,7 +195,8 @@ impl Link {
         let mut reader = reader
             .get_multiplexed_async_connection_with_config(&config)
             .await?;
-        let _pong: Value = redis::cmd("PING").query_async(&mut reader).await?;
+        let info: String = (redis::cmd("INFO").arg("server").query_async(&mut reader)).await?;
+        let run = info.lines().find_map(|line| line.strip_prefix("run_id:"));
         Ok(Self {
             writer,
             reader,
@@ -200,7 +205,12 @@ impl Link {
             nodes: format!("{}:nodes", url.prefix()).into(),
             channels: channels.into(),
             node,
+            run: run.unwrap_or("unknown").into(),
         })
+    }
+
+    pub(super) fn run(&self) -> Rc<str> {
+        Rc::clone(&self.run)
     }
 
     /// Says that this node lives, and asks how the stream is.
@@ -212,7 +222,8 @@ impl Link {
         share: u64,
         joining: bool,
     ) -> Result<Met, Trouble> {
-        let (last, first, has, nodes, others_clients, share): (i64, i64, u8, u64, u64, u64) = self
+        type Answer = (i64, i64, u8, u64, u64, u64, u64);
+        let (last, first, has, nodes, with, others_clients, share): Answer = self
             .scripts
             .meet
             .key(&*self.stream)
@@ -226,6 +237,7 @@ impl Link {
             .arg(u8::from(joining))
             .arg(share)
             .arg(SHARES)
+            .arg(&*self.run)
             .invoke_async(&mut self.writer)
             .await?;
         let id = |number: i64| u64::try_from(number).ok().map(EventId);
@@ -234,6 +246,7 @@ impl Link {
             first: id(first),
             has: has > 0,
             nodes,
+            with,
             others_clients,
             share,
         })

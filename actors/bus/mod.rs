@@ -47,8 +47,10 @@
 //! streams. When Redis comes back with less than it had (no append-only file, a replica that was
 //! behind), each node adds again what it [holds][held] beyond the stream's end, with its ids; the
 //! first does, and the others find it there. Nobody writes before that: the script refuses a node that
-//! has read more than there is. What cannot be added again in order, as others have written meanwhile,
-//! becomes a *hole*: an entry on which all nodes give their streams `gap`.
+//! has read more than there is, and where Redis is another process than before, each waits until all
+//! nodes have come that were there, five seconds at most. If one does not, or if something cannot be
+//! added again in order, as others have written meanwhile, that becomes a *hole*: an entry on which all
+//! nodes give their streams `gap`.
 //!
 //! # Alone (`--bus-down local`)
 //!
@@ -118,7 +120,7 @@ pub enum BusDown {
 }
 
 /// The shortest and the longest pause before another attempt to connect, without jitter.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// How often a node says that it lives.
 const MEET: Duration = Duration::from_secs(3);
 /// How long a node that ends waits until it has said so.
@@ -143,6 +145,11 @@ pub struct Bus {
     /// Whether clients may come already.
     open: bool,
     opened: Stopper,
+    /// Which run of Redis this node was with last, and how many nodes were there then.
+    run: Option<Rc<str>>,
+    known: u64,
+    /// Whether Redis may have lost what others have since.
+    may_lack: bool,
     /// Why the bus is away, each reason once, the latest last; none while it is there.
     troubles: Vec<Trouble>,
 }
@@ -209,6 +216,9 @@ impl Bus {
             reading: Reading::new(held, position),
             open: false,
             opened,
+            run: None,
+            known: 0,
+            may_lack: false,
             troubles: Vec::new(),
         }
     }
@@ -229,9 +239,10 @@ impl Bus {
             };
             let trouble = match link {
                 Err(trouble) => trouble,
-                Ok(mut link) => match self.join(&mut link).await {
-                    Err(trouble) => trouble,
-                    Ok(()) => {
+                Ok(mut link) => match self.join(&mut link, &stop).await? {
+                    None => return Ok(()),
+                    Some(Err(trouble)) => trouble,
+                    Some(Ok(())) => {
                         self.is_up();
                         let asks = asking.run(link.clone());
                         let asks = async { Err(asks.await) };
@@ -285,6 +296,7 @@ impl Bus {
         let same = |known: &Trouble| known.to_string() == trouble.to_string();
         let known = self.troubles.iter().position(same);
         if self.troubles.is_empty() {
+            self.known = self.figures.nodes.get();
             count(&self.figures.losses, 1);
             let meanwhile = match self.down {
                 BusDown::Local => "messages are delivered to this node's subscribers alone",

@@ -102,11 +102,6 @@ impl Queue {
         })
     }
 
-    /// Nothing of what is under way counts as written any more.
-    pub(super) fn write_again(&mut self) {
-        self.written = 0;
-    }
-
     /// An event of this node has come back.
     pub(super) fn settle(&mut self, number: u64) -> Settled {
         if let Some(late) = self.late.front()
@@ -295,17 +290,6 @@ mod tests {
             assert_eq!(queue.next_write(NODE).unwrap().count, count);
         }
         assert_eq!(queue.next_write(NODE), None);
-    }
-
-    #[test]
-    fn what_was_not_written_is_written_again_with_what_came_since() {
-        let mut queue = Queue::default();
-        queue.push(vec![own(1), own(2)], system::reply().0);
-        assert_eq!(queue.next_write(NODE), Some(packed(0, 1..=2)));
-        assert_eq!(queue.settle(1), Settled::Awaited(Channel::Tcp));
-        queue.push(vec![own(3)], system::reply().0);
-        queue.write_again();
-        assert_eq!(queue.next_write(NODE), Some(packed(0, 2..=3)));
     }
 
     #[test]

@@ -86,22 +86,26 @@ return id
 
 /// KEYS: the stream, the nodes. ARGV: what is kept, as above, the newest id that this node has read,
 /// the node, its clients, microseconds after which a silent node counts as dead, whether the node is
-/// joining (1 or 0), the node's share of the ids, and how many shares there are.
+/// joining (1 or 0), the node's share of the ids, how many shares there are, and which run of Redis this is.
 ///
-/// Says that this node lives. It writes, so a Redis that takes no writes is found out. Answers with the
-/// newest id or -1, how many nodes there are, how many clients the others have, and the node's share:
-/// another than it had if that is taken; before these, if the node is joining, with the oldest that is
-/// kept or -1, and whether the stream has what the node has read last.
+/// Says that this node lives, and, unless the stream is behind what it has read, that it is with this run.
+/// It writes, so a Redis that takes no writes is found out. Answers with the newest id or -1; if the node
+/// is joining, with the oldest that is kept or -1, and whether the stream has what the node has read last;
+/// with how many nodes there are, how many of them are with this run, how many clients the others have,
+/// and the node's share: another than it had if that is taken.
 const MEET: &str = "
 local time, all = now(), redis.call('HGETALL', KEYS[2])
-local nodes, clients, taken, dead = 1, 0, {}, {}
+local last, first, has = newest(), -1, 0
+local run = last and last >= tonumber(ARGV[3]) and ARGV[10] or '-'
+local nodes, with, clients, taken, dead = 1, run == '-' and 0 or 1, 0, {}, {}
 for i = 1, #all, 2 do
-  local seen, count, share = string.match(all[i + 1], '^(%d+) (%d+) (%d+)$')
+  local seen, count, share, run = string.match(all[i + 1], '^(%d+) (%d+) (%d+) ([%w-]+)$')
   if all[i] ~= ARGV[4] then
     if not seen or time - seen > tonumber(ARGV[6]) then
       table.insert(dead, all[i])
     else
       nodes, clients, taken[tonumber(share)] = nodes + 1, clients + count, true
+      if run == ARGV[10] then with = with + 1 end
     end
   end
 end
@@ -110,10 +114,9 @@ for _ = 1, shares do
   if not taken[share] then break end
   share = (share + 1) % shares
 end
--- The first write: only this one is refused where there is no memory left.
-redis.call('HSET', KEYS[2], ARGV[4], table.concat({digits(time), ARGV[5], share}, ' '))
+-- Before what is not refused: where there is no memory left this is.
+redis.call('HSET', KEYS[2], ARGV[4], table.concat({digits(time), ARGV[5], share, run}, ' '))
 for _, node in ipairs(dead) do redis.call('HDEL', KEYS[2], node) end
-local last, first, has = newest(), -1, 0
 if last then
   trim()
 end
@@ -122,7 +125,7 @@ if last and ARGV[7] == '1' then
   if oldest then first = tonumber(string.match(oldest[1], '^%d+')) end
   has = #redis.call('XRANGE', KEYS[1], ARGV[3] .. '-0', ARGV[3] .. '-0')
 end
-return {last or -1, first, has, nodes, clients, share}
+return {last or -1, first, has, nodes, with, clients, share}
 ";
 
 /// KEYS: the nodes. ARGV: this node, microseconds after which a silent one counts as dead, what the names

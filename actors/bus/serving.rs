@@ -3,6 +3,7 @@
 use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::Instant;
 
 use async_io::Timer;
 use futures_lite::{FutureExt, StreamExt};
@@ -35,14 +36,15 @@ impl Bus {
     /// Uses a link until it breaks, and says why; none when it is to stop.
     pub(super) async fn serve(
         &mut self,
-        mut link: Link,
+        link: Link,
         questions: &Address<Question>,
         stop: &Stop,
     ) -> Result<Option<Trouble>, Failure> {
         let mut writing: Option<Step<Added>> = None;
         let mut reading = self.read(&link);
         let mut meeting: Option<Step<Met>> = None;
-        let mut due = Timer::interval(MEET);
+        // Soon once: others may have begun at the same time.
+        let mut due = Timer::interval_at(Instant::now() + MEET / 3, MEET);
         loop {
             if writing.is_none() {
                 writing = self.write(&link);
@@ -73,7 +75,7 @@ impl Bus {
                     meeting = None;
                     self.met(met);
                     match met.last.is_none_or(|last| last < self.reading.seen()) {
-                        true => self.join(&mut link).await,
+                        true => Err(self.gone_back()),
                         false => Ok(()),
                     }
                 }
@@ -81,11 +83,7 @@ impl Bus {
                     writing = None;
                     Ok(())
                 }
-                Turn::Written(Ok(Added::Behind)) => {
-                    writing = None;
-                    self.queue.write_again();
-                    self.join(&mut link).await
-                }
+                Turn::Written(Ok(Added::Behind)) => Err(self.gone_back()),
                 Turn::Written(Err(trouble))
                 | Turn::Read(Err(trouble))
                 | Turn::Met(Err(trouble)) => Err(trouble),
@@ -94,6 +92,12 @@ impl Bus {
                 return Ok(Some(trouble));
             }
         }
+    }
+
+    /// Nobody goes on with such a stream before all have come again ([`super::joining`]).
+    fn gone_back(&mut self) -> Trouble {
+        self.may_lack = true;
+        Trouble::new("its stream has gone back")
     }
 
     /// Waits for what comes next; publishers' messages and what was written come before what was read.

@@ -91,7 +91,7 @@ fn two_nodes_apart_leave_nobody_in_silence() {
     let as_the_first = ids
         .chunks(2)
         .all(|pair| pair.iter().map(share).eq([one_has, two_has]));
-    assert!(as_the_first && before % 2 == 0, "{ids:?}");
+    assert!(as_the_first && before.is_multiple_of(2), "{ids:?}");
     redis.start_again();
     wait_for_bus(&one, true);
     wait_for_bus(&two, true);

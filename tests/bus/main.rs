@@ -11,6 +11,7 @@ mod cut_off;
 mod failover;
 mod faults;
 mod ledger;
+mod lost;
 mod nodes;
 #[path = "../torture/publishers.rs"]
 mod publishers;
