@@ -208,7 +208,9 @@ fn body_of(answer: &[u8], address: &Endpoint) -> Answer {
         return Ok(body.to_vec());
     }
     let error: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-    let why = error["error"].as_str().unwrap_or("no reason is given");
+    let why = error["error"]
+        .as_str()
+        .unwrap_or("not as the control address of hasses answers; is this another port of it?");
     Err(Failure::start(format!(
         "{address}: refused with {status}: {why}"
     )))
@@ -264,7 +266,12 @@ mod tests {
         let told = "localhost:1: refused with 400: no \\u{7} token";
         assert_eq!(refused, Err(told.to_owned()));
         let bare = body(b"HTTP/1.1 500 B\r\n\r\n<html>").unwrap_err();
-        assert!(bare.ends_with("500: no reason is given"), "{bare}");
+        assert!(
+            bare.ends_with(
+                "500: not as the control address of hasses answers; is this another port of it?"
+            ),
+            "{bare}"
+        );
         for other in [&b"SSH-2.0-OpenSSH\r\n"[..], b"HTTP/1.1 200 OK\r\n"] {
             assert!(body(other).unwrap_err().contains("not the control address"));
         }
