@@ -165,6 +165,16 @@ fn refusals() {
     }
     let kind = publish::post(daemon.control, "/publish", "text/plain", b"a=b");
     assert_eq!(kind.status, 415);
+    for (coding, status) in [("gzip", 415), ("identity", 200)] {
+        let request = format!(
+            "POST /publish/a HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: {coding}\r\n\
+             Content-Length: 1\r\n\r\nx"
+        );
+        let answer = Connection::to(daemon.control)
+            .send(request.as_bytes())
+            .response();
+        assert_eq!(answer.status, status, "{answer:?}");
+    }
     let bytes = publish::post(daemon.control, "/publish/a", "", &[b'x'; 101]);
     assert_eq!(bytes.status, 413);
 }

@@ -24,7 +24,8 @@ pub(super) struct Fields {
 impl Fields {
     /// Sorts the fields of a head.
     ///
-    /// Errors: 400 for a repeated field of which there may be one.
+    /// Errors: 400 for a repeated field of which there may be one, 415 for a body that is compressed
+    /// (RFC 9110 §8.4).
     pub(super) fn collect(headers: &[httparse::Header<'_>]) -> Result<Self, Refused> {
         let mut fields = Self::default();
         for header in headers {
@@ -50,6 +51,15 @@ impl Fields {
                 b"content-length" => join(&mut fields.content_length, ", ", value),
                 b"connection" => join(&mut fields.connection, ", ", value),
                 b"expect" => join(&mut fields.expect, ", ", value),
+                b"content-encoding" if !value.eq_ignore_ascii_case(b"identity") => {
+                    return Err(Refused::new(
+                        415,
+                        format!(
+                            "Content-Encoding {} is not undone here; send the body as it is",
+                            quoted(value)
+                        ),
+                    ));
+                }
                 _ => {}
             }
         }
