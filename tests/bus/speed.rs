@@ -17,6 +17,8 @@ const FLOOD: usize = if cfg!(debug_assertions) {
     500_000
 };
 const SINGLES: u32 = 500;
+/// Messages of which each is written alone, a thousand a second, for their processor time.
+const PACED: usize = if cfg!(debug_assertions) { 500 } else { 5000 };
 
 /// Messages a second, from the first written to the last read, by one publisher of text.
 fn flood(publisher: &Daemon, subscriber: &Daemon) -> f64 {
@@ -39,17 +41,40 @@ fn flood(publisher: &Daemon, subscriber: &Daemon) -> f64 {
     FLOOD as f64 / taken.as_secs_f64()
 }
 
-/// Prints how much processor time one message of a flood takes, at each of those it comes by.
+/// One message after the other, a thousand a second, none waiting for another.
+fn pace(publisher: &Daemon, subscriber: &Daemon) {
+    let mut stream = subscriber.subscribe("subscribe=pace");
+    let mut socket = TcpStream::connect(publisher.control).unwrap();
+    socket.set_nodelay(true).unwrap();
+    let line = format!("pace={}\n", "x".repeat(94));
+    let began = Instant::now();
+    for number in 1..=PACED as u64 {
+        socket.write_all(line.as_bytes()).unwrap();
+        let due = began + Duration::from_millis(number);
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+    }
+    for _ in 0..PACED {
+        stream.event();
+    }
+}
+
+/// Prints how much processor time one of these messages takes, at each of those it comes by.
 #[expect(clippy::print_stdout, reason = "its figures are what it is for")]
-fn processor_time(redis: &Redis, [publisher, subscribed, idle]: [&Daemon; 3]) {
+fn processor_time(
+    what: &str,
+    count: usize,
+    redis: &Redis,
+    [publisher, subscribed, idle]: [&Daemon; 3],
+    publish: impl FnOnce(&Daemon, &Daemon),
+) {
     let used = || {
         let [one, two, three] = [publisher, subscribed, idle].map(Daemon::cpu_ticks);
         [redis.cpu_ticks(), one, two, three]
     };
     let (before, read) = (used(), figure(idle, "bus_read"));
-    flood(publisher, subscribed);
+    publish(publisher, subscribed);
     eventually("the idle node has read all", || {
-        (figure(idle, "bus_read") == read + FLOOD as u64).then_some(())
+        (figure(idle, "bus_read") == read + count as u64).then_some(())
     });
     let names = [
         "Redis, with three nodes",
@@ -58,8 +83,8 @@ fn processor_time(redis: &Redis, [publisher, subscribed, idle]: [&Daemon; 3]) {
         "a node with none",
     ];
     for ((name, before), after) in names.iter().zip(before).zip(used()) {
-        let micros = (after - before) as f64 * 10_000.0 / FLOOD as f64;
-        println!("{name}: {micros:.2} us of processor time for each message");
+        let micros = (after - before) as f64 * 10_000.0 / count as f64;
+        println!("{what}, {name}: {micros:.2} us of processor time for each message");
     }
 }
 
@@ -108,7 +133,11 @@ fn what_the_bus_costs() {
         println!("{way}: delay p50 {half} us, p99 {most} us");
     }
     let idle = node(&redis, "");
-    processor_time(&redis, [&one, &two, &idle]);
+    let nodes = [&one, &two, &idle];
+    processor_time("a flood", FLOOD, &redis, nodes, |one, two| {
+        flood(one, two);
+    });
+    processor_time("1,000 a second", PACED, &redis, nodes, pace);
     // Ids of both kinds stay in their order.
     assert!(publish::http(one.control, "a", "").0 < publish::http(two.control, "a", "").0);
 }
