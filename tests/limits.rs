@@ -6,7 +6,6 @@ mod support;
 use std::collections::HashSet;
 use std::fs;
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -229,7 +228,6 @@ fn half_open_requests_keep_nobody_out_and_time_out() {
     assert_eq!(stream.data(), "x");
 
     let answered = eventually("an end of the trickle", || {
-        thread::sleep(Duration::from_millis(200));
         trickling.send(b"y");
         trickling.is_answered().then(|| began.elapsed())
     });
@@ -318,7 +316,6 @@ fn one_half_open_request_gets_408_after_ten_seconds() {
     let mut trickling = Connection::to(daemon.listen);
     trickling.send(b"GET /sse?subscribe=a HTTP/1.1\r\nX: ");
     eventually("an answer to the trickle", || {
-        thread::sleep(Duration::from_millis(300));
         trickling.send(b"y");
         trickling.is_answered().then_some(())
     });
@@ -369,7 +366,8 @@ fn a_peer_that_vanished_is_found_within_a_minute() {
         return eprintln!("left out: needs root and the program ip");
     };
     let daemon = Daemon::command_line(
-        "--listen 198.18.77.1:{listen} --listen 127.0.0.1:{listen} --control 127.0.0.1:{control}",
+        "--listen 198.18.77.1:{listen} --listen 127.0.0.1:{listen} --control 127.0.0.1:{control} \
+         --heartbeat 1",
     );
     let port = daemon.listen.port();
     let request = "GET /sse?subscribe=a HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n";
@@ -389,7 +387,7 @@ fn a_peer_that_vanished_is_found_within_a_minute() {
         }
         let waited = began.elapsed();
         assert!(waited < Duration::from_secs(65), "still there: {waited:?}");
-        thread::sleep(Duration::from_millis(500));
+        live.position();
     }
     drop(client);
 }

@@ -49,7 +49,7 @@ fn curl_subscribes_and_publishes() {
     }
     daemon.signal(Signal::SIGTERM);
     for reader in &mut readers {
-        let status = eventually("curl's end", || reader.has_ended());
+        let status = reader.wait_for_end();
         assert!(status.success(), "{status}: {}", reader.output());
     }
     assert!(daemon.wait_for_exit().success());
@@ -166,7 +166,7 @@ fn a_browser_shows_what_everyone_publishes() {
     for text in &texts {
         browser.wait_for(&format!("shown {text}"));
     }
-    let status = eventually("the browser's end", || browser.has_ended());
+    let status = browser.wait_for_end();
     assert!(status.success(), "{}", browser.output());
 }
 

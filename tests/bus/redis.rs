@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::support::daemon::free_address;
-use super::support::{Program, TempDir, eventually, run};
+use super::support::{Program, TempDir, run};
 
 /// A Redis on a free port of 127.0.0.1, in a directory of its own; killed when dropped.
 pub(crate) struct Redis {
@@ -22,7 +22,7 @@ impl Redis {
     pub(crate) fn start(options: &str) -> Self {
         for _ in 0..5 {
             let (dir, port) = (TempDir::new(), free_address().port());
-            let mut redis = Self {
+            let redis = Self {
                 program: launch(&dir, port, options),
                 options: options.to_owned(),
                 port,
@@ -36,15 +36,9 @@ impl Redis {
     }
 
     /// Waits until it answers; false when another process took the port.
-    fn answers(&mut self) -> bool {
-        eventually("Redis answers", || {
-            let ended = self.program.has_ended().is_some();
-            let ready = self
-                .program
-                .output()
-                .contains("Ready to accept connections");
-            (ended || ready).then_some(!ended)
-        })
+    fn answers(&self) -> bool {
+        let ready = self.program.line_with("Ready to accept connections");
+        ready.is_some()
     }
 
     /// Processor time it has used, in clock ticks of 10 ms.
@@ -75,7 +69,7 @@ impl Redis {
     /// Ends it as a crash does.
     pub(crate) fn crash(&mut self) {
         self.signal(Signal::SIGKILL);
-        eventually("Redis's end", || self.program.has_ended());
+        self.program.wait_for_end();
     }
 
     /// Starts it again on the same port, with what it has on disk.

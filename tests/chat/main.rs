@@ -9,7 +9,7 @@ mod starting;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -53,20 +53,11 @@ fn play(backend: &str) {
     without_what_cargo_tells(&mut node);
     let mut scenes = Program::start(&mut node);
     // Each wait in it has an end of its own; a first build by cargo may come before.
-    let mut deadline = Instant::now() + Duration::from_secs(600);
-    let mut told_to_end = false;
-    let status = loop {
-        if let Some(status) = scenes.has_ended() {
-            break status;
-        }
-        if Instant::now() > deadline {
-            assert!(!told_to_end, "it does not end:\n{}", scenes.output());
-            told_to_end = true;
-            deadline += Duration::from_secs(20);
-            kill(Pid::from_raw(scenes.id().cast_signed()), Signal::SIGTERM).unwrap();
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    };
+    let ended = scenes.end_within(Duration::from_secs(600));
+    let status = ended.unwrap_or_else(|| {
+        kill(Pid::from_raw(scenes.id().cast_signed()), Signal::SIGTERM).unwrap();
+        scenes.wait_for_end()
+    });
     let written = scenes.last_words();
     assert!(status.success(), "{status}:\n{written}");
     assert!(written.contains("all played"), "{written}");

@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use super::support::publish::post;
-use super::support::{Connection, Program, Stream, TempDir, eventually, without_what_cargo_tells};
+use super::support::{Connection, Program, Stream, TempDir, without_what_cargo_tells};
 use super::{HASSES, TOP, command};
 
 /// A chat that somebody started.
@@ -67,7 +67,7 @@ impl Chat {
     fn end(mut self) {
         let group = Pid::from_raw(self.program.id().cast_signed());
         killpg(group, Signal::SIGINT).unwrap();
-        eventually("the chat's end", || self.program.has_ended());
+        self.program.wait_for_end();
         for address in [self.page, self.events] {
             TcpStream::connect(address).unwrap_err();
         }

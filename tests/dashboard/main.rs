@@ -12,8 +12,6 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use authority::{Authority, ECDSA};
 use nix::sys::signal::Signal;
@@ -40,14 +38,8 @@ fn browser_at(daemon: &Daemon, url: &str, script: &str) -> Program {
 
 /// Waits for the script's end; each of its steps has its own patience.
 fn passes(mut browser: Program) {
-    let deadline = Instant::now() + 4 * PATIENCE;
-    let status = loop {
-        if let Some(status) = browser.has_ended() {
-            break status;
-        }
-        assert!(Instant::now() < deadline, "no end: {}", browser.output());
-        thread::sleep(Duration::from_millis(20));
-    };
+    let ended = browser.end_within(4 * PATIENCE);
+    let status = ended.unwrap_or_else(|| panic!("no end: {}", browser.output()));
     assert!(status.success(), "{}", browser.last_words());
 }
 

@@ -161,6 +161,6 @@ fn used(machine: &Machine) {
     assert_eq!(stream.data(), "still there");
 
     kill(Pid::from_raw(program.id() as i32), Signal::SIGTERM).unwrap();
-    let status = eventually("its end", || program.has_ended());
+    let status = program.wait_for_end();
     assert!(status.success(), "{}", program.output());
 }

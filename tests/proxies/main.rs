@@ -89,7 +89,7 @@ fn by_tls_and_http_2_as_well() {
         assert_eq!(publish::http(daemon.control, "a", "by two").1, 1);
         curl.wait_for("data: by two");
         publish::talk_tcp(daemon.control, "disconnect:me\n");
-        let status = eventually("curl's end", || curl.has_ended());
+        let status = curl.wait_for_end();
         assert!(status.success(), "{kind:?}: {}", curl.output());
     }
 }

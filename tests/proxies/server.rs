@@ -5,13 +5,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::support::daemon::free_address;
-use super::support::{Daemon, Program, TempDir, eventually};
+use super::support::{Daemon, PATIENCE, Program, TempDir, eventually};
 
 /// A server and how it is set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,10 +105,7 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         // Killed at once, some would leave their workers behind.
         let _ = kill(Pid::from_raw(self.program.id() as i32), Signal::SIGTERM);
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while self.program.has_ended().is_none() && Instant::now() < deadline {
-            thread::sleep(Duration::from_millis(5));
-        }
+        self.program.end_within(PATIENCE);
         if thread::panicking() {
             eprintln!("--- the proxy wrote:\n{}", self.program.output());
         }

@@ -71,7 +71,7 @@ fn a_user_leaves_nothing_in_a_folder_of_root() {
         let open = format!("/proc/{janitor}/fd");
         eventually(
             "it has its standard streams and a socket open, no more",
-            || fs::read_dir(&open).unwrap().count() == 4,
+            || (fs::read_dir(&open).unwrap().count() == 4).then_some(()),
         );
         let session = |pid| nix::unistd::getsid(Some(pid)).unwrap();
         assert_ne!(session(janitor), session(daemon));
@@ -83,7 +83,9 @@ fn a_user_leaves_nothing_in_a_folder_of_root() {
         let _other = UnixListener::bind(folder.file("control")).unwrap();
         running.stop();
         assert_eq!(folder.names(), ["control"]);
-        eventually("the janitor ends", || !Daemon(janitor).lives());
+        eventually("the janitor ends", || {
+            (!Daemon(janitor).lives()).then_some(())
+        });
     }
 }
 
@@ -101,9 +103,13 @@ fn a_killed_daemon_leaves_nothing_in_a_folder_of_root() {
     let daemon = Daemon::of(&folder.file("pid"));
     janitor(&folder, daemon.0);
     kill(daemon.0, Signal::SIGKILL).unwrap();
-    eventually("the files are gone", || folder.names().is_empty());
+    eventually("the files are gone", || {
+        folder.names().is_empty().then_some(())
+    });
     let of_folder = folder.0.to_str().unwrap();
-    eventually("the janitor ends", || processes(of_folder).is_empty());
+    eventually("the janitor ends", || {
+        processes(of_folder).is_empty().then_some(())
+    });
 }
 
 #[test]
@@ -149,7 +155,7 @@ fn a_second_signal_ends_it_at_once_and_leaves_nothing() {
     kill(running.pid(), Signal::SIGINT).unwrap();
     let told = || fs::read_to_string(&log).unwrap();
     eventually("it begins to stop", || {
-        told().contains("stopping on SIGINT")
+        told().contains("stopping on SIGINT").then_some(())
     });
     kill(running.pid(), Signal::SIGTERM).unwrap();
     assert_eq!(

@@ -8,3 +8,5 @@ mod leaving;
 mod process;
 mod program;
 mod rights;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,12 +1,12 @@
 //! The program, started and watched.
 
+pub(crate) use crate::support::eventually;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -72,19 +72,6 @@ pub(crate) fn fails(arguments: &[&str], code: i32, parts: &[&str]) {
     assert!(told.starts_with("hasses: "), "{told}");
     assert!(parts.iter().all(|part| told.contains(part)), "{told}");
     assert!(output.stdout.is_empty());
-}
-
-/// Asks until it is so.
-#[track_caller]
-pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(
-            begun.elapsed() < Duration::from_secs(10),
-            "not within 10 s: {what}"
-        );
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// One that runs in the foreground and has greeted.
@@ -171,7 +158,7 @@ impl Daemon {
     #[track_caller]
     pub(crate) fn stop(self) {
         kill(self.0, Signal::SIGTERM).unwrap();
-        eventually("the daemon ends", || !self.lives());
+        eventually("the daemon ends", || (!self.lives()).then_some(()));
     }
 }
 

@@ -252,6 +252,7 @@ fn a_daemon_finds_its_secret_again() {
         fs::read_to_string(folder.file("log"))
             .unwrap()
             .contains("settings read again")
+            .then_some(())
     });
     daemon.stop();
 }

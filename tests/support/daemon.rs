@@ -1,6 +1,7 @@
 //! The real binary, started on free ports, awaited, watched and stopped.
 
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
@@ -106,13 +107,15 @@ impl Daemon {
     fn await_ready(&mut self) -> Result<(), String> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if self.heard("READY=1", Duration::from_millis(20)) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let ended = self.program.end_or(&[self.notify.as_fd()], left);
+            if self.heard("READY=1", Duration::from_millis(1)) {
                 return Ok(());
             }
-            if let Some(status) = self.program.has_ended() {
+            if let Some(status) = ended {
                 return Err(format!("{status}\n{}", self.program.last_words()));
             }
-            assert!(Instant::now() < deadline, "never READY=1: {}", self.log());
+            assert!(!left.is_zero(), "never READY=1: {}", self.log());
         }
     }
 
@@ -159,7 +162,7 @@ impl Daemon {
 
     /// Waits until the process has ended.
     pub(crate) fn wait_for_exit(&mut self) -> ExitStatus {
-        eventually("the daemon's end", || self.program.has_ended())
+        self.program.wait_for_end()
     }
 
     /// Ends it as an administrator does; it must end well.

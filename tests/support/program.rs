@@ -1,10 +1,14 @@
 //! A program that runs beside the test: what it writes is kept, and it is killed at the end.
 
 use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::PATIENCE;
 
@@ -12,14 +16,20 @@ use super::PATIENCE;
 pub(crate) struct Program {
     child: Child,
     output: Arc<Transcript>,
-    readers: [JoinHandle<()>; 2],
 }
 
 /// What a process wrote so far, on standard output and error.
 #[derive(Default)]
 struct Transcript {
-    text: Mutex<String>,
+    written: Mutex<Written>,
     grown: Condvar,
+}
+
+#[derive(Default)]
+struct Written {
+    text: String,
+    /// Pipes that have not ended.
+    open: usize,
 }
 
 impl Program {
@@ -32,15 +42,9 @@ impl Program {
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let output = Arc::new(Transcript::default());
-        let readers = [
-            output.follow(child.stdout.take().unwrap()),
-            output.follow(child.stderr.take().unwrap()),
-        ];
-        Self {
-            child,
-            output,
-            readers,
-        }
+        output.follow(child.stdout.take().unwrap());
+        output.follow(child.stderr.take().unwrap());
+        Self { child, output }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -60,34 +64,77 @@ impl Program {
         self.child.try_wait().unwrap()
     }
 
+    /// Waits for its end.
+    pub(crate) fn wait_for_end(&mut self) -> ExitStatus {
+        let status = self.end_within(PATIENCE);
+        status.unwrap_or_else(|| panic!("it does not end:\n{}", self.output()))
+    }
+
+    /// Waits for its end, at most for `patience`.
+    pub(crate) fn end_within(&mut self, patience: Duration) -> Option<ExitStatus> {
+        self.end_or(&[], patience)
+    }
+
+    /// As [`Program::end_within`], but also until something can be read from one of `others`.
+    pub(crate) fn end_or(
+        &mut self,
+        others: &[BorrowedFd],
+        patience: Duration,
+    ) -> Option<ExitStatus> {
+        if let Some(status) = self.has_ended() {
+            return Some(status);
+        }
+        // It is there until somebody asks how it ended, so the number is its own.
+        let process = pidfd_open(Pid::from_child(&self.child), PidfdFlags::empty()).unwrap();
+        let readable = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+        let mut awaited: Vec<PollFd> = others.iter().copied().map(readable).collect();
+        awaited.push(readable(process.as_fd()));
+        let patience = Timespec::try_from(patience).unwrap();
+        poll(&mut awaited, Some(&patience)).unwrap();
+        self.has_ended()
+    }
+
     /// What it wrote so far.
     pub(crate) fn output(&self) -> String {
-        self.output.lock().clone()
+        self.output.lock().text.clone()
     }
 
     /// What it wrote before it ended: all, unless another process that it left has its output open.
     pub(crate) fn last_words(&self) -> String {
-        let deadline = Instant::now() + Duration::from_secs(1);
-        while !self.readers.iter().all(JoinHandle::is_finished) && Instant::now() < deadline {
-            thread::sleep(Duration::from_millis(5));
-        }
-        self.output()
+        let written = self.output.lock();
+        let second = Duration::from_secs(1);
+        let is_open = |written: &mut Written| written.open > 0;
+        let waited = self
+            .output
+            .grown
+            .wait_timeout_while(written, second, is_open);
+        waited.unwrap().0.text.clone()
     }
 
     /// Waits for a complete line with `part` in it and returns that line.
     pub(crate) fn wait_for(&self, part: &str) -> String {
+        let line = self.line_with(part);
+        line.unwrap_or_else(|| panic!("{part:?} was never written:\n{}", self.output()))
+    }
+
+    /// As [`Program::wait_for`], but none when it writes no more.
+    pub(crate) fn line_with(&self, part: &str) -> Option<String> {
         let deadline = Instant::now() + PATIENCE;
-        let mut text = self.output.lock();
+        let mut written = self.output.lock();
         loop {
+            let text = &written.text;
             let found = text
                 .split_inclusive('\n')
                 .find(|line| line.ends_with('\n') && line.contains(part));
             if let Some(line) = found {
-                return line.trim_end().to_owned();
+                return Some(line.trim_end().to_owned());
+            }
+            if written.open == 0 {
+                return None;
             }
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "{part:?} was never written:\n{text}");
-            text = self.output.grown.wait_timeout(text, left).unwrap().0;
+            written = self.output.grown.wait_timeout(written, left).unwrap().0;
         }
     }
 }
@@ -101,19 +148,22 @@ impl Drop for Program {
 
 impl Transcript {
     /// What was written, also after a test failed while it looked at it.
-    fn lock(&self) -> MutexGuard<'_, String> {
-        self.text.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn follow(self: &Arc<Self>, mut source: impl Read + Send + 'static) -> JoinHandle<()> {
+    fn follow(self: &Arc<Self>, mut source: impl Read + Send + 'static) {
         let transcript = Arc::clone(self);
+        transcript.lock().open += 1;
         thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(length @ 1..) = source.read(&mut buffer) {
                 let text = String::from_utf8_lossy(&buffer[..length]);
-                transcript.lock().push_str(&text);
+                transcript.lock().text.push_str(&text);
                 transcript.grown.notify_all();
             }
-        })
+            transcript.lock().open -= 1;
+            transcript.grown.notify_all();
+        });
     }
 }

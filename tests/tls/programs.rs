@@ -152,6 +152,6 @@ fn a_browser() {
     browser.wait_for("ready");
     publish::http(site.daemon.control, "room1", "shown by TLS");
     browser.wait_for("shown shown by TLS");
-    let status = eventually("the browser's end", || browser.has_ended());
+    let status = browser.wait_for_end();
     assert!(status.success(), "{}", browser.output());
 }
