@@ -91,7 +91,11 @@ impl Program {
         awaited.push(readable(process.as_fd()));
         let patience = Timespec::try_from(patience).unwrap();
         poll(&mut awaited, Some(&patience)).unwrap();
-        self.has_ended()
+        if awaited.last().unwrap().revents().is_empty() {
+            return None;
+        }
+        // It has ended, but who traces it, such as strace, may be the first to be told so.
+        Some(self.child.wait().unwrap())
     }
 
     /// What it wrote so far.
