@@ -18,6 +18,7 @@ impl Bus {
         &mut self,
         messages: Vec<Own>,
     ) -> Result<Vec<Receipt>, Failure> {
+        self.tell_gap()?;
         let incoming = |own: &Own| match Item::read(&own.item) {
             Some(Item::Event(publication)) => Some(Incoming {
                 id: self.reading.give(),

@@ -55,7 +55,6 @@ impl Bus {
 
     /// Brings what this node has, and takes what is there.
     async fn bring(&mut self, link: &mut Link) -> Result<(), Trouble> {
-        self.reading.joins();
         let mut met = self.meet(link, true).await?;
         if met.last.is_none() && self.reading.oldest().is_none() {
             // Redis may just have lost the stream, and others may hold what was in it.

@@ -41,8 +41,9 @@ pub(super) struct Reading {
     page: usize,
     /// Whether others have added something while events of this node wait to be added.
     mixed: bool,
-    /// Whether streams were told of a gap, which stands for all that is read at the same joining.
-    told: bool,
+    /// Whether streams are still to be told of a gap: before they get anything else, and when no more is
+    /// read for now. It stands for what was read before it, and not for what is published after it.
+    owes_gap: bool,
 }
 
 impl Reading {
@@ -56,7 +57,7 @@ impl Reading {
             held,
             page: PAGE.0,
             mixed: false,
-            told: false,
+            owes_gap: false,
         }
     }
 
@@ -142,11 +143,6 @@ impl Reading {
     /// A hole stands behind all that was mixed.
     pub(super) fn unmix(&mut self) {
         self.mixed = false;
-    }
-
-    /// What was missed before, streams were told of.
-    pub(super) fn joins(&mut self) {
-        self.told = false;
     }
 
     /// All of a node up to a number is had now; up to which it was before.
@@ -270,8 +266,9 @@ impl Bus {
         };
         if self.queue.late() > 0 {
             // The others have it before those, or not behind what streams have here.
-            self.reading.mixed = true;
-            self.miss(together).await?;
+            if !std::mem::replace(&mut self.reading.mixed, true) {
+                self.miss(together).await?;
+            }
             self.tell(FromBus::Mixed(true))?;
         }
         let newest = together.events.last().map(|event| event.id);
@@ -317,6 +314,7 @@ impl Bus {
         let Some(last) = events.last() else {
             return Ok(());
         };
+        self.tell_gap()?;
         self.reading.gave(last.id);
         let (reply, answer) = system::reply();
         self.tell(FromBus::Deliver { events, reply })?;
@@ -333,15 +331,27 @@ impl Bus {
 
     /// What is read next cannot come in its place here.
     async fn miss(&mut self, together: &mut Together) -> Result<(), Failure> {
-        if std::mem::replace(&mut self.reading.told, true) {
-            return Ok(());
-        }
         self.deliver(together).await?;
-        self.missed(self.reading.given, true)
+        if !std::mem::replace(&mut self.reading.owes_gap, true) {
+            self.reading.step();
+        }
+        Ok(())
+    }
+
+    /// Tells streams of a gap, if that is still to be done.
+    pub(super) fn tell_gap(&mut self) -> Result<(), Failure> {
+        match std::mem::take(&mut self.reading.owes_gap) {
+            true => self.tell(FromBus::Missed {
+                up_to: self.reading.given,
+                live: true,
+            }),
+            false => Ok(()),
+        }
     }
 
     /// Events up to an id may be missing here.
     pub(super) fn missed(&mut self, up_to: EventId, live: bool) -> Result<(), Failure> {
+        let live = std::mem::take(&mut self.reading.owes_gap) || live;
         // Streams that were told stand where no other does, so that one which comes back is told too.
         let up_to = match live && up_to <= self.reading.given {
             true => self.reading.step(),

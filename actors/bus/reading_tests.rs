@@ -45,7 +45,10 @@ impl Rig {
     fn digest(&mut self, entries: Vec<Entry>) -> Vec<String> {
         let Self { bus, registry } = self;
         let mut told = Vec::new();
-        let reading = async { bus.digest(entries).await.unwrap() };
+        let reading = async {
+            bus.digest(entries).await.unwrap();
+            bus.tell_gap().unwrap();
+        };
         let answering = async {
             while let Some(message) = registry.next().await {
                 tell(message, &mut told);
@@ -158,6 +161,20 @@ fn what_lies_before_ids_of_this_node_is_one_gap() {
     let behind = entry(132, 22, OTHER, 7, &["g", "h"]);
     let told = rig.digest(vec![across, behind]);
     assert_eq!(told, ["missed 129 true", "130 g", "132 h"]);
+    // What is published after a gap was told is not in it.
+    let first = entry(134, 132, OTHER, 9, &["i"]);
+    rig.bus.reading.gave(EventId(140));
+    assert_eq!(rig.digest(vec![first]), ["missed 257 true"]);
+    let second = entry(136, 134, OTHER, 10, &["j"]);
+    assert_eq!(rig.digest(vec![second]), ["missed 385 true"]);
+    // Nobody goes on before it is told, by a hole neither.
+    let third = entry(138, 136, OTHER, 11, &["k"]);
+    let hole = Entry {
+        id: EventId(600),
+        previous: EventId(138),
+        body: entry::hole(rig.bus.node, false),
+    };
+    assert_eq!(rig.digest(vec![third, hole]), ["missed 600 true"]);
 }
 
 #[test]

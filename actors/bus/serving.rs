@@ -68,6 +68,7 @@ impl Bus {
                 }
                 Turn::Read(Ok(entries)) => {
                     self.digest(entries).await?;
+                    self.tell_gap()?;
                     reading = self.read(&link);
                     Ok(())
                 }

@@ -1,4 +1,5 @@
-//! Three thousand clients that change nodes again and again, while Redis and a node are killed.
+//! Three thousand clients that change nodes again and again, while Redis and a node are killed, and
+//! nodes are alone.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -111,11 +112,12 @@ impl Crowd {
 #[expect(clippy::print_stdout, reason = "its figures are what it is for")]
 fn account(
     name: &str,
+    down: &str,
     redis: &mut Redis,
     torment: impl Fn(&mut Crowd, &mut Redis, &mut [Daemon; 3]),
 ) -> Figures {
-    let options = "--bus-down refuse --history 100000 --heartbeat 1";
-    let mut nodes = [(); 3].map(|()| node(redis, options));
+    let options = format!("--bus-down {down} --history 100000 --heartbeat 1");
+    let mut nodes = [(); 3].map(|()| node(redis, &options));
     let mut crowd = Crowd::new(&nodes);
     let controls = [0, 1, 2, 0].map(|n: usize| nodes[n].control);
     let publishers = Publishers::start(&controls, RATE, 1, |_| 0);
@@ -135,10 +137,11 @@ fn account(
         ledger.check(number, client, &mut figures);
     }
     println!(
-        "{name}: {CLIENTS} clients, {} events published, {} acknowledged, {} delivered; gaps {}, \
-         which cover {}; duplicates {}, losses {}",
+        "{name}: {CLIENTS} clients, {} events published, {} acknowledged, {} renamed, {} delivered; \
+         gaps {}, which cover {}; duplicates {}, losses {}",
         sent.iter().flatten().count(),
         figures.acknowledged,
+        figures.renamed,
         figures.delivered,
         figures.gaps,
         figures.covered,
@@ -149,6 +152,14 @@ fn account(
     assert_eq!(faults, (0, 0), "{}", figures.faults.join("\n"));
     assert!(figures.delivered > 10 * CLIENTS, "nothing was tried");
     figures
+}
+
+/// Redis does nothing, for longer than anybody waits for it.
+fn stand_still(crowd: &mut Crowd, redis: &Redis) {
+    redis.signal(Signal::SIGSTOP);
+    crowd.live(Duration::from_secs(4));
+    redis.signal(Signal::SIGCONT);
+    crowd.live(Duration::from_secs(2));
 }
 
 /// A node is killed; what its clients had not read yet they get elsewhere.
@@ -164,25 +175,23 @@ fn kill(node: usize, crowd: &mut Crowd, nodes: &mut [Daemon; 3]) {
 #[test]
 fn every_client_accounts_for_every_event() {
     let mut redis = Redis::start("--appendonly yes --appendfsync always");
-    let figures = account("safe", &mut redis, |crowd, redis, nodes| {
+    let figures = account("safe", "refuse", &mut redis, |crowd, redis, nodes| {
         redis.crash();
         crowd.live(Duration::from_millis(500));
         redis.start_again();
         crowd.live(Duration::from_secs(3));
         kill(1, crowd, nodes);
         crowd.live(Duration::from_secs(2));
-        redis.signal(Signal::SIGSTOP);
-        crowd.live(Duration::from_secs(4));
-        redis.signal(Signal::SIGCONT);
-        crowd.live(Duration::from_secs(2));
+        stand_still(crowd, redis);
     });
     assert_eq!(figures.gaps, 0, "Redis kept everything");
+    assert_eq!(figures.renamed, 0, "one order, on all nodes");
 }
 
 #[test]
 fn what_redis_loses_is_added_again_or_a_gap() {
     let mut redis = Redis::start("");
-    account("unsafe", &mut redis, |crowd, redis, nodes| {
+    let figures = account("unsafe", "refuse", &mut redis, |crowd, redis, nodes| {
         for _ in 0..2 {
             redis.crash();
             crowd.live(Duration::from_millis(300));
@@ -193,5 +202,23 @@ fn what_redis_loses_is_added_again_or_a_gap() {
         redis.crash();
         redis.start_empty();
         crowd.live(Duration::from_secs(2));
+    });
+    assert_eq!(figures.renamed, 0, "one order, on all nodes");
+}
+
+#[test]
+fn what_nodes_deliver_alone_is_had_by_all_or_a_gap() {
+    let mut redis = Redis::start("--appendonly yes --appendfsync always");
+    account("alone", "local", &mut redis, |crowd, redis, nodes| {
+        redis.crash();
+        crowd.live(Duration::from_millis(500));
+        redis.start_again();
+        crowd.live(Duration::from_secs(3));
+        stand_still(crowd, redis);
+        redis.crash();
+        crowd.live(Duration::from_millis(300));
+        redis.start_empty();
+        crowd.live(Duration::from_secs(3));
+        kill(0, crowd, nodes);
     });
 }

@@ -1,7 +1,7 @@
-//! The account: what each client saw against what it should have seen. Ids are the same on all
-//! nodes and grow in each stream, so the order is the same too.
+//! The account: what each client saw against what it should have seen. In each stream ids grow, and
+//! where all events have the same id on all nodes, their order is the same too.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use super::client::{Client, Seen, Sightings};
 use super::publishers::Sent;
@@ -11,6 +11,8 @@ use super::publishers::Sent;
 pub(crate) struct Figures {
     pub(crate) acknowledged: usize,
     pub(crate) delivered: usize,
+    /// Events that have one id on some node, and another elsewhere.
+    pub(crate) renamed: usize,
     pub(crate) gaps: usize,
     /// Events that a gap stands for.
     pub(crate) covered: usize,
@@ -20,9 +22,25 @@ pub(crate) struct Figures {
     pub(crate) faults: Vec<String>,
 }
 
-/// Everything that is known, by id.
+/// An event: its publisher, and its number there.
+type Event = (usize, usize);
+
+/// Everything that is known: of each event what was sent, and its ids.
 pub(crate) struct Ledger<'a> {
-    sent: BTreeMap<u64, &'a Sent>,
+    events: HashMap<Event, (&'a Sent, BTreeSet<u64>)>,
+    named: &'a Sightings,
+}
+
+/// What a gap stands for: from the last id before it that Redis gave, as a node that is alone knows nothing
+/// of the others, to the first id behind it.
+struct Hole {
+    from: u64,
+    to: u64,
+}
+
+/// Whether Redis gave it, and not a node that was alone.
+fn is_of_all(id: u64) -> bool {
+    id.is_multiple_of(2)
 }
 
 impl Figures {
@@ -34,78 +52,94 @@ impl Figures {
 }
 
 impl<'a> Ledger<'a> {
-    /// Brings together what the publishers were told and what the clients say; no event has two ids.
+    /// Brings together what the publishers were told and what the clients say.
     pub(crate) fn new(
         publishers: &'a [Vec<Sent>],
-        sightings: &Sightings,
+        sightings: &'a Sightings,
         figures: &mut Figures,
     ) -> Self {
-        let mut sent = BTreeMap::new();
-        let mut ids = HashMap::new();
-        for (publisher, events) in publishers.iter().enumerate() {
-            for (number, event) in events.iter().enumerate() {
-                if let Some((id, _)) = event.answer() {
+        let mut events: HashMap<Event, (&Sent, BTreeSet<u64>)> = HashMap::new();
+        let mut given = BTreeSet::new();
+        for (publisher, sent) in publishers.iter().enumerate() {
+            for (number, sent) in sent.iter().enumerate() {
+                let (_, ids) = events
+                    .entry((publisher, number))
+                    .or_insert((sent, BTreeSet::new()));
+                if let Some((id, _)) = sent.answer() {
                     figures.acknowledged += 1;
-                    assert!(sent.insert(id, event).is_none(), "{id} was given twice");
-                    ids.insert((publisher, number), id);
+                    assert!(given.insert(id), "{id} was given twice");
+                    ids.insert(id);
                 }
             }
         }
         for (id, event) in sightings {
-            if *ids.entry(*event).or_insert(*id) != *id {
-                figures.duplicates += 1;
-                figures.fault(format!("{event:?} came as {id} and as {}", ids[event]));
-            }
-            sent.entry(*id).or_insert(&publishers[event.0][event.1]);
+            events.get_mut(event).unwrap().1.insert(*id);
         }
-        Self { sent }
+        let renamed = events.values().filter(|(_, ids)| ids.len() > 1);
+        figures.renamed = renamed.count();
+        Self {
+            events,
+            named: sightings,
+        }
     }
 
     /// Goes through the life of one client.
     pub(crate) fn check(&self, number: usize, client: &Client, figures: &mut Figures) {
-        let due = self
-            .sent
-            .iter()
-            .filter(|(_, sent)| sent.answer().is_some() && client.interest.meets(&sent.target));
-        let due: Vec<u64> = due.map(|(id, _)| *id).collect();
-        let (mut next, mut reached, mut gap) = (0, None, false);
+        let (mut began, mut reached, mut of_all, mut gap) = (None, 0, 0, false);
+        let mut holes: Vec<Hole> = Vec::new();
+        // Behind how many holes each event was seen last.
+        let mut had: HashMap<Event, usize> = HashMap::new();
         for seen in &client.log {
             let (Seen::Event(id) | Seen::Position(id)) = *seen else {
-                gap |= matches!(seen, Seen::Gap { .. });
-                figures.gaps += usize::from(matches!(seen, Seen::Gap { .. }));
+                let is_gap = matches!(seen, Seen::Gap { .. });
+                gap |= is_gap;
+                figures.gaps += usize::from(is_gap);
                 continue;
             };
             let is_event = matches!(seen, Seen::Event(_));
-            figures.delivered += usize::from(is_event);
-            match reached {
-                None => next = due.partition_point(|due| *due <= id),
-                // Who has seen what this node does not know is told of it, and where the node stands.
-                Some(_) if gap && !is_event => {}
-                Some(reached) if id < reached || (is_event && id == reached) => {
+            let first = *began.get_or_insert(id) == id && reached == 0;
+            if gap {
+                holes.push(Hole {
+                    from: of_all.min(id),
+                    to: reached.max(id),
+                });
+            } else if !first && (id < reached || is_event && id == reached) {
+                figures.duplicates += 1;
+                figures.fault(format!("client {number}: {seen:?} after {reached}"));
+            }
+            if is_event {
+                figures.delivered += 1;
+                let event = self.named[&id];
+                if had.insert(event, holes.len()) == Some(holes.len()) {
                     figures.duplicates += 1;
-                    figures.fault(format!("client {number}: {seen:?} after {reached}"));
-                }
-                Some(_) => {}
-            }
-            // What was due and has not come must be behind a gap.
-            while let Some(missing) = due.get(next).filter(|due| **due < id) {
-                next += 1;
-                figures.covered += usize::from(gap);
-                figures.losses += usize::from(!gap);
-                if !gap {
-                    figures.fault(format!("client {number}: {missing} is lost before {id}"));
+                    figures.fault(format!("client {number}: {event:?} twice, now {id}"));
                 }
             }
-            // A position is an event's id, which may have come just now.
-            if due.get(next) == Some(&id) {
-                next += 1;
-                if !is_event && reached != Some(id) {
-                    figures.covered += usize::from(gap);
-                    figures.losses += usize::from(!gap);
-                }
-            }
+            // Who has seen what this node does not know is told of it, and where the node stands.
             gap &= is_event;
-            reached = Some(id);
+            reached = id;
+            if is_of_all(id) {
+                of_all = id;
+            }
+        }
+        let Some(began) = began else { return };
+        for (event, (sent, ids)) in &self.events {
+            let (Some(first), Some(last)) = (ids.first(), ids.last()) else {
+                continue;
+            };
+            let due = sent.answer().is_some()
+                && client.interest.meets(&sent.target)
+                && (began < *first && *last <= reached);
+            if !due || had.contains_key(event) {
+                continue;
+            }
+            let is_covered = |hole: &Hole| *first <= hole.to && hole.from < *last;
+            if holes.iter().any(is_covered) {
+                figures.covered += 1;
+            } else {
+                figures.losses += 1;
+                figures.fault(format!("client {number}: {event:?}, {ids:?}, is lost"));
+            }
         }
     }
 }
