@@ -150,6 +150,12 @@ fn browser(daemon: &Daemon, arguments: &[&str], texts: &[String]) -> Program {
     )
 }
 
+/// Waits until it has shown everything and has closed its browser, which would write on otherwise.
+fn closes(mut browser: Program) {
+    let status = browser.wait_for_end();
+    assert!(status.success(), "{}", browser.last_words());
+}
+
 #[test]
 fn a_browser_shows_what_everyone_publishes() {
     let daemon = Daemon::start("--fifo {dir}/in");
@@ -158,7 +164,7 @@ fn a_browser_shows_what_everyone_publishes() {
         .filter(|snippet| snippet.kind == "publish")
         .collect();
     let texts: Vec<String> = publishers.iter().flat_map(|one| one.published()).collect();
-    let mut browser = browser(&daemon, &[], &texts);
+    let browser = browser(&daemon, &[], &texts);
     browser.wait_for("ready");
     for publisher in publishers {
         publisher.run(&daemon);
@@ -166,8 +172,7 @@ fn a_browser_shows_what_everyone_publishes() {
     for text in &texts {
         browser.wait_for(&format!("shown {text}"));
     }
-    let status = browser.wait_for_end();
-    assert!(status.success(), "{}", browser.output());
+    closes(browser);
 }
 
 #[test]
@@ -185,6 +190,7 @@ fn the_two_lines_for_a_browser() {
     daemon.wait_for_clients(2);
     publish::http(daemon.control, "room1", &text);
     browser.wait_for(&format!("shown {text}"));
+    closes(browser);
 }
 
 #[test]
@@ -202,4 +208,5 @@ fn the_page_tries_again_after_an_error_status() {
     browser.wait_for("ready");
     publish::http(second.control, "room1", &text);
     browser.wait_for(&format!("shown {text}"));
+    closes(browser);
 }
