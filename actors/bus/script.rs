@@ -88,16 +88,19 @@ return id
 /// the node, its clients, microseconds after which a silent node counts as dead, whether the node is
 /// joining (1 or 0), the node's share of the ids, how many shares there are, and which run of Redis this is.
 ///
-/// Says that this node lives, and, unless the stream is behind what it has read, that it is with this run.
-/// It writes, so a Redis that takes no writes is found out. Answers with the newest id or -1; if the node
+/// Says that this node lives, and, unless the stream is behind what it has read, that it is with this run;
+/// if it is behind, nobody is who has not come again since. It writes, so a Redis that takes no writes is found out. Answers with the newest id or -1; if the node
 /// is joining, with the oldest that is kept or -1, and whether the stream has what the node has read last;
 /// with how many nodes there are, how many of them are with this run, how many clients the others have,
 /// and the node's share: another than it had if that is taken.
 const MEET: &str = "
 local time, all = now(), redis.call('HGETALL', KEYS[2])
 local last, first, has = newest(), -1, 0
-local run = last and last >= tonumber(ARGV[3]) and ARGV[10] or '-'
-local nodes, with, clients, taken, dead = 1, run == '-' and 0 or 1, 0, {}, {}
+local behind = not last or last < tonumber(ARGV[3])
+local nodes, with, clients, taken, dead = 1, behind and 0 or 1, 0, {}, {}
+local function note(node, seen, clients, share, run)
+  redis.call('HSET', KEYS[2], node, table.concat({seen, clients, share, run}, ' '))
+end
 for i = 1, #all, 2 do
   local seen, count, share, run = string.match(all[i + 1], '^(%d+) (%d+) (%d+) ([%w-]+)$')
   if all[i] ~= ARGV[4] then
@@ -105,7 +108,11 @@ for i = 1, #all, 2 do
       table.insert(dead, all[i])
     else
       nodes, clients, taken[tonumber(share)] = nodes + 1, clients + count, true
-      if run == ARGV[10] then with = with + 1 end
+      if behind then
+        note(all[i], seen, count, share, '-')
+      elseif run == ARGV[10] then
+        with = with + 1
+      end
     end
   end
 end
@@ -115,7 +122,7 @@ for _ = 1, shares do
   share = (share + 1) % shares
 end
 -- Before what is not refused: where there is no memory left this is.
-redis.call('HSET', KEYS[2], ARGV[4], table.concat({digits(time), ARGV[5], share, run}, ' '))
+note(ARGV[4], digits(time), ARGV[5], share, behind and '-' or ARGV[10])
 for _, node in ipairs(dead) do redis.call('HDEL', KEYS[2], node) end
 if last then
   trim()

@@ -1,12 +1,12 @@
-//! Redis comes back with less than it had, and the nodes come back to it one after another.
+//! Redis has less than it had, and the nodes find that out one after another.
 
 use nix::sys::signal::Signal;
 
 use super::support::{Daemon, Stream, eventually, publish};
 use super::{Redis, figure, node, wait_for_bus};
 
-/// Two nodes, of which the first alone has the newest event when Redis loses all; only the second has
-/// come back since.
+/// Two nodes, of which the first alone has the newest event when Redis loses the stream; only the second
+/// has found that out.
 struct Lost {
     redis: Redis,
     one: Daemon,
@@ -15,7 +15,7 @@ struct Lost {
 }
 
 impl Lost {
-    fn start() -> Self {
+    fn start(loses: impl FnOnce(&mut Redis)) -> Self {
         let mut redis = Redis::start("");
         let [one, two] = [(); 2].map(|()| node(&redis, "--bus-down refuse"));
         for node in [&one, &two] {
@@ -33,8 +33,7 @@ impl Lost {
         });
         publish::http(one.control, "a", "newest");
         one.signal(Signal::SIGSTOP);
-        redis.crash();
-        redis.start_empty();
+        loses(&mut redis);
         two.signal(Signal::SIGCONT);
         two.wait_for_log("has gone back");
         // Whatever is published now would stand before the newest.
@@ -49,9 +48,12 @@ impl Lost {
     }
 }
 
-#[test]
-fn nobody_writes_before_all_have_added_what_they_hold() {
-    let mut lost = Lost::start();
+fn starts_empty(redis: &mut Redis) {
+    redis.crash();
+    redis.start_empty();
+}
+
+fn nobody_writes_before_all_have_added(mut lost: Lost) {
     lost.one.signal(Signal::SIGCONT);
     wait_for_bus(&lost.two, true);
     let next = publish::http(lost.two.control, "a", "next").0;
@@ -68,8 +70,21 @@ fn nobody_writes_before_all_have_added_what_they_hold() {
 }
 
 #[test]
+fn after_a_restart_all_add_what_they_hold_first() {
+    nobody_writes_before_all_have_added(Lost::start(starts_empty));
+}
+
+#[test]
+fn when_the_stream_is_deleted_too() {
+    let deletes = |redis: &mut Redis| {
+        redis.ask("del hasses:events");
+    };
+    nobody_writes_before_all_have_added(Lost::start(deletes));
+}
+
+#[test]
 fn if_one_does_not_come_all_have_a_gap() {
-    let mut lost = Lost::start();
+    let mut lost = Lost::start(starts_empty);
     lost.one.crash();
     wait_for_bus(&lost.two, true);
     publish::http(lost.two.control, "a", "next");
