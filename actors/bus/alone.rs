@@ -19,6 +19,7 @@ impl Bus {
         messages: Vec<Own>,
     ) -> Result<Vec<Receipt>, Failure> {
         self.tell_gap()?;
+        self.reading.part();
         let incoming = |own: &Own| match Item::read(&own.item) {
             Some(Item::Event(publication)) => Some(Incoming {
                 id: self.reading.give(),

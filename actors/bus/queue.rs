@@ -102,6 +102,18 @@ impl Queue {
         })
     }
 
+    /// The number of the last message that is written, or being written, and has not come back.
+    pub(super) fn last_written(&self) -> Option<u64> {
+        let last = self.under_way.get(self.written.checked_sub(1)?)?;
+        Some(last.number)
+    }
+
+    /// Whether a message with this number, or one before it, has not come back.
+    pub(super) fn awaits(&self, number: u64) -> bool {
+        let first = self.under_way.front();
+        first.is_some_and(|own| own.number <= number)
+    }
+
     /// An event of this node has come back.
     pub(super) fn settle(&mut self, number: u64) -> Settled {
         if let Some(late) = self.late.front()
@@ -266,12 +278,15 @@ mod tests {
         queue.push((1..=4).map(own).collect(), reply);
         // A mebibyte at most.
         assert_eq!(queue.next_write(NODE), Some(packed(0, 1..=2)));
+        assert_eq!(queue.last_written(), Some(2));
         assert_eq!(queue.next_write(NODE), Some(packed(0, 3..=4)));
         assert_eq!(queue.next_write(NODE), None);
         for number in 1..=4 {
+            assert!(queue.awaits(number) && !queue.awaits(number - 1));
             assert_eq!(queue.settle(number), Settled::Awaited(Channel::Tcp));
             queue.receipt(receipt(number + 10));
         }
+        assert_eq!(queue.last_written(), None);
         assert_eq!(queue.settle(4), Settled::Unknown);
         let receipts = block_on(answer.wait()).unwrap().unwrap();
         assert_eq!(receipts, [11, 12, 13, 14].map(receipt));

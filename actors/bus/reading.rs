@@ -44,6 +44,8 @@ pub(super) struct Reading {
     /// Whether streams are still to be told of a gap: before they get anything else, and when no more is
     /// read for now. It stands for what was read before it, and not for what is published after it.
     owes_gap: bool,
+    /// Whether streams have got something alone since they were last told of a gap.
+    apart: bool,
 }
 
 impl Reading {
@@ -58,6 +60,7 @@ impl Reading {
             page: PAGE.0,
             mixed: false,
             owes_gap: false,
+            apart: false,
         }
     }
 
@@ -134,6 +137,11 @@ impl Reading {
     /// Holds nothing of what was before.
     pub(super) fn forget(&mut self) {
         self.held = Held::new(self.held.limits());
+    }
+
+    /// Streams get something alone.
+    pub(super) fn part(&mut self) {
+        self.apart = true;
     }
 
     pub(super) fn mixed(&self) -> bool {
@@ -266,7 +274,8 @@ impl Bus {
         };
         if self.queue.late() > 0 {
             // The others have it before those, or not behind what streams have here.
-            if !std::mem::replace(&mut self.reading.mixed, true) {
+            self.reading.mixed = true;
+            if std::mem::take(&mut self.reading.apart) {
                 self.miss(together).await?;
             }
             self.tell(FromBus::Mixed(true))?;
@@ -333,6 +342,7 @@ impl Bus {
     async fn miss(&mut self, together: &mut Together) -> Result<(), Failure> {
         self.deliver(together).await?;
         if !std::mem::replace(&mut self.reading.owes_gap, true) {
+            // What is read before it is told, and still comes in its place, comes behind it.
             self.reading.step();
         }
         Ok(())
@@ -340,18 +350,20 @@ impl Bus {
 
     /// Tells streams of a gap, if that is still to be done.
     pub(super) fn tell_gap(&mut self) -> Result<(), Failure> {
-        match std::mem::take(&mut self.reading.owes_gap) {
-            true => self.tell(FromBus::Missed {
-                up_to: self.reading.given,
-                live: true,
-            }),
-            false => Ok(()),
+        if !std::mem::take(&mut self.reading.owes_gap) {
+            return Ok(());
         }
+        self.reading.apart = false;
+        self.tell(FromBus::Missed {
+            up_to: self.reading.given,
+            live: true,
+        })
     }
 
     /// Events up to an id may be missing here.
     pub(super) fn missed(&mut self, up_to: EventId, live: bool) -> Result<(), Failure> {
         let live = std::mem::take(&mut self.reading.owes_gap) || live;
+        self.reading.apart &= !live;
         // Streams that were told stand where no other does, so that one which comes back is told too.
         let up_to = match live && up_to <= self.reading.given {
             true => self.reading.step(),

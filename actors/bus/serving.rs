@@ -14,7 +14,7 @@ use super::figures::count;
 use super::link::{Added, Link, Met};
 use super::queue::Own;
 use super::{Bus, MEET, Trouble, gone};
-use crate::model::{Channel, ClientId};
+use crate::model::{Channel, ClientId, EventId};
 use crate::registry::Message;
 use crate::system::{self, Address, Failure, Stop};
 use crate::wire::command::Command;
@@ -43,6 +43,8 @@ impl Bus {
         let mut writing: Option<Step<Added>> = None;
         let mut reading = self.read(&link);
         let mut meeting: Option<Step<Met>> = None;
+        // The newest id of what was written, and the last message of that which has not come back yet.
+        let mut added = (EventId(0), None);
         // Soon once: others may have begun at the same time.
         let mut due = Timer::interval_at(Instant::now() + MEET / 3, MEET);
         loop {
@@ -70,18 +72,25 @@ impl Bus {
                     self.digest(entries).await?;
                     self.tell_gap()?;
                     reading = self.read(&link);
-                    Ok(())
-                }
-                Turn::Met(Ok(met)) => {
-                    meeting = None;
-                    self.met(met);
-                    match met.last.is_none_or(|last| last < self.reading.seen()) {
+                    let (id, last) = added;
+                    let is_lost = |last| id <= self.reading.seen() && self.queue.awaits(last);
+                    match last.is_some_and(is_lost) {
                         true => Err(self.gone_back()),
                         false => Ok(()),
                     }
                 }
-                Turn::Written(Ok(Added::Up(_))) => {
+                Turn::Met(Ok(met)) => {
+                    meeting = None;
+                    self.met(met);
+                    let newest = self.reading.seen().max(added.0);
+                    match met.last.is_none_or(|last| last < newest) {
+                        true => Err(self.gone_back()),
+                        false => Ok(()),
+                    }
+                }
+                Turn::Written(Ok(Added::Up(id))) => {
                     writing = None;
+                    added = (id, self.queue.last_written());
                     Ok(())
                 }
                 Turn::Written(Ok(Added::Behind)) => Err(self.gone_back()),
@@ -126,15 +135,16 @@ impl Bus {
             Turn::Due
         };
         let link = poll_fn(|cx| {
-            if let Some(step) = writing
-                && let Poll::Ready(written) = step.as_mut().poll(cx)
-            {
-                return Poll::Ready(Turn::Written(written));
-            }
+            // In the order of their answers: what is added after a meeting is nothing that it tells of.
             if let Some(step) = meeting
                 && let Poll::Ready(met) = step.as_mut().poll(cx)
             {
                 return Poll::Ready(Turn::Met(met));
+            }
+            if let Some(step) = writing
+                && let Poll::Ready(written) = step.as_mut().poll(cx)
+            {
+                return Poll::Ready(Turn::Written(written));
             }
             reading.as_mut().poll(cx).map(Turn::Read)
         });
