@@ -119,3 +119,16 @@ fn what_is_in_a_body_is_no_request() {
         assert_eq!(stream.data(), "3");
     }
 }
+
+#[test]
+fn another_request_before_it_goes_alone() {
+    let daemon = Daemon::start("--reinit");
+    let mut stream = daemon.subscribe("subscribe=a");
+    let others = "HEAD /sse?subscribe=x HTTP/1.1\r\nHost: localhost\r\n\r\n\
+                  OPTIONS /sse HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    stream.send(&[others.as_bytes(), &get("subscribe=b")].concat());
+    let mut stream = Stream::answered(stream.into_connection());
+    stream.position();
+    publish::http(daemon.control, "b", "x");
+    assert_eq!(stream.data(), "x");
+}

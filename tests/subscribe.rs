@@ -71,6 +71,19 @@ fn head_and_options() {
     assert_eq!(head.header("connection").as_deref(), Some("close"));
     assert_eq!(connection.finish().rest(), b"");
 
+    // A refusal has no body either, whatever is wrong.
+    for bad in [
+        "HEAD /elsewhere HTTP/1.1\r\nHost: x\r\n\r\n",
+        "HEAD /sse?subscribe=a HTTP/1.1\r\n\r\n",
+        "\r\nHEAD /sse?subscribe=a HTTP/1.1\r\nHost : x\r\n\r\n",
+    ] {
+        let mut connection = Connection::to(daemon.listen);
+        connection.send(bad.as_bytes());
+        let head = connection.head();
+        assert!(matches!(head.status, 400 | 404), "{bad}");
+        assert_eq!(connection.finish().rest(), b"", "{bad}");
+    }
+
     let options = daemon.ask(
         "OPTIONS /sse HTTP/1.1\r\nHost: x\r\nOrigin: https://page.example\r\n\
          Access-Control-Request-Method: GET\r\n\r\n",

@@ -209,7 +209,8 @@ impl Client {
             ),
             Err(refused) => {
                 let origin = cors::origin_of(input);
-                (cors::lines(&config.cors, origin), false, Err(refused))
+                let head_only = Method::of(input) == Method::Head;
+                (cors::lines(&config.cors, origin), head_only, Err(refused))
             }
         };
         match admitted {

@@ -4,7 +4,7 @@ use super::introduction::Introduction;
 use super::{End, Ending, Message};
 use crate::crowd::Seat;
 use crate::net::tls::Trouble;
-use crate::wire::http::{Head, Method, Reader, Refused, Request, Version};
+use crate::wire::http::{BodyLength, Head, Method, Reader, Refused, Request, Version};
 
 /// Reads the request, in however many pieces it comes.
 pub(super) async fn request(
@@ -74,21 +74,24 @@ pub(super) async fn request(
 }
 
 /// A GET among what a client sent on an open stream; all that is none is thrown away.
+///
+/// What comes in one piece counts as what comes in several, so another request goes alone; but
+/// behind a body, or what cannot be understood, nobody knows where a request would begin.
 pub(super) fn next_request(input: &mut Vec<u8>) -> Option<Box<Request>> {
-    if input.is_empty() {
-        return None;
-    }
-    match Reader::new().read(input) {
-        Ok(Some(Head { request, length }))
-            if request.method == Method::Get && request.version == Version::Http11 =>
-        {
-            input.drain(..length);
-            Some(Box::new(request))
+    while !input.is_empty() {
+        match Reader::new().read(input) {
+            Ok(None) => return None,
+            Ok(Some(Head { request, length })) => {
+                input.drain(..length);
+                if request.method == Method::Get && request.version == Version::Http11 {
+                    return Some(Box::new(request));
+                }
+                if request.body != BodyLength::None {
+                    input.clear();
+                }
+            }
+            Err(_) => input.clear(),
         }
-        Ok(None) => None,
-        Ok(Some(_)) | Err(_) => {
-            input.clear();
-            None
-        }
     }
+    None
 }

@@ -91,3 +91,17 @@ fn a_connection_closes_when_it_is_told_to() {
         assert_eq!(answer.header("connection").as_deref(), Some("keep-alive"));
     }
 }
+
+#[test]
+fn a_refused_head_has_no_body() {
+    let daemon = Daemon::start("");
+    for bad in [
+        "HEAD /status HTTP/1.1\r\n\r\n",
+        "HEAD /elsewhere HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    ] {
+        let mut connection = Connection::to(daemon.control);
+        connection.send(bad.as_bytes());
+        assert!(matches!(connection.head().status, 400 | 404), "{bad}");
+        assert_eq!(connection.finish().rest(), b"", "{bad}");
+    }
+}

@@ -75,7 +75,9 @@ async fn exchange(publisher: &Publisher, connection: &mut Connection) -> Result<
         Ok(None) => return Ok(false),
         Err(refused) => {
             refuse(publisher, &refused).await?;
-            answer(publisher, connection, Answer::refused_json(&refused)).await?;
+            let mut answered = Answer::refused_json(&refused);
+            answered.head_only = Method::of(connection.bytes()) == Method::Head;
+            answer(publisher, connection, answered).await?;
             return Ok(false);
         }
     };

@@ -22,6 +22,13 @@ pub enum Method {
 }
 
 impl Method {
+    /// The method of a request that could not be understood, as far as its line has come.
+    pub fn of(head: &[u8]) -> Self {
+        let mut words = head.trim_ascii_start().split(|byte| *byte == b' ');
+        let word = words.next().unwrap_or_default();
+        Self::new(str::from_utf8(word).unwrap_or_default())
+    }
+
     fn new(word: &str) -> Self {
         match word {
             "GET" => Self::Get,
