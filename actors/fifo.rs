@@ -13,9 +13,10 @@ use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use smol::unblock;
 
 use crate::config::Settings;
-use crate::intake::Intake;
+use crate::intake::{Gone, Intake};
 use crate::model::Channel;
 use crate::registry;
+use crate::supervisor::{Nursery, Stage};
 use crate::system::{Address, Failure, Stop};
 
 /// Bytes of one read; a pipe holds 64 KiB.
@@ -42,7 +43,8 @@ struct Pipe {
     wrote: Cell<bool>,
 }
 
-/// Reads the FIFO at `path` until it is asked to stop; then what is in it still.
+/// Reads the FIFO at `path` until it is asked to stop; then what is in it still. A pipe that another
+/// took the place of is given to an actor of its own, in `nursery`.
 ///
 /// # Errors
 /// The pipe cannot be opened or read.
@@ -50,17 +52,26 @@ pub async fn run(
     settings: Rc<Settings>,
     path: PathBuf,
     registry: Address<registry::Message>,
+    nursery: Nursery,
     stop: Stop,
 ) -> Result<(), Failure> {
     let source = format!("FIFO {}", path.display());
-    let mut intake = Intake::new(&settings.now(), Channel::Fifo, source, registry);
+    let new_intake = || {
+        Intake::new(
+            &settings.now(),
+            Channel::Fifo,
+            source.clone(),
+            registry.clone(),
+        )
+    };
+    let mut intake = new_intake();
     let failed = |error: io::Error| Failure(format!("{}: {error}", path.display()));
     let mut pipe = Pipe::open(&path).map_err(failed)?;
     let mut buffer = vec![0; PORTION];
     let mut looked = Instant::now();
     let mut missed = false;
     loop {
-        let event = next(&pipe, &mut buffer, &intake, looked, &stop)
+        let event = next(&pipe, &mut buffer, &intake, Some(looked), &stop)
             .await
             .map_err(failed)?;
         let done = match event {
@@ -73,14 +84,21 @@ pub async fn run(
             Event::Silence => intake.silence().await,
             Event::Look => {
                 looked = Instant::now();
-                let found = look(&path).await;
-                let told = std::mem::replace(&mut missed, found.is_err());
-                match found {
-                    Ok(file) if file != pipe.file => {
-                        let done = pipe.empty(&mut buffer, &mut intake).await;
-                        pipe = Pipe::open(&path).map_err(failed)?;
+                let replaced = look(&path).await.and_then(|file| match file == pipe.file {
+                    true => Ok(None),
+                    false => Pipe::open(&path).map(Some),
+                });
+                let told = std::mem::replace(&mut missed, replaced.is_err());
+                match replaced {
+                    Ok(Some(new)) => {
                         log::info!("FIFO {} was made anew; reading the new one", path.display());
-                        done
+                        let done = pipe.take_in(&mut buffer, &mut intake).await;
+                        let old = std::mem::replace(&mut pipe, new);
+                        let its_intake = std::mem::replace(&mut intake, new_intake());
+                        nursery.pass(format!("{source}, replaced"), Stage::Intake, move |stop| {
+                            read_out(old, its_intake, stop)
+                        });
+                        done.map(|()| String::new())
                     }
                     Err(error) if !told => {
                         log::warn!("FIFO {}: {error}; waiting for it", path.display());
@@ -101,12 +119,38 @@ pub async fn run(
     }
 }
 
-/// Waits for what comes first.
+/// Reads a pipe that is at its path no more until its last writer has gone: who has it open cannot
+/// know that, and loses nothing.
+async fn read_out(pipe: Pipe, mut intake: Intake, stop: Stop) -> Result<(), Failure> {
+    // With no writer, reading gives the end at once.
+    pipe.wrote.set(true);
+    let mut buffer = vec![0; PORTION];
+    loop {
+        let event = next(&pipe, &mut buffer, &intake, None, &stop)
+            .await
+            .map_err(|error| Failure(error.to_string()))?;
+        let done = match event {
+            Event::Read(count @ 1..) => intake.feed(&buffer[..count]).await,
+            Event::Silence => intake.silence().await,
+            Event::Look => Ok(String::new()),
+            Event::Read(0) | Event::Stop => {
+                let _gone = pipe.empty(&mut buffer, &mut intake).await;
+                intake.settle().await;
+                return Ok(());
+            }
+        };
+        if done.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+/// Waits for what comes first: `looked` says when it was last looked whether the file was replaced.
 async fn next(
     pipe: &Pipe,
     buffer: &mut [u8],
     intake: &Intake,
-    looked: Instant,
+    looked: Option<Instant>,
     stop: &Stop,
 ) -> io::Result<Event> {
     let read = async { pipe.read(buffer).await.map(Event::Read) };
@@ -118,7 +162,10 @@ async fn next(
         Ok(Event::Silence)
     };
     let look = async {
-        Timer::at(looked + LOOK).await;
+        match looked {
+            Some(looked) => Timer::at(looked + LOOK).await,
+            None => std::future::pending().await,
+        };
         Ok(Event::Look)
     };
     let stop = async {
@@ -182,12 +229,14 @@ impl Pipe {
             .map_err(io::Error::from)
     }
 
+    /// Takes in what is in the pipe by now, as the last of it.
+    async fn empty(&self, buffer: &mut [u8], intake: &mut Intake) -> Result<String, Gone> {
+        self.take_in(buffer, intake).await?;
+        intake.finish().await
+    }
+
     /// Takes in what is in the pipe by now, and nothing that comes meanwhile.
-    async fn empty(
-        &self,
-        buffer: &mut [u8],
-        intake: &mut Intake,
-    ) -> Result<String, crate::intake::Gone> {
+    async fn take_in(&self, buffer: &mut [u8], intake: &mut Intake) -> Result<(), Gone> {
         let mut left = rustix::io::ioctl_fionread(self.source.get_ref()).unwrap_or(0);
         while left > 0
             && let Ok(count @ 1..) = self.read_now(buffer)
@@ -195,7 +244,7 @@ impl Pipe {
             left = left.saturating_sub(count as u64);
             intake.feed(&buffer[..count]).await?;
         }
-        intake.finish().await
+        Ok(())
     }
 }
 

@@ -280,6 +280,7 @@ fn take_in(
     }
     if let Some(fifo) = settings.now().fifo.clone() {
         let (settings, registry) = (Rc::clone(settings), registry.clone());
+        let replaced = nursery.clone();
         nursery.keep(
             format!("FIFO {}", fifo.path.display()),
             Stage::Intake,
@@ -288,6 +289,7 @@ fn take_in(
                     Rc::clone(&settings),
                     fifo.path.clone(),
                     registry.clone(),
+                    replaced.clone(),
                     stop,
                 )
             },

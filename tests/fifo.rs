@@ -48,6 +48,27 @@ fn a_replaced_pipe_is_noticed_within_about_a_second() {
 }
 
 #[test]
+fn who_has_the_replaced_pipe_open_loses_nothing() {
+    let daemon = Daemon::start("--fifo {dir}/in");
+    let mut stream = daemon.subscribe("subscribe=a");
+    let path = daemon.file("in");
+    let mut old = OpenOptions::new().write(true).open(&path).unwrap();
+    old.write_all(b"a=first\na=half").unwrap();
+    assert_eq!(stream.data(), "first");
+    assert_eq!(stream.data(), "half");
+    fs::remove_file(&path).unwrap();
+    make_and_write(&path, "a=new\n");
+    assert_eq!(stream.data(), "new");
+    old.write_all(b"a=second\n").unwrap();
+    assert_eq!(stream.data(), "second");
+    old.write_all(b"a=last").unwrap();
+    drop(old);
+    assert_eq!(stream.data(), "last");
+    publish::fifo(&path, "a=new again\n");
+    assert_eq!(stream.data(), "new again");
+}
+
+#[test]
 fn a_pipe_without_writers_costs_no_time() {
     let daemon = Daemon::start("--fifo {dir}/in --heartbeat 1");
     let mut stream = daemon.subscribe("subscribe=a");
