@@ -56,14 +56,12 @@ pub async fn run(
                         if context.settings.now().trust_proxy.believes(&peer) {
                             crowd.set_proxy(key);
                         }
-                        // Refused only when the registry is gone, and with it the process.
-                        let arrived = ClientMessage::Arrived {
+                        context.tell(ClientMessage::Arrived {
                             key,
                             peer,
                             descriptor,
                             tls,
-                        };
-                        let _gone = context.registry.offer(arrived);
+                        });
                     }
                     Err(error) => {
                         log::error!("a connection of {peer} could not be watched: {error}")

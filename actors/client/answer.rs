@@ -10,10 +10,11 @@ pub(super) fn now() -> Date {
     SystemTime::now().into()
 }
 
-pub(super) async fn write_answer(seat: &Seat, whole: Answer, end: End) -> End {
+/// As [`answer`]. No `async fn`, which would have room for the answer itself too.
+pub(super) fn write_answer(seat: &Seat, whole: Answer, end: End) -> impl Future<Output = End> {
     let mut bytes = Vec::new();
     whole.write(now(), &mut bytes);
-    answer(seat, &bytes, end).await
+    async move { answer(seat, &bytes, end).await }
 }
 
 /// Writes a last answer and waits until the peer has read it.

@@ -62,8 +62,7 @@ impl<'a> Introduction<'a> {
         }
         if let Some(peer) = self.client {
             let key = self.seat.key();
-            // Refused only when the registry is gone, and with it the process.
-            let _gone = (self.context.registry).offer(ClientMessage::Introduced { key, peer });
+            self.context.tell(ClientMessage::Introduced { key, peer });
         }
     }
 }

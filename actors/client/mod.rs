@@ -150,6 +150,15 @@ pub struct Context {
     pub reinit: Rc<Cell<bool>>,
 }
 
+impl Context {
+    /// Tells the registry something. No `let` where that is done: in an `async fn` what is refused, a
+    /// whole message, would have room in every state that follows.
+    pub fn tell(&self, message: ClientMessage) {
+        // Refused only when the registry is gone, and with it the process.
+        let _gone = self.registry.offer(message);
+    }
+}
+
 /// One client.
 struct Client {
     seat: Seat,
@@ -193,24 +202,27 @@ impl Client {
     async fn begin(&mut self, again: Option<Box<Request>>) -> Result<(), End> {
         let ends_stream = again.is_some();
         let input = &mut **self.input.get_or_insert_default();
-        let mut introduction = Introduction::new(&self.seat, &self.context, again.is_none());
-        let request = match again {
-            Some(request) => Ok(*request),
-            None => request(&self.seat, input, &mut introduction).await?,
-        };
-        self.seat.asked();
-        introduction.complete(request.as_ref().ok());
         let config = &*self.context.settings.now();
-        let (cors, head_only, admitted) = match request {
-            Ok(request) => (
-                cors::lines(&config.cors, request.origin.as_deref()),
-                request.method == Method::Head,
-                admit(request, config, since_1970()),
-            ),
-            Err(refused) => {
-                let origin = cors::origin_of(input);
-                let head_only = Method::of(input) == Method::Head;
-                (cors::lines(&config.cors, origin), head_only, Err(refused))
+        // In a block, so that the request, which is large, is gone before an answer is awaited.
+        let (cors, head_only, admitted) = {
+            let mut introduction = Introduction::new(&self.seat, &self.context, again.is_none());
+            let request = match again {
+                Some(request) => Ok(*request),
+                None => request(&self.seat, input, &mut introduction).await?,
+            };
+            self.seat.asked();
+            introduction.complete(request.as_ref().ok());
+            match request {
+                Ok(request) => (
+                    cors::lines(&config.cors, request.origin.as_deref()),
+                    request.method == Method::Head,
+                    admit(request, config, since_1970()),
+                ),
+                Err(refused) => {
+                    let origin = cors::origin_of(input);
+                    let head_only = Method::of(input) == Method::Head;
+                    (cors::lines(&config.cors, origin), head_only, Err(refused))
+                }
             }
         };
         match admitted {
@@ -229,7 +241,7 @@ impl Client {
             Err(refused) => {
                 if ends_stream {
                     let key = self.seat.key();
-                    let _gone = self.context.registry.offer(ClientMessage::Ended { key });
+                    self.context.tell(ClientMessage::Ended { key });
                     write_all(&self.seat, LAST_CHUNK).await?;
                 }
                 let mut answer = Answer::refused_text(&refused);
@@ -248,15 +260,13 @@ impl Client {
         seat.frame(chunked);
         // What is in a body is no request, and a stream of HTTP/1.0 ends with its connection.
         seat.set_replaceable(chunked && !asked.has_body);
-        let subscribe = ClientMessage::Subscribe {
+        context.tell(ClientMessage::Subscribe {
             key: seat.key(),
             subscription: asked.subscription,
             resume: asked.resume,
             ends: asked.ends,
             agent: asked.agent,
-        };
-        // Refused only when the registry is gone, and with it the process.
-        let _gone = context.registry.offer(subscribe);
+        });
         let full = entered(seat).await?;
         let mut bytes = Vec::with_capacity(OPENING);
         if ends_stream {
@@ -318,8 +328,7 @@ impl Client {
                 Some(Message::Finish { end }) => return Ok(Some(end)),
                 Some(Message::More) => {
                     let key = self.seat.key();
-                    // Refused only when the registry is gone, and with it the process.
-                    let _gone = self.context.registry.offer(ClientMessage::More { key });
+                    self.context.tell(ClientMessage::More { key });
                 }
                 _ => {}
             },

@@ -16,12 +16,8 @@ pub(super) async fn request(
     let mut expired = false;
     let mut given_up = false;
     loop {
-        let read = match introduction.read(input) {
-            Ok(true) => reader.read(input),
-            Ok(false) => Ok(None),
-            Err(refused) => Err(refused),
-        };
-        match read {
+        // Not kept in a variable, which would be a part of the state while more is awaited.
+        match read(&mut reader, input, introduction) {
             Ok(Some(head)) => {
                 input.drain(..head.length);
                 return Ok(Ok(head.request));
@@ -52,16 +48,15 @@ pub(super) async fn request(
                 bytes.len()
             })
         };
-        let read = take();
-        if let Err(error) = &read
+        let count = take();
+        if let Err(error) = &count
             && let Some(trouble @ Trouble::NotTls) = Trouble::of(error)
         {
             // What it sent may say which page may read the answer.
             take()?;
             return Ok(Err(Refused::new(400, trouble.to_string())));
         }
-        let read = read?;
-        if read == Some(0) {
+        if count? == Some(0) {
             return match input.is_empty() {
                 true => Err(End::Left),
                 false => Ok(Err(Refused::new(
@@ -70,6 +65,18 @@ pub(super) async fn request(
                 ))),
             };
         }
+    }
+}
+
+/// The request, if all of it has come.
+fn read(
+    reader: &mut Reader,
+    input: &mut Vec<u8>,
+    introduction: &mut Introduction<'_>,
+) -> Result<Option<Head>, Refused> {
+    match introduction.read(input)? {
+        true => reader.read(input),
+        false => Ok(None),
     }
 }
 

@@ -44,7 +44,7 @@ fn a_delivery() {
     judge(
         "instructions per delivery",
         cost(Counter::Instructions),
-        810.0,
+        775.0,
     );
     judge("system calls per delivery", cost(Counter::Calls), 1.25);
 }
@@ -62,7 +62,7 @@ fn a_publish() {
     judge(
         "instructions per publish",
         cost(Counter::Instructions),
-        3900.0,
+        3800.0,
     );
     judge("system calls per publish", cost(Counter::Calls), 0.08);
 }
@@ -79,7 +79,7 @@ fn a_message_alone() {
     judge(
         "instructions per message alone",
         cost(Counter::Instructions),
-        14600.0,
+        14400.0,
     );
     judge("system calls per message alone", cost(Counter::Calls), 9.3);
 }
@@ -97,7 +97,7 @@ fn a_connect() {
     judge(
         "instructions per connect",
         cost(Counter::Instructions),
-        19800.0,
+        19000.0,
     );
     judge("system calls per connect", cost(Counter::Calls), 8.9);
 }
@@ -114,6 +114,6 @@ fn an_idle_client() {
     judge(
         "resident bytes per idle client",
         grown as f64 * 1024.0 / 5000.0,
-        345.0,
+        335.0,
     );
 }

@@ -1,5 +1,7 @@
 //! A request's head out of bytes in any pieces.
 
+use std::mem::MaybeUninit;
+
 use memchr::memchr;
 
 use super::refused::{without_query, without_secret};
@@ -193,10 +195,11 @@ fn names_other_version(line: &[u8]) -> bool {
 
 /// Parses a whole head, from its request line to its empty line.
 fn parse(head: &[u8]) -> Result<Request, Refused> {
-    let mut few = [httparse::EMPTY_HEADER; USUAL_FIELDS];
+    // Not filled, which would cost more than most heads themselves.
+    let mut few = [const { MaybeUninit::uninit() }; USUAL_FIELDS];
     match parse_into(head, &mut few) {
         Err(httparse::Error::TooManyHeaders) => {
-            let mut many = vec![httparse::EMPTY_HEADER; MOST_FIELDS];
+            let mut many = Box::new_uninit_slice(MOST_FIELDS);
             parse_into(head, &mut many)
         }
         done => done,
@@ -207,10 +210,10 @@ fn parse(head: &[u8]) -> Result<Request, Refused> {
 /// Parses a head with room for so many fields; the outer error is httparse's.
 fn parse_into<'b>(
     head: &'b [u8],
-    fields: &mut [httparse::Header<'b>],
+    fields: &mut [MaybeUninit<httparse::Header<'b>>],
 ) -> Result<Result<Request, Refused>, httparse::Error> {
-    let mut request = httparse::Request::new(fields);
-    Ok(match request.parse(head)? {
+    let mut request = httparse::Request::new(&mut []);
+    Ok(match request.parse_with_uninit_headers(head, fields)? {
         httparse::Status::Complete(length) if length == head.len() => Request::new(&request),
         _ => Err(Refused::new(400, "malformed header fields")),
     })
