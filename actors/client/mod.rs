@@ -202,7 +202,7 @@ impl Client {
     async fn begin(&mut self, again: Option<Box<Request>>) -> Result<(), End> {
         let ends_stream = again.is_some();
         let input = &mut **self.input.get_or_insert_default();
-        let config = &*self.context.settings.now();
+        let config;
         // In a block, so that the request, which is large, is gone before an answer is awaited.
         let (cors, head_only, admitted) = {
             let mut introduction = Introduction::new(&self.seat, &self.context, again.is_none());
@@ -212,11 +212,13 @@ impl Client {
             };
             self.seat.asked();
             introduction.complete(request.as_ref().ok());
+            // As they are now that the request is there.
+            config = self.context.settings.now();
             match request {
                 Ok(request) => (
                     cors::lines(&config.cors, request.origin.as_deref()),
                     request.method == Method::Head,
-                    admit(request, config, since_1970()),
+                    admit(request, &config, since_1970()),
                 ),
                 Err(refused) => {
                     let origin = cors::origin_of(input);

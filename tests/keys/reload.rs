@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 
 use crate::maker::{self, by_secret, good};
-use crate::support::{eventually, publish};
+use crate::support::{Connection, eventually, publish};
 use crate::{SECRET, bearer, open, refused, with_secret, write_key};
 
 const CLAIMS: &str = r#"{"subscribe":["a"]}"#;
@@ -20,6 +20,9 @@ fn a_new_key_holds_for_what_comes_next() {
     let signature = maker::part("EdDSA", &keys.path().join("ed25519.pem"), CLAIMS);
     let edwards = maker::jwts(&[signature]).remove(0);
     let mut stream = open(&daemon, "subscribe=a", &bearer(&old));
+    let mut begun = Connection::to(daemon.listen);
+    begun.send(b"GET /sse?subscribe=a HTTP/1.1\r\n");
+    daemon.wait_for_clients(1);
 
     write_key(
         &daemon.file("key"),
@@ -35,6 +38,9 @@ fn a_new_key_holds_for_what_comes_next() {
         "signature is wrong",
     );
     refused(&daemon, &good("subscribe=a"), "", 401, "signature is wrong");
+    let rest = format!("Host: x\r\n{}\r\n", bearer(&old));
+    let begun = begun.send(rest.as_bytes()).response();
+    assert_eq!(begun.status, 401, "a request that had begun before");
     open(&daemon, "subscribe=a", &bearer(&new));
     publish::http(daemon.control, "a", "still");
     assert_eq!(stream.data(), "still");
