@@ -74,10 +74,13 @@ impl Bus {
                 }
                 Turn::Met(Ok(met)) => {
                     meeting = None;
-                    self.met(met);
                     match met.last.is_none_or(|last| last < self.reading.seen()) {
+                        // Of who was there such a Redis may know as little.
                         true => Err(self.gone_back()),
-                        false => Ok(()),
+                        false => {
+                            self.met(&met);
+                            Ok(())
+                        }
                     }
                 }
                 Turn::Written(Ok(Added::Up(_))) => {
@@ -222,9 +225,10 @@ impl Bus {
         )
     }
 
-    pub(super) fn met(&mut self, met: Met) {
+    pub(super) fn met(&mut self, met: &Met) {
         self.reading.set_share(met.share);
-        self.figures.nodes.set(met.nodes);
+        self.figures.nodes.set(met.nodes.len() as u64);
+        self.nodes.clone_from(&met.nodes);
         self.figures.others_clients.set(met.others_clients);
     }
 }
