@@ -127,7 +127,8 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
         .map(|_| Rc::new(bus::Figures::default()));
     // A bus that has nothing gets what the file had.
     let recovered = figures.as_ref().and(kept.as_ref());
-    let recovered = recovered.map(|kept| kept.recovered.records.clone());
+    let recovered =
+        recovered.map(|Kept { recovered, .. }| (recovered.records.clone(), recovered.since));
     let decides = Registry::new(
         Rc::clone(&settings),
         Rc::clone(&crowd),
@@ -158,7 +159,7 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
                 figures,
                 position,
                 opened,
-                recovered: recovered.unwrap_or_default(),
+                recovered: recovered.unwrap_or((Vec::new(), model::EventId(0))),
             };
             let (address, inbox) = lane();
             nursery.entrust("bus", Stage::Delivery, |stop| {

@@ -81,13 +81,17 @@ impl<'a> Guard<'a> {
         }
     }
 
-    /// Marks the file as complete.
+    /// Marks the file as complete; where others go on, up to now, as if one more id had been given out.
     pub(super) async fn close(mut self) {
         let mut header = self.progress.header.lock().await;
-        let newest = self.shared.newest.get();
+        let outlived = self.shared.outlived.get();
+        let EventId(newest) = self.shared.newest.get();
         self.write(&mut header, |next| {
             next.clean = true;
-            next.newest = newest;
+            next.newest = EventId(newest + u64::from(outlived));
+            if outlived {
+                next.complete = next.newest;
+            }
         })
         .await;
     }

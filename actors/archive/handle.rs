@@ -17,6 +17,8 @@ pub(super) struct Shared {
     pub(super) reserved: Cell<EventId>,
     /// The newest id given out.
     pub(super) newest: Cell<EventId>,
+    /// See [`Handle::others_go_on`].
+    pub(super) outlived: Cell<bool>,
     /// The newest event that was let go, until the archive takes note of it.
     pub(super) missed: Cell<Option<EventId>>,
     /// See [`Handle::lost`].
@@ -34,6 +36,7 @@ impl Shared {
         Self {
             reserved: Cell::new(EventId(0)),
             newest: Cell::new(newest),
+            outlived: Cell::default(),
             missed: Cell::default(),
             lost: Cell::default(),
             waiting: RefCell::default(),
@@ -109,6 +112,11 @@ impl Handle {
     /// The greatest id that may be given out now: see the [module](super). It moves on by itself.
     pub fn reserved(&self) -> EventId {
         self.shared.reserved.get()
+    }
+
+    /// Others may publish when this daemon has ended, so the file will not have everything then.
+    pub fn others_go_on(&self) {
+        self.shared.outlived.set(true);
     }
 
     /// How many events were never written, as newer ones filled the history before they could be.

@@ -15,7 +15,7 @@
 use redis::Value;
 
 use crate::archive::frame;
-use crate::model::{ClientId, EventId, Publication};
+use crate::model::{ClientId, EventId, Publication, Record};
 
 const ITEMS: u8 = 1;
 const HOLE: u8 = 2;
@@ -116,6 +116,43 @@ pub(super) fn hole(node: Node, live: bool) -> Vec<u8> {
     let mut body = vec![HOLE, live.into()];
     body.extend(node.0.to_le_bytes());
     body
+}
+
+/// Entries with what a history file had, of which it has everything that is newer than `since`.
+pub(super) fn of_file(node: Node, records: Vec<Record>, since: EventId) -> Vec<Entry> {
+    let Some(first) = records.first() else {
+        return Vec::new();
+    };
+    // What was before the first is not known.
+    let before = EventId(first.id.0.saturating_sub(1));
+    let mut entries: Vec<Entry> = Vec::with_capacity(records.len() + 1);
+    let newest = |entries: &[Entry]| entries.last().map_or(before, |entry| entry.id);
+    let mut whole = since < first.id;
+    for (record, number) in records.iter().zip(1..) {
+        if !whole && record.id > since {
+            whole = true;
+            entries.push(lacking(node, newest(&entries), since));
+        }
+        let item = event(&record.publication);
+        entries.push(Entry {
+            id: record.id,
+            previous: newest(&entries),
+            body: pack(node, number, std::iter::once(item.as_slice())),
+        });
+    }
+    if !whole {
+        entries.push(lacking(node, newest(&entries), since));
+    }
+    entries
+}
+
+/// A hole between what a history file had and what may be missing in it.
+fn lacking(node: Node, previous: EventId, since: EventId) -> Entry {
+    Entry {
+        id: EventId(since.0.max(previous.0 + 1)),
+        previous,
+        body: hole(node, true),
+    }
 }
 
 impl Body {

@@ -14,7 +14,7 @@ use crate::system::{Failure, Stop};
 
 /// What is added again in one step: entries, and bytes unless a single one has more.
 const RESTORE: (usize, usize) = (256, 1 << 20);
-/// How long a node that holds nothing leaves it to others to begin a stream.
+/// How long a node that holds nothing, or only what a file had, leaves it to others to begin a stream.
 const OTHERS: Duration = Duration::from_secs(1);
 /// How long the others have to come when Redis may have lost something: longer than they pause at most.
 const COME: Duration = Duration::from_secs(5);
@@ -56,36 +56,37 @@ impl Bus {
     /// Brings what this node has, and takes what is there.
     async fn bring(&mut self, link: &mut Link) -> Result<(), Trouble> {
         let mut met = self.meet(link, true).await?;
-        if met.last.is_none() && self.reading.oldest().is_none() {
+        if met.last.is_none() && !(self.reading.began() && self.reading.oldest().is_some()) {
             // Redis may just have lost the stream, and others may hold what was in it.
             Timer::after(OTHERS).await;
             met = self.meet(link, true).await?;
         }
-        self.met(met);
+        self.met(&met);
         if self.reading.began() {
             let other_run = self.run.as_ref().is_some_and(|run| *run != link.run());
             self.may_lack |= other_run || met.last.is_none_or(|last| last < self.reading.seen());
-            self.rejoin(link, met).await?;
+            self.rejoin(link, &met).await?;
             self.catch_up(link).await?;
         } else if self.open {
-            self.join_late(link, met).await?;
+            self.join_late(link, &met).await?;
         } else {
-            self.begin(link, met).await?;
+            self.begin(link, &met).await?;
         }
         Ok(())
     }
 
-    /// Waits until all nodes are there that were before, with what they have; whether they came. Nobody
-    /// writes before that: it would stand in the stream before what another has still to add again.
+    /// Waits until all nodes are there that were before, with what they have; whether they came. One that was
+    /// started again is another, and does not stand for what it held before. Nobody writes meanwhile: that
+    /// would stand in the stream before what another has still to add again.
     fn others(&mut self, link: &Link) -> impl Future<Output = Result<bool, Trouble>> + use<> {
-        let (link, expected) = (link.clone(), self.known);
+        let (link, expected) = (link.clone(), self.known.clone());
         let (keep, seen, share) = (self.keep(), self.reading.seen(), self.reading.share());
         let clients = self.figures.own_clients.get();
         async move {
             let end = Instant::now() + COME;
             loop {
                 let met = link.clone().meet(keep, seen, clients, share, false).await?;
-                if met.with >= expected {
+                if expected.is_subset(&met.with) {
                     return Ok(true);
                 }
                 if Instant::now() > end {
@@ -109,13 +110,13 @@ impl Bus {
         self.catch_up(link).await?;
         self.add_late(link).await?;
         let met = self.meet(link, false).await?;
-        self.met(met);
+        self.met(&met);
         (self.run, self.may_lack) = (Some(link.run()), false);
         Ok(self.tell(FromBus::Mixed(false))?)
     }
 
     /// The first meeting, at the start: everything that the stream keeps becomes the history.
-    async fn begin(&mut self, link: &mut Link, met: Met) -> Result<(), Trouble> {
+    async fn begin(&mut self, link: &mut Link, met: &Met) -> Result<(), Trouble> {
         let recovered = self.reading.held().after(EventId(0));
         self.reading.forget();
         if met.last.is_none() {
@@ -141,7 +142,7 @@ impl Bus {
     }
 
     /// The first meeting, after streams have begun here: what was before is not known to them.
-    async fn join_late(&mut self, link: &mut Link, met: Met) -> Result<(), Trouble> {
+    async fn join_late(&mut self, link: &mut Link, met: &Met) -> Result<(), Trouble> {
         let last = match met.last {
             Some(last) => {
                 self.reading.forget();
@@ -175,7 +176,7 @@ impl Bus {
     }
 
     /// A further meeting.
-    async fn rejoin(&mut self, link: &mut Link, met: Met) -> Result<(), Trouble> {
+    async fn rejoin(&mut self, link: &mut Link, met: &Met) -> Result<(), Trouble> {
         let seen = self.reading.seen();
         let last = met.last.unwrap_or(EventId(0));
         if last < seen {

@@ -1,6 +1,7 @@
 //! The connections to Redis: one for what is written and what other nodes say, and one for the read that
 //! waits.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
@@ -101,7 +102,7 @@ impl From<RedisError> for Trouble {
 }
 
 /// What a meeting tells.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Met {
     /// The newest id of the stream; none where there is no stream.
     pub(super) last: Option<EventId>,
@@ -109,9 +110,10 @@ pub(super) struct Met {
     pub(super) first: Option<EventId>,
     /// For who joins: whether it has what this node has read last.
     pub(super) has: bool,
-    pub(super) nodes: u64,
-    /// How many of them are with the same run of Redis, and have nothing that the stream lacks.
-    pub(super) with: u64,
+    /// All nodes, by their names.
+    pub(super) nodes: BTreeSet<String>,
+    /// Those that are with the same run of Redis, and have nothing that the stream lacks.
+    pub(super) with: BTreeSet<String>,
     pub(super) others_clients: u64,
     /// Which share of the ids is the node's own.
     pub(super) share: u64,
@@ -222,7 +224,8 @@ impl Link {
         share: u64,
         joining: bool,
     ) -> Result<Met, Trouble> {
-        type Answer = (i64, i64, u8, u64, u64, u64, u64);
+        type Names = BTreeSet<String>;
+        type Answer = (i64, i64, u8, Names, Names, u64, u64);
         let (last, first, has, nodes, with, others_clients, share): Answer = self
             .scripts
             .meet

@@ -89,6 +89,7 @@ mod script;
 mod serving;
 mod talk;
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -97,7 +98,7 @@ use futures_lite::FutureExt;
 
 pub use address::BusUrl;
 use asking::{Asking, Question};
-use entry::{Entry, Node};
+use entry::Node;
 pub use figures::Figures;
 use figures::count;
 use held::{Held, before};
@@ -147,9 +148,11 @@ pub struct Bus {
     /// Whether clients may come already.
     open: bool,
     opened: Stopper,
-    /// Which run of Redis this node was with last, and how many nodes were there then.
+    /// The nodes that were there at the last meeting.
+    nodes: BTreeSet<String>,
+    /// Which run of Redis this node was with last, and which nodes were there then.
     run: Option<Rc<str>>,
-    known: u64,
+    known: BTreeSet<String>,
     /// Whether Redis may have lost what others have since.
     may_lack: bool,
     /// Why the bus is away, each reason once, the latest last; none while it is there.
@@ -172,8 +175,8 @@ pub struct Parts {
     pub position: EventId,
     /// Is stopped as soon as it is clear how the bus is, and clients may come.
     pub opened: Stopper,
-    /// What a history file had, to be added where Redis has nothing at all.
-    pub recovered: Vec<Record>,
+    /// What a history file had, to be added where Redis has nothing at all, and from which id on it has everything.
+    pub recovered: (Vec<Record>, EventId),
 }
 
 impl Bus {
@@ -191,19 +194,9 @@ impl Bus {
         } = parts;
         let node = Node(fastrand::u64(..));
         let mut held = Held::new(settings.now().history);
-        let mut number = 0;
-        let mut previous = None;
-        for record in recovered {
-            number += 1;
-            let item = entry::event(&record.publication);
-            held.hold(Entry {
-                id: record.id,
-                // What was before the first is not known.
-                previous: previous.unwrap_or(EventId(record.id.0.saturating_sub(1))),
-                body: entry::pack(node, number, std::iter::once(item.as_slice())),
-            });
-            previous = Some(record.id);
-        }
+        let number = recovered.0.len() as u64;
+        let entries = entry::of_file(node, recovered.0, recovered.1);
+        entries.into_iter().for_each(|entry| held.hold(entry));
         Self {
             url,
             down,
@@ -218,8 +211,9 @@ impl Bus {
             reading: Reading::new(held, position),
             open: false,
             opened,
+            nodes: BTreeSet::new(),
             run: None,
-            known: 0,
+            known: BTreeSet::new(),
             may_lack: false,
             troubles: Vec::new(),
         }
@@ -309,7 +303,7 @@ impl Bus {
         let same = |known: &Trouble| known.to_string() == trouble.to_string();
         let known = self.troubles.iter().position(same);
         if self.troubles.is_empty() {
-            self.known = self.figures.nodes.get();
+            self.known = std::mem::take(&mut self.nodes);
             count(&self.figures.losses, 1);
             let meanwhile = match self.down {
                 BusDown::Local => "messages are delivered to this node's subscribers alone",

@@ -65,6 +65,8 @@ pub(super) struct Queue {
     under_way: VecDeque<Own>,
     /// How many of them are written, or being written.
     written: usize,
+    /// Writes that Redis has acknowledged: the id, and the number of the last message.
+    acknowledged: VecDeque<(EventId, u64)>,
     late: VecDeque<Late>,
     late_bytes: usize,
     /// Whether there were more late ones than may wait.
@@ -102,20 +104,33 @@ impl Queue {
         })
     }
 
-    /// The number of the last message that is written, or being written, and has not come back.
-    pub(super) fn last_written(&self) -> Option<u64> {
-        let last = self.under_way.get(self.written.checked_sub(1)?)?;
-        Some(last.number)
+    /// What was being written is in the stream, up to this id.
+    pub(super) fn added(&mut self, id: EventId) {
+        let last = self.written.checked_sub(1);
+        let last = last.and_then(|last| self.under_way.get(last));
+        // There is none where all have come back already.
+        self.acknowledged.extend(last.map(|own| (id, own.number)));
     }
 
-    /// Whether a message with this number, or one before it, has not come back.
-    pub(super) fn awaits(&self, number: u64) -> bool {
-        let first = self.under_way.front();
-        first.is_some_and(|own| own.number <= number)
+    /// Whether something that was in the stream up to this id, which has been read, has not come back.
+    pub(super) fn is_lost(&mut self, read: EventId) -> bool {
+        let awaited = self.under_way.front().map_or(u64::MAX, |own| own.number);
+        while let Some((id, last)) = self.acknowledged.front() {
+            if *last >= awaited {
+                return *id <= read;
+            }
+            self.acknowledged.pop_front();
+        }
+        false
     }
 
     /// An event of this node has come back.
     pub(super) fn settle(&mut self, number: u64) -> Settled {
+        while self.late.front().is_some_and(|late| late.number < number) {
+            // Redis has lost it, and would have it behind this one, where it counts as a copy.
+            self.drop_late();
+            self.overflowed = true;
+        }
         if let Some(late) = self.late.front()
             && late.number == number
         {
@@ -152,6 +167,7 @@ impl Queue {
         let batch = self.batches.pop_front()?;
         let left = batch.count - batch.receipts.len();
         self.written = 0;
+        self.acknowledged.clear();
         Some((self.under_way.drain(..left).collect(), batch))
     }
 
@@ -278,18 +294,39 @@ mod tests {
         queue.push((1..=4).map(own).collect(), reply);
         // A mebibyte at most.
         assert_eq!(queue.next_write(NODE), Some(packed(0, 1..=2)));
-        assert_eq!(queue.last_written(), Some(2));
         assert_eq!(queue.next_write(NODE), Some(packed(0, 3..=4)));
         assert_eq!(queue.next_write(NODE), None);
         for number in 1..=4 {
-            assert!(queue.awaits(number) && !queue.awaits(number - 1));
             assert_eq!(queue.settle(number), Settled::Awaited(Channel::Tcp));
             queue.receipt(receipt(number + 10));
         }
-        assert_eq!(queue.last_written(), None);
         assert_eq!(queue.settle(4), Settled::Unknown);
         let receipts = block_on(answer.wait()).unwrap().unwrap();
         assert_eq!(receipts, [11, 12, 13, 14].map(receipt));
+    }
+
+    #[test]
+    fn what_was_added_and_does_not_come_back_is_lost() {
+        let mut queue = Queue::default();
+        let id = EventId;
+        queue.push((1..=3).map(small).collect(), system::reply().0);
+        queue.next_write(NODE);
+        queue.added(id(13));
+        queue.push(vec![small(4)], system::reply().0);
+        queue.next_write(NODE);
+        queue.added(id(20));
+        assert!(!queue.is_lost(id(12)) && queue.is_lost(id(13)));
+        (1..=3).for_each(|number| drop(queue.settle(number)));
+        assert!(!queue.is_lost(id(19)) && queue.is_lost(id(20)));
+        queue.settle(4);
+        assert!(!queue.is_lost(id(30)));
+        // It may come back before its acknowledgement.
+        queue.push(vec![small(5)], system::reply().0);
+        queue.next_write(NODE);
+        queue.settle(5);
+        queue.push(vec![small(6)], system::reply().0);
+        queue.added(id(40));
+        assert!(!queue.is_lost(id(50)));
     }
 
     #[test]
@@ -335,6 +372,11 @@ mod tests {
         queue.forget_overflow();
         assert!(!queue.overflowed());
         assert_eq!(queue.settle(3), Settled::Late(EventId(13)));
+        assert!(!queue.overflowed());
+        queue.keep_late([own(5)], &[receipt(15)], limits);
+        // The one between is lost.
+        assert_eq!(queue.settle(5), Settled::Late(EventId(15)));
+        assert!(queue.overflowed() && queue.late() == 0);
     }
 
     #[test]

@@ -185,6 +185,10 @@ impl Bus {
         self.reading.turn_page(&entries);
         let mut together = Together::default();
         for entry in entries {
+            if self.queue.is_lost(EventId(entry.id.0 - 1)) {
+                // What was before it is seen to first, and this is read again ([`super::serving`]).
+                break;
+            }
             if entry.previous > self.reading.seen() {
                 self.deliver(&mut together).await?;
                 self.missed(entry.previous, true)?;

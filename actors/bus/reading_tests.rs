@@ -34,7 +34,7 @@ impl Rig {
             figures: Rc::new(Figures::default()),
             position: EventId(10),
             opened: stopper().0,
-            recovered: Vec::new(),
+            recovered: (Vec::new(), EventId(0)),
         };
         let mut bus = Bus::new(parts, lane().1);
         bus.reading.begin(EventId(10));

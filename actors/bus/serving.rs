@@ -43,8 +43,8 @@ impl Bus {
         let mut writing: Option<Step<Added>> = None;
         let mut reading = self.read(&link);
         let mut meeting: Option<Step<Met>> = None;
-        // The newest id of what was written, and the last message of that which has not come back yet.
-        let mut added = (EventId(0), None);
+        // The newest id of what was written.
+        let mut added = EventId(0);
         // Soon once: others may have begun at the same time.
         let mut due = Timer::interval_at(Instant::now() + MEET / 3, MEET);
         loop {
@@ -69,28 +69,31 @@ impl Bus {
                     Ok(())
                 }
                 Turn::Read(Ok(entries)) => {
+                    let newest = entries.last().map(|entry| entry.id);
                     self.digest(entries).await?;
                     self.tell_gap()?;
                     reading = self.read(&link);
-                    let (id, last) = added;
-                    let is_lost = |last| id <= self.reading.seen() && self.queue.awaits(last);
-                    match last.is_some_and(is_lost) {
+                    match newest.is_some_and(|id| self.queue.is_lost(id)) {
                         true => Err(self.gone_back()),
                         false => Ok(()),
                     }
                 }
                 Turn::Met(Ok(met)) => {
                     meeting = None;
-                    self.met(met);
-                    let newest = self.reading.seen().max(added.0);
+                    let newest = self.reading.seen().max(added);
                     match met.last.is_none_or(|last| last < newest) {
+                        // Of who was there such a Redis may know as little.
                         true => Err(self.gone_back()),
-                        false => Ok(()),
+                        false => {
+                            self.met(&met);
+                            Ok(())
+                        }
                     }
                 }
                 Turn::Written(Ok(Added::Up(id))) => {
                     writing = None;
-                    added = (id, self.queue.last_written());
+                    added = id;
+                    self.queue.added(id);
                     Ok(())
                 }
                 Turn::Written(Ok(Added::Behind)) => Err(self.gone_back()),
@@ -232,9 +235,10 @@ impl Bus {
         )
     }
 
-    pub(super) fn met(&mut self, met: Met) {
+    pub(super) fn met(&mut self, met: &Met) {
         self.reading.set_share(met.share);
-        self.figures.nodes.set(met.nodes);
+        self.figures.nodes.set(met.nodes.len() as u64);
+        self.nodes.clone_from(&met.nodes);
         self.figures.others_clients.set(met.others_clients);
     }
 }

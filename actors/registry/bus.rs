@@ -335,6 +335,12 @@ impl Registry {
         Some((*self.bus.as_ref()?.figures).clone())
     }
 
+    /// Whether other nodes may publish when this one has ended.
+    pub(super) fn others_go_on(&self) -> bool {
+        let nodes = self.bus.as_ref().map(|bus| bus.figures.nodes.get());
+        nodes.is_some_and(|nodes| nodes != 1)
+    }
+
     /// How many clients wait.
     pub(super) fn held_back(&self) -> usize {
         self.bus.as_ref().map_or(0, |bus| bus.held.len())

@@ -360,6 +360,9 @@ impl Registry {
             }
         }
         self.end_streams();
+        if let (Some(archive), true) = (&self.archive, self.others_go_on()) {
+            archive.others_go_on();
+        }
         // With the last client gone, what is left says how it ended.
         while let Some(message) = match self.crowd.totals().connected {
             0 => clients.take(),

@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 
 use super::support::far_end::FarEnd;
 use super::support::stream::Block;
-use super::support::{Connection, Daemon, Program, Stream, eventually, publish};
+use super::support::{Daemon, Program, Stream, publish};
 use super::{Redis, figure, node, wait_for_bus};
 
 /// Keeps everything that it acknowledges.
@@ -339,30 +339,4 @@ fn what_nobody_holds_any_more_is_a_gap() {
     );
     let back = Stream::resume(one.listen, "subscribe=a", first);
     back.gap_data();
-}
-
-#[test]
-fn a_history_file_fills_a_bus_that_has_nothing() {
-    let mut redis = Redis::start("");
-    let mut one = node(&redis, "--history-file {dir}/history");
-    let first = publish::http(one.control, "a", "1").0;
-    publish::http(one.control, "a", "2");
-    one.stop();
-    redis.crash();
-    redis.start_again();
-    one.start_again();
-    wait_for_bus(&one, true);
-    let back = Stream::resume(one.listen, "subscribe=a", first);
-    assert_eq!((back.data(), back.gap.is_none()), (vec!["2"], true));
-    let two = node(&redis, "");
-    let back = Stream::resume(two.listen, "subscribe=a", first);
-    assert_eq!((back.data(), back.gap.is_none()), (vec!["2"], true));
-    // With a bus that has everything it is a copy, which does not grow by what it has.
-    one.stop();
-    one.start_again();
-    let mut connection = Connection::to(one.control);
-    connection.send(b"tcpstatus\n");
-    eventually("both are there", || {
-        (figure(&one, "history_events") == 2).then_some(())
-    });
 }

@@ -83,9 +83,29 @@ fn when_the_stream_is_deleted_too() {
 }
 
 #[test]
+fn when_all_is_deleted_too() {
+    let deletes = |redis: &mut Redis| {
+        redis.ask("flushall");
+    };
+    nobody_writes_before_all_have_added(Lost::start(deletes));
+}
+
+#[test]
 fn if_one_does_not_come_all_have_a_gap() {
     let mut lost = Lost::start(starts_empty);
     lost.one.crash();
+    next_comes_after_a_gap(lost);
+}
+
+#[test]
+fn who_is_started_again_does_not_stand_for_what_it_held() {
+    let mut lost = Lost::start(starts_empty);
+    lost.one.crash();
+    lost.one.start_again();
+    next_comes_after_a_gap(lost);
+}
+
+fn next_comes_after_a_gap(mut lost: Lost) {
     wait_for_bus(&lost.two, true);
     publish::http(lost.two.control, "a", "next");
     let gap = lost.stream.event();

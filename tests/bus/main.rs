@@ -10,6 +10,7 @@ mod crowd;
 mod cut_off;
 mod failover;
 mod faults;
+mod files;
 mod ledger;
 mod lost;
 mod nodes;
