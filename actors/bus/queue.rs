@@ -316,7 +316,9 @@ mod tests {
         queue.next_write(NODE);
         queue.added(id(20));
         assert!(!queue.is_lost(id(12)) && queue.is_lost(id(13)));
-        (1..=3).for_each(|number| drop(queue.settle(number)));
+        for number in 1..=3 {
+            queue.settle(number);
+        }
         assert!(!queue.is_lost(id(19)) && queue.is_lost(id(20)));
         queue.settle(4);
         assert!(!queue.is_lost(id(30)));
