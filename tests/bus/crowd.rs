@@ -17,7 +17,7 @@ const CLIENTS: usize = 3000;
 /// Events a second of each of four publishers.
 const RATE: u32 = 25;
 
-struct Crowd {
+pub(crate) struct Crowd {
     clients: Vec<Client>,
     sightings: Sightings,
     nodes: Vec<SocketAddr>,
@@ -62,7 +62,7 @@ impl Crowd {
     }
 
     /// Lets everybody read, and some change nodes.
-    fn live(&mut self, time: Duration) {
+    pub(crate) fn live(&mut self, time: Duration) {
         let end = Instant::now() + time;
         while Instant::now() < end {
             for client in 0..CLIENTS {
@@ -110,7 +110,7 @@ impl Crowd {
 
 /// Torments three nodes; the account of what came of it.
 #[expect(clippy::print_stdout, reason = "its figures are what it is for")]
-fn account(
+pub(crate) fn account(
     name: &str,
     down: &str,
     redis: &mut Redis,
@@ -163,7 +163,7 @@ fn stand_still(crowd: &mut Crowd, redis: &Redis) {
 }
 
 /// A node is killed; what its clients had not read yet they get elsewhere.
-fn kill(node: usize, crowd: &mut Crowd, nodes: &mut [Daemon; 3]) {
+pub(crate) fn kill(node: usize, crowd: &mut Crowd, nodes: &mut [Daemon; 3]) {
     nodes[node].crash();
     crowd.leave(node);
     crowd.dead = Some(node);

@@ -133,7 +133,9 @@ impl<'a> Ledger<'a> {
             if !due || had.contains_key(event) {
                 continue;
             }
-            let is_covered = |hole: &Hole| *first <= hole.to && hole.from < *last;
+            // Where nobody saw it come from Redis, any time may have been before that.
+            let is_alone = !ids.iter().any(|id| is_of_all(*id));
+            let is_covered = |hole: &Hole| *first <= hole.to && (hole.from < *last || is_alone);
             if holes.iter().any(is_covered) {
                 figures.covered += 1;
             } else {

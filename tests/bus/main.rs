@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod batches;
+mod chance;
 #[allow(dead_code, reason = "the torture test uses more of it")]
 #[path = "../torture/client.rs"]
 mod client;
