@@ -52,7 +52,8 @@
 //! has read more than there is, and where Redis is another process than before, each waits until all
 //! nodes have come that were there, five seconds at most. If one does not, or if something cannot be
 //! added again in order, as others have written meanwhile, that becomes a *hole*: an entry on which all
-//! nodes give their streams `gap`.
+//! nodes give their streams `gap`. What Redis has acknowledged and lost before it came back is found out
+//! when something newer comes; then the stream has gone back too.
 //!
 //! # Alone (`--bus-down local`)
 //!

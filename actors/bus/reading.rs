@@ -185,7 +185,7 @@ impl Bus {
         self.reading.turn_page(&entries);
         let mut together = Together::default();
         for entry in entries {
-            if self.queue.is_lost(EventId(entry.id.0 - 1)) {
+            if self.queue.is_lost(EventId(entry.id.0.saturating_sub(1))) {
                 // What was before it is seen to first, and this is read again ([`super::serving`]).
                 break;
             }
