@@ -8,7 +8,7 @@ use async_io::Timer;
 use super::entry::{self, Entry};
 use super::figures::count;
 use super::link::{Added, Link, Met};
-use super::{Bus, FromBus, Trouble};
+use super::{Bus, BusDown, FromBus, Trouble};
 use crate::model::EventId;
 use crate::system::{Failure, Stop};
 
@@ -104,15 +104,44 @@ impl Bus {
                 "a node that may hold what the bus {} has lost does not come: a gap for all",
                 self.url
             );
-            self.missed(self.reading.given(), true)?;
-            link.hole(self.reading.given(), true).await?;
+            self.gap_for_all(link).await?;
+            self.known.clear();
         }
         self.catch_up(link).await?;
         self.add_late(link).await?;
         let met = self.meet(link, false).await?;
         self.met(&met);
         (self.run, self.may_lack) = (Some(link.run()), false);
+        let known = std::mem::take(&mut self.known);
+        // Only messages that are not refused are delivered alone.
+        self.sought = (self.down == BusDown::Local).then(|| (known, Instant::now() + COME));
         Ok(self.tell(FromBus::Mixed(false))?)
+    }
+
+    /// Sees to what other nodes have delivered alone: who does not come may have ended with it.
+    pub(super) async fn seek(&mut self, link: &Link, met: &Met) -> Result<(), Trouble> {
+        let Some((sought, end)) = &mut self.sought else {
+            return Ok(());
+        };
+        sought.retain(|node| !met.with.contains(node));
+        let (found, late) = (sought.is_empty(), Instant::now() > *end);
+        if found || late {
+            self.sought = None;
+        }
+        if late && !found {
+            log::warn!(
+                "a node that was there before the bus {} was away does not come again: a gap for all",
+                self.url
+            );
+            self.gap_for_all(&mut link.clone()).await?;
+        }
+        Ok(())
+    }
+
+    async fn gap_for_all(&mut self, link: &mut Link) -> Result<(), Trouble> {
+        self.missed(self.reading.given(), true)?;
+        link.hole(self.reading.given(), true).await?;
+        Ok(())
     }
 
     /// The first meeting, at the start: everything that the stream keeps becomes the history.

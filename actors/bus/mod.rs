@@ -64,7 +64,8 @@
 //! and get `gap`; and ids of a stream only grow, so what is below those that this node has given out
 //! cannot be delivered here. A stream that changes nodes across that time gets `gap` too, as its
 //! id is none that the other node knows ([`crate::registry`]); and where others have added something a
-//! hole follows, before which nobody begins who comes back.
+//! hole follows, before which nobody begins who comes back. A node that was there before and ends meanwhile
+//! leaves a hole too, as nobody else has what it delivered alone.
 //!
 //! # Questions
 //!
@@ -154,6 +155,8 @@ pub struct Bus {
     /// Which run of Redis this node was with last, and which nodes were there then.
     run: Option<Rc<str>>,
     known: BTreeSet<String>,
+    /// Nodes that may have been alone when this one was, and have not come since; and how long they may take.
+    sought: Option<(BTreeSet<String>, Instant)>,
     /// Whether Redis may have lost what others have since.
     may_lack: bool,
     /// Why the bus is away, each reason once, the latest last; none while it is there.
@@ -215,6 +218,7 @@ impl Bus {
             nodes: BTreeSet::new(),
             run: None,
             known: BTreeSet::new(),
+            sought: None,
             may_lack: false,
             troubles: Vec::new(),
         }
@@ -225,6 +229,18 @@ impl Bus {
     /// # Errors
     /// The registry is gone.
     pub async fn run(mut self, stop: Stop) -> Result<(), Failure> {
+        let ended = self.work(stop).await;
+        if self.queue.late() > 0 {
+            log::warn!(
+                "{} events that were delivered here alone are not added to the bus {}",
+                self.queue.late(),
+                self.url
+            );
+        }
+        ended
+    }
+
+    async fn work(&mut self, stop: Stop) -> Result<(), Failure> {
         let mut pause = PAUSE.0;
         let (mut asking, questions) = Asking::new(self.node, self.registry.clone());
         loop {

@@ -218,6 +218,10 @@ impl Bus {
                 Some(Body::Hole { node, live }) => {
                     self.deliver(&mut together).await?;
                     let streams = self.open && node != self.node;
+                    if live && streams {
+                        // Whoever made it has looked for all.
+                        self.sought = None;
+                    }
                     self.missed(entry.id, live && streams)?;
                 }
                 None => {

@@ -89,14 +89,16 @@ return id
 /// joining (1 or 0), the node's share of the ids, how many shares there are, and which run of Redis this is.
 ///
 /// Says that this node lives, and, unless the stream is behind what it has read, that it is with this run;
-/// if it is behind, nobody is who has not come again since. It writes, so a Redis that takes no writes is
-/// found out. Answers with the newest id or -1; if the node is joining, with the oldest that is kept or -1,
-/// and whether the stream has what the node has read last; with which nodes there are, which of them are with
-/// this run, how many clients the others have, and the node's share: another than it had if that is taken.
+/// if it is behind, or the node is joining, no other is who has not come again since. It writes, so a
+/// Redis that takes no writes is found out. Answers with the newest id or -1; if the node is joining, with
+/// the oldest that is kept or -1, and whether the stream has what the node has read last; with which nodes
+/// there are, which of them are with this run, how many clients the others have, and the node's share:
+/// another than it had if that is taken.
 const MEET: &str = "
 local time, all = now(), redis.call('HGETALL', KEYS[2])
 local last, first, has = newest(), -1, 0
 local behind = not last or last < tonumber(ARGV[3])
+local anew = behind or ARGV[7] == '1'
 local nodes, with, clients, taken, dead = {ARGV[4]}, {}, 0, {}, {}
 if not behind then table.insert(with, ARGV[4]) end
 local function note(node, seen, clients, share, run)
@@ -110,7 +112,7 @@ for i = 1, #all, 2 do
     else
       clients, taken[tonumber(share)] = clients + count, true
       table.insert(nodes, all[i])
-      if behind then
+      if anew then
         note(all[i], seen, count, share, '-')
       elseif run == ARGV[10] then
         table.insert(with, all[i])

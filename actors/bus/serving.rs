@@ -86,7 +86,7 @@ impl Bus {
                         true => Err(self.gone_back()),
                         false => {
                             self.met(&met);
-                            Ok(())
+                            self.seek(&link, &met).await
                         }
                     }
                 }

@@ -123,7 +123,9 @@ pub(crate) fn account(
     let publishers = Publishers::start(&controls, RATE, 1, |_| 0);
     crowd.live(Duration::from_secs(2));
     torment(&mut crowd, redis, &mut nodes);
-    crowd.live(Duration::from_secs(2));
+    // Nodes that have been alone look for one another.
+    let seconds = if down == "local" { 9 } else { 2 };
+    crowd.live(Duration::from_secs(seconds));
     let sent = publishers.stop();
     nodes.iter().for_each(|node| wait_for_bus(node, true));
     let positions = nodes

@@ -1,8 +1,10 @@
 //! One node is cut off while the other goes on: who changes nodes meanwhile waits for what it has seen
 //! there, and then has a gap, as each node lacked something that the other had.
 
-use super::support::{Connection, Daemon, Stream, publish};
-use super::{Redis, node, wait_for_bus};
+use nix::sys::signal::Signal;
+
+use super::support::{Connection, Daemon, Stream, eventually, publish};
+use super::{Redis, figure, node, wait_for_bus};
 
 /// Two nodes; Redis shuts the second out when it is told to.
 struct Pair {
@@ -68,6 +70,30 @@ fn who_comes_to_it_lacks_what_it_had_alone() {
     let others = publish::http(pair.one.control, "a", "others").0;
     assert!(own < others);
     waits(&pair.two, others, || pair.mend());
+}
+
+#[test]
+fn what_a_node_had_alone_when_it_ended_is_a_gap() {
+    let mut pair = Pair::start();
+    for node in [&pair.one, &pair.two] {
+        eventually("they know of each other", || {
+            (figure(node, "cluster_nodes") == 2).then_some(())
+        });
+    }
+    let mut stream = pair.one.subscribe("subscribe=a");
+    pair.redis.signal(Signal::SIGSTOP);
+    publish::http(pair.two.control, "a", "alone");
+    wait_for_bus(&pair.one, false);
+    wait_for_bus(&pair.two, false);
+    pair.two.stop();
+    pair.two
+        .wait_for_log("1 events that were delivered here alone are not added");
+    pair.redis.signal(Signal::SIGCONT);
+    let gap = stream.event();
+    assert_eq!(gap.event.as_deref(), Some("gap"), "{gap:?}");
+    wait_for_bus(&pair.one, true);
+    let next = publish::http(pair.one.control, "a", "next").0;
+    assert_eq!(stream.event().id, Some(next), "and no other gap");
 }
 
 #[test]
