@@ -112,6 +112,12 @@ impl Queue {
         self.acknowledged.extend(last.map(|own| (id, own.number)));
     }
 
+    /// The newest id of what has not come back.
+    pub(super) fn acknowledged(&self) -> EventId {
+        let newest = self.acknowledged.back();
+        newest.map_or(EventId(0), |(id, _)| *id)
+    }
+
     /// Whether something that was in the stream up to this id, which has been read, has not come back.
     pub(super) fn is_lost(&mut self, read: EventId) -> bool {
         let awaited = self.under_way.front().map_or(u64::MAX, |own| own.number);
@@ -315,6 +321,7 @@ mod tests {
         queue.push(vec![small(4)], system::reply().0);
         queue.next_write(NODE);
         queue.added(id(20));
+        assert_eq!(queue.acknowledged(), id(20));
         assert!(!queue.is_lost(id(12)) && queue.is_lost(id(13)));
         for number in 1..=3 {
             queue.settle(number);

@@ -14,7 +14,7 @@ use super::figures::count;
 use super::link::{Added, Link, Met};
 use super::queue::Own;
 use super::{Bus, MEET, Trouble, gone};
-use crate::model::{Channel, ClientId, EventId};
+use crate::model::{Channel, ClientId};
 use crate::registry::Message;
 use crate::system::{self, Address, Failure, Stop};
 use crate::wire::command::Command;
@@ -43,8 +43,6 @@ impl Bus {
         let mut writing: Option<Step<Added>> = None;
         let mut reading = self.read(&link);
         let mut meeting: Option<Step<Met>> = None;
-        // The newest id of what was written.
-        let mut added = EventId(0);
         // Soon once: others may have begun at the same time.
         let mut due = Timer::interval_at(Instant::now() + MEET / 3, MEET);
         loop {
@@ -80,7 +78,7 @@ impl Bus {
                 }
                 Turn::Met(Ok(met)) => {
                     meeting = None;
-                    let newest = self.reading.seen().max(added);
+                    let newest = self.reading.seen().max(self.queue.acknowledged());
                     match met.last.is_none_or(|last| last < newest) {
                         // Of who was there such a Redis may know as little.
                         true => Err(self.gone_back()),
@@ -92,7 +90,6 @@ impl Bus {
                 }
                 Turn::Written(Ok(Added::Up(id))) => {
                     writing = None;
-                    added = id;
                     self.queue.added(id);
                     Ok(())
                 }
