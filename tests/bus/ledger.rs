@@ -97,13 +97,13 @@ impl<'a> Ledger<'a> {
                 continue;
             };
             let is_event = matches!(seen, Seen::Event(_));
-            let first = *began.get_or_insert(id) == id && reached == 0;
+            began.get_or_insert(id);
             if gap {
                 holes.push(Hole {
                     from: of_all.min(id),
                     to: reached.max(id),
                 });
-            } else if !first && (id < reached || is_event && id == reached) {
+            } else if id < reached || is_event && id == reached {
                 figures.duplicates += 1;
                 figures.fault(format!("client {number}: {seen:?} after {reached}"));
             }
