@@ -3,18 +3,13 @@
 //! `HASSES_TORTURE_SECONDS=600 cargo test --test bus chance -- --nocapture` is the long one;
 //! `HASSES_TORTURE_SEED` repeats the order of the faults, though not their moments.
 
-use std::env;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
 use super::Redis;
 use super::crowd::{Crowd, account, kill};
-use super::support::Daemon;
-
-fn number_from(variable: &str, otherwise: u64) -> u64 {
-    env::var(variable).map_or(otherwise, |text| text.parse().unwrap())
-}
+use super::support::{Daemon, number_from};
 
 /// One of the faults, and its end.
 fn fault(

@@ -23,6 +23,11 @@ pub(crate) use stream::Stream;
 /// How long anything that must happen may take before its test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What an environment variable says, such as how long a test is to take.
+pub(crate) fn number_from(variable: &str, otherwise: u64) -> u64 {
+    std::env::var(variable).map_or(otherwise, |text| text.parse().unwrap())
+}
+
 /// Looks again and again until `look` finds something.
 pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;

@@ -13,14 +13,13 @@ mod publishers;
 mod support;
 mod topic;
 
-use std::env;
 use std::time::{Duration, Instant};
 
 use crowd::Crowd;
 use ledger::{Figures, Ledger, Run};
 use nix::sys::signal::Signal;
 use publishers::Publishers;
-use support::{Daemon, Stream};
+use support::{Daemon, Stream, number_from};
 
 const CLIENTS: usize = 2000;
 const PUBLISHERS: usize = 4;
@@ -31,10 +30,6 @@ const RATE: u32 = 50;
 /// than the buffer holds.
 const OPTIONS: &str = "--history 2000 --history-file {dir}/history --client-buffer 32768 \
                        --heartbeat 2 --allow-all";
-
-fn number_from(variable: &str, otherwise: u64) -> u64 {
-    env::var(variable).map_or(otherwise, |text| text.parse().unwrap())
-}
 
 /// Some events are much larger than the others.
 fn padding(random: &mut fastrand::Rng) -> usize {
