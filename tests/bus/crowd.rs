@@ -185,32 +185,44 @@ pub(crate) fn kill(node: usize, crowd: &mut Crowd, nodes: &mut [Daemon; 3]) {
 #[test]
 fn every_client_accounts_for_every_event() {
     let mut redis = Redis::start("--appendonly yes --appendfsync always");
-    account("safe", "refuse", false, &mut redis, |crowd, redis, nodes| {
-        redis.crash();
-        crowd.live(Duration::from_millis(500));
-        redis.start_again();
-        crowd.live(Duration::from_secs(3));
-        kill(1, crowd, nodes);
-        crowd.live(Duration::from_secs(2));
-        stand_still(crowd, redis);
-    });
+    account(
+        "safe",
+        "refuse",
+        false,
+        &mut redis,
+        |crowd, redis, nodes| {
+            redis.crash();
+            crowd.live(Duration::from_millis(500));
+            redis.start_again();
+            crowd.live(Duration::from_secs(3));
+            kill(1, crowd, nodes);
+            crowd.live(Duration::from_secs(2));
+            stand_still(crowd, redis);
+        },
+    );
 }
 
 #[test]
-fn what_may_gap_is_added_again_or_a_gap() {
+fn what_redis_loses_is_added_again_or_a_gap() {
     let mut redis = Redis::start("");
-    account("unsafe", "refuse", true, &mut redis, |crowd, redis, nodes| {
-        for _ in 0..2 {
+    account(
+        "unsafe",
+        "refuse",
+        true,
+        &mut redis,
+        |crowd, redis, nodes| {
+            for _ in 0..2 {
+                redis.crash();
+                crowd.live(Duration::from_millis(300));
+                redis.start_empty();
+                crowd.live(Duration::from_secs(3));
+            }
+            kill(2, crowd, nodes);
             redis.crash();
-            crowd.live(Duration::from_millis(300));
             redis.start_empty();
-            crowd.live(Duration::from_secs(3));
-        }
-        kill(2, crowd, nodes);
-        redis.crash();
-        redis.start_empty();
-        crowd.live(Duration::from_secs(2));
-    });
+            crowd.live(Duration::from_secs(2));
+        },
+    );
 }
 
 #[test]
