@@ -85,7 +85,7 @@ struct Publisher {
     registry: Address<registry::Message>,
     channel: Channel,
     name: String,
-    stop: Stop,
+    stop: CancellationToken,
 }
 
 impl Publisher {
