@@ -254,6 +254,8 @@ async fn handle(
             except,
             event,
             retain,
+            private,
+            key,
         } => {
             let publication = Publication {
                 to: Targets::One(target),
@@ -261,12 +263,14 @@ async fn handle(
                 event,
                 data: text(publisher, body).await?.into(),
                 retain,
+                private,
+                key,
             };
             let outcome = publish(publisher, vec![publication]).await?;
             return Ok(receipts(outcome, Shape::One).map(Done::Answer));
         }
-        Route::PublishJson { ndjson } => {
-            let answer = publish_json(publisher, &body, ndjson).await?;
+        Route::PublishJson { ndjson, key } => {
+            let answer = publish_json(publisher, &body, ndjson, key.as_deref()).await?;
             return Ok(answer.map(Done::Answer));
         }
     };
@@ -286,7 +290,12 @@ async fn disconnect(publisher: &Publisher, id: ClientId) -> Result<Answer, Broke
     Ok(Answer::json(200, format!("{{\"disconnected\":{count}}}\n")))
 }
 
-async fn publish_json(publisher: &Publisher, body: &[u8], ndjson: bool) -> Read<Answer> {
+async fn publish_json(
+    publisher: &Publisher,
+    body: &[u8],
+    ndjson: bool,
+    key: Option<&str>,
+) -> Read<Answer> {
     let mut mended = 0;
     let read = json::body(
         body,
@@ -294,6 +303,7 @@ async fn publish_json(publisher: &Publisher, body: &[u8], ndjson: bool) -> Read<
         publisher.settings.now().max_message,
         &mut mended,
     );
+    let read = read.and_then(|(messages, shape)| Ok((json::keyed(messages, key)?, shape)));
     if mended > 0 {
         count(publisher, Vec::new(), mended).await?;
     }
