@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use super::ledger::{Figures, Ledger};
-use super::{Redis, node, wait_for_bus};
+use super::{Redis, figure, node, wait_for_bus};
 use support::crowd::client::{Client, Sightings};
 use support::crowd::publishers::Publishers;
 use support::crowd::topic::Interest;
@@ -75,6 +75,16 @@ impl Crowd {
                     _ => {}
                 }
             }
+        }
+    }
+
+    /// As [`Crowd::live`], until all nodes are back on the bus. A node that ends before it has come back may have had
+    /// what nobody else has, and then a gap for all is right.
+    fn live_until_all_are_back(&mut self, nodes: &[Daemon; 3]) {
+        let deadline = Instant::now() + PATIENCE;
+        while nodes.iter().any(|node| figure(node, "bus_up") == 0) {
+            assert!(Instant::now() < deadline, "a node does not come back");
+            self.live(Duration::from_millis(100));
         }
     }
 
@@ -195,8 +205,10 @@ fn every_client_accounts_for_every_event() {
             crowd.live(Duration::from_millis(500));
             redis.start_again();
             crowd.live(Duration::from_secs(3));
+            crowd.live_until_all_are_back(nodes);
             kill(1, crowd, nodes);
             crowd.live(Duration::from_secs(2));
+            crowd.live_until_all_are_back(nodes);
             stand_still(crowd, redis);
         },
     );
