@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use socket2::{Domain, Socket, Type};
 use support::far_end::FarEnd;
-use support::{Connection, Daemon, Program, Response, Stream, eventually, publish};
+use support::{Connection, Daemon, Program, Response, Stream, eventually, needs, publish};
 
 const PLAIN: &str = "GET /sse?subscribe=a HTTP/1.1\r\nHost: x\r\n\r\n";
 const BROWSER: &str =
@@ -325,6 +325,7 @@ fn one_half_open_request_gets_408_after_ten_seconds() {
 
 #[test]
 fn stalled_clients_cost_bounded_memory_and_delay_nobody() {
+    let _alone = support::heavy();
     let daemon = Daemon::start("--history 0 --client-buffer 100000");
     let names: Vec<String> = (0..20).map(|number| format!("stalled{number}")).collect();
     let stalled: Vec<Stream> = names
@@ -354,14 +355,9 @@ fn stalled_clients_cost_bounded_memory_and_delay_nobody() {
 }
 
 #[test]
-#[expect(
-    clippy::print_stderr,
-    reason = "who runs the tests should know what was left out"
-)]
 fn a_peer_that_vanished_is_found_within_a_minute() {
-    let Some(far) = FarEnd::new(77) else {
-        return eprintln!("left out: needs root and the program ip");
-    };
+    needs!("ip", "root");
+    let far = FarEnd::new(77);
     let daemon = Daemon::command_line(
         "--listen 198.18.77.1:{listen} --listen 127.0.0.1:{listen} --control 127.0.0.1:{control} \
          --heartbeat 1",

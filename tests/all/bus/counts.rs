@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use super::{Redis, figure, node, wait_for_bus};
-use support::{Connection, Daemon, eventually, publish};
+use support::{Connection, Daemon, eventually, needs, publish};
 
 /// How long a count may take when all nodes answer.
 const SOON: Duration = Duration::from_millis(1500);
@@ -50,6 +50,7 @@ fn wait_for_nodes(nodes: &[&Daemon], count: u64) {
 
 #[test]
 fn every_node_counts_the_subscribers_of_all() {
+    needs!("redis-server", "redis-cli");
     let redis = Redis::start("");
     let nodes = [(); 3].map(|()| node(&redis, "--fifo {dir}/in"));
     wait_for_nodes(&nodes.each_ref(), 3);
@@ -107,6 +108,7 @@ fn every_node_counts_the_subscribers_of_all() {
 
 #[test]
 fn a_node_that_stands_still_is_left_out_in_time() {
+    needs!("redis-server", "redis-cli");
     let redis = Redis::start("");
     let nodes = [(); 3].map(|()| node(&redis, "--fifo {dir}/in"));
     wait_for_nodes(&nodes.each_ref(), 3);
@@ -151,6 +153,7 @@ fn a_node_that_stands_still_is_left_out_in_time() {
 
 #[test]
 fn nobody_waits_for_a_node_that_died() {
+    needs!("redis-server", "redis-cli");
     let redis = Redis::start("");
     let mut nodes = [(); 3].map(|()| node(&redis, ""));
     wait_for_nodes(&nodes.each_ref(), 3);
@@ -169,6 +172,7 @@ fn nobody_waits_for_a_node_that_died() {
 
 #[test]
 fn while_the_bus_is_away_a_node_counts_its_own() {
+    needs!("redis-server", "redis-cli");
     let mut redis = Redis::start("");
     let nodes = [(); 2].map(|()| node(&redis, ""));
     wait_for_nodes(&nodes.each_ref(), 2);
@@ -200,6 +204,7 @@ fn while_the_bus_is_away_a_node_counts_its_own() {
 
 #[test]
 fn many_may_ask_at_once() {
+    needs!("redis-server", "redis-cli");
     let redis = Redis::start("");
     let nodes = [(); 3].map(|()| node(&redis, ""));
     wait_for_nodes(&nodes.each_ref(), 3);
@@ -227,6 +232,7 @@ fn many_may_ask_at_once() {
 
 #[test]
 fn the_readmes_permissions_are_enough() {
+    needs!("redis-server", "redis-cli");
     let readme = include_str!("../../../README.md");
     let mut lines = readme.lines();
     let line = lines.find(|line| line.starts_with("The user needs "));

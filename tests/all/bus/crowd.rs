@@ -11,7 +11,7 @@ use super::{Redis, figure, node, wait_for_bus};
 use support::crowd::client::{Client, Sightings};
 use support::crowd::publishers::Publishers;
 use support::crowd::topic::Interest;
-use support::{Daemon, PATIENCE, Stream};
+use support::{Daemon, PATIENCE, Stream, needs};
 
 const CLIENTS: usize = 3000;
 /// Events a second of each of four publishers.
@@ -194,6 +194,8 @@ pub(crate) fn kill(node: usize, crowd: &mut Crowd, nodes: &mut [Daemon; 3]) {
 
 #[test]
 fn every_client_accounts_for_every_event() {
+    needs!("redis-server", "redis-cli");
+    let _alone = support::heavy();
     let mut redis = Redis::start("--appendonly yes --appendfsync always");
     account(
         "safe",
@@ -216,6 +218,8 @@ fn every_client_accounts_for_every_event() {
 
 #[test]
 fn what_redis_loses_is_added_again_or_a_gap() {
+    needs!("redis-server", "redis-cli");
+    let _alone = support::heavy();
     let mut redis = Redis::start("");
     account(
         "unsafe",
@@ -239,6 +243,8 @@ fn what_redis_loses_is_added_again_or_a_gap() {
 
 #[test]
 fn what_nodes_deliver_alone_is_had_by_all_or_a_gap() {
+    needs!("redis-server", "redis-cli");
+    let _alone = support::heavy();
     let mut redis = Redis::start("--appendonly yes --appendfsync always");
     account("alone", "local", true, &mut redis, |crowd, redis, nodes| {
         redis.crash();

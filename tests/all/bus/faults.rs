@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use super::{Redis, figure, node, wait_for_bus};
 use support::far_end::FarEnd;
 use support::stream::Block;
-use support::{Daemon, Program, Stream, publish};
+use support::{Daemon, Program, Stream, needs, publish};
 
 /// Keeps everything that it acknowledges.
 const SAFE: &str = "--appendonly yes --appendfsync always";
@@ -34,6 +34,7 @@ fn times(node: &Daemon, part: &str) -> usize {
 
 #[test]
 fn local_delivers_at_once_and_adds_afterwards_with_the_ids() {
+    needs!("redis-server", "redis-cli");
     for options in [SAFE, ""] {
         let mut redis = Redis::start(options);
         let [one, two] = [(); 2].map(|()| node(&redis, ""));
@@ -72,6 +73,7 @@ fn local_delivers_at_once_and_adds_afterwards_with_the_ids() {
 
 #[test]
 fn two_nodes_apart_leave_nobody_in_silence() {
+    needs!("redis-server", "redis-cli");
     let mut redis = Redis::start(SAFE);
     let [one, two] = [(); 2].map(|()| node(&redis, ""));
     let mut streams = [&one, &two].map(|node| node.subscribe("subscribe=a"));
@@ -121,6 +123,7 @@ fn two_nodes_apart_leave_nobody_in_silence() {
 
 #[test]
 fn refuse_answers_with_an_error() {
+    needs!("redis-server", "redis-cli");
     let mut redis = Redis::start(SAFE);
     let one = node(&redis, "--bus-down refuse");
     let mut stream = one.subscribe("subscribe=a");
@@ -142,6 +145,7 @@ fn refuse_answers_with_an_error() {
 
 #[test]
 fn a_paused_redis_delivers_each_message_once() {
+    needs!("redis-server", "redis-cli");
     let redis = Redis::start("");
     let [one, two] = [(); 2].map(|()| node(&redis, ""));
     let mut near = one.subscribe("subscribe=a");
@@ -164,6 +168,7 @@ fn a_paused_redis_delivers_each_message_once() {
 
 #[test]
 fn while_redis_stands_still_publishers_do_not_wait_for_it() {
+    needs!("redis-server", "redis-cli");
     let redis = Redis::start("");
     let one = node(&redis, "");
     redis.signal(Signal::SIGSTOP);
@@ -182,14 +187,9 @@ fn while_redis_stands_still_publishers_do_not_wait_for_it() {
 }
 
 #[test]
-#[expect(
-    clippy::print_stderr,
-    reason = "who runs the tests should know what was left out"
-)]
 fn a_cut_network_loses_nothing() {
-    let Some(far) = FarEnd::new(78) else {
-        return eprintln!("left out: needs root and the program ip");
-    };
+    needs!("redis-server", "redis-cli", "ip", "root");
+    let far = FarEnd::new(78);
     let mut server = far.command("redis-server");
     server.args([
         "--bind",
@@ -250,6 +250,7 @@ fn ails(how: &str, why: &str, mend: &str) {
 
 #[test]
 fn a_redis_without_memory_is_away() {
+    needs!("redis-server", "redis-cli");
     ails(
         "config set maxmemory 1",
         "Redis has no memory left",
@@ -259,6 +260,7 @@ fn a_redis_without_memory_is_away() {
 
 #[test]
 fn a_replica_is_away_until_it_takes_writes() {
+    needs!("redis-server", "redis-cli");
     ails(
         "replicaof 127.0.0.1 1",
         "Redis is a replica that takes no writes",
@@ -268,6 +270,7 @@ fn a_replica_is_away_until_it_takes_writes() {
 
 #[test]
 fn what_redis_has_lost_is_added_again() {
+    needs!("redis-server", "redis-cli");
     let mut redis = Redis::start("");
     let [one, two] = [(); 2].map(|()| node(&redis, ""));
     let mut streams = [&one, &two].map(|node| node.subscribe("subscribe=a"));
@@ -295,6 +298,7 @@ fn what_redis_has_lost_is_added_again() {
 
 #[test]
 fn a_stream_that_is_deleted_comes_back() {
+    needs!("redis-server", "redis-cli");
     let redis = Redis::start("");
     let [one, two] = [(); 2].map(|()| node(&redis, ""));
     let mut streams = [&one, &two].map(|node| node.subscribe("subscribe=a"));
@@ -314,6 +318,7 @@ fn a_stream_that_is_deleted_comes_back() {
 
 #[test]
 fn what_nobody_holds_any_more_is_a_gap() {
+    needs!("redis-server", "redis-cli");
     let mut redis = Redis::start("");
     let one = node(&redis, "");
     let mut two = node(&redis, "");

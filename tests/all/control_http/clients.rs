@@ -178,6 +178,7 @@ fn a_search_finds_by_token_id_and_agent() {
 
 #[test]
 fn who_reads_a_long_list_slowly_delays_nobody_and_costs_no_memory() {
+    let _alone = support::heavy();
     const COUNT: usize = 5_000;
     let daemon = Daemon::start("");
     let _streams = crowd(&daemon, COUNT, &"long name ".repeat(50));
@@ -223,6 +224,7 @@ fn who_reads_a_long_list_slowly_delays_nobody_and_costs_no_memory() {
 
 #[test]
 fn a_stop_waits_for_no_reader() {
+    let _alone = support::heavy();
     let mut daemon = Daemon::start("");
     // More than the system takes ahead.
     let tokens: Vec<String> = (0..30).map(|n| format!("{n:0>200}")).collect();
