@@ -8,7 +8,9 @@ use std::task::Poll;
 use super::cells::Flags;
 use super::{Cell, Crowd, Key, LINGER_TIME, SCRATCH};
 use crate::client::Message;
+use crate::model::Form;
 use crate::net::stream::Stream;
+use crate::wire::sse;
 
 /// An event of at least this many bytes is written from where it lies; smaller ones are joined.
 const JOINED: usize = SCRATCH / 8;
@@ -180,17 +182,26 @@ impl Seat {
         }
     }
 
-    /// Takes the events that wait before any other message, to be written with what is in `bytes`.
-    pub fn gather(&self, bytes: &mut Vec<u8>) {
+    /// Takes the events that wait before any other message, to be written with what is in `bytes`;
+    /// `lead` is a part of the first.
+    pub fn gather(&self, mut lead: &[u8], bytes: &mut Vec<u8>) {
         let events = self.with(|cell| {
-            let before = bytes.len();
+            let chunked = cell.flags.chunked;
+            let mut taken = 0;
             for message in cell.waiting.iter() {
                 let Message::Event(frame) = message else {
                     break;
                 };
-                bytes.extend_from_slice(frame.bytes(cell.flags.chunked));
+                match std::mem::take(&mut lead) {
+                    [] => bytes.extend_from_slice(frame.bytes(chunked)),
+                    lead => sse::append(&[lead, frame.bytes(false)], chunked, bytes),
+                }
+                taken += frame.bytes(chunked).len();
             }
-            cell.written(bytes.len() - before)
+            if !lead.is_empty() {
+                sse::append(&[lead], chunked, bytes);
+            }
+            cell.written(taken)
         });
         self.crowd.inner.borrow_mut().totals.events += events;
     }
@@ -214,6 +225,11 @@ impl Seat {
             None | Some(Message::Event(_)) => None,
             Some(_) => cell.waiting.pop(),
         })
+    }
+
+    /// What the stream's blocks look like.
+    pub fn form(&self) -> Form {
+        self.with(|cell| cell.flags.form)
     }
 
     /// Fixes how events are framed, before the first can come.

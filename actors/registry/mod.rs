@@ -11,6 +11,7 @@ use futures_lite::FutureExt;
 
 use crate::archive;
 use crate::client::{End, Ending};
+use crate::clock;
 use crate::config::{Config, LogLevel, Settings};
 use crate::crowd::{Crowd, Key};
 use crate::logger;
@@ -18,7 +19,7 @@ use crate::model::deadlines::{Deadlines, since_1970};
 use crate::model::history::Entry;
 use crate::model::{
     Channel, ClientId, Counters, EventId, History, Publication, Record, Resume, Routes, Sequence,
-    Subscription,
+    Subscription, Token,
 };
 use crate::net::peer::Peer;
 use crate::system::{Failure, Mailbox, Reply, Stop};
@@ -30,6 +31,7 @@ mod bus;
 mod clients;
 mod commands;
 mod figures;
+mod forms;
 mod publishing;
 mod replay;
 #[cfg(test)]
@@ -39,6 +41,7 @@ use bus::OnBus;
 pub use bus::{Away, Elsewhere, FromBus, Incoming};
 use figures::Watched;
 pub use figures::{Listed, Search};
+use forms::Forms;
 use replay::Replay;
 
 /// What publishers, and the clock, ask for.
@@ -149,6 +152,8 @@ pub enum ClientMessage {
         subscription: Subscription,
         /// Where its stream is to begin.
         resume: Resume,
+        /// Tokens of whose kept events the last so many are wanted besides.
+        recent_of: Vec<(Token, usize)>,
         /// When the stream ends, since 1970.
         ends: Option<Duration>,
         /// What it says it is.
@@ -207,8 +212,7 @@ pub struct Registry {
     crowd: Rc<Crowd>,
     routes: Routes,
     sequence: Sequence,
-    /// The last position block, and its id.
-    position: Option<(EventId, Rc<Frame>)>,
+    forms: Forms,
     counters: Counters,
     connections: Vec<Option<Connection>>,
     /// Streams by address, where there is a limit to them.
@@ -305,7 +309,7 @@ impl Registry {
             history,
             archive,
             sequence,
-            position: None,
+            forms: Forms::default(),
             replays: HashMap::default(),
             bus,
             deadlines: Deadlines::default(),
@@ -442,9 +446,11 @@ impl Registry {
             self.finish(client, Ending::Expired);
         }
         if let Some(silence) = self.settings.now().heartbeat {
-            let tenths = (silence.as_secs() * 10) as u32;
-            let position = self.position();
-            self.crowd.send_to_silent(tenths, &position);
+            let tenths = |time: Duration| (time.as_millis() / 100) as u32;
+            let tick = tenths(clock::period(Some(silence)));
+            let heartbeat = self.heartbeat();
+            self.crowd
+                .send_heartbeats(tenths(silence), tick, &heartbeat);
         }
     }
 }
