@@ -6,10 +6,10 @@ use std::rc::Rc;
 use foldhash::HashMap;
 
 use super::Registry;
-use crate::crowd::Heartbeat;
-use crate::model::history::Entry;
+use crate::clients::Heartbeat;
 use crate::model::publication::Targets;
 use crate::model::{EventId, Form, Positions, Subscription, Target};
+use crate::registry::history::Entry;
 use crate::wire::address;
 use crate::wire::sse::Frame;
 
@@ -58,7 +58,7 @@ impl Registry {
 
     /// A stream has left the routes.
     pub(super) fn uncount_form(&mut self, client: u32) {
-        if self.forms.live_json > 0 && self.crowd.form(client).is_json() {
+        if self.forms.live_json > 0 && self.pool.form(client).is_json() {
             self.forms.live_json -= 1;
         }
     }
@@ -75,7 +75,7 @@ impl Registry {
         }
         let json = &mut self.forms.recipients;
         json.clear();
-        self.crowd.take_json(&mut self.recipients, json);
+        self.pool.take_json(&mut self.recipients, json);
         if json.is_empty() {
             return Vec::new();
         }

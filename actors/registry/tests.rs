@@ -5,9 +5,9 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::*;
-use crate::client::{Crowded, Message as ToClient};
+use crate::clients::life::{LimitReached, Message as ToClient};
 use crate::config::{About, Cors, LogTarget, SubscribeAll};
-use crate::model::history::Limits;
+use crate::model::Limits;
 use crate::model::publication::Targets;
 use crate::model::{ClientId, Form, Positions, Target, Token};
 use crate::net::stream::Stream;
@@ -73,21 +73,21 @@ impl Rig {
         let mut config = config();
         change(&mut config);
         let settings = Settings::new(config);
-        let crowd = Crowd::new(1 << 20, 100, |_, _| {}).unwrap();
+        let pool = ClientPool::new(1 << 20, 100, |_, _| {}).unwrap();
         let (log, _) = logger::logger(&LogTarget::Stderr, 10).unwrap();
         Self {
-            registry: Registry::new(settings, crowd, Rc::default(), log, kept, None),
+            registry: Registry::new(settings, pool, Rc::default(), log, kept, None),
             peers: Vec::new(),
         }
     }
 
-    fn connect(&mut self, address: &str) -> Key {
+    fn connect(&mut self, address: &str) -> ClientKey {
         let (ours, theirs) = UnixStream::pair().unwrap();
         self.peers.push(theirs);
         let stream = Stream::new(OwnedFd::from(ours), None).unwrap();
         let key = self
             .registry
-            .crowd
+            .pool
             .join(stream, |_| std::future::pending())
             .unwrap();
         let address: std::net::SocketAddr = address.parse().unwrap();
@@ -100,13 +100,13 @@ impl Rig {
         key
     }
 
-    fn subscribe(&mut self, key: Key, token: &str, id: Option<&str>, resume: Resume) {
+    fn subscribe(&mut self, key: ClientKey, token: &str, id: Option<&str>, resume: Resume) {
         self.subscribe_as(key, token, id, Form::default(), resume);
     }
 
     fn subscribe_as(
         &mut self,
-        key: Key,
+        key: ClientKey,
         tokens: &str,
         id: Option<&str>,
         form: Form,
@@ -128,7 +128,7 @@ impl Rig {
         });
     }
 
-    fn client(&mut self, token: &str, id: Option<&str>, resume: Resume) -> Key {
+    fn client(&mut self, token: &str, id: Option<&str>, resume: Resume) -> ClientKey {
         let address = format!("10.0.0.{}:5", self.peers.len());
         let key = self.connect(&address);
         self.subscribe(key, token, id, resume);
@@ -148,7 +148,7 @@ impl Rig {
     }
 
     /// What a client is told that asks for each part of its replay until it has all.
-    fn told_in_all(&mut self, key: Key) -> Vec<String> {
+    fn told_in_all(&mut self, key: ClientKey) -> Vec<String> {
         let mut all = self.told(key);
         while all.last().is_some_and(|last| last == "More") {
             all.pop();
@@ -159,8 +159,8 @@ impl Rig {
     }
 
     /// What a client was told, events by their ids, positions without.
-    fn told(&self, key: Key) -> Vec<String> {
-        let told = self.registry.crowd.take_waiting(key.index);
+    fn told(&self, key: ClientKey) -> Vec<String> {
+        let told = self.registry.pool.take_waiting(key.index);
         let text = |message: ToClient| match message {
             ToClient::Event(frame) => {
                 let text = String::from_utf8(frame.bytes(false).to_vec()).unwrap();
@@ -262,15 +262,15 @@ fn who_has_still_to_catch_up_gets_no_position() {
     let live = rig.client("b", None, Resume::Live);
     for key in [first, again, live] {
         rig.told(key);
-        rig.registry.crowd.set_writable(key.index);
+        rig.registry.pool.set_writable(key.index);
     }
     let heartbeat = rig.registry.heartbeat();
     let began = Instant::now();
     let mut told = Vec::new();
     while told.is_empty() {
         assert!(began.elapsed() < Duration::from_secs(5), "none for anyone");
-        rig.registry.crowd.expire();
-        rig.registry.crowd.send_heartbeats(0, 1, &heartbeat);
+        rig.registry.pool.expire();
+        rig.registry.pool.send_heartbeats(0, 1, &heartbeat);
         told = rig.told(live);
     }
     assert_eq!(told, ["position"]);
@@ -300,12 +300,12 @@ fn too_many_are_told_so_and_places_come_back() {
     for key in &keys {
         rig.subscribe(*key, "a", None, Resume::Live);
     }
-    let of = Crowded::FromAddress;
+    let of = LimitReached::FromAddress;
     assert_eq!(rig.told(keys[2]), [format!("{:?}", ToClient::Full { of })]);
     let third = rig.client("a", None, Resume::Live);
     assert_eq!(rig.told(third)[0], "Accepted");
     let fourth = rig.client("a", None, Resume::Live);
-    let of = Crowded::Clients;
+    let of = LimitReached::Clients;
     assert_eq!(rig.told(fourth), [format!("{:?}", ToClient::Full { of })]);
     let end = End::Left;
     rig.registry
@@ -397,8 +397,8 @@ fn each_form_gets_its_own_frames() {
     let one = join("a b", json);
     let same = join("b a", json);
     let other = join("b", json);
-    let frames = |rig: &Rig, key: Key| -> Vec<Rc<Frame>> {
-        let told = rig.registry.crowd.take_waiting(key.index);
+    let frames = |rig: &Rig, key: ClientKey| -> Vec<Rc<Frame>> {
+        let told = rig.registry.pool.take_waiting(key.index);
         let frame = |message| match message {
             ToClient::Event(frame) => Some(frame),
             _ => None,
@@ -428,13 +428,13 @@ fn each_form_gets_its_own_frames() {
 
     // In a replay too, and once for all that meet the same.
     let before = Resume::After(Some(EventId(id.0 - 1)));
-    let mut again = |key: Key| {
+    let mut again = |key: ClientKey| {
         rig.subscribe_as(key, "b a", None, json, before);
         let frame = frames(&rig, key).remove(0);
         assert_eq!(text(&frame), line(r#"["a","b"]"#));
         frame
     };
-    let keys = [3, 4].map(Key::from_number);
+    let keys = [3, 4].map(ClientKey::from_number);
     assert!(Rc::ptr_eq(&again(keys[0]), &again(keys[1])));
 }
 
@@ -444,7 +444,7 @@ fn a_ping_comes_in_each_heartbeat_whatever_else_comes() {
         config.max_clients = 100;
         config.heartbeat = Some(Duration::from_secs(2));
     });
-    let keys: Vec<Key> = (0..50)
+    let keys: Vec<ClientKey> = (0..50)
         .map(|number| {
             let key = rig.connect(&format!("10.0.2.{number}:5"));
             let form = Form::new(false, Positions::Pings);
@@ -456,13 +456,13 @@ fn a_ping_comes_in_each_heartbeat_whatever_else_comes() {
     let mut last = vec![0; keys.len()];
     let heartbeat = rig.registry.heartbeat();
     for now in 1..200 {
-        rig.registry.crowd.set_now(now);
+        rig.registry.pool.set_now(now);
         rig.publish("a", None);
         if now % 2 == 0 {
-            rig.registry.crowd.send_heartbeats(20, 2, &heartbeat);
+            rig.registry.pool.send_heartbeats(20, 2, &heartbeat);
         }
         for (key, last) in keys.iter().zip(&mut last) {
-            let told = rig.registry.crowd.take_waiting(key.index);
+            let told = rig.registry.pool.take_waiting(key.index);
             if told.contains(&ToClient::Event(Rc::clone(&heartbeat.ping))) {
                 assert!(now - *last >= 16 || *last == 0, "{last} {now}");
                 *last = now;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Crowded;
+use super::LimitReached;
 use super::answer::now;
 use crate::auth;
 use crate::config::{Config, SubscribeAll};
@@ -21,13 +21,13 @@ const COME_BACK: Duration = Duration::from_secs(30);
 
 /// What a request that is not refused asks for.
 pub(super) enum Admitted {
-    Stream(Box<Asked>),
+    Stream(Box<StreamRequest>),
     Head(Version),
     Preflight,
 }
 
 /// A stream that is asked for.
-pub(super) struct Asked {
+pub(super) struct StreamRequest {
     pub(super) subscription: Subscription,
     pub(super) resume: Resume,
     /// Tokens of whose kept events the last so many are wanted besides.
@@ -83,7 +83,7 @@ pub(super) fn admit(request: Request, config: &Config, now: Duration) -> Result<
     }
     let stream = |part: &[u8]| part.eq_ignore_ascii_case(EVENT_STREAM);
     let accepts = |accept: &str| accept.as_bytes().windows(EVENT_STREAM.len()).any(stream);
-    Ok(Admitted::Stream(Box::new(Asked {
+    Ok(Admitted::Stream(Box::new(StreamRequest {
         subscription,
         resume,
         recent_of,
@@ -121,7 +121,7 @@ fn event_id(list: &str) -> Option<EventId> {
     ids.reduce(|before, id| before.and(id)).flatten()
 }
 
-impl Crowded {
+impl LimitReached {
     pub(super) fn status(self) -> u16 {
         match self {
             Self::Clients => 503,
@@ -138,7 +138,7 @@ impl Crowded {
 }
 
 /// Refuses a client for which there is no room, with `Retry-After`.
-pub(super) fn turn_away(of: Crowded, cors: &str, bytes: &mut Vec<u8>) {
+pub(super) fn turn_away(of: LimitReached, cors: &str, bytes: &mut Vec<u8>) {
     let mut answer = Answer::text(of.status(), of.reason());
     answer.lines.push_str(cors);
     answer
