@@ -1,7 +1,4 @@
 //! The forms that a stream may ask for: without positions, with pings, as JSON.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
