@@ -176,12 +176,12 @@ fn while_redis_stands_still_publishers_do_not_wait_for_it() {
     wait_for_bus(&one, false);
     // Meanwhile the node tries again and again, and each time waits two seconds for an answer.
     let end = Instant::now() + Duration::from_secs(5);
+    let mut published = 0;
     while Instant::now() < end {
-        let asked = Instant::now();
         publish::http(one.control, "a", "alone");
-        let took = asked.elapsed();
-        assert!(took < Duration::from_millis(1500), "{took:?}");
+        published += 1;
     }
+    assert!(published > 50, "{published} in five seconds");
     redis.signal(Signal::SIGCONT);
     wait_for_bus(&one, true);
 }
@@ -220,10 +220,16 @@ fn a_cut_network_loses_nothing() {
     far.connect(true);
     wait_for_bus(&one, true);
     wait_for_bus(&two, true);
-    assert_eq!(data(&until(other, "2")), ["before", "0", "1", "2"]);
+    // What was refused may all the same be in a connection that the cable's end cut, and Redis finds it there.
+    let without = |data: Vec<&str>| -> Vec<String> {
+        let kept = data.into_iter().filter(|data| *data != "x");
+        kept.map(str::to_owned).collect()
+    };
+    let came = without(data(&until(other, "2")));
+    assert_eq!(came, ["before", "0", "1", "2"]);
     // Redis may have found the first in its old connection, and then it has another id: a gap.
     let back = Stream::resume(two.listen, "subscribe=a", before);
-    assert_eq!(back.data(), ["0", "1", "2"]);
+    assert_eq!(without(back.data()), ["0", "1", "2"]);
 }
 
 /// Something that a Redis does not do for a while, why it says so, and how it is mended.

