@@ -147,7 +147,7 @@ pub enum ClientMessage {
         peer: Peer,
     },
     /// A client's request is to be entered; it is answered with
-    /// [`life::Message::Accepted`] or [`life::Message::Full`].
+    /// `Accepted` or `Full`.
     Subscribe {
         /// The client.
         key: ClientKey,
