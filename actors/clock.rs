@@ -8,7 +8,7 @@ use async_io::Timer;
 use futures_lite::FutureExt;
 
 use crate::config::Settings;
-use crate::registry;
+use crate::messages::registry;
 use crate::runtime::{Address, CancellationToken, Failure};
 
 /// How often, where heartbeats are not so frequent that it matters.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::auth::Key;
-use crate::model::{BusDown, Limits, Secret};
+use crate::model::{BusDown, Cors, Limits, LogLevel, Secret};
 use crate::net::BusUrl;
 use crate::net::identity::Identity;
 use crate::net::trust::Trusted;
@@ -98,16 +98,6 @@ pub struct About {
     pub user: Option<String>,
 }
 
-/// Allowed origins (Fetch standard, CORS protocol).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cors {
-    /// `*`, without credentials.
-    Any,
-    /// These, with credentials. One is always sent; of several the request's own is echoed, with
-    /// `Vary: Origin`.
-    Only(Vec<String>),
-}
-
 /// Who may subscribe to `*`, where no key decides it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SubscribeAll {
@@ -117,17 +107,6 @@ pub enum SubscribeAll {
     LiveOnly,
     /// Anyone.
     Anyone,
-}
-
-/// How much is logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogLevel {
-    /// Errors, and answers to commands.
-    Quiet,
-    /// What an administrator wants to know.
-    Normal,
-    /// Each connection, request and message.
-    Debug,
 }
 
 /// Where log lines go.

@@ -5,10 +5,11 @@ use std::io;
 use std::rc::Rc;
 use std::task::Poll;
 
-use super::life::Message;
+use super::ClientPool;
 use super::pool::{LINGER_TIME, SCRATCH};
 use super::slot::{Flags, Slot};
-use super::{ClientKey, ClientPool};
+use crate::messages::client::Message;
+use crate::model::ClientKey;
 use crate::net::stream::Stream;
 
 /// An event of at least this many bytes is written from where it lies; smaller ones are joined.
