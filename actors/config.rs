@@ -13,6 +13,13 @@ use crate::net::BusUrl;
 use crate::net::identity::Identity;
 use crate::net::trust::Trusted;
 
+/// How often, where heartbeats are not so frequent that it matters.
+const USUAL: Duration = Duration::from_secs(1);
+/// How often where they are: a heartbeat is late by no more than this.
+const OFTEN: Duration = Duration::from_millis(200);
+/// The longest heartbeat that counts as frequent.
+const FREQUENT: Duration = Duration::from_secs(10);
+
 /// The settings of one running system.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -76,6 +83,16 @@ pub struct Config {
     pub greeting: Option<String>,
     /// What the administrator should know about this start, to be logged as warnings, one line each.
     pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// The time from one tick of the clock to the next.
+    pub fn tick(&self) -> Duration {
+        let often = self
+            .heartbeat
+            .is_some_and(|heartbeat| heartbeat <= FREQUENT);
+        if often { OFTEN } else { USUAL }
+    }
 }
 
 /// A bus to join.

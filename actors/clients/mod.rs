@@ -15,4 +15,4 @@ mod tests;
 mod timing;
 
 pub use handle::{ClientHandle, Flushed};
-pub use pool::{ClientPool, Totals};
+pub use pool::{ClientPool, Heartbeat, Totals};

@@ -6,7 +6,7 @@ use super::client::End;
 use super::publisher::Receipt;
 use crate::config::Config;
 use crate::model::{
-    Channel, ClientId, ClientKey, EventId, Publication, Resume, Subscription, Target,
+    Channel, ClientId, ClientKey, EventId, Publication, Resume, Subscription, Target, Token,
 };
 use crate::net::peer::Peer;
 use crate::runtime::Reply;
@@ -56,6 +56,8 @@ pub enum FromClient {
         subscription: Subscription,
         /// Where its stream is to begin.
         resume: Resume,
+        /// Tokens of whose kept events the last so many are wanted besides.
+        recent_of: Vec<(Token, usize)>,
         /// When the stream ends, since 1970.
         ends: Option<Duration>,
         /// What it says it is.

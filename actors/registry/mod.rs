@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use foldhash::{HashMap, HashSet};
 use futures_lite::FutureExt;
@@ -26,6 +26,7 @@ mod bus;
 mod clients;
 mod commands;
 mod figures;
+mod forms;
 pub mod history;
 mod publishing;
 mod replay;
@@ -35,6 +36,7 @@ pub(crate) mod tests;
 
 use bus::OnBus;
 use figures::Watched;
+use forms::Forms;
 use history::{Entry, History};
 use replay::Replay;
 use routes::Routes;
@@ -61,8 +63,7 @@ pub struct Registry {
     pool: Rc<ClientPool>,
     routes: Routes,
     sequence: Sequence,
-    /// The last position block, and its id.
-    position: Option<(EventId, Rc<Frame>)>,
+    forms: Forms,
     counters: Counters,
     connections: Vec<Option<Connection>>,
     /// Streams by address, where there is a limit to them.
@@ -160,7 +161,7 @@ impl Registry {
             history,
             archive,
             sequence,
-            position: None,
+            forms: Forms::default(),
             replays: HashMap::default(),
             bus,
             deadlines: Deadlines::default(),
@@ -305,9 +306,10 @@ impl Registry {
             self.finish(client, Ending::Expired);
         }
         if let Some(silence) = self.settings.now().heartbeat {
-            let tenths = (silence.as_secs() * 10) as u32;
-            let position = self.position();
-            self.pool.send_to_silent(tenths, &position);
+            let tenths = |time: Duration| (time.as_millis() / 100) as u32;
+            let tick = tenths(self.settings.now().tick());
+            let heartbeat = self.heartbeat();
+            self.pool.send_heartbeats(tenths(silence), tick, &heartbeat);
         }
     }
 }

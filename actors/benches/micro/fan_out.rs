@@ -50,8 +50,7 @@ fn routes(clients: u32) -> Routes {
                     .iter()
                     .map(|name| Token::new(name).unwrap())
                     .collect(),
-                all: false,
-                id: None,
+                ..Subscription::default()
             },
         );
     }
