@@ -26,7 +26,7 @@ pub(crate) fn check(patient: &Patient<'_>, report: &mut Report) -> Option<Looked
     let mut looked = match look(&patient.url, &request) {
         Ok(looked) => looked,
         Err(failed) => {
-            report.mend("request", Level::Wrong, Topic::Gateway, failed.to_string());
+            unanswered(patient, &failed, report);
             return None;
         }
     };
@@ -42,6 +42,27 @@ pub(crate) fn check(patient: &Patient<'_>, report: &mut Report) -> Option<Looked
     cors(patient, &looked, report);
     cookie(patient, report);
     Some(looked)
+}
+
+/// Why a request had no answer. A proxy that buffers holds even the head back, and answers HEAD.
+fn unanswered(patient: &Patient<'_>, failed: &Failed, report: &mut Report) {
+    if !failed.is_time_out() {
+        let text = failed.to_string();
+        return report.mend("request", Level::Wrong, Topic::Gateway, text);
+    }
+    let head = Request {
+        head: true,
+        ..Request::default()
+    };
+    let Ok(looked) = look(&patient.url, &head) else {
+        let text = format!("{failed}, not even to HEAD");
+        return report.mend("request", Level::Wrong, Topic::Gateway, text);
+    };
+    if report.between == Between::Unknown {
+        report.between = Between::of(&looked.answer);
+    }
+    let text = format!("{failed}, and HEAD is answered at once: something holds the stream back");
+    report.mend("request", Level::Wrong, Topic::Buffering, text);
 }
 
 /// Name, TLS and the HTTP versions that browsers get.
