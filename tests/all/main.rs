@@ -10,6 +10,7 @@ mod commands;
 mod control_http;
 mod control_secret;
 mod dashboard;
+mod doctor;
 mod fifo;
 mod history_file;
 mod keys;

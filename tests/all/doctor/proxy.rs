@@ -8,8 +8,8 @@ use std::thread;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::support::daemon::free_address;
-use super::support::{Daemon, PATIENCE, Program, TempDir, eventually};
+use support::daemon::free_address;
+use support::{Daemon, PATIENCE, Program, TempDir, eventually};
 
 /// How a proxy is started, and what stands around the lines of a test.
 #[derive(Clone, Copy)]

@@ -1,8 +1,4 @@
 //! `hasses doctor` in front of real proxies: it names what is wrong, and what it advises mends that.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "../support/mod.rs"]
-mod support;
 
 #[path = "../tls/authority.rs"]
 #[expect(dead_code, reason = "not every kind of key is needed here")]
