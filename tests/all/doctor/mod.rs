@@ -1,17 +1,15 @@
 //! `hasses doctor` in front of real proxies: it names what is wrong, and what it advises mends that.
 
-#[path = "../tls/authority.rs"]
-#[expect(dead_code, reason = "not every kind of key is needed here")]
-mod authority;
 mod proxy;
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use authority::{Authority, ECDSA};
 use proxy::{APACHE, CADDY, GZIP, HAPROXY, NGINX, Proxy, VARNISH};
-use support::{Daemon, TempDir};
+use support::{Daemon, Port, temp_dir};
+
+use crate::tls::authority::{Authority, ECDSA};
 
 /// What the doctor said: its exit code, and its findings.
 struct Told {
@@ -295,7 +293,8 @@ fn a_daemon_that_is_away_behind_a_proxy_is_told_from_a_wrong_path() {
     let daemon = daemon();
     let proxy = Proxy::start(NGINX, &nginx("").replace("DAEMON", "127.0.0.1:1"), &daemon);
     through(&proxy, &daemon, &[]).says("status", "wrong", "502", "is hasses running");
-    let nobody = support::daemon::free_address();
+    let nobody = Port::reserve();
+    let nobody = nobody.address();
     let told = doctor(&format!("http://{nobody}/sse"), &daemon, &[], None);
     told.says("connection", "wrong", "connection refused", "");
 }
@@ -331,7 +330,7 @@ fn a_cookie_that_is_dropped_is_named() {
 #[test]
 fn certificates_are_looked_at() {
     let daemon = daemon();
-    let dir = TempDir::new();
+    let dir = temp_dir();
     let authority = Authority::new(dir.path());
     authority.issue("site", ECDSA);
     let file = |name: &str| dir.path().join(name);

@@ -8,8 +8,7 @@ use std::thread;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use support::daemon::free_address;
-use support::{Daemon, PATIENCE, Program, TempDir, eventually};
+use support::{Daemon, PATIENCE, Port, Program, TempDir, eventually, temp_dir};
 
 /// How a proxy is started, and what stands around the lines of a test.
 #[derive(Clone, Copy)]
@@ -98,6 +97,7 @@ pub(crate) struct Proxy {
     program: Program,
     /// Where it answers browsers.
     pub(crate) address: SocketAddr,
+    _port: Port,
     _dir: TempDir,
 }
 
@@ -105,20 +105,14 @@ impl Proxy {
     /// Starts it in front of a daemon. In `lines`, `DAEMON` is the daemon's address and `PORT` the proxy's
     /// port; for nginx, `TLS` at the beginning makes its port one for TLS.
     pub(crate) fn start(kind: Kind, lines: &str, daemon: &Daemon) -> Self {
-        let mut told = String::new();
-        // Another process may take the port between our look and the proxy's bind.
-        for _ in 0..5 {
-            match Self::try_start(&kind, lines, daemon) {
-                Ok(proxy) => return proxy,
-                Err(text) => told = text,
-            }
-        }
-        panic!("{} did not start: {told}", kind.name);
+        Self::try_start(&kind, lines, daemon)
+            .unwrap_or_else(|told| panic!("{} did not start: {told}", kind.name))
     }
 
     fn try_start(kind: &Kind, lines: &str, daemon: &Daemon) -> Result<Self, String> {
-        let dir = TempDir::new();
-        let address = free_address();
+        let dir = temp_dir();
+        let port = Port::reserve();
+        let address = port.address();
         let folder = dir.path().to_str().unwrap();
         let (listen, lines) = match lines.strip_prefix("TLS") {
             Some(lines) => (format!("{} ssl", address.port()), lines),
@@ -135,7 +129,7 @@ impl Proxy {
         };
         fs::write(dir.path().join("conf"), filled(kind.text)).unwrap();
         // Its workers, which are nobody's, need the folder too.
-        support_mode(folder);
+        open_to_all(folder);
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "TERM", "--"]);
         command.args(kind.command.iter().map(|word| filled(word)));
@@ -149,6 +143,7 @@ impl Proxy {
             Ok(Self {
                 program,
                 address,
+                _port: port,
                 _dir: dir,
             })
         } else {
@@ -158,7 +153,7 @@ impl Proxy {
 }
 
 /// Lets everybody into the folder.
-fn support_mode(folder: &str) {
+fn open_to_all(folder: &str) {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).unwrap();
 }
