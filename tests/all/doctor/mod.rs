@@ -5,6 +5,7 @@ mod proxy;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
 
 use proxy::{APACHE, CADDY, GZIP, HAPROXY, NGINX, Proxy, VARNISH};
 use support::{Daemon, Port, temp_dir};
@@ -79,6 +80,15 @@ fn through(proxy: &Proxy, daemon: &Daemon, options: &[&str]) -> Told {
     doctor(&url, daemon, options, None)
 }
 
+/// Tries all cases beside one another: the doctor mostly waits.
+fn each<T: Sync>(cases: &[T], tried: impl Fn(&T) + Sync) {
+    thread::scope(|scope| {
+        for case in cases {
+            scope.spawn(|| tried(case));
+        }
+    });
+}
+
 fn daemon() -> Daemon {
     Daemon::start("--trust-proxy 127.0.0.1")
 }
@@ -94,7 +104,7 @@ fn nginx(further: &str) -> String {
 #[test]
 fn a_right_set_up_is_well() {
     let daemon = daemon();
-    for (kind, text) in [
+    let cases = [
         (NGINX, nginx("")),
         (APACHE, "ProxyPass /sse http://DAEMON/sse".to_owned()),
         (CADDY, "reverse_proxy /sse* DAEMON".to_owned()),
@@ -103,14 +113,15 @@ fn a_right_set_up_is_well() {
             "option http-no-delay\noption forwardfor\nserver one DAEMON".to_owned(),
         ),
         (VARNISH, "sub vcl_recv { return (pipe); }".to_owned()),
-    ] {
-        let proxy = Proxy::start(kind, &text, &daemon);
+    ];
+    each(&cases, |(kind, text)| {
+        let proxy = Proxy::start(*kind, text, &daemon);
         let told = through(&proxy, &daemon, &[]);
         told.is_well();
         for check in ["first bytes", "delivery", "end", "reconnect", "address"] {
             told.says(check, "ok", "", "");
         }
-    }
+    });
     // Without anything between.
     doctor(&format!("http://{}/sse", daemon.listen), &daemon, &[], None).is_well();
 }
@@ -118,7 +129,7 @@ fn a_right_set_up_is_well() {
 #[test]
 fn what_nginx_does_wrong_is_named_and_mended() {
     let daemon = daemon();
-    for (wrong, check, text, advice, mended) in [
+    let cases = [
         (
             nginx("proxy_ignore_headers X-Accel-Buffering;"),
             "request",
@@ -175,22 +186,23 @@ fn what_nginx_does_wrong_is_named_and_mended() {
             "proxy_buffering off;",
             nginx("proxy_cache off;"),
         ),
-    ] {
+    ];
+    each(&cases, |(wrong, check, text, advice, mended)| {
         let options = ["--origin", "https://www.example.com"];
-        let proxy = Proxy::start(NGINX, &wrong, &daemon);
+        let proxy = Proxy::start(NGINX, wrong, &daemon);
         let told = through(&proxy, &daemon, &options);
         told.says(check, "wrong", text, advice);
         assert_eq!(told.report["between"], "nginx");
-        let proxy = Proxy::start(NGINX, &mended, &daemon);
+        let proxy = Proxy::start(NGINX, mended, &daemon);
         through(&proxy, &daemon, &options).is_well();
-    }
+    });
 }
 
 #[test]
 fn a_silent_stream_that_is_cut_is_named() {
     let daemon = daemon();
     let wait = ["--wait", "5"];
-    for (kind, wrong, advice, mended) in [
+    let cases = [
         (
             NGINX,
             nginx("proxy_read_timeout 2s;"),
@@ -211,13 +223,14 @@ fn a_silent_stream_that_is_cut_is_named() {
             "timeout=60",
             "ProxyPass /sse http://DAEMON/sse timeout=60".to_owned(),
         ),
-    ] {
-        let proxy = Proxy::start(kind, &wrong, &daemon);
+    ];
+    each(&cases, |(kind, wrong, advice, mended)| {
+        let proxy = Proxy::start(*kind, wrong, &daemon);
         let options = [&wait[..], &["--proxy", kind.name]].concat();
         through(&proxy, &daemon, &options).says("silence", "wrong", "was cut after", advice);
-        let proxy = Proxy::start(kind, &mended, &daemon);
+        let proxy = Proxy::start(*kind, mended, &daemon);
         through(&proxy, &daemon, &options).is_well();
-    }
+    });
 }
 
 #[test]
@@ -249,7 +262,7 @@ fn compression_is_wrong_only_where_it_holds_events_back() {
 #[test]
 fn other_proxies_are_known_by_what_they_say_and_advised_in_their_words() {
     let daemon = daemon();
-    for (kind, between, wrong, advice) in [
+    let cases = [
         (
             APACHE,
             "Apache",
@@ -268,12 +281,13 @@ fn other_proxies_are_known_by_what_they_say_and_advised_in_their_words() {
             "option forwardfor\nhttp-request del-header last-event-id\nserver one DAEMON",
             "del-header last-event-id",
         ),
-    ] {
-        let proxy = Proxy::start(kind, wrong, &daemon);
+    ];
+    each(&cases, |(kind, between, wrong, advice)| {
+        let proxy = Proxy::start(*kind, wrong, &daemon);
         let told = through(&proxy, &daemon, &[]);
         told.says("reconnect", "wrong", "Last-Event-ID", advice);
-        assert_eq!(told.report["between"], between);
-    }
+        assert_eq!(told.report["between"], *between);
+    });
 }
 
 #[test]
