@@ -12,6 +12,7 @@ mod control_secret;
 mod dashboard;
 mod doctor;
 mod fifo;
+mod forms;
 mod history_file;
 mod keys;
 mod legacy;
