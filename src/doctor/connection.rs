@@ -185,6 +185,12 @@ fn status(patient: &Patient<'_>, looked: &mut Looked, report: &mut Report) -> bo
             Topic::Query,
             format!("400{because}; does the proxy pass the query on?"),
         ),
+        401 if patient.cookie.is_some() => report.mend(
+            "status",
+            Level::Wrong,
+            Topic::Cookie,
+            format!("401 in spite of the cookie{because}; does the proxy drop it?"),
+        ),
         401 | 403 => report.add(
             "status",
             Level::Wrong,
@@ -298,19 +304,15 @@ fn cookie(patient: &Patient<'_>, report: &mut Report) {
     };
     let status = |request: &Request| look(&patient.url, request).map(|looked| looked.answer.status);
     match (status(&with), status(&Request::default())) {
-        (Ok(200), Ok(401 | 403)) => report.add("cookie", Level::Ok, "the cookie reaches hasses"),
-        (Ok(200), Ok(200)) => report.add(
+        (Ok(_), Ok(401 | 403)) => report.add("cookie", Level::Ok, "the cookie reaches hasses"),
+        (Ok(_), Ok(_)) => report.add(
             "cookie",
             Level::Skipped,
             "hasses lets everybody in, with the cookie or without",
         ),
-        (Ok(status), _) => report.mend(
-            "cookie",
-            Level::Wrong,
-            Topic::Cookie,
-            format!("{status} in spite of the cookie: the proxy drops it, or the JWT is refused"),
-        ),
-        (Err(failed), _) => report.add("cookie", Level::Wrong, failed_text(&failed)),
+        (Err(failed), _) | (_, Err(failed)) => {
+            report.add("cookie", Level::Wrong, failed_text(&failed))
+        }
     }
 }
 
