@@ -40,7 +40,10 @@ fn a_replaced_pipe_is_noticed_within_about_a_second() {
         took
     });
     // On a busy machine one of them may be late.
-    assert!(took.iter().min() < Some(&Duration::from_secs(3)), "{took:?}");
+    assert!(
+        took.iter().min() < Some(&Duration::from_secs(3)),
+        "{took:?}"
+    );
     fs::rename(&path, daemon.file("moved")).unwrap();
     make_and_write(&path, "a=fourth\n");
     assert_eq!(stream.data(), "fourth");
