@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-use futures_lite::future::yield_now;
-
 use crate::config::Config;
 use crate::model::{Channel, Publication};
 use crate::registry::{Away, Message};
 use crate::runtime::{self, Address, Answer, Reply};
+use crate::turn;
 use crate::wire::auth::is_auth;
 use crate::wire::command::{self, Command, Refusal};
 use crate::wire::json;
@@ -114,7 +113,7 @@ impl Intake {
                     splitter, found, ..
                 } = self;
                 splitter.feed(slice, &mut |piece| found.take(piece));
-                yield_now().await;
+                turn::pause().await;
             }
             answers += &self.deliver().await?;
         }

@@ -53,6 +53,7 @@ pub mod registry;
 pub mod signals;
 pub mod supervisor;
 pub mod system;
+pub mod turn;
 pub mod wire;
 
 use std::cell::Cell;

@@ -5,6 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::task::Poll;
 
+use super::queues::Queue;
 use super::slot::Flags;
 use super::{ClientKey, ClientPool, LINGER_TIME, SCRATCH, Slot};
 use crate::clients::life::Message;
@@ -97,7 +98,8 @@ impl ClientHandle {
             if std::mem::replace(&mut stepped, true) {
                 return Poll::Ready(());
             }
-            self.pool.inner.borrow_mut().enqueue(self.index, false);
+            let mut inner = self.pool.inner.borrow_mut();
+            inner.enqueue(self.index, Queue::Bulk);
             Poll::Pending
         })
     }
@@ -118,7 +120,10 @@ impl ClientHandle {
             result
         });
         match count {
-            Ok(count) => Ok(Some(take(&scratch[..count]))),
+            Ok(count) => {
+                self.pool.inner.borrow_mut().queues.moved += count;
+                Ok(Some(take(&scratch[..count])))
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
         }
@@ -137,6 +142,7 @@ impl ClientHandle {
             slot.wrote_at = self.pool.now.get();
         }
         inner.totals.bytes += count as u64;
+        inner.queues.moved += count;
         Ok(count)
     }
 
@@ -165,6 +171,7 @@ impl ClientHandle {
             };
             let (asked, count) = (joined.len(), write(&slot.socket, &mut slot.flags, joined)?);
             inner.totals.bytes += count as u64;
+            inner.queues.moved += count;
             inner.totals.events += slot.written(count);
             if count > 0 {
                 slot.wrote_at = self.pool.now.get();

@@ -12,6 +12,7 @@ use crate::net::identity::Identity;
 use crate::net::stream::Stream;
 use crate::net::tls::Trouble;
 use crate::runtime::Failure;
+use crate::turn;
 
 /// Bytes of one read.
 const PORTION: usize = 64 * 1024;
@@ -42,6 +43,9 @@ impl From<Gone> for Broken {
 }
 
 /// A publisher's socket, and what was read from it and not yet used.
+///
+/// A peer that reads and writes without a pause never makes its actor wait, so each read and each
+/// write looks at the turn's time.
 pub(super) struct Connection {
     socket: Async<Stream>,
     buffer: Vec<u8>,
@@ -142,6 +146,7 @@ impl Connection {
         while !bytes.is_empty() {
             let count = self.socket.write_with(|stream| stream.write(bytes)).await?;
             bytes = &bytes[count..];
+            turn::pause().await;
         }
         let push = |stream: &Stream| match stream.push()? {
             true => Ok(()),
@@ -167,6 +172,7 @@ impl Connection {
 
     async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
+            turn::pause().await;
             match self.socket.get_ref().read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready().await?,
                 result => return result,

@@ -17,6 +17,7 @@ use crate::model::{
     Channel, EventId, History, Publication, Resume, Sequence, Subscription, Target,
 };
 use crate::runtime::{CancellationToken, Mailbox, Reply};
+use crate::turn;
 use crate::wire::command::Command;
 use crate::wire::report::Whole;
 use crate::wire::sse::Frame;
@@ -195,6 +196,7 @@ impl Registry {
                     self.sequence.advance(event.id);
                     receipts.push(self.deliver(event.id, event.publication, event.channel));
                     self.pool.ready().await;
+                    turn::pause().await;
                 }
                 reply.send(receipts);
             }

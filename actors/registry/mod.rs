@@ -22,6 +22,7 @@ use crate::model::{
 use crate::net::peer::Peer;
 use crate::registry::history::Entry;
 use crate::runtime::{CancellationToken, Failure, Mailbox, Reply};
+use crate::turn;
 use crate::wire::command::Command;
 use crate::wire::report::Figures;
 use crate::wire::sse::Frame;
@@ -342,6 +343,7 @@ impl Registry {
             // Clients first: who has subscribed gets what is published after that.
             while let Some(message) = clients.try_recv() {
                 self.handle_client(message);
+                turn::pause().await;
             }
             let asked = async { inbox.next().await.map(Input::Asked) };
             let told = async { clients.next().await.map(Input::Client) };
@@ -385,6 +387,9 @@ impl Registry {
                     receipts.push(self.publish(publication, channel));
                     // Publishers wait here, and so behind it, while clients have had no turn.
                     self.pool.ready().await;
+                    if receipts.len().is_multiple_of(8) {
+                        turn::pause().await;
+                    }
                 }
                 reply.send(Ok(receipts));
             }
