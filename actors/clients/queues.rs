@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::ClientPool;
+use super::pool::ClientPool;
 
 /// Of each [`BULK_EVERY`] polls one is kept for the bulk queue while both have work.
 const BULK_EVERY: usize = 4;
@@ -47,7 +47,7 @@ impl Queues {
     /// The open stream that has the given turn of a slice. Bulk keeps its share, so that neither
     /// queue starves the other, and a message for one client does not wait behind a broadcast.
     fn next_stream(&mut self, turn: usize) -> Option<u32> {
-        let bulk_first = turn % BULK_EVERY == 0;
+        let bulk_first = turn.is_multiple_of(BULK_EVERY);
         let next = match bulk_first.then(|| self.bulk.pop_front()).flatten() {
             Some(index) => Some(index),
             None => self.fast.pop_front(),

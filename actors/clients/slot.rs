@@ -5,10 +5,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::Waker;
 
+use super::life::{End, Ending, Message};
 use super::mailbox::Waiting;
 use super::queues::{Queue, Queues};
 use super::{ClientKey, Totals};
-use crate::clients::life::{End, Ending, Message};
 use crate::net::stream::Stream;
 
 pub(super) type ClientFuture = Pin<Box<dyn Future<Output = End>>>;

@@ -7,12 +7,10 @@ use std::time::{Duration, Instant};
 use async_io::{Async, Timer};
 use futures_lite::FutureExt;
 
-use crate::intake::Gone;
 use crate::net::identity::Identity;
 use crate::net::stream::Stream;
 use crate::net::tls::Trouble;
-use crate::runtime::Failure;
-use crate::turn;
+use crate::runtime::{Failure, Gone, turn};
 
 /// Bytes of one read.
 const PORTION: usize = 64 * 1024;

@@ -11,7 +11,7 @@ use rustix::net::{SocketFlags, acceptfrom_with};
 
 use super::peer::Peer;
 use super::{Bound, Listener};
-use crate::turn;
+use crate::runtime::turn;
 
 /// How long accepting pauses when the system has no descriptor or memory left for a connection.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -23,7 +23,7 @@ use rustix::thread::set_current_timer_slack;
 use smol::LocalExecutor;
 
 use crate::clients::ClientPool;
-use crate::turn;
+use crate::runtime::turn;
 
 /// How long service actors may have their turns between looks at epoll.
 const SERVICE_TIME: Duration = Duration::from_micros(500);

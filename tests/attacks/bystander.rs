@@ -43,8 +43,8 @@ impl Bystander {
 
     /// Lets an attack go on for a while, and fails when a message is on its way for long meanwhile.
     /// `attack` is called again and again until then.
-    pub(crate) fn is_unharmed_by(mut self, mut attack: impl FnMut() + Send + 'static) {
-        let attack = Attack::begin(move || attack());
+    pub(crate) fn withstands(mut self, attack: impl FnMut() + Send + 'static) {
+        let attack = Attack::begin(attack);
         let (mut delays, began) = (Vec::new(), Instant::now());
         while began.elapsed() < ATTACK {
             delays.push(self.delay());

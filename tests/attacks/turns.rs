@@ -47,7 +47,7 @@ impl Flood {
 /// Attacks with one connection until it was tried for long enough.
 fn flood(daemon: &Daemon, address: SocketAddr, begin: &str, text: &str) {
     let mut flood = Flood::new(address, begin, text);
-    Bystander::of(daemon).is_unharmed_by(move || flood.go_on());
+    Bystander::of(daemon).withstands(move || flood.go_on());
 }
 
 #[test]
