@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use super::life::Message;
 use super::pool::{LINGER_TIME, SCRATCH};
-use super::queues::Queue;
+use super::queues::{MUCH, Queue};
 use super::slot::{Flags, Slot};
 use super::{ClientKey, ClientPool};
 use crate::net::stream::Stream;
@@ -112,19 +112,23 @@ impl ClientHandle {
     /// The socket's.
     pub fn read<R>(&self, take: impl FnOnce(&[u8]) -> R) -> io::Result<Option<R>> {
         let mut scratch = self.pool.scratch.borrow_mut();
-        let count = self.with(|slot| {
-            let result = match &slot.socket {
-                Some(socket) => socket.read(&mut scratch),
-                None => Ok(0),
+        let count = {
+            let inner = &mut *self.pool.inner.borrow_mut();
+            let slot = &mut inner.slots[self.index as usize];
+            let (handshake, result) = match &slot.socket {
+                Some(socket) => (socket.is_handshaking(), socket.read(&mut scratch)),
+                None => (false, Ok(0)),
             };
             slot.flags.readable = result.is_ok();
+            inner.queues.moved += match &result {
+                _ if handshake => MUCH,
+                Ok(count) => *count,
+                Err(_) => 0,
+            };
             result
-        });
+        };
         match count {
-            Ok(count) => {
-                self.pool.inner.borrow_mut().queues.moved += count;
-                Ok(Some(take(&scratch[..count])))
-            }
+            Ok(count) => Ok(Some(take(&scratch[..count]))),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
         }

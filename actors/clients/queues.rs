@@ -7,10 +7,10 @@ use super::pool::ClientPool;
 
 /// Of each [`BULK_EVERY`] polls one is kept for the bulk queue while both have work.
 const BULK_EVERY: usize = 4;
-/// Turns of open streams between two looks at the clock, unless much was read or written before.
-const LOOK_EVERY: usize = 8;
+/// Turns between two looks at the clock, unless much was read or written, or a handshake done, before.
+const LOOK_EVERY: usize = 16;
 /// Bytes read and written that make it worth a look at the clock.
-const MUCH: usize = 64 * 1024;
+pub(super) const MUCH: usize = 64 * 1024;
 
 /// Which queue a client stands in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(super) struct Queues {
     pub(super) fast: VecDeque<u32>,
     pub(super) bulk: VecDeque<u32>,
     pub(super) pending: VecDeque<u32>,
-    /// Bytes read and written since the last look at the clock.
+    /// Bytes read and written since the last look at the clock; a handshake counts as [`MUCH`].
     pub(super) moved: usize,
 }
 
@@ -55,7 +55,7 @@ impl Queues {
         next.or_else(|| self.bulk.pop_front())
     }
 
-    /// Whether it is worth a look at the clock after the given turn of a slice.
+    /// Whether it is worth a look at the clock before the given turn of a slice.
     fn is_worth_a_look(&mut self, turn: usize) -> bool {
         let worth = turn % LOOK_EVERY == LOOK_EVERY - 1 || self.moved >= MUCH;
         if worth {
@@ -87,14 +87,15 @@ impl ClientPool {
     /// Whether some streams still wait for a turn.
     fn turn_of_streams(&self, turns: usize, began: Instant, time: Duration) -> bool {
         for turn in 0..turns {
-            let next = self.inner.borrow_mut().queues.next_stream(turn);
+            let mut inner = self.inner.borrow_mut();
+            if inner.queues.is_worth_a_look(turn) && began.elapsed() >= time {
+                return true;
+            }
+            let next = inner.queues.next_stream(turn);
+            drop(inner);
             match next {
                 Some(index) => self.poll(index),
                 None => return false,
-            }
-            let look = self.inner.borrow_mut().queues.is_worth_a_look(turn);
-            if look && began.elapsed() >= time {
-                break;
             }
         }
         true
@@ -104,22 +105,23 @@ impl ClientPool {
         if self.inner.borrow().queues.pending.is_empty() {
             return;
         }
-        let mut now = Instant::now();
-        if !alone && now < self.pending_from.get() {
+        let began = Instant::now();
+        if !alone && began < self.pending_from.get() {
             return;
         }
-        let began = now;
-        while let Some(index) = self.next_pending() {
-            self.poll(index);
-            now = Instant::now();
-            if now - began >= time {
+        for turn in 0.. {
+            let mut inner = self.inner.borrow_mut();
+            if inner.queues.is_worth_a_look(turn) && began.elapsed() >= time {
                 break;
             }
+            let next = inner.queues.pending.pop_front();
+            drop(inner);
+            match next {
+                Some(index) => self.poll(index),
+                None => break,
+            }
         }
+        let now = Instant::now();
         self.pending_from.set(now + (now - began));
-    }
-
-    fn next_pending(&self) -> Option<u32> {
-        self.inner.borrow_mut().queues.pending.pop_front()
     }
 }

@@ -13,6 +13,7 @@ use smol::LocalExecutor;
 
 use super::life::{End, Ending, Message};
 use super::pool::WRITE_TIME;
+use super::queues::MUCH;
 use super::slot::Slot;
 use super::*;
 use crate::model::EventId;
@@ -301,6 +302,7 @@ async fn shakes_hands(handle: ClientHandle) -> End {
     loop {
         let began = Instant::now();
         while began.elapsed() < HANDSHAKE {}
+        handle.pool.inner.borrow_mut().queues.moved += MUCH;
         handle.step_back().await;
     }
 }

@@ -29,7 +29,7 @@ use crate::runtime::turn;
 const SERVICE_TIME: Duration = Duration::from_micros(500);
 /// Turns of clients between looks at epoll, and how long they may take together.
 const CLIENT_TURNS: usize = 64;
-const CLIENT_TIME: Duration = Duration::from_micros(500);
+const CLIENT_TIME: Duration = Duration::from_millis(1);
 /// How late async-io's thread may wake, in nanoseconds: far more than a round.
 const COARSE: Option<NonZeroU64> = NonZeroU64::new(20_000_000);
 
