@@ -77,7 +77,7 @@ impl ClientPool {
     /// Connections without a complete request come behind the streams, and have as much time as has
     /// passed without them, or all of it when nobody else has anything to do: so a flood of
     /// handshakes, of which one may take many milliseconds, leaves half of the time to all others.
-    pub fn turn(&self, turns: usize, time: Duration, idle: bool) -> bool {
+    pub(super) fn slice(&self, turns: usize, time: Duration, idle: bool) -> bool {
         let began = self.look_at_clock();
         let streams = self.turn_of_streams(turns, began, time);
         self.turn_of_pending(time, idle && !streams);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_io::Async;
 use polling::{Event, Events, PollMode, Poller};
 
-use super::ClientKey;
+use crate::model::ClientKey;
 use crate::runtime::turn;
 
 /// Readiness events taken in one look.
