@@ -24,6 +24,9 @@ pub(crate) fn config() -> Config {
         max_connections: 100,
         max_clients: 3,
         max_clients_per_ip: Some(2),
+        ip6_prefix: 64,
+        max_tokens: 256,
+        total_buffer: 256 << 20,
         trust_proxy: Default::default(),
         history: Limits {
             count: 3,
