@@ -270,15 +270,19 @@ export class Tab {
       }, 200);
     }
     const isNew = from !== this.#leader;
-    const missed = !isNew && from !== this.me && count !== this.#count + 1;
+    this.#remember();
+    // Of a leader that this tab did not follow so far it has not heard everything, nor where a message is lacking.
+    const missed = from !== this.me && (isNew
+      ? streams.some(({ tokens, position }) => [...tokens].some((token) => this.#positions.get(token) < position))
+      : count !== this.#count + 1);
     this.#leader = from;
     this.#count = count;
     this.#heard = Date.now();
     for (const [tab, entry] of tabs ?? []) {
       if (tab !== this.me && !(this.#tabs.get(tab)?.version >= entry.version)) this.#tabs.set(tab, entry);
     }
-    this.#remember();
     this.voices = new Map(streams.map((voice) => [voice.name, voice]));
+    for (const voice of streams) if (voice.live) this.#met(voice);
     this.#reach(...streams.map(({ position }) => position));
     this.state = state;
     this.denied = denied;
