@@ -35,7 +35,17 @@ fn number(text: &str, range: RangeInclusive<u64>, of: &str) -> Result<u64, Strin
 
 pub(crate) fn address(text: &str) -> Result<Door, String> {
     text.parse()
-        .map_err(|error: hasses_actors::net::EndpointError| error.to_string())
+        .map_err(|error: hasses_actors::net::EndpointError| {
+            // `8080` and `:8080` are what other programs take.
+            let port = text.strip_prefix(':').unwrap_or(text);
+            let meant = port.parse::<u16>().is_ok();
+            let meant = if meant {
+                format!("; did you mean 127.0.0.1:{port}?")
+            } else {
+                String::new()
+            };
+            format!("{error}{meant}")
+        })
 }
 
 pub(crate) fn heartbeat(text: &str) -> Result<u64, String> {
@@ -148,13 +158,26 @@ pub(crate) fn range(text: &str) -> Result<Range, String> {
         .map_err(|error: hasses_actors::net::trust::RangeError| error.to_string())
 }
 
-/// A host's name as a `Host` field has it, without the port.
+/// A host's name as a `Host` field has it, without the port; or the origin of a page behind a proxy, as
+/// browsers write it: without a port that goes without saying.
 pub(crate) fn host(text: &str) -> Result<String, String> {
+    for (scheme, usual) in [("http://", ":80"), ("https://", ":443")] {
+        if let Some(rest) = text.strip_prefix(scheme)
+            && origin(text).is_ok()
+        {
+            let rest = rest.strip_suffix(usual).unwrap_or(rest);
+            return Ok(format!("{scheme}{rest}").to_ascii_lowercase());
+        }
+    }
     let named = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
     if (1..=253).contains(&text.len()) && text.bytes().all(named) {
         Ok(text.to_ascii_lowercase())
     } else {
-        Err("it needs a host's name such as hasses.example.com, without a port".to_owned())
+        Err(
+            "it needs a host's name such as hasses.example.com, without a port, or a page's origin \
+             such as https://ops.example.com:8443"
+                .to_owned(),
+        )
     }
 }
 
@@ -218,7 +241,7 @@ mod tests {
             (
                 |text| host(text).is_ok(),
                 &["a", "hasses.example.com"],
-                &["", "a:80", "http://a", "a b"],
+                &["", "a:80", "http://a/b", "a b"],
             ),
             (
                 |text| log_level(text).is_ok(),

@@ -27,6 +27,12 @@ pub struct Publication {
     pub data: Box<str>,
     /// Whether it is kept for replay.
     pub retain: bool,
+    /// Whether only those may read it who have a right to it, where the publisher says so; none: where
+    /// it is published decides. Only a Mercure hub makes a difference.
+    pub private: Option<bool>,
+    /// The name that a publisher gives to this message so that sending it again publishes nothing
+    /// (1–255 bytes, no control characters).
+    pub key: Option<Box<str>>,
 }
 
 /// One target or several, without an allocation for the usual one.
@@ -66,6 +72,8 @@ impl Publication {
             event: None,
             data: data.into(),
             retain: true,
+            private: None,
+            key: None,
         }
     }
 }
