@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::LimitReached;
 use super::answer::now;
 use super::script;
 use crate::auth;
 use crate::config::{Config, SubscribeAll};
+use crate::messages::client::LimitReached;
 use crate::model::{EventId, Form, Positions, Resume, Subscription, Token};
 use crate::wire::http::query::Query;
 use crate::wire::http::response::stream_head;
