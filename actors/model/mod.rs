@@ -8,6 +8,7 @@ pub mod history;
 pub mod names;
 pub mod publication;
 pub mod record;
+pub mod retention;
 pub mod routes;
 pub mod secret;
 pub mod sequence;

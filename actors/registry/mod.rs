@@ -30,6 +30,7 @@ mod bus;
 mod clients;
 mod commands;
 mod figures;
+pub mod history;
 mod publishing;
 mod replay;
 #[cfg(test)]

@@ -261,6 +261,7 @@ async fn handle(
                 event,
                 data: text(publisher, body).await?.into(),
                 retain,
+                key: None,
             };
             let outcome = publish(publisher, vec![publication]).await?;
             return Ok(receipts(outcome, Shape::One).map(Done::Answer));

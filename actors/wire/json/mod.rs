@@ -126,6 +126,7 @@ fn checked(raw: Raw<'_>, max_message: usize) -> Result<JsonMessage, Refusal> {
             event,
             data: data.into(),
             retain: retain.unwrap_or(true),
+            key: None,
         },
         ack: ack.unwrap_or(false),
     })
@@ -213,6 +214,7 @@ mod tests {
                     except: Some(ClientId::new("7").unwrap()),
                     event: Some("e".into()),
                     retain: false,
+                    key: None,
                     ..Publication::new(Target::All, "")
                 },
                 ack: true
