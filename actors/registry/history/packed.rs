@@ -10,7 +10,7 @@
 //!
 //! The one target of an event that was for one is not in it: whoever keeps the event knows that.
 
-use crate::model::publication::{Key, Targets};
+use crate::model::publication::{ClientKey, Targets};
 use crate::model::{ClientId, Publication, Target, Token};
 
 const EVENT: u8 = 1;
@@ -159,7 +159,7 @@ impl Unpacked<'_> {
             data: self.data.into(),
             retain: true,
             key: self.key.map(|key| {
-                Box::new(Key {
+                Box::new(ClientKey {
                     text: key.text.into(),
                     part: key.part,
                     parts: key.parts,

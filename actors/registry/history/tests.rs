@@ -312,7 +312,7 @@ fn a_kept_event_is_given_as_it_was_published() {
         message("pre*", ""),
     ];
     all[1].event = Some("news".into());
-    all[2].key = Some(Box::new(crate::model::publication::Key {
+    all[2].key = Some(Box::new(crate::model::publication::ClientKey {
         text: "k".into(),
         part: 1,
         parts: 2,
