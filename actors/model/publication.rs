@@ -27,19 +27,12 @@ pub struct Publication {
     pub data: Box<str>,
     /// Whether it is kept for replay.
     pub retain: bool,
-    /// What its publisher knows it by, so that it is taken in once however often it is sent.
-    pub key: Option<Box<Key>>,
-}
-
-/// A publisher's key: its own name for a message, or for the messages of one request together.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Key {
-    /// 1–255 bytes.
-    pub text: Box<str>,
-    /// Which message of the request it is, from 0.
-    pub part: u32,
-    /// How many messages the request had.
-    pub parts: u32,
+    /// Whether only those may read it who have a right to it, where the publisher says so; none: where
+    /// it is published decides. Only a Mercure hub makes a difference.
+    pub private: Option<bool>,
+    /// The name that a publisher gives to this message so that sending it again publishes nothing
+    /// (1–255 bytes, no control characters).
+    pub key: Option<Box<str>>,
 }
 
 /// One target or several, without an allocation for the usual one.
@@ -79,6 +72,7 @@ impl Publication {
             event: None,
             data: data.into(),
             retain: true,
+            private: None,
             key: None,
         }
     }

@@ -69,7 +69,7 @@ fn whatever_happens(down: &str) {
     let seed = number_from("HASSES_TORTURE_SEED", 1);
     let mut redis = Redis::start("--appendonly yes --appendfsync always");
     let name = format!("chance {seed}, {down}");
-    account(&name, down, &mut redis, |crowd, redis, nodes| {
+    account(&name, down, true, &mut redis, |crowd, redis, nodes| {
         let mut random = fastrand::Rng::with_seed(seed);
         let end = Instant::now() + time;
         while Instant::now() < end {

@@ -20,6 +20,8 @@ pub(crate) struct Figures {
     pub(crate) losses: usize,
     /// The first of the faults, in words.
     pub(crate) faults: Vec<String>,
+    /// The first gaps, in words, with what was seen before each.
+    pub(crate) told: Vec<String>,
 }
 
 /// An event: its publisher, and its number there.
@@ -44,6 +46,13 @@ fn is_of_all(id: u64) -> bool {
 }
 
 impl Figures {
+    fn gap(&mut self, text: String) {
+        self.gaps += 1;
+        if self.told.len() < 20 {
+            self.told.push(text);
+        }
+    }
+
     fn fault(&mut self, text: String) {
         if self.faults.len() < 20 {
             self.faults.push(text);
@@ -89,11 +98,14 @@ impl<'a> Ledger<'a> {
         let mut holes: Vec<Hole> = Vec::new();
         // Behind how many holes each event was seen last.
         let mut had: HashMap<Event, usize> = HashMap::new();
-        for seen in &client.log {
+        for (at, seen) in client.log.iter().enumerate() {
             let (Seen::Event(id) | Seen::Position(id)) = *seen else {
                 let is_gap = matches!(seen, Seen::Gap { .. });
                 gap |= is_gap;
-                figures.gaps += usize::from(is_gap);
+                if is_gap {
+                    let before = &client.log[at.saturating_sub(4)..=at];
+                    figures.gap(format!("client {number}: {before:?}"));
+                }
                 continue;
             };
             let is_event = matches!(seen, Seen::Event(_));

@@ -9,7 +9,6 @@ import { Stage, eventually } from './stage.mjs';
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const [hasses, output, ...command] = process.argv.slice(2);
 const stage = await Stage.open(hasses, command);
-const { daemon } = stage;
 process.once('SIGTERM', () => stage.close().finally(() => process.exit(1)));
 let ann;
 let ben;
@@ -149,14 +148,14 @@ const scenes = {
   },
 
   async 'a restart of the daemon loses and doubles nothing'() {
-    await daemon.stop();
+    await stage.daemon.stop();
     for (const person of [ann, ben]) await person.is('reconnecting');
     await ann.box.fill('still there?');
     await ann.box.press('Enter');
     await ann.page.getByRole('alert').filter({ hasText: /Not sent/ }).waitFor();
     assert.equal(await ann.box.inputValue(), 'still there?');
     await isForEverybody(ann.page, 'lost');
-    await daemon.start();
+    await stage.daemon.start();
     await publish('while they were away');
     await eachSeesAfterReturn('while they were away');
     await ann.says('still there?');
@@ -165,14 +164,14 @@ const scenes = {
   },
 
   async 'a proxy that answered with an error is asked again'() {
-    await daemon.stop();
+    await stage.daemon.stop();
     const before = [ann, ben].map(({ streams }) => streams.length);
-    await daemon.isBehindAFailingProxy(2);
+    await stage.daemon.isBehindAFailingProxy(2);
     // Each had its 502, and the browser gave up.
     for (const [at, person] of [ann, ben].entries()) {
       await eventually('a failed request', () => person.streams.length > before[at]);
     }
-    await daemon.start();
+    await stage.daemon.start();
     await publish('behind the proxy again');
     await eachSeesAfterReturn('behind the proxy again');
     assert.deepEqual([await ann.gaps(), await ben.gaps()], [0, 0]);
@@ -180,9 +179,9 @@ const scenes = {
   },
 
   async 'a restart without a history is a gap'() {
-    await daemon.stop();
+    await stage.daemon.stop();
     for (const person of [ann, ben]) await person.is('reconnecting');
-    await daemon.start('--history-file');
+    await stage.daemon.start('--history-file');
     await seeGaps(1);
     for (const { streams } of [ann, ben]) {
       await eventually('what is kept is asked for', () => /recent=50/.test(streams.at(-1)));
@@ -195,21 +194,34 @@ const scenes = {
     const order = await ben.page.locator('#messages > :not(.day)').allTextContents();
     assert.match(order.at(-2), /missing/);
     await isForEverybody(ann.page, 'gap');
-    await daemon.stop();
+    await stage.daemon.stop();
     for (const person of [ann, ben]) await person.is('reconnecting');
-    await daemon.start();
+    await stage.daemon.start();
   },
 
   async 'a crash of the daemon is a gap, and what was kept comes back'() {
-    await daemon.stop('SIGKILL');
+    await stage.daemon.stop('SIGKILL');
     for (const person of [ann, ben]) await person.is('reconnecting');
-    await daemon.start();
+    await stage.daemon.start();
     await publish('after the crash');
     await eachSeesAfterReturn('after the crash');
     await seeGaps(2);
     const shown = await ann.texts();
     assert.equal(shown.at(-1), 'after the crash');
     assert.equal(new Set(shown).size, shown.length - 1, '"shorter" was said twice');
+  },
+
+  async 'a chat that was started again is found, though hasses is elsewhere'() {
+    const before = stage.daemon.listen;
+    await stage.endChat();
+    for (const person of [ann, ben]) await person.is('reconnecting');
+    await stage.startChatAgain();
+    assert.notEqual(stage.daemon.listen, before);
+    await publish('in the new chat');
+    await eachSeesAfterReturn('in the new chat');
+    await seeGaps(3);
+    await ben.says('here I am');
+    await ann.sees('here I am');
   },
 
   async 'nothing was complained of but what was broken'() {

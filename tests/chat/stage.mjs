@@ -76,6 +76,17 @@ export class Stage {
   }
 
   async #open(hasses, command) {
+    this.hasses = hasses;
+    await this.startChat(command);
+    this.browser = await chromium.launch({
+      executablePath: '/usr/bin/chromium',
+      args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+        '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+    });
+  }
+
+  /** Starts the chat, and hasses as the chat wants it. */
+  async startChat(command) {
     // It stands in for hasses, tells how it was started, and lives until it is stopped.
     const [stand_in, told] = [join(this.dir, 'hasses'), join(this.dir, 'told')];
     writeFileSync(stand_in, `#!/bin/sh\nprintf '%s\\n' "$@" > ${told}.part && mv ${told}.part ${told}\nexec sleep 600\n`);
@@ -91,14 +102,26 @@ export class Stage {
       assert(Date.now() < deadline, 'the chat never started hasses');
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    this.daemon = new Daemon(hasses, readFileSync(told, 'utf8').trimEnd().split('\n'));
+    this.command = command;
+    this.daemon = new Daemon(this.hasses, readFileSync(told, 'utf8').trimEnd().split('\n'));
+    rmSync(told);
     await this.daemon.start();
     [this.url] = await eventually('an address', () => written.match(/http:\S+/));
-    this.browser = await chromium.launch({
-      executablePath: '/usr/bin/chromium',
-      args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-        '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-    });
+  }
+
+  /** Ends the chat as Ctrl-C does, and hasses too. */
+  async endChat() {
+    if (this.chat && this.chat.exitCode === null) {
+      const ended = once(this.chat, 'exit');
+      this.chat.kill('SIGTERM');
+      await ended;
+    }
+    await this.daemon?.stop();
+  }
+
+  /** Starts the chat again at the address where it was; hasses is elsewhere then. */
+  async startChatAgain() {
+    await this.startChat([...this.command.slice(0, -1), new URL(this.url).host]);
   }
 
   /** A person with a browser of their own. */
@@ -113,12 +136,7 @@ export class Stage {
 
   async close() {
     await this.browser?.close();
-    if (this.chat && this.chat.exitCode === null) {
-      const ended = once(this.chat, 'exit');
-      this.chat.kill('SIGTERM');
-      await ended;
-    }
-    await this.daemon?.stop();
+    await this.endChat();
     rmSync(this.dir, { recursive: true, force: true });
   }
 }

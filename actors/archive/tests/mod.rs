@@ -129,6 +129,7 @@ fn kinds() -> Vec<Rc<Record>> {
         event: Some("tick".into()),
         data: "a\r\nb;c=d\0".into(),
         retain: true,
+        private: None,
         key: None,
     };
     let all = Publication {

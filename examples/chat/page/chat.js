@@ -57,8 +57,10 @@ function showRooms() {
   $('rooms').replaceChildren(...[...rooms].map(([name, room]) => {
     const unread = room.unread(me);
     all += unread;
+    // At once: the browser tells of a new hash later, and what is typed until then would go to the room before.
+    const enter = () => goTo(name);
     const leave = rooms.size > 1 ? () => leaveRoom(name) : null;
-    return roomItem(name, { current: name === current, unread, leave });
+    return roomItem(name, { current: name === current, unread, enter, leave });
   }));
   parts()[focused]?.focus();
   document.title = `${all ? `(${all}) ` : ''}${current} – Chat`;
@@ -188,7 +190,7 @@ function enter() {
   if (isNew) rooms.set(room, new Room(now()));
   current = room;
   rememberRooms();
-  if (isNew) stream?.follow([...rooms.keys()]);
+  if (isNew) stream.follow([...rooms.keys()]);
   $('room').textContent = room;
   $('newer').hidden = true;
   text.value = drafts.get(room) ?? '';
@@ -199,6 +201,7 @@ function enter() {
 }
 
 function goTo(room) {
+  if (room === current) return;
   history.pushState(null, '', `#${encodeURIComponent(room)}`);
   enter();
 }
@@ -208,7 +211,7 @@ function leaveRoom(room) {
   rememberRooms();
   if (room === current) goTo(rooms.keys().next().value);
   showRooms();
-  stream?.follow([...rooms.keys()]);
+  stream.follow([...rooms.keys()]);
 }
 
 $('say').onsubmit = (event) => {
@@ -250,20 +253,12 @@ document.addEventListener('visibilitychange', showRooms);
 setInterval(showTyping, 1000);
 
 /** The URL of hasses' event stream: on the page's own host, at the port that the server tells. */
-async function events() {
-  for (;;) {
-    try {
-      const url = new URL('/sse', location.origin);
-      url.port = (await (await fetch('where')).json()).port;
-      return url;
-    } catch {
-      state('lost');
-      await new Promise((resolve) => setTimeout(resolve, 2000));
-    }
-  }
+async function where() {
+  const url = new URL('/sse', location.origin);
+  url.port = (await (await fetch('where')).json()).port;
+  return url.href;
 }
 
-let stream = null;
+const stream = new Stream(where, me, { state, gap, event: take });
 enter();
-stream = new Stream(await events(), me, { state, gap, event: take });
 stream.follow([...rooms.keys()]);

@@ -60,11 +60,17 @@ export function itemsFor(entry, before, me) {
 }
 
 /** A room in the list of rooms. */
-export function roomItem(name, { current, unread, leave }) {
+export function roomItem(name, { current, unread, enter, leave }) {
   const item = make('li', '');
   const link = make('a', '');
   link.href = `#${encodeURIComponent(name)}`;
   if (current) link.ariaCurrent = 'page';
+  link.onclick = (event) => {
+    // With a key held down the browser opens a tab or a window, which is its own affair.
+    if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    enter();
+  };
   link.append(make('bdi', 'name', name));
   if (unread) {
     const count = make('span', 'unread', unread > 99 ? '99+' : unread);
