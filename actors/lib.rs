@@ -179,7 +179,7 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
 
 /// Opens the history file and starts who writes it.
 fn open_archive(path: &Path, config: &Config, spawner: &Spawner) -> Result<Kept, Failure> {
-    let opened = Archive::open(path, config.history);
+    let opened = Archive::open(path, config.history.together());
     let named = |why: Failure| Failure(format!("--history-file: {}", why.0));
     let (archive, recovered) = opened.map_err(named)?;
     for note in &recovered.notes {

@@ -21,6 +21,7 @@ pub use limits::Limits;
 pub use names::{ClientId, EventId, NameError, Token};
 pub use publication::{Publication, Target};
 pub use record::Record;
+pub use retention::{Policy, Retention};
 pub use secret::Secret;
 pub use sequence::Sequence;
 pub use subscription::{Resume, Subscription};

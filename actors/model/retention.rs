@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use foldhash::HashMap;
 
-use super::{Target, Token};
+use super::{Limits, Target, Token};
 
 /// How much is kept of one target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,17 +14,6 @@ pub struct Retention {
     pub count: usize,
     /// How old an event may grow; none = any age.
     pub age: Option<Duration>,
-}
-
-/// What bounds a number of events that are kept together, whichever is reached first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Events.
-    pub count: usize,
-    /// Bytes.
-    pub bytes: usize,
-    /// Age.
-    pub age: Duration,
 }
 
 /// One rule: for a whole token, or for all tokens and prefixes that begin so.
@@ -165,6 +154,12 @@ impl Rule {
     /// What is wrong, and what would be right.
     pub fn parse(text: &str) -> Result<Self, String> {
         let form = "it needs TOKEN COUNT or TOKEN COUNT/AGE, such as 'price-* 1/forever'";
+        // A config file has the whole line, perhaps with the quotes of a shell.
+        let quoted = ['\'', '"'].into_iter().find_map(|quote| {
+            let inside = text.trim().strip_prefix(quote)?;
+            inside.strip_suffix(quote)
+        });
+        let text = quoted.unwrap_or(text);
         let (name, limits) = text.trim_end().rsplit_once([' ', '\t']).ok_or(form)?;
         let name = name.trim_end();
         let of = match name.strip_suffix('*') {
@@ -251,6 +246,9 @@ mod tests {
             ("a  7/30s", "a", 7, seconds(30)),
             ("*\t3/2h", "*", 3, seconds(7200)),
             ("a/b 3/7d ", "a/b", 3, seconds(7 * 86_400)),
+            ("'a b* 3/1h'", "a b*", 3, seconds(3600)),
+            ("\"a 3/1h\"", "a", 3, seconds(3600)),
+            ("'a 3", "'a", 3, RuleAge::Default),
         ] {
             let of = target(of);
             assert_eq!(rule(text), Rule { of, count, age }, "{text}");

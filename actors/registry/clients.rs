@@ -99,7 +99,7 @@ impl Registry {
         let descriptor = connection.descriptor;
         forget(&mut self.agents, former);
         self.pool.send(key.index, life::Message::Accepted);
-        self.begin(key.index, subscription, resume);
+        self.begin(key.index, subscription, resume, Vec::new());
         if let Some(end) = ends {
             self.deadlines.set(key.index, end);
         }

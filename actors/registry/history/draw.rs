@@ -115,6 +115,17 @@ impl Cursor {
         }
     }
 
+    /// The subscriber has been given something newer by another way.
+    pub fn advance(&mut self, id: EventId) {
+        self.after = self.after.max(id);
+    }
+
+    /// It gets everything that is newer than this.
+    pub fn line(&self) -> EventId {
+        let line = self.recent.as_deref().map(|recent| recent.line);
+        line.unwrap_or(self.after)
+    }
+
     /// The subscriber has everything up to this id.
     pub fn position(&self) -> EventId {
         self.after
@@ -355,7 +366,7 @@ impl History {
     }
 
     /// An event as it is shown; `ring` is one that holds it.
-    fn kept(&self, event: u32, ring: Option<u32>) -> Kept<'_> {
+    pub(super) fn kept(&self, event: u32, ring: Option<u32>) -> Kept<'_> {
         let kept = self.events.get(event);
         let unpacked = kept.packed.read();
         let to = match unpacked.targets {

@@ -17,9 +17,9 @@ pub enum Lost {
 }
 
 impl History {
-    /// What of a subscription was let go since `id`, without what went to `new` tokens alone, which it
-    /// listened to never before.
-    pub fn lost(&self, subscription: &Subscription, new: &[Token], id: EventId) -> Lost {
+    /// What of a subscription was let go since `id`; nothing of the `new` tokens, of which the last few
+    /// events are asked for.
+    pub fn lost(&self, subscription: &Subscription, new: &[(Token, usize)], id: EventId) -> Lost {
         // Nothing at all is newer: the usual case.
         if id >= self.marks.newest() {
             return Lost::Nothing;
@@ -28,7 +28,7 @@ impl History {
             return Lost::OfAny;
         }
         let wide = id < self.let_go_of(Name::All).max(self.marks.shared());
-        let new: HashSet<&Token> = new.iter().collect();
+        let new: HashSet<&Token> = new.iter().map(|(token, _)| token).collect();
         let is_lost =
             |token: &Token| !new.contains(token) && (wide || id < self.newest_lost(token.as_str()));
         let tokens = subscription.tokens.iter().enumerate();
@@ -44,15 +44,9 @@ impl History {
         }
     }
 
-    /// The newest id that was let go of what a subscription listens to.
-    pub fn newest_lost_of(&self, subscription: &Subscription) -> EventId {
-        if subscription.all {
-            return self.marks.newest();
-        }
-        let wide = self.let_go_of(Name::All).max(self.marks.shared());
-        let tokens = subscription.tokens.iter();
-        let lost = tokens.map(|token| self.newest_lost(token.as_str()));
-        lost.fold(wide, EventId::max)
+    /// Whether an id is newer than everything that may be missing of all targets.
+    pub fn reaches(&self, id: EventId) -> bool {
+        id > self.marks.shared()
     }
 
     /// The newest id that was let go of the token itself, or of a prefix that meets it.

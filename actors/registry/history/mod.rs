@@ -41,10 +41,11 @@ use std::time::{Duration, Instant};
 
 use crate::model::publication::Targets as To;
 use crate::model::retention::{Policy, Retention};
-use crate::model::{EventId, Publication, Target, Token};
+use crate::model::{EventId, Publication, Target};
 
-pub use draw::{Cursor, Drawn, Kept};
+pub use draw::{Cursor, Drawn, Kept, KeptFor};
 use events::Events;
+pub use gap::Lost;
 use heap::{Heap, NOWHERE, Ranking};
 use marks::Marks;
 use packed::Packed;
@@ -57,6 +58,8 @@ use targets::{NEVER, Targets, UNMARKED};
 const BEGINNING: u32 = 1 << 31;
 /// Events that are let go, or targets that are looked at, in one call, at most.
 const AT_ONCE: usize = 4096;
+/// As many as each new event lets go of what is too old.
+const FEW: usize = 16;
 
 /// Why events were let go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -87,6 +90,9 @@ pub struct History {
     began: Instant,
     /// The next target that is to get its retention from a changed policy.
     reclassed: Option<u32>,
+    /// What is let go and is newer than this is still wanted by somebody.
+    rescued_after: Option<EventId>,
+    rescued: Vec<(EventId, Publication)>,
 }
 
 /// Ranks targets by their bytes.
@@ -142,6 +148,8 @@ impl History {
             let_go: LetGo::default(),
             began: Instant::now(),
             reclassed: None,
+            rescued_after: None,
+            rescued: Vec::new(),
         }
     }
 
@@ -188,28 +196,58 @@ impl History {
         self.let_go
     }
 
+    /// Has everything that is let go from now on and is newer than an id given back by
+    /// [`History::rescued`], besides what earlier calls have asked for; with none, nothing any more.
+    pub fn rescue(&mut self, after: Option<EventId>) {
+        self.rescued_after = after.map(|id| self.rescued_after.map_or(id, |known| known.min(id)));
+        if after.is_none() {
+            self.rescued = Vec::new();
+        }
+    }
+
+    /// What was let go and is to be rescued, since the last time.
+    pub fn rescued(&mut self) -> Vec<(EventId, Publication)> {
+        std::mem::take(&mut self.rescued)
+    }
+
     /// Whether the event with this id is kept.
     pub fn has(&self, id: EventId) -> bool {
         self.events.has(id)
     }
 
     /// Keeps an event, which is newer than all before and was taken in at `at`; `recipients` is how many
-    /// subscribers it went to. What is too much then is let go.
-    pub fn keep(&mut self, id: EventId, at: Instant, publication: &Publication, recipients: usize) {
+    /// subscribers it went to. What is too much then is let go. Whether it is kept for all its targets.
+    pub fn keep(
+        &mut self,
+        id: EventId,
+        at: Instant,
+        publication: &Publication,
+        recipients: usize,
+    ) -> bool {
+        if !self.keeps() {
+            for target in publication.to.as_slice() {
+                self.mark(target, id);
+            }
+            return false;
+        }
         let now = self.moment(at);
         let event = self
             .events
             .push(id, now, Packed::new(publication, recipients));
         self.bytes += self.cost(event);
+        let mut whole = true;
         for target in publication.to.as_slice() {
-            self.hold(target, &publication.to, event, now);
+            whole &= self.hold(target, &publication.to, event, now);
         }
         if self.events.holders(event) == 0 {
             self.bytes -= self.cost(event);
             self.events.remove(event);
         }
+        let mut looks = FEW;
+        self.let_go_due(now, &mut looks);
         self.let_go_bytes();
         debug_assert!(self.bytes > 0 || self.is_empty(), "each event has bytes");
+        whole
     }
 
     /// An event was taken in that may not be here, for whomever it was: who has not seen its id may have
@@ -238,13 +276,25 @@ impl History {
         let mut looks = AT_ONCE;
         self.reclass(&mut looks);
         let now = self.moment(now);
+        self.let_go_due(now, &mut looks);
+        self.let_go_bytes();
+    }
+
+    /// Whether something is to be done by `now` that a call had no time for.
+    pub fn has_work(&self, now: Instant) -> bool {
+        let due = self.timers.first().map(|due| self.targets.get(due).expires);
+        let due = due.is_some_and(|due| due <= self.moment(now));
+        self.reclassed.is_some() || self.bytes > self.policy.bytes || due
+    }
+
+    /// Lets go of what is too old.
+    fn let_go_due(&mut self, now: u32, looks: &mut usize) {
         while let Some(due) = self.timers.first()
             && self.targets.get(due).expires <= now
-            && looks > 0
+            && *looks > 0
         {
-            self.let_go_old(due, now, &mut looks);
+            self.let_go_old(due, now, looks);
         }
-        self.let_go_bytes();
     }
 
     /// The history's own time.
@@ -272,18 +322,19 @@ impl History {
         self.cost(event) + Ring::NEXT
     }
 
-    /// Has a target's ring hold a new event.
-    fn hold(&mut self, target: &Target, to: &To, event: u32, now: u32) {
+    /// Has a target's ring hold a new event, if it holds any.
+    fn hold(&mut self, target: &Target, to: &To, event: u32, now: u32) -> bool {
         let place = self.find_or_add(target);
         let record = self.targets.get(place);
         if record.ring.back() == Some(event) {
             // A list may name a target twice.
-            return;
+            return true;
         }
         let Retention { count, age } = self.classes[usize::from(record.class)];
         if count == 0 {
             let id = self.events.id(event);
-            return self.note(place, id);
+            self.note(place, id);
+            return false;
         }
         match to {
             To::One(_) => self.events.hold_alone(event, place),
@@ -312,6 +363,7 @@ impl History {
             let mut shares = ByShare(&mut self.targets, &self.events);
             self.shares.update(place, &mut shares);
         }
+        true
     }
 
     /// Has a target looked at when its oldest event, of that time, is too old.
@@ -370,6 +422,11 @@ impl History {
         let empty = record.ring.is_empty();
         let kept = self.events.get(event);
         let (id, spares) = (kept.id, kept.packed.spares());
+        if self.rescued_after.is_some_and(|after| id > after) {
+            let kept = self.kept(event, Some(place)).publication();
+            self.rescued
+                .extend(kept.map(|publication| (id, publication)));
+        }
         let (cost, in_ring) = (self.cost(event), self.cost_in(event));
         let record = self.targets.get_mut(place);
         record.spared -= u32::from(spares);
@@ -440,11 +497,6 @@ impl History {
             }
         }
     }
-
-    /// Whether something is still to be done that a call had no time for.
-    pub fn has_work(&self) -> bool {
-        self.reclassed.is_some() || self.bytes > self.policy.bytes
-    }
 }
 
 /// The index of a retention, which is added if it is not there.
@@ -495,11 +547,4 @@ impl History {
         }
         assert_eq!((bytes, holders), (self.bytes, held));
     }
-}
-
-/// A token of a test.
-#[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-fn token(name: &str) -> Token {
-    Token::new(name).unwrap()
 }

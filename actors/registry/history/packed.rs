@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! packed = flags: u8, then what they say is there, in this order:
-//!          event: short, except: short, key: short, part: u32, parts: u32, recipients: u32,
+//!          event: short, except: short, key: short, recipients: u32,
 //!          number of targets: u32, targets; data: the rest
 //! target = 0, token: short | 1, prefix: short | 2
 //! short  = length: u16, text
@@ -10,13 +10,15 @@
 //!
 //! The one target of an event that was for one is not in it: whoever keeps the event knows that.
 
-use crate::model::publication::{ClientKey, Targets};
+use crate::model::publication::Targets;
 use crate::model::{ClientId, Publication, Target, Token};
 
 const EVENT: u8 = 1;
 const EXCEPT: u8 = 2;
 const KEY: u8 = 4;
 const TARGETS: u8 = 8;
+const PRIVATE: u8 = 16;
+const PUBLIC: u8 = 32;
 
 const TOKEN: u8 = 0;
 const PREFIX: u8 = 1;
@@ -44,6 +46,7 @@ pub(super) struct Unpacked<'a> {
     pub(super) except: Option<&'a str>,
     pub(super) data: &'a str,
     pub(super) key: Option<KeyRef<'a>>,
+    pub(super) private: Option<bool>,
     /// Its targets, where it was for several.
     pub(super) targets: Option<Names<'a>>,
 }
@@ -51,9 +54,7 @@ pub(super) struct Unpacked<'a> {
 /// A publisher's key, and what it was answered.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct KeyRef<'a> {
-    text: &'a str,
-    part: u32,
-    parts: u32,
+    pub(super) text: &'a str,
     /// How many subscribers the event went to.
     pub(super) recipients: u32,
 }
@@ -101,9 +102,10 @@ impl Packed {
             event,
             data,
             key,
-            ..
+            private,
+            retain: _,
         } = publication;
-        let plain = except.is_none() && event.is_none() && key.is_none();
+        let plain = except.is_none() && event.is_none() && key.is_none() && private.is_none();
         if plain && matches!(to, Targets::One(_)) {
             let mut bytes = Vec::with_capacity(1 + data.len());
             bytes.push(0);
@@ -136,6 +138,7 @@ impl Packed {
             except: None,
             data: "",
             key: None,
+            private: None,
             targets: None,
         })
     }
@@ -158,13 +161,8 @@ impl Unpacked<'_> {
             event: self.event.map(Box::from),
             data: self.data.into(),
             retain: true,
-            key: self.key.map(|key| {
-                Box::new(ClientKey {
-                    text: key.text.into(),
-                    part: key.part,
-                    parts: key.parts,
-                })
-            }),
+            private: self.private,
+            key: self.key.map(|key| key.text.into()),
         })
     }
 }
@@ -182,11 +180,14 @@ fn pack(publication: &Publication, recipients: usize) -> Vec<u8> {
     }
     if let Some(key) = &publication.key {
         flags |= KEY;
-        put_short(&key.text, &mut bytes);
+        put_short(key, &mut bytes);
         let recipients = u32::try_from(recipients).unwrap_or(u32::MAX);
-        for number in [key.part, key.parts, recipients] {
-            bytes.extend(number.to_le_bytes());
-        }
+        bytes.extend(recipients.to_le_bytes());
+    }
+    match publication.private {
+        Some(true) => flags |= PRIVATE,
+        Some(false) => flags |= PUBLIC,
+        None => {}
     }
     if let Targets::Many(targets) = &publication.to {
         flags |= TARGETS;
@@ -234,8 +235,6 @@ fn read(bytes: &[u8]) -> Option<Unpacked<'_>> {
     let key = if has(KEY) {
         Some(KeyRef {
             text: rest.short()?,
-            part: rest.number()?,
-            parts: rest.number()?,
             recipients: rest.number()?,
         })
     } else {
@@ -251,6 +250,11 @@ fn read(bytes: &[u8]) -> Option<Unpacked<'_>> {
         except,
         data: std::str::from_utf8(rest.0).ok()?,
         key,
+        private: if has(PRIVATE) {
+            Some(true)
+        } else {
+            has(PUBLIC).then_some(false)
+        },
         targets,
     })
 }

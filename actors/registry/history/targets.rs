@@ -126,11 +126,6 @@ impl Targets {
         self.records.len() as u32
     }
 
-    /// How many targets there are.
-    pub(super) fn len(&self) -> usize {
-        self.records.len() - self.vacant.len()
-    }
-
     fn hash(&self, name: Name<'_>) -> u64 {
         let (kind, text) = match name {
             Name::Token(text) => (Kind::Token, text),
@@ -307,7 +302,6 @@ mod tests {
         assert_eq!(targets.prefixes_of("abc").count(), 0);
         assert_eq!(targets.find(Name::Token("a")), Some(0));
         assert_eq!(targets.find_or_add(&Target::Token(token("b")), || 0), 1);
-        assert_eq!(targets.len(), 3);
     }
 
     #[test]

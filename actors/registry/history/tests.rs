@@ -24,6 +24,10 @@ fn large() -> Policy {
     policy(1000, 1 << 20, &[])
 }
 
+fn token(name: &str) -> Token {
+    Token::new(name).unwrap()
+}
+
 fn target(text: &str) -> Target {
     match text.strip_suffix('*') {
         Some("") => Target::All,
@@ -150,7 +154,7 @@ fn the_id_just_before_the_oldest_kept_is_no_gap() {
 fn a_gap_names_the_tokens_that_lost_something() {
     let history = history(policy(1, 1 << 20, &["w* 0"]), &["a", "b", "a", "wa*", "c"]);
     let lost = |tokens: &str, new: &[&str], id| {
-        let new: Vec<Token> = new.iter().map(|name| token(name)).collect();
+        let new: Vec<_> = new.iter().map(|name| (token(name), 1)).collect();
         history.lost(&subscription(tokens), &new, EventId(id))
     };
     assert_eq!(lost("a,b,c", &[], 5), Lost::Of(vec![0]));
@@ -312,11 +316,9 @@ fn a_kept_event_is_given_as_it_was_published() {
         message("pre*", ""),
     ];
     all[1].event = Some("news".into());
-    all[2].key = Some(Box::new(crate::model::publication::ClientKey {
-        text: "k".into(),
-        part: 1,
-        parts: 2,
-    }));
+    all[1].private = Some(false);
+    all[2].key = Some("k\x001".into());
+    all[2].private = Some(true);
     for (publication, id) in all.iter().zip(1..) {
         history.keep(EventId(id), Instant::now(), publication, 7);
     }
