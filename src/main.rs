@@ -2,14 +2,17 @@
 
 mod boot;
 mod check;
+mod completions;
 mod config_file;
 mod control;
 mod daemon;
 mod descriptors;
+mod doctor;
 mod failure;
 mod files;
 mod greeting;
 mod help;
+mod http;
 mod inherited;
 mod janitor;
 mod keys;
@@ -26,6 +29,7 @@ mod sign;
 mod sockets;
 mod source;
 mod status;
+mod suggest;
 mod typed;
 mod values;
 mod words;
@@ -37,6 +41,9 @@ use std::process::ExitCode;
 
 use failure::{Failure, short};
 use options::Request;
+
+/// What `--version` says.
+const VERSION: &str = concat!("hasses ", env!("CARGO_PKG_VERSION"), "\n");
 
 fn main() -> ExitCode {
     match run() {
@@ -55,6 +62,12 @@ fn run() -> Result<(), Failure> {
             Failure::usage(format!("'{}' is not UTF-8", short(&raw.to_string_lossy())))
         })?);
     }
+    if arguments.first().is_some_and(|first| first == "doctor") {
+        let (text, well) = doctor::doctor(arguments.split_off(1))?;
+        say(&text)?;
+        // What is wrong stands in the text.
+        return if well { Ok(()) } else { Err(Failure::told()) };
+    }
     if let Some(helper) = arguments.first().and_then(|first| helper(first)) {
         return say(&helper(arguments.split_off(1))?);
     }
@@ -63,7 +76,7 @@ fn run() -> Result<(), Failure> {
     let reread = reread::again(arguments.clone(), folder.clone());
     match options::read(arguments, |path| fs::read_to_string(path))? {
         Request::Help => say(help::HELP),
-        Request::Version => say(concat!("hasses ", env!("CARGO_PKG_VERSION"), "\n")),
+        Request::Version => say(VERSION),
         Request::Check(plan) => {
             check::check(*plan, &folder).and_then(|()| say("configuration ok\n"))
         }
@@ -81,9 +94,12 @@ type Helper = fn(Vec<String>) -> Result<String, Failure>;
 
 fn helper(name: &str) -> Option<Helper> {
     match name {
+        "completions" => Some(completions::completions),
+        "help" => Some(help::help),
         "publish" => Some(publish::publish),
         "sign" => Some(sign::sign),
         "status" => Some(status::status),
+        "version" => Some(|_| Ok(VERSION.to_owned())),
         _ => None,
     }
 }

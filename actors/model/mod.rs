@@ -24,4 +24,4 @@ pub use record::Record;
 pub use retention::{Policy, Retention};
 pub use secret::Secret;
 pub use sequence::Sequence;
-pub use subscription::{Resume, Subscription};
+pub use subscription::{Form, Positions, Resume, Subscription};

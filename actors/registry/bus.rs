@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use foldhash::HashMap;
 use futures_lite::FutureExt;
 
-use super::history::History;
+use super::history::{History, Lost};
 use super::{Kept, Message, Receipt, Registry};
 use crate::model::{
     BusFigures, Channel, EventId, Publication, Resume, Sequence, Subscription, Target, Token,
@@ -219,8 +219,11 @@ impl Registry {
             self.tell_gap(last, &told);
         }
         // So that who has missed nothing, or knows of it, has no gap when it comes back.
-        let position = self.position();
-        self.pool.send_all(&self.recipients, &position);
+        for client in std::mem::take(&mut self.recipients) {
+            if let Some(position) = self.position(self.pool.form(client)) {
+                self.pool.send_all(&[client], &position);
+            }
+        }
         self.release();
     }
 
@@ -233,8 +236,18 @@ impl Registry {
             let Some(subscription) = replayed.or_else(|| self.routes.subscription(*client)) else {
                 continue;
             };
+            let form = self.pool.form(*client);
+            if form.is_json() {
+                let subscription = Subscription {
+                    form,
+                    ..subscription
+                };
+                let frame = self.gap_frame(Some(after), &subscription, &Lost::OfAny);
+                self.pool.send_all(&[*client], &Rc::new(frame));
+                continue;
+            }
             let oldest = self.history.oldest(&subscription);
-            let frame = || Rc::new(Frame::gap(Some(after), oldest));
+            let frame = || Rc::new(Frame::gap(Some(after), oldest, None));
             let frame = frames.entry(oldest).or_insert_with(frame);
             self.pool.send_all(&[*client], frame);
         }

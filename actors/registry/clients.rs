@@ -8,7 +8,7 @@ use foldhash::HashSet;
 use super::{ClientMessage, Connection, Registry};
 use crate::clients::ClientKey;
 use crate::clients::life::{self, End, Ending, LimitReached};
-use crate::model::{Resume, Subscription};
+use crate::model::{Resume, Subscription, Token};
 use crate::net::peer::Peer;
 use crate::wire::http::Refused;
 
@@ -26,10 +26,12 @@ impl Registry {
                 key,
                 subscription,
                 resume,
+                recent_of,
                 ends,
                 agent,
             } => {
-                self.subscribe(key, subscription, resume, ends, agent);
+                let from = (resume, recent_of);
+                self.subscribe(key, subscription, from, ends, agent);
             }
             ClientMessage::More { key } => self.replay(key.index),
             ClientMessage::Ended { key } => self.leave(key.index),
@@ -78,7 +80,7 @@ impl Registry {
         &mut self,
         key: ClientKey,
         subscription: Subscription,
-        resume: Resume,
+        from: (Resume, Vec<(Token, usize)>),
         ends: Option<Duration>,
         agent: Option<String>,
     ) {
@@ -99,7 +101,8 @@ impl Registry {
         let descriptor = connection.descriptor;
         forget(&mut self.agents, former);
         self.pool.send(key.index, life::Message::Accepted);
-        self.begin(key.index, subscription, resume, Vec::new());
+        let (resume, recent_of) = from;
+        self.begin(key.index, subscription, resume, recent_of);
         if let Some(end) = ends {
             self.deadlines.set(key.index, end);
         }

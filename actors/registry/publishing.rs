@@ -39,7 +39,11 @@ impl Registry {
         let now = Instant::now();
         if recipients > 0 {
             let frame = Rc::new(Frame::event(id, event.as_deref(), data));
-            self.send(now, &frame);
+            let json = self.json_frames(&frame, to);
+            self.send(now, &self.recipients, &frame);
+            for (clients, frame) in json {
+                self.send(now, &clients, &frame);
+            }
         }
         let catching_up = self.replays.count(&publication);
         recipients += catching_up;
@@ -61,9 +65,8 @@ impl Registry {
         Receipt { id, recipients }
     }
 
-    /// Sends an event to the recipients that were found for it.
-    fn send(&self, now: Instant, frame: &Rc<Frame>) {
-        let to = &self.recipients;
+    /// Sends an event in one of its forms.
+    fn send(&self, now: Instant, to: &[u32], frame: &Rc<Frame>) {
         let stopwatch = (!to.is_empty()).then(|| self.pool.stopwatch(now));
         match stopwatch.flatten() {
             None => self.pool.send_all(to, frame),

@@ -14,12 +14,12 @@ use std::rc::Rc;
 use foldhash::HashMap;
 
 use super::Registry;
-use super::history::{Cursor, Drawn, Lost};
+use super::forms::Past;
+use super::history::{Cursor, Drawn, Lost, Name};
 use super::routes::Routes;
 use crate::clients::life::{self, Ending};
 use crate::config::SubscribeAll;
 use crate::model::{ClientId, EventId, Publication, Resume, Subscription, Token};
-use crate::wire::sse::Frame;
 
 /// Bytes of one portion.
 const PORTION: usize = 64 * 1024;
@@ -125,6 +125,7 @@ impl Registry {
         recent_of: Vec<(Token, usize)>,
     ) {
         self.leave(client);
+        self.pool.set_form(client, subscription.form);
         if let Some((subscription, recent_of)) = self.hold(client, subscription, resume, recent_of)
         {
             self.start(client, subscription, resume, &recent_of);
@@ -204,11 +205,17 @@ impl Registry {
             let up_to = apart
                 .as_ref()
                 .map_or(EventId(u64::MAX), |first| *first.key());
+            let (history, forms) = (&self.history, &mut self.forms);
             let drawn =
-                self.history
+                history
                     .draw(&replay.subscription, &mut replay.cursor, up_to, |kept| {
-                        let frame =
-                            frame_of(kept.id, kept.event, kept.data, kept.id <= replay.known);
+                        let event = Past {
+                            id: kept.id,
+                            event: kept.event,
+                            data: kept.data,
+                            known: kept.id <= replay.known,
+                        };
+                        let frame = forms.past(event, kept.to(), &replay.subscription);
                         bytes += frame.bytes(true).len();
                         self.pool.send_all(&[client], &frame);
                         bytes < room
@@ -225,8 +232,14 @@ impl Registry {
                     // A ring may have held it after all.
                     if id > replay.cursor.position() {
                         replay.cursor.advance(id);
-                        let (event, data) = (publication.event.as_deref(), &publication.data);
-                        let frame = frame_of(id, event, data, false);
+                        let event = Past {
+                            id,
+                            event: publication.event.as_deref(),
+                            data: &publication.data,
+                            known: false,
+                        };
+                        let to = publication.to.as_slice().iter().map(Name::of);
+                        let frame = self.forms.past(event, to, &replay.subscription);
                         bytes += frame.bytes(true).len();
                         self.pool.send_all(&[client], &frame);
                     }
@@ -271,41 +284,21 @@ impl Registry {
         }
     }
 
-    /// A gap for one subscription.
-    fn gap_frame(
-        &self,
-        after: Option<EventId>,
-        subscription: &Subscription,
-        _lost: &Lost,
-    ) -> Frame {
-        Frame::gap(after, self.history.oldest(subscription))
-    }
-
     /// A client has all that was before now.
     fn go_live(&mut self, client: u32, subscription: &Subscription) {
-        let position = self.position();
-        self.pool.send_all(&[client], &position);
+        if let Some(position) = self.position(subscription.form) {
+            self.pool.send_all(&[client], &position);
+        }
         self.pool.set_live(client, true);
         self.routes.join(client, subscription);
-    }
-
-    /// The block that says how far the stream has come: made once for all who come before the next
-    /// event.
-    pub(super) fn position(&mut self) -> Rc<Frame> {
-        let last = self.sequence.last();
-        match &self.position {
-            Some((id, frame)) if *id == last => Rc::clone(frame),
-            _ => {
-                let frame = Rc::new(Frame::position(last));
-                self.position = Some((last, Rc::clone(&frame)));
-                frame
-            }
-        }
+        self.count_form(subscription.form);
     }
 
     /// Takes a client out of all that sends it events.
     pub(super) fn leave(&mut self, client: u32) {
-        self.routes.leave(client);
+        if self.routes.leave(client) {
+            self.uncount_form(client);
+        }
         if self.replays.remove(client).is_some() {
             self.rest_replays();
         }
@@ -351,8 +344,4 @@ impl Registry {
 /// What one event that waits apart counts for.
 fn cost(publication: &Publication) -> usize {
     publication.data.len() + BESIDES
-}
-
-fn frame_of(id: EventId, event: Option<&str>, data: &str, _known: bool) -> Rc<Frame> {
-    Rc::new(Frame::event(id, event, data))
 }

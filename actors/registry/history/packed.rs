@@ -10,6 +10,8 @@
 //!
 //! The one target of an event that was for one is not in it: whoever keeps the event knows that.
 
+use std::borrow::Cow;
+
 use crate::model::publication::Targets;
 use crate::model::{ClientId, Publication, Target, Token};
 
@@ -76,12 +78,12 @@ impl<'a> Name<'a> {
         }
     }
 
-    /// Whether a message to it reaches the subscribers of a token.
-    pub fn reaches(self, token: &str) -> bool {
+    /// As publishers write it.
+    pub fn text(self) -> Cow<'a, str> {
         match self {
-            Self::Token(name) => name == token,
-            Self::Prefix(prefix) => token.starts_with(prefix),
-            Self::All => true,
+            Self::Token(name) => Cow::Borrowed(name),
+            Self::Prefix(prefix) => Cow::Owned(format!("{prefix}*")),
+            Self::All => Cow::Borrowed("*"),
         }
     }
 

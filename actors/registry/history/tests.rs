@@ -81,6 +81,7 @@ fn subscription(tokens: &str) -> Subscription {
                 .collect(),
         },
         id,
+        ..Subscription::default()
     }
 }
 

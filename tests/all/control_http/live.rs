@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use support::{Connection, Daemon, eventually, publish};
 use super::{ask, chunk, send};
+use support::{Connection, Daemon, eventually, publish};
 
 /// Someone who watches.
 struct Watcher(Connection);
@@ -15,7 +15,7 @@ impl Watcher {
         let head = connection.head();
         assert_eq!(
             head.header("content-type").as_deref(),
-            Some("text/event-stream")
+            Some("text/event-stream; charset=utf-8")
         );
         Self(connection)
     }
