@@ -140,7 +140,9 @@ impl Registry {
             Lost::Nothing => Vec::new(),
             Lost::OfAny => all().collect(),
             Lost::Of(lost) => {
-                let tokens = lost.iter().filter_map(|index| subscription.tokens.get(*index));
+                let tokens = lost
+                    .iter()
+                    .filter_map(|index| subscription.tokens.get(*index));
                 tokens.map(|token| token.as_str()).collect()
             }
         };

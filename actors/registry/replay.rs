@@ -206,20 +206,18 @@ impl Registry {
                 .as_ref()
                 .map_or(EventId(u64::MAX), |first| *first.key());
             let (history, forms) = (&self.history, &mut self.forms);
-            let drawn =
-                history
-                    .draw(&replay.subscription, &mut replay.cursor, up_to, |kept| {
-                        let event = Past {
-                            id: kept.id,
-                            event: kept.event,
-                            data: kept.data,
-                            known: kept.id <= replay.known,
-                        };
-                        let frame = forms.past(event, kept.to(), &replay.subscription);
-                        bytes += frame.bytes(true).len();
-                        self.pool.send_all(&[client], &frame);
-                        bytes < room
-                    });
+            let drawn = history.draw(&replay.subscription, &mut replay.cursor, up_to, |kept| {
+                let event = Past {
+                    id: kept.id,
+                    event: kept.event,
+                    data: kept.data,
+                    known: kept.id <= replay.known,
+                };
+                let frame = forms.past(event, kept.to(), &replay.subscription);
+                bytes += frame.bytes(true).len();
+                self.pool.send_all(&[client], &frame);
+                bytes < room
+            });
             match (drawn, apart) {
                 (Drawn::More, _) => break,
                 (Drawn::All, None) => {
