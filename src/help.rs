@@ -26,8 +26,9 @@ Subscribers:
   --retry MS              when browsers come back, +-30 %, 0 = not told (default 3000)
   --history COUNT         events of each token kept for replay, 0 = none (default 1000)
   --history-age SECONDS   how old they may grow (default 3600)
-  --history-for 'TOKEN COUNT[/AGE]'  other limits for a token, or for all that begin so:
-                          'price-* 1/forever', 'answer-* 5000/15m'; repeatable
+  --history-for RULE      'TOKEN COUNT[/AGE]': other limits for a token, or for all that
+                          begin so, such as 'price-* 1/forever', 'answer-* 5000/15m'
+                          (s, m, h, d); repeatable (default none)
   --history-bytes BYTES   memory that all of them may take together (default 16777216)
   --history-file FILE     keeps them across restarts (default none)
   --max-clients N         streams (default: what the descriptor limit allows)

@@ -38,8 +38,6 @@ pub(super) struct Replay {
     /// Events that rings do not hold.
     apart: BTreeMap<EventId, Rc<Publication>>,
     apart_bytes: usize,
-    /// Whether it has got anything.
-    began: bool,
 }
 
 /// All clients that are still getting kept events.
@@ -185,8 +183,8 @@ impl Registry {
             known,
             apart: BTreeMap::new(),
             apart_bytes: 0,
-            began: false,
         };
+        self.counters.replays += 1;
         self.history.rescue(Some(replay.line));
         self.replays.insert(client, replay);
         self.replay(client);
@@ -243,9 +241,6 @@ impl Registry {
                     }
                 }
             }
-        }
-        if bytes > 0 && !std::mem::replace(&mut replay.began, true) {
-            self.counters.replays += 1;
         }
         if caught_up {
             self.replays.routes.leave(client);

@@ -72,6 +72,17 @@ pub struct LetGo {
     pub bytes: u64,
 }
 
+impl LetGo {
+    /// Each with the name of its reason.
+    pub fn by_reason(self) -> [(&'static str, u64); 3] {
+        [
+            ("count", self.count),
+            ("age", self.age),
+            ("bytes", self.bytes),
+        ]
+    }
+}
+
 /// All kept events.
 #[derive(Debug)]
 pub struct History {
