@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Connection, Registry};
 use crate::archive;
+use crate::messages::publisher::{Listed, Search};
 use crate::model::busiest::{Busiest, top};
 use crate::model::publication::Targets;
 use crate::wire::address;
@@ -18,26 +19,6 @@ const TOKENS: usize = 4096;
 const BUSIEST: usize = 10;
 /// The time over which messages by token are counted.
 const WINDOW: Duration = Duration::from_secs(5);
-
-/// A part of the list of clients.
-#[derive(Debug, Default)]
-pub struct Listed {
-    /// Objects of JSON with commas between them.
-    pub rows: String,
-    /// How many.
-    pub count: usize,
-    /// Where the next part begins; none at the end.
-    pub next: Option<u32>,
-}
-
-/// A search for the tokens with the most streams, on its way.
-#[derive(Debug, Default)]
-pub struct Search {
-    /// The best so far, the most first.
-    pub best: Vec<(String, u64)>,
-    /// Where it goes on; none at its end. It begins at 0.
-    pub next: Option<usize>,
-}
 
 /// Messages by target, counted only while somebody watches.
 #[derive(Debug)]
@@ -126,7 +107,7 @@ impl Registry {
     }
 
     fn queues(&self) -> Vec<(&'static str, u64)> {
-        let (fast, bulk) = self.pool.queues();
+        let (fast, bulk, pending) = self.pool.queues();
         let (clients, inbox) = self.waiting;
         let archive = self.archive.as_ref().map_or(0, archive::Handle::waiting);
         let depth = |name, depth: usize| (name, depth as u64);
@@ -134,6 +115,7 @@ impl Registry {
             depth("archive", archive),
             depth("clients_bulk", bulk),
             depth("clients_fast", fast),
+            depth("clients_pending", pending),
             depth("logger", self.log.address().depth()),
             depth("registry", inbox),
             depth("registry_clients", clients),

@@ -3,7 +3,7 @@
 //!
 //! A client that is catching up is not in the routes: what is published meanwhile reaches it by the
 //! history, in its order, so nothing is missing and nothing comes twice. It asks for each portion
-//! when the one before is written ([`life::Message::More`]). Such clients have routes of their own
+//! when the one before is written ([`client::Message::More`]). Such clients have routes of their own
 //! ([`Replays`]), so that a publication finds those that it concerns as it finds all others, however many
 //! there are that read nothing. What is published meanwhile and is not kept, or is let go before a client
 //! has drawn it, waits for that client apart, within the bytes that may wait for a client.
@@ -17,8 +17,8 @@ use super::Registry;
 use super::forms::Past;
 use super::history::{Cursor, Drawn, Lost, Name};
 use super::routes::Routes;
-use crate::clients::life::{self, Ending};
 use crate::config::SubscribeAll;
+use crate::messages::client::{self, Ending};
 use crate::model::{ClientId, EventId, Publication, Resume, Subscription, Token};
 
 /// Bytes of one portion.
@@ -248,7 +248,7 @@ impl Registry {
             self.go_live(client, &replay.subscription);
         } else {
             self.replays.clients.insert(client, replay);
-            self.pool.send(client, life::Message::More);
+            self.pool.send(client, client::Message::More);
         }
     }
 

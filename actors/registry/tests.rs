@@ -5,10 +5,14 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::*;
-use crate::clients::life::{LimitReached, Message as ToClient};
-use crate::config::{About, Cors, LogTarget, SubscribeAll};
+use crate::config::{About, LogTarget, SubscribeAll};
+use crate::messages::client::{End, LimitReached, Message as ToClient};
+use crate::messages::publisher::Receipt;
 use crate::model::publication::Targets;
-use crate::model::{ClientId, Form, Policy, Positions, Retention, Target, Token};
+use crate::model::{
+    Channel, ClientId, ClientKey, Cors, Form, Policy, Positions, Publication, Resume, Retention,
+    Subscription, Target, Token,
+};
 use crate::net::stream::Stream;
 use crate::wire::sse::Frame;
 
@@ -93,7 +97,7 @@ impl Rig {
             .join(stream, |_| std::future::pending())
             .unwrap();
         let address: std::net::SocketAddr = address.parse().unwrap();
-        self.registry.handle_client(ClientMessage::Arrived {
+        self.registry.handle_client(FromClient::Arrived {
             key,
             peer: address.into(),
             descriptor: 7,
@@ -115,7 +119,7 @@ impl Rig {
         resume: Resume,
     ) {
         let tokens = tokens.split(' ').map(|token| Token::new(token).unwrap());
-        self.registry.handle_client(ClientMessage::Subscribe {
+        self.registry.handle_client(FromClient::Subscribe {
             key,
             subscription: Subscription {
                 tokens: tokens.collect(),
@@ -154,7 +158,7 @@ impl Rig {
         let mut all = self.told(key);
         while all.last().is_some_and(|last| last == "More") {
             all.pop();
-            self.registry.handle_client(ClientMessage::More { key });
+            self.registry.handle_client(FromClient::More { key });
             all.extend(self.told(key));
         }
         all
@@ -197,7 +201,7 @@ fn a_message_reaches_its_subscribers_but_the_one_who_is_spared() {
     );
     let end = End::Left;
     rig.registry
-        .handle_client(ClientMessage::Exited { key: two, end });
+        .handle_client(FromClient::Exited { key: two, end });
     assert_eq!(rig.publish("a", None).recipients, 1);
 }
 
@@ -241,7 +245,7 @@ fn what_is_published_during_a_replay_comes_in_its_place_and_once() {
     let told = rig.told_in_all(late);
     assert_eq!(told, ["Accepted", &text(&kept.id), "position"]);
 
-    let more = ClientMessage::More { key: early };
+    let more = FromClient::More { key: early };
     rig.registry.handle_client(more);
     let expected = [ids[2], unkept.id, kept.id].map(|id| text(&id));
     let told = rig.told_in_all(early);
@@ -294,7 +298,7 @@ fn a_replay_looks_at_no_other_tokens_events_and_at_few_in_a_part() {
     }
     let key = rig.client("c", Some("me"), Resume::After(Some(first)));
     assert_eq!(rig.told(key), ["Accepted", "More"]);
-    rig.registry.handle_client(ClientMessage::More { key });
+    rig.registry.handle_client(FromClient::More { key });
     assert_eq!(rig.told_in_all(key), ["position"]);
 }
 
@@ -317,7 +321,7 @@ fn what_a_ring_lets_go_during_a_replay_still_comes_and_what_is_too_much_ends_it(
     };
     let large = publish(&mut rig, "d", true, 2000).id;
     let tokens = ["a", "b", "c", "d"].map(|name| Token::new(name).unwrap());
-    rig.registry.handle_client(ClientMessage::Subscribe {
+    rig.registry.handle_client(FromClient::Subscribe {
         key,
         subscription: Subscription {
             tokens: tokens.into(),
@@ -336,7 +340,7 @@ fn what_a_ring_lets_go_during_a_replay_still_comes_and_what_is_too_much_ends_it(
     let more: Vec<_> = (0..3).map(|n| publish(&mut rig, "a", n != 1, 10)).collect();
     assert!(more.iter().all(|receipt| receipt.recipients == 1));
     let ids: Vec<_> = more.iter().map(|receipt| text(receipt.id)).collect();
-    rig.registry.handle_client(ClientMessage::More { key });
+    rig.registry.handle_client(FromClient::More { key });
     let told = rig.told_in_all(key);
     assert_eq!(told[..3], ids);
     assert_eq!(told[3], "position");
@@ -372,7 +376,7 @@ fn too_many_are_told_so_and_places_come_back() {
     assert_eq!(rig.told(fourth), [format!("{:?}", ToClient::Full { of })]);
     let end = End::Left;
     rig.registry
-        .handle_client(ClientMessage::Exited { key: keys[0], end });
+        .handle_client(FromClient::Exited { key: keys[0], end });
     rig.subscribe(keys[2], "a", None, Resume::Live);
     assert_eq!(rig.told(keys[2])[0], "Accepted");
 }
@@ -384,8 +388,7 @@ fn agents_are_kept_once_and_forgotten_with_their_last_client() {
     assert_eq!(rig.registry.agents.len(), 1);
     for key in keys {
         let end = End::Left;
-        rig.registry
-            .handle_client(ClientMessage::Exited { key, end });
+        rig.registry.handle_client(FromClient::Exited { key, end });
     }
     assert!(rig.registry.agents.is_empty() && rig.registry.routes.is_empty());
 }
@@ -418,7 +421,7 @@ fn places_are_counted_for_whom_a_proxy_speaks_for() {
         let key = rig.connect("10.1.1.1:5");
         let peer = address.parse::<std::net::SocketAddr>().unwrap().into();
         rig.registry
-            .handle_client(ClientMessage::Introduced { key, peer });
+            .handle_client(FromClient::Introduced { key, peer });
         rig.subscribe(key, "a", None, Resume::Live);
         (key, rig.told(key)[0].clone())
     };
@@ -432,7 +435,7 @@ fn places_are_counted_for_whom_a_proxy_speaks_for() {
     let peer = "192.0.2.8:0".parse::<std::net::SocketAddr>().unwrap();
     let peer = peer.into();
     rig.registry
-        .handle_client(ClientMessage::Introduced { key, peer });
+        .handle_client(FromClient::Introduced { key, peer });
     let counts = |rig: &Rig| {
         let mut counts: Vec<usize> = rig.registry.by_address.values().copied().collect();
         counts.sort_unstable();
@@ -440,8 +443,7 @@ fn places_are_counted_for_whom_a_proxy_speaks_for() {
     };
     assert_eq!(counts(&rig), [1, 1]);
     let end = End::Left;
-    rig.registry
-        .handle_client(ClientMessage::Exited { key, end });
+    rig.registry.handle_client(FromClient::Exited { key, end });
     assert_eq!(counts(&rig), [1]);
 }
 

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use divan::{Bencher, black_box};
+use hasses_actors::inside::{Cursor, History};
 use hasses_actors::model::{EventId, Policy, Publication, Retention, Subscription, Target, Token};
-use hasses_actors::registry::history::{Cursor, History};
 
 /// Events that are kept of each target.
 const EACH: usize = 1000;

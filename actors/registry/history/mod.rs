@@ -43,7 +43,9 @@ use crate::model::publication::Targets as To;
 use crate::model::retention::{Policy, Retention};
 use crate::model::{EventId, Publication, Target};
 
-pub use draw::{Cursor, Drawn, Kept, KeptFor};
+#[cfg(test)]
+use draw::Kept;
+pub use draw::{Cursor, Drawn};
 use events::Events;
 pub use gap::Lost;
 use heap::{Heap, NOWHERE, Ranking};
