@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 
 use socket2::{Domain, Socket, Type};
-use support::{Connection, Daemon, Stream, eventually, publish};
+use support::{Connection, Daemon, Stream, eventually, needs, publish};
 
 /// The samples of `/metrics`, by name and labels.
 type Samples = BTreeMap<String, f64>;
@@ -280,6 +280,7 @@ fn an_event_is_delivered_when_the_last_client_has_it() {
 
 #[test]
 fn promtool_finds_nothing_to_complain_about() {
+    needs!("promtool");
     let page = page(&busy_daemon());
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])

@@ -1,6 +1,6 @@
 //! Position, replay, `recent=` and gap: what a subscriber that comes back is given.
 
-use support::stream::Start;
+use support::stream::{Block, Start};
 use support::{Daemon, Stream, eventually, publish};
 
 /// Publishes each `target=data` over HTTP and returns the ids.
@@ -27,13 +27,7 @@ fn ids(start: &Start) -> Vec<u64> {
 
 /// The events before the position, as they came.
 fn raw(start: &Start) -> Vec<&str> {
-    // The first block has the line with `retry:` too.
-    let block = |raw: &'_ str| match raw.split_once('\n') {
-        Some((retry, block)) if retry.starts_with("retry: ") => block.len(),
-        _ => raw.len(),
-    };
-    let raw = start.events.iter().map(|event| &*event.raw);
-    raw.map(|raw| &raw[raw.len() - block(raw)..]).collect()
+    start.events.iter().map(Block::without_retry).collect()
 }
 
 #[test]
