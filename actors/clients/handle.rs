@@ -290,7 +290,12 @@ impl ClientHandle {
     /// Says which address it counts for, as a trusted proxy has told.
     pub fn set_address(&self, address: Option<IpAddr>) {
         let key = self.key();
-        self.pool.inner.borrow_mut().queues.pending.moved(key, address);
+        self.pool
+            .inner
+            .borrow_mut()
+            .queues
+            .pending
+            .moved(key, address);
     }
 
     /// Ends our side of the connection and gives the peer a little time to read what it got.

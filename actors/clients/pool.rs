@@ -350,7 +350,11 @@ impl ClientPool {
     /// How many clients wait for a turn: in the fast queue, in the bulk queue, and without a request.
     pub fn queues(&self) -> (usize, usize, usize) {
         let queues = &self.inner.borrow().queues;
-        (queues.fast.len(), queues.bulk.len(), queues.pending.waiting())
+        (
+            queues.fast.len(),
+            queues.bulk.len(),
+            queues.pending.waiting(),
+        )
     }
 
     /// The totals.

@@ -97,7 +97,7 @@ impl Rig {
         let key = self
             .registry
             .pool
-            .join(stream, |_| std::future::pending())
+            .join(stream, None, |_| std::future::pending())
             .unwrap();
         let address: std::net::SocketAddr = address.parse().unwrap();
         self.registry.handle_client(FromClient::Arrived {
