@@ -1,12 +1,11 @@
 //! The registry actor: who listens to what. It decides, and does no input or output of its own.
 
 use std::cell::Cell;
-use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-use foldhash::{HashMap, HashSet};
+use foldhash::HashMap;
 use futures_lite::FutureExt;
 
 use crate::archive;
@@ -16,9 +15,8 @@ use crate::logger;
 use crate::messages::client::Ending;
 use crate::messages::publisher::Request;
 use crate::messages::registry::{Elsewhere, FromClient, Message};
-use crate::model::deadlines::{Deadlines, since_1970};
+use crate::model::deadlines::since_1970;
 use crate::model::{BusFigures, Counters, EventId, LogLevel, Record, Sequence};
-use crate::net::peer::Peer;
 use crate::runtime::{CancellationToken, Failure, Mailbox};
 use crate::wire::sse::Frame;
 
@@ -31,6 +29,7 @@ pub mod history;
 mod publishing;
 mod replay;
 pub mod routes;
+mod session;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -40,22 +39,7 @@ use forms::Forms;
 use history::{Entry, History};
 use replay::Replay;
 use routes::Routes;
-
-/// What is known of a connection: little, as there are very many.
-#[derive(Debug)]
-struct Connection {
-    peer: Peer,
-    // Thin, and shared by all that have the same.
-    agent: Option<Rc<String>>,
-    descriptor: i32,
-    tls: bool,
-    /// Seconds of the pool's clock.
-    arrived: u32,
-    joined: Option<u32>,
-    reinits: u32,
-    /// Counted in `Registry::by_address`.
-    counted: bool,
-}
+use session::Sessions;
 
 /// The registry's state.
 pub struct Registry {
@@ -65,19 +49,13 @@ pub struct Registry {
     sequence: Sequence,
     forms: Forms,
     counters: Counters,
-    connections: Vec<Option<Connection>>,
-    /// Streams by address, where there is a limit to them.
-    by_address: HashMap<IpAddr, usize>,
+    sessions: Sessions,
     history: History,
     archive: Option<archive::Handle>,
     /// Clients that are still getting kept events.
     replays: HashMap<u32, Replay>,
     /// What there is with a bus.
     bus: Option<OnBus>,
-    /// When streams end that were allowed for a time only.
-    deadlines: Deadlines,
-    /// Each `User-Agent` once: most clients have one of few.
-    agents: HashSet<Rc<String>>,
     log: logger::Handle,
     log_level: LogLevel,
     reinit: Rc<Cell<bool>>,
@@ -156,16 +134,13 @@ impl Registry {
             pool,
             routes: Routes::default(),
             counters: Counters::default(),
-            connections: Vec::new(),
-            by_address: HashMap::default(),
+            sessions: Sessions::default(),
             history,
             archive,
             sequence,
             forms: Forms::default(),
             replays: HashMap::default(),
             bus,
-            deadlines: Deadlines::default(),
-            agents: HashSet::default(),
             reinit,
             started: Instant::now(),
             recipients: Vec::new(),
@@ -302,7 +277,7 @@ impl Registry {
         let now = Instant::now();
         self.history.trim(now);
         self.watched.take_if(|watched| watched.is_forgotten(now));
-        while let Some(client) = self.deadlines.due(since_1970()) {
+        while let Some(client) = self.sessions.due(since_1970()) {
             self.finish(client, Ending::Expired);
         }
         if let Some(silence) = self.settings.now().heartbeat {

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::Registry;
+use super::session::Phase;
 use crate::config::SubscribeAll;
 use crate::messages::client::{self, Ending};
 use crate::model::{ClientId, Resume, Subscription};
@@ -79,6 +80,7 @@ impl Registry {
         }
         if replay.next < end || !replay.picked.is_empty() {
             self.counters.replays += 1;
+            self.enter(client, Phase::Replaying);
             self.replays.insert(client, replay);
             self.replay(client);
         } else {
@@ -133,6 +135,7 @@ impl Registry {
         if let Some(position) = self.position(subscription.form) {
             self.pool.send_all(&[client], &position);
         }
+        self.enter(client, Phase::Live);
         self.pool.set_live(client, true);
         self.routes.join(client, subscription);
         self.count_form(subscription.form);
@@ -140,18 +143,33 @@ impl Registry {
 
     /// Takes a client out of all that sends it events.
     pub(super) fn leave(&mut self, client: u32) {
-        if self.routes.leave(client) {
-            self.uncount_form(client);
-        }
-        self.replays.remove(&client);
-        self.let_go(client);
-        self.deadlines.remove(client);
-        self.pool.set_live(client, false);
+        self.enter(client, Phase::Connected);
     }
 
-    /// How many streams there are.
-    pub(super) fn streams(&self) -> usize {
-        self.routes.len() + self.replays.len() + self.held_back()
+    /// Puts a client into a phase, with all that leaving the former one needs.
+    pub(super) fn enter(&mut self, client: u32, phase: Phase) {
+        let former = self.sessions.set_phase(client, phase);
+        if former == phase {
+            return;
+        }
+        match former {
+            Phase::Connected => {}
+            Phase::Waiting => {
+                self.let_go(client);
+            }
+            Phase::Replaying => {
+                self.replays.remove(&client);
+            }
+            Phase::Live => {
+                self.pool.set_live(client, false);
+                let was_in = self.routes.leave(client);
+                debug_assert!(was_in, "a live client is in the routes");
+                self.uncount_form(client);
+            }
+        }
+        if phase == Phase::Connected {
+            self.sessions.forget_end(client);
+        }
     }
 
     /// The clients named `id` that are still getting kept events.
