@@ -6,7 +6,7 @@ use super::Registry;
 use super::session::Room;
 use crate::messages::client::{self, End, Ending};
 use crate::messages::registry::FromClient;
-use crate::model::{ClientKey, Resume, Subscription};
+use crate::model::{ClientKey, Resume, Subscription, Token};
 use crate::net::peer::Peer;
 use crate::wire::http::Refused;
 
@@ -24,12 +24,12 @@ impl Registry {
                 key,
                 subscription,
                 resume,
-                // Not given yet.
-                recent_of: _,
+                recent_of,
                 ends,
                 agent,
             } => {
-                self.subscribe(key, subscription, resume, ends, agent);
+                let from = (resume, recent_of);
+                self.subscribe(key, subscription, from, ends, agent);
             }
             FromClient::More { key } => self.replay(key.index),
             FromClient::Ended { key } => self.leave(key.index),
@@ -62,7 +62,7 @@ impl Registry {
         &mut self,
         key: ClientKey,
         subscription: Subscription,
-        resume: Resume,
+        from: (Resume, Vec<(Token, usize)>),
         ends: Option<Duration>,
         agent: Option<String>,
     ) {
@@ -82,7 +82,8 @@ impl Registry {
         self.counters.subscriptions += 1;
         self.counters.reinits += u64::from(again);
         self.pool.send(client, client::Message::Accepted);
-        self.begin(client, subscription, resume);
+        let (resume, recent_of) = from;
+        self.begin(client, subscription, resume, recent_of);
         if let Some(end) = ends {
             self.sessions.set_end(client, end);
         }

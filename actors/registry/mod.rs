@@ -1,12 +1,11 @@
 //! The registry actor: who listens to what. It decides, and does no input or output of its own.
 
 use std::cell::Cell;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
-
-use foldhash::HashMap;
-use futures_lite::FutureExt;
 
 use crate::archive;
 use crate::clients::ClientPool;
@@ -18,7 +17,6 @@ use crate::messages::registry::{Elsewhere, FromClient, Message};
 use crate::model::deadlines::since_1970;
 use crate::model::{BusFigures, Counters, EventId, LogLevel, Record, Sequence};
 use crate::runtime::{CancellationToken, Failure, Mailbox, turn};
-use crate::wire::sse::Frame;
 
 mod bus;
 mod clients;
@@ -36,8 +34,8 @@ pub(crate) mod tests;
 use bus::OnBus;
 use figures::Watched;
 use forms::Forms;
-use history::{Entry, History};
-use replay::Replay;
+use history::History;
+use replay::Replays;
 use routes::Routes;
 use session::Sessions;
 
@@ -53,7 +51,7 @@ pub struct Registry {
     history: History,
     archive: Option<archive::Handle>,
     /// Clients that are still getting kept events.
-    replays: HashMap<u32, Replay>,
+    replays: Replays,
     /// What there is with a bus.
     bus: Option<OnBus>,
     log: logger::Handle,
@@ -66,24 +64,11 @@ pub struct Registry {
     watched: Option<Box<Watched>>,
 }
 
-/// A kept event as it was read from a history file.
-fn entry_of(record: Record) -> Entry {
-    let Record {
-        id,
-        at,
-        publication,
-    } = record;
+/// When something happened, by the clock that never goes back.
+fn instant_of(at: SystemTime) -> Instant {
     let now = Instant::now();
     let age = SystemTime::now().duration_since(at).unwrap_or_default();
-    let event = publication.event.as_deref();
-    Entry {
-        id,
-        at: now.checked_sub(age).unwrap_or(now),
-        frame: Rc::new(Frame::event(id, event, &publication.data)),
-        to: publication.to,
-        except: publication.except,
-        passing: false,
-    }
+    now.checked_sub(age).unwrap_or(now)
 }
 
 /// What a history file gives.
@@ -93,6 +78,9 @@ pub struct Kept {
     /// Where events are written down.
     pub archive: archive::Handle,
 }
+
+/// How long the history may work in one turn.
+const WORK: Duration = Duration::from_millis(2);
 
 enum Input {
     Client(FromClient),
@@ -117,13 +105,18 @@ impl Registry {
         let (sequence, history, archive) = match kept {
             None => {
                 let sequence = Sequence::starting(EventId(0));
-                let history = History::new(config.history, sequence.last());
+                let history = History::new(config.history.clone(), sequence.last());
                 (sequence, history, None)
             }
             Some(Kept { recovered, archive }) => {
-                let mut history = History::new(config.history, recovered.since);
+                let mut history = History::new(config.history.clone(), recovered.since);
                 for record in recovered.records {
-                    history.keep(entry_of(record));
+                    let Record {
+                        id,
+                        at,
+                        publication,
+                    } = record;
+                    history.keep(id, instant_of(at), &publication, 0);
                 }
                 (Sequence::starting(recovered.floor), history, Some(archive))
             }
@@ -139,7 +132,7 @@ impl Registry {
             archive,
             sequence,
             forms: Forms::default(),
-            replays: HashMap::default(),
+            replays: Replays::default(),
             bus,
             reinit,
             started: Instant::now(),
@@ -169,21 +162,25 @@ impl Registry {
     ) -> Result<(), Failure> {
         self.await_bus(&mut inbox, &stop).await;
         // Made once: to begin waiting anew costs as much as a delivery.
-        let mut requested = pin!(stop.cancelled());
+        let mut cancelled = pin!(stop.cancelled());
         loop {
             // Clients first: who has subscribed gets what is published after that.
             while let Some(message) = clients.try_recv() {
                 self.handle_client(message);
                 turn::pause().await;
             }
-            let client = async { clients.next().await.map(Input::Client) };
-            let told = async { inbox.next().await.map(Input::Told) };
-            let asked = async { requests.next().await.map(Input::Asked) };
-            let stopped = async {
-                requested.as_mut().await;
-                Some(Input::Stop)
-            };
-            match client.or(told).or(asked).or(stopped).await {
+            let input = poll_fn(|context| {
+                if let Poll::Ready(message) = clients.poll_next(context) {
+                    Poll::Ready(message.map(Input::Client))
+                } else if let Poll::Ready(message) = inbox.poll_next(context) {
+                    Poll::Ready(message.map(Input::Told))
+                } else if let Poll::Ready(request) = requests.poll_next(context) {
+                    Poll::Ready(request.map(Input::Asked))
+                } else {
+                    cancelled.as_mut().poll(context).map(|()| Some(Input::Stop))
+                }
+            });
+            match input.await {
                 Some(Input::Client(message)) => self.handle_client(message),
                 Some(Input::Told(message)) => self.handle(message).await,
                 Some(Input::Asked(request)) => {
@@ -266,12 +263,23 @@ impl Registry {
         logger::set_level(config.log_level);
         self.reinit.set(config.reinit);
         self.pool.set_limit(config.client_buffer);
-        self.history.set_limits(config.history, Instant::now());
+        self.history.set_policy(config.history.clone());
         if let Some(archive) = &self.archive {
-            archive.set_limits(config.history);
+            archive.set_limits(config.history.together());
         }
         self.settings.replace(config);
         log::info!("settings read again");
+    }
+
+    /// Lets go of kept events that are too old, for as long as a turn may take.
+    fn work(&mut self, now: Instant) {
+        loop {
+            self.history.work(now);
+            self.rescue();
+            if !self.history.has_work(now) || now.elapsed() > WORK {
+                break;
+            }
+        }
     }
 
     fn tick(&mut self) {
@@ -279,7 +287,7 @@ impl Registry {
         self.tick_bus();
         self.pool.give_up_stalled();
         let now = Instant::now();
-        self.history.trim(now);
+        self.work(now);
         self.watched.take_if(|watched| watched.is_forgotten(now));
         while let Some(client) = self.sessions.due(since_1970()) {
             self.finish(client, Ending::Expired);
