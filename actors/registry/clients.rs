@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use log::Level;
+
 use super::Registry;
 use super::session::Room;
 use crate::messages::client::{self, End, Ending};
@@ -43,13 +45,22 @@ impl Registry {
         let connected = self.pool.totals().connected as u64;
         self.counters.most_connected = self.counters.most_connected.max(connected);
         let now = self.pool.seconds();
-        self.sessions.arrive(key.index, peer, descriptor, tls, now);
+        self.sessions
+            .arrive(key.index, peer.clone(), descriptor, tls, now);
+        let config = self.settings.now();
+        if let Some(most) = config.max_clients_per_ip
+            && !config.trust_proxy.believes(&peer)
+        {
+            // One for which there is no room here is refused when it asks, if there is none then.
+            self.sessions.count(key.index, most);
+        }
     }
 
     /// Takes the address that a trusted proxy tells in place of its own.
     fn introduced(&mut self, key: ClientKey, peer: Peer) {
-        let shown = log::log_enabled!(log::Level::Debug).then(|| peer.to_string());
-        if let Some(proxy) = self.sessions.introduce(key.index, peer)
+        let most = self.settings.now().max_clients_per_ip;
+        let shown = log::log_enabled!(Level::Debug).then(|| peer.to_string());
+        if let Some(proxy) = self.sessions.introduce(key.index, peer, most)
             && let Some(peer) = shown
             && let Some(session) = self.sessions.get(key.index)
         {
@@ -103,16 +114,24 @@ impl Registry {
             match end {
                 End::Slow | End::Finished(Ending::Outrun) => {
                     self.counters.slow += 1;
-                    log::warn!("{who} {end}");
+                    let line = format_args!("{who} {end}");
+                    self.refusals.tell(Level::Warn, "too slow", line);
                 }
                 End::Refused(status, _) => {
                     let word = Refused::word(*status);
                     *self.counters.refused.entry(word).or_default() += 1;
-                    log::info!("{who} {end}");
+                    let line = format_args!("{who} {end}");
+                    self.refusals.tell(Level::Info, word, line);
+                }
+                End::Finished(Ending::LimitReached) => {
+                    *self.counters.refused.entry("crowded").or_default() += 1;
+                    let line = format_args!("{who} {end}");
+                    self.refusals.tell(Level::Info, "crowded", line);
                 }
                 End::Handshake(_) => {
                     *self.counters.refused.entry("tls").or_default() += 1;
-                    log::debug!("{who} {end}");
+                    let line = format_args!("{who} {end}");
+                    self.refusals.tell(Level::Debug, "tls", line);
                 }
                 End::Panicked(_) => log::error!("{who} {end}"),
                 End::Left | End::Answered | End::Broken(_) | End::Finished(_) => {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::archive;
 use crate::clients::ClientPool;
 use crate::config::{Config, Settings};
-use crate::logger;
+use crate::logger::{self, LimitedLog};
 use crate::messages::client::Ending;
 use crate::messages::publisher::Request;
 use crate::messages::registry::{Elsewhere, FromClient, Message};
@@ -48,6 +48,8 @@ pub struct Registry {
     forms: Forms,
     counters: Counters,
     sessions: Sessions,
+    /// What is told of those that were refused.
+    refusals: LimitedLog,
     history: History,
     archive: Option<archive::Handle>,
     /// Clients that are still getting kept events.
@@ -127,7 +129,8 @@ impl Registry {
             pool,
             routes: Routes::default(),
             counters: Counters::default(),
-            sessions: Sessions::default(),
+            sessions: Sessions::new(config.ip6_prefix),
+            refusals: LimitedLog::default(),
             history,
             archive,
             sequence,
@@ -258,7 +261,9 @@ impl Registry {
         }
     }
 
-    fn reconfigure(&mut self, config: Config) {
+    fn reconfigure(&mut self, mut config: Config) {
+        // Connections are counted by it.
+        config.ip6_prefix = self.settings.now().ip6_prefix;
         self.log_level = config.log_level;
         logger::set_level(config.log_level);
         self.reinit.set(config.reinit);
@@ -283,6 +288,7 @@ impl Registry {
     }
 
     fn tick(&mut self) {
+        self.refusals.tick();
         self.pool.expire();
         self.tick_bus();
         self.pool.give_up_stalled();

@@ -27,7 +27,7 @@ use foldhash::{HashMap, HashSet};
 
 use crate::messages::client::LimitReached;
 use crate::model::deadlines::Deadlines;
-use crate::net::peer::Peer;
+use crate::net::peer::{Peer, counted};
 
 /// How far a client has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,18 +64,19 @@ pub(super) struct Session {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Room {
     pub(super) streams: usize,
-    /// Of one address; none = any number.
+    /// Connections of one address; none = any number.
     pub(super) of_address: Option<usize>,
 }
 
 /// All sessions, by the indexes of their slots in the pool, and what is counted over them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sessions {
     sessions: Vec<Option<Session>>,
     /// How many are in each phase.
     phases: [usize; 4],
-    /// Streams by address, where there is a limit to them.
+    /// Connections by address, where there is a limit to them, and how many bits of an IPv6 address count.
     by_address: HashMap<IpAddr, usize>,
+    ip6_prefix: u8,
     /// Each `User-Agent` once: most clients have one of few.
     agents: HashSet<Rc<String>>,
     /// When streams end that were allowed for a time only.
@@ -83,6 +84,18 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
+    /// No sessions; of an IPv6 address `ip6_prefix` bits count.
+    pub(super) fn new(ip6_prefix: u8) -> Self {
+        Self {
+            sessions: Vec::new(),
+            phases: [0; 4],
+            by_address: HashMap::default(),
+            ip6_prefix,
+            agents: HashSet::default(),
+            deadlines: Deadlines::default(),
+        }
+    }
+
     /// A connection was accepted at `now`, in seconds of the pool's clock.
     pub(super) fn arrive(&mut self, index: u32, peer: Peer, descriptor: i32, tls: bool, now: u32) {
         let place = index as usize;
@@ -104,20 +117,28 @@ impl Sessions {
         });
     }
 
-    /// A proxy has said whom a client speaks for; its former address.
-    pub(super) fn introduce(&mut self, index: u32, peer: Peer) -> Option<Peer> {
+    /// A proxy has said whom a client speaks for; its former address. The client is counted for the new
+    /// one, if that has fewer than `most`, or if its stream is open already.
+    pub(super) fn introduce(
+        &mut self,
+        index: u32,
+        peer: Peer,
+        most: Option<usize>,
+    ) -> Option<Peer> {
         let session = self.sessions.get_mut(index as usize)?.as_mut()?;
+        let open = session.joined.is_some();
         let former = std::mem::replace(&mut session.peer, peer);
-        // A stream that is open already, and now another's.
         if std::mem::take(&mut session.counted) {
             self.uncount(&former);
-            self.count(index, usize::MAX);
+        }
+        if let Some(most) = most {
+            self.count(index, if open { usize::MAX } else { most });
         }
         Some(former)
     }
 
-    /// Finds room for a stream, unless the client has one already: one that has room is counted for its
-    /// address.
+    /// Finds room for a stream, unless the client has one already. A client that was not counted for its
+    /// address when it arrived is counted now.
     pub(super) fn admit(&mut self, index: u32, room: Room) -> Result<(), LimitReached> {
         let Some(session) = self.get(index) else {
             return Ok(());
@@ -129,7 +150,9 @@ impl Sessions {
             return Err(LimitReached::Clients);
         }
         match room.of_address {
-            Some(most) if !self.count(index, most) => Err(LimitReached::FromAddress),
+            Some(most) if !session.counted && !self.count(index, most) => {
+                Err(LimitReached::FromAddress)
+            }
             _ => Ok(()),
         }
     }
@@ -219,8 +242,8 @@ impl Sessions {
         waiting + replaying + live
     }
 
-    /// Counts a stream for its address, if that has fewer than `most`; whether there was room.
-    fn count(&mut self, index: u32, most: usize) -> bool {
+    /// Counts a connection for its address, if that has fewer than `most`; whether there was room.
+    pub(super) fn count(&mut self, index: u32, most: usize) -> bool {
         let session = self.sessions.get_mut(index as usize);
         let Some(session) = session.and_then(Option::as_mut) else {
             return true;
@@ -228,6 +251,7 @@ impl Sessions {
         let Some(address) = session.peer.ip() else {
             return true;
         };
+        let address = counted(address, self.ip6_prefix);
         let count = self.by_address.entry(address).or_default();
         let room = *count < most;
         if room {
@@ -237,9 +261,9 @@ impl Sessions {
         room
     }
 
-    /// Takes a stream back that was counted for this address.
+    /// Takes a connection back that was counted for this address.
     fn uncount(&mut self, peer: &Peer) {
-        if let Some(address) = peer.ip()
+        if let Some(address) = peer.ip().map(|address| counted(address, self.ip6_prefix))
             && let Some(count) = self.by_address.get_mut(&address)
         {
             *count -= 1;
