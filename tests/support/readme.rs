@@ -111,7 +111,7 @@ impl Snippet {
         for (at, _) in self.text.match_indices("hello") {
             let rest = &self.text[at..];
             // In JSON the delimiter is an ordinary character.
-            let end = match self.text.contains("\"data\"") {
+            let end = match self.text[..at].ends_with("\"data\":\"") {
                 true => rest.find('"'),
                 false => rest.find(ends),
             };
