@@ -154,7 +154,7 @@ fn its_page_goes_on_with_a_new_url_when_the_old_one_has_expired() {
     let key = daemon.file("key");
     let sign = |time: &str| {
         let arguments = ["sign", "--key", key.to_str().unwrap(), "--for", time];
-        let query = [&arguments[..], &["subscribe=room1&id=7"]].concat();
+        let query = [&arguments[..], &["subscribe=room1&id=7&ping=1"]].concat();
         let signed = support::run(env!("CARGO_BIN_EXE_hasses"), &query).stdout;
         std::fs::write(daemon.file("query"), signed.trim_ascii_end()).unwrap();
     };

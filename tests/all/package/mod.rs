@@ -103,7 +103,7 @@ fn bash_completes_what_is_begun() {
         let output = run("bash", &["-c", &text]).stdout;
         String::from_utf8(output).unwrap().trim().to_owned()
     };
-    assert_eq!(complete("--history-f"), "--history-file");
+    assert_eq!(complete("--history-fi"), "--history-file");
     assert_eq!(complete("doc"), "doctor");
     assert_eq!(complete("--log-level n"), "normal");
     assert_eq!(complete("--history-file /etc/hostn"), "/etc/hostname");
