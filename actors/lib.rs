@@ -70,7 +70,7 @@ pub mod inside {
     pub use crate::clients::{ClientHandle, ClientPool};
     pub use crate::messages::client::End;
     pub use crate::net::stream::Stream;
-    pub use crate::registry::history::{Entry, History};
+    pub use crate::registry::history::{Cursor, History};
     pub use crate::registry::routes::Routes;
     pub use crate::runtime::executor::ActorPool;
 }

@@ -190,7 +190,7 @@ impl Bus {
             recovered,
         } = parts;
         let node = Node(fastrand::u64(..));
-        let mut tail = LogTail::new(settings.now().history);
+        let mut tail = LogTail::new(settings.now().history.together());
         let number = recovered.0.len() as u64;
         let entries = entry::of_file(node, recovered.0, recovered.1);
         entries.into_iter().for_each(|entry| tail.hold(entry));
@@ -378,7 +378,7 @@ impl Bus {
         let tail = self.reading.oldest().unwrap_or(seen);
         Keep {
             from: tail.min(before(seen, SLACK)),
-            age: self.settings.now().history.age.max(SLACK),
+            age: self.settings.now().history.together().age.max(SLACK),
         }
     }
 }
