@@ -270,13 +270,21 @@ fn take_in(
     settings: &Rc<Settings>,
     registry: &Address<registry::Message>,
 ) {
+    let places = Rc::<control::Places>::default();
     for bound in sockets {
         let name = format!("control {}", bound.address());
         let (bound, settings, registry) = (Rc::new(bound), Rc::clone(settings), registry.clone());
-        let connections = spawner.clone();
+        let (connections, places) = (spawner.clone(), Rc::clone(&places));
         spawner.permanent(name, Stage::Intake, move |stop| {
             let (bound, settings) = (Rc::clone(&bound), Rc::clone(&settings));
-            control::run(bound, settings, registry.clone(), connections.clone(), stop)
+            control::run(
+                bound,
+                settings,
+                registry.clone(),
+                Rc::clone(&places),
+                connections.clone(),
+                stop,
+            )
         });
     }
     if let Some(fifo) = settings.now().fifo.clone() {

@@ -5,7 +5,7 @@ use std::panic;
 
 use log::{Level, LevelFilter, Metadata};
 
-use super::{Handle, LogLevel};
+use super::{Handle, LogLevel, recent};
 use crate::runtime::supervisor::panic_text;
 
 /// Sets how much is logged, from now on.
@@ -35,7 +35,16 @@ pub(super) fn chain(handle: Handle) -> fern::Dispatch {
             out.finish(format_args!("{}{message}", prefix(record.metadata())))
         })
         .chain(fern::Output::call(move |record| {
-            handle.try_send(record.args().to_string());
+            let text = record.args().to_string();
+            if record.level() <= Level::Warn {
+                let level = match record.level() {
+                    Level::Error => "error",
+                    _ => "warning",
+                };
+                let prefix = prefix(record.metadata());
+                recent::note(level, text.strip_prefix(prefix).unwrap_or(&text));
+            }
+            handle.try_send(text);
         }))
 }
 

@@ -10,7 +10,9 @@
 //! Whatever the text holds, it stays one line ([`escape`]).
 
 mod front;
+mod limited;
 mod output;
+pub mod recent;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +32,7 @@ use crate::runtime::{self, Address, CancellationToken, Failure, Mailbox};
 use crate::wire::escape::escape;
 
 pub use self::front::{install_panic_hook, level, set_level};
+pub use self::limited::{at_most, may_write, refused, tell_withheld};
 
 /// How many lines may wait to be written.
 const WAITING: usize = 4096;

@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use super::{Connection, Registry};
 use crate::archive;
+use crate::logger;
 use crate::model::busiest::{Busiest, top};
 use crate::model::publication::Targets;
 use crate::wire::address;
-use crate::wire::report::{ClientRow, Clients, Figures};
+use crate::wire::report::{self, ClientRow, Clients, Figures};
 
 /// Connections, and bytes of their list, that are looked at in one turn.
 const LOOKS: usize = 128;
@@ -28,6 +29,31 @@ pub struct Listed {
     pub count: usize,
     /// Where the next part begins; none at the end.
     pub next: Option<u32>,
+}
+
+/// The lines of `clientlist`, on their way: a part of them, and what the next part has to know.
+#[derive(Debug)]
+pub struct ClientLines {
+    /// Lines that each end with a newline.
+    pub text: String,
+    /// Where the next part begins; none at the end.
+    pub next: Option<u32>,
+    /// How many clients there were so far.
+    count: usize,
+    /// Whether they go to the log too.
+    logged: bool,
+}
+
+impl ClientLines {
+    /// Nothing yet.
+    pub fn begin() -> Self {
+        Self {
+            text: String::new(),
+            next: Some(0),
+            count: 0,
+            logged: false,
+        }
+    }
 }
 
 /// A search for the tokens with the most streams, on its way.
@@ -185,9 +211,44 @@ impl Registry {
         listed
     }
 
-    pub(super) fn rows(&self) -> impl Iterator<Item = ClientRow> {
-        let connections = (0..).zip(&self.connections);
-        connections.filter_map(|(index, record)| Some(self.row(index, record.as_ref()?)))
+    /// The next lines of `clientlist`, for the sender and, at most once a second, for the log.
+    pub(super) fn client_lines(&self, lines: ClientLines) -> ClientLines {
+        let ClientLines {
+            next: Some(from),
+            mut count,
+            mut logged,
+            ..
+        } = lines
+        else {
+            return lines;
+        };
+        let mut told = Vec::new();
+        if from == 0 {
+            logged = logger::at_most("clientlist", 1);
+            told.extend(report::LIST_START.map(String::from));
+        }
+        let end = self.connections.len() as u32;
+        let until = end.min(from.saturating_add(LOOKS as u32));
+        for index in from..until {
+            if let Some(record) = &self.connections[index as usize] {
+                count += 1;
+                told.extend(self.row(index, record).lines(count));
+            }
+        }
+        let next = Some(until).filter(|&next| next < end);
+        if next.is_none() {
+            told.push(report::LIST_END.to_owned());
+        }
+        let text = told.join("\n") + if told.is_empty() { "" } else { "\n" };
+        if logged {
+            self.log.answer(told);
+        }
+        ClientLines {
+            text,
+            next,
+            count,
+            logged,
+        }
     }
 
     fn row(&self, index: u32, record: &Connection) -> ClientRow {

@@ -39,7 +39,7 @@ pub(crate) mod tests;
 use bus::OnBus;
 pub use bus::{Away, Elsewhere, FromBus, Incoming};
 use figures::Watched;
-pub use figures::{Listed, Search};
+pub use figures::{ClientLines, Listed, Search};
 use history::{Entry, History};
 use replay::Replay;
 use routes::Routes;
@@ -101,6 +101,13 @@ pub enum Message {
         most: usize,
         /// Where it goes.
         reply: Reply<Listed>,
+    },
+    /// The next lines of `clientlist` are wanted.
+    ClientLines {
+        /// As far as they are.
+        lines: ClientLines,
+        /// Where the next go.
+        reply: Reply<ClientLines>,
     },
     /// Something happened on the way in that is only to be counted.
     Count {
@@ -404,6 +411,7 @@ impl Registry {
                 most,
                 reply,
             } => reply.send(self.list(from, search.as_deref(), most)),
+            Message::ClientLines { lines, reply } => reply.send(self.client_lines(lines)),
             Message::Count {
                 refused,
                 lossy_utf8,
@@ -435,6 +443,7 @@ impl Registry {
     }
 
     fn tick(&mut self) {
+        logger::tell_withheld();
         self.pool.expire();
         self.tick_bus();
         self.pool.give_up_stalled();

@@ -5,11 +5,12 @@ use std::time::{Duration, SystemTime};
 
 use async_io::Timer;
 use futures_lite::FutureExt;
+use futures_lite::future::yield_now;
 
 use super::super::Publisher;
 use super::super::connection::{Broken, Connection};
 use super::flow::Flow;
-use super::{Done, Read};
+use super::{Done, Unanswered, too_many_streams};
 use crate::registry::{Message, Search};
 use crate::wire::http::Request;
 use crate::wire::report::{Figures, Tokens, live};
@@ -22,10 +23,14 @@ pub(super) async fn show(
     publisher: &Publisher,
     connection: &mut Connection,
     request: &Request,
-) -> Read<Done> {
+) -> Result<Done, Unanswered> {
+    let most = publisher.settings.now().max_publishers;
+    let Some(_streaming) = publisher.place.stream(most) else {
+        return Err(too_many_streams(most).into());
+    };
     let flow = Flow::begin(publisher, connection, request, "text/event-stream").await?;
     let Some(mut flow) = flow else {
-        return Ok(Ok(Done::Flowed { goes_on: false }));
+        return Ok(Done::Flowed { goes_on: false });
     };
     let mut before = None;
     loop {
@@ -35,7 +40,7 @@ pub(super) async fn show(
         before = Some(figures);
         if pause(publisher, flow.connection()).await? {
             flow.end().await?;
-            return Ok(Ok(Done::Flowed { goes_on: false }));
+            return Ok(Done::Flowed { goes_on: false });
         }
     }
 }
@@ -53,6 +58,8 @@ async fn pause(publisher: &Publisher, connection: &mut Connection) -> Result<boo
     let left = async {
         while connection.read_more().await? > 0 {
             connection.take();
+            // Whoever floods has no more turns than others.
+            yield_now().await;
         }
         Ok(true)
     };
