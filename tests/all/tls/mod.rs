@@ -1,0 +1,9 @@
+//! TLS: subscribers and publishers by `tls:` addresses, with real clients and with bad ones.
+mod authority;
+mod certificate;
+mod cost;
+mod handshake;
+mod programs;
+mod publishers;
+mod site;
+mod streams;
