@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 use std::thread;
 
-use support::{Daemon, TempDir};
+use support::{Daemon, Port, temp_dir};
 
 /// What a run of the program was.
 struct Run {
@@ -100,7 +100,8 @@ fn figures_are_printed() {
 fn what_does_not_work_is_told() {
     let daemon = Daemon::start("--max-message 100");
     let control = daemon.control.to_string();
-    let nobody = support::daemon::free_address().to_string();
+    let reserved = Port::reserve();
+    let nobody = reserved.address().to_string();
     let long = "x".repeat(3_000_000);
     let table: [(i32, &[&str], &str); 13] = [
         (
@@ -109,15 +110,19 @@ fn what_does_not_work_is_told() {
             "publish: the token is missing; hasses publish --help",
         ),
         (2, &["publish", "a", "b", "c"], "quote the data"),
-        (2, &["publish", "a", "--retain", "no"], "no option --retain"),
+        (
+            2,
+            &["publish", "a", "--retain", "no"],
+            "--retain is not an option",
+        ),
         (2, &["publish", "a", "--event"], "--event needs a value"),
         (
             2,
             &["publish", "a", "--control", "x"],
-            "--control 'x': no address",
+            "--control 'x': not an address",
         ),
         (2, &["status", "now"], "'now' is too much"),
-        (2, &["status", "--event", "x"], "no option --event"),
+        (2, &["status", "--event", "x"], "--event is not an option"),
         (1, &["status", "--control", &nobody], "refused"),
         (
             1,
@@ -238,7 +243,7 @@ fn serve(mut socket: impl Read + Write, answer: &str) -> String {
 
 #[test]
 fn the_secret_of_a_file_goes_along() {
-    let dir = TempDir::new();
+    let dir = temp_dir();
     let (file, path) = (dir.path().join("secret"), dir.path().join("s"));
     std::fs::write(&file, "password\n").unwrap();
     let listener = UnixListener::bind(&path).unwrap();

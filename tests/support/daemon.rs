@@ -1,6 +1,6 @@
 //! The real binary, started on free ports, awaited, watched and stopped.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{Connection, PATIENCE, Program, Response, Stream, TempDir, eventually};
+use super::{
+    Connection, PATIENCE, Port, Program, Response, Stream, TempDir, eventually, hasses, temp_dir,
+};
 
 /// One running daemon; killed, and its directory removed, when dropped.
 pub struct Daemon {
@@ -22,6 +24,8 @@ pub struct Daemon {
     pub listen: SocketAddr,
     /// Where it answers publishers.
     pub control: SocketAddr,
+    /// Nobody else gets them, also between a stop and the next start.
+    _ports: [Port; 2],
     dir: TempDir,
     notify: UnixDatagram,
 }
@@ -61,24 +65,9 @@ impl Daemon {
     }
 
     fn launched(before: &str, arguments: &str, prepare: impl Fn(&Preparation)) -> Self {
-        for _ in 0..5 {
-            match Self::try_start(before, arguments, &prepare) {
-                Ok(daemon) => return daemon,
-                // Another process took the port between our look and the daemon's bind.
-                Err(text) if text.contains("in use") => {}
-                Err(text) => panic!("hasses {arguments} did not start: {text}"),
-            }
-        }
-        panic!("no free port in five attempts");
-    }
-
-    fn try_start(
-        before: &str,
-        arguments: &str,
-        prepare: &impl Fn(&Preparation),
-    ) -> Result<Self, String> {
-        let (listen, control) = (free_address(), free_address());
-        let dir = TempDir::new();
+        let ports = [Port::reserve(), Port::reserve()];
+        let [listen, control] = ports.each_ref().map(Port::address);
+        let dir = temp_dir();
         let preparation = Preparation {
             dir: dir.path().to_owned(),
             listen: listen.port(),
@@ -97,11 +86,14 @@ impl Daemon {
             command,
             listen,
             control,
+            _ports: ports,
             dir,
             notify,
         };
-        daemon.await_ready()?;
-        Ok(daemon)
+        if let Err(text) = daemon.await_ready() {
+            panic!("hasses {arguments} did not start: {text}");
+        }
+        daemon
     }
 
     fn await_ready(&mut self) -> Result<(), String> {
@@ -250,7 +242,7 @@ struct Launch {
 
 impl Launch {
     fn run(&self) -> Program {
-        let binary = env!("CARGO_BIN_EXE_hasses");
+        let binary = hasses();
         let mut command = if self.before.is_empty() {
             Command::new(binary)
         } else {
@@ -287,12 +279,4 @@ impl Preparation {
     pub fn write(&self, name: &str, text: &str) {
         std::fs::write(self.dir.join(name), self.fill(text)).unwrap();
     }
-}
-
-/// An address that nobody used a moment ago.
-pub fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
 }

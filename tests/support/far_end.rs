@@ -19,11 +19,12 @@ impl FarEnd {
         if !possible {
             return None;
         }
-        let pid = std::process::id();
+        // An interface's name has at most 15 bytes.
+        let unique = format!("{}-{number}", std::process::id());
         let (name, near, far) = (
-            format!("hasses{pid}"),
-            format!("hsn{pid}"),
-            format!("hsf{pid}"),
+            format!("hasses{unique}"),
+            format!("hn{unique}"),
+            format!("hf{unique}"),
         );
         ip(&format!("netns add {name}"));
         let end = Self { name, near, far };

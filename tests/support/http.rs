@@ -4,6 +4,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
 
+use rustls::{ClientConnection, StreamOwned};
+
 use super::PATIENCE;
 
 /// What a connection goes over: a socket, or TLS on one.
@@ -15,6 +17,15 @@ pub trait Wire: Read + Write + Send {
 impl Wire for TcpStream {
     fn tcp(&self) -> &TcpStream {
         self
+    }
+}
+
+/// TLS over any of these, as a client speaks it.
+pub type Tls<T> = StreamOwned<ClientConnection, T>;
+
+impl<T: Wire> Wire for Tls<T> {
+    fn tcp(&self) -> &TcpStream {
+        self.sock.tcp()
     }
 }
 

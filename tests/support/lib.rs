@@ -1,24 +1,33 @@
 //! What the tests of the real binary share: starting it, subscribing to it, publishing to it.
-#![allow(dead_code, reason = "each test file uses its own part of this")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(missing_docs, reason = "where a name says it all")]
 
+pub mod crowd;
 pub mod daemon;
 pub mod far_end;
 pub mod http;
+pub mod port;
 pub mod program;
 pub mod publish;
 pub mod readme;
 pub mod stream;
 
-use std::fs;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 pub use daemon::Daemon;
 pub use http::{Connection, Response};
+pub use port::Port;
 pub use program::Program;
 pub use stream::Stream;
+pub use tempfile::TempDir;
+
+/// The project's folder.
+pub const TOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// How long anything that must happen may take before its test fails.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -71,27 +80,22 @@ pub fn without_what_cargo_tells(command: &mut Command) {
     }
 }
 
-/// A directory of its own that is gone when the test ends.
-#[derive(Debug)]
-pub struct TempDir(PathBuf);
-
-impl TempDir {
-    pub fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("hasses-test-{}-{count}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
+/// The hasses program that cargo has built for the tests.
+pub fn hasses() -> &'static str {
+    static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+        // A test's program is `target/PROFILE/deps/NAME`, and the daemon is `target/PROFILE/hasses`.
+        let test = std::env::current_exe().unwrap();
+        let profile = test.ancestors().nth(2).map(Path::to_owned);
+        profile.unwrap().join("hasses")
+    });
+    PROGRAM.to_str().unwrap()
 }
 
-impl Drop for TempDir {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// A folder of the test's own that is gone when the test ends. Any user may look into it.
+pub fn temp_dir() -> TempDir {
+    tempfile::Builder::new()
+        .prefix("hasses-test-")
+        .permissions(Permissions::from_mode(0o755))
+        .tempdir()
+        .unwrap()
 }

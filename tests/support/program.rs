@@ -76,11 +76,7 @@ impl Program {
     }
 
     /// As [`Program::end_within`], but also until something can be read from one of `others`.
-    pub fn end_or(
-        &mut self,
-        others: &[BorrowedFd],
-        patience: Duration,
-    ) -> Option<ExitStatus> {
+    pub fn end_or(&mut self, others: &[BorrowedFd], patience: Duration) -> Option<ExitStatus> {
         if let Some(status) = self.has_ended() {
             return Some(status);
         }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::Command;
 
-use super::{Daemon, run};
+use super::{Daemon, TOP, hasses, run};
 
 /// A fenced block with `<!-- test: KIND -->` before it.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub struct Snippet {
 
 /// All that are marked, in order; fails if a block in a language that can be run is not marked.
 pub fn snippets() -> Vec<Snippet> {
-    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let text = fs::read_to_string(format!("{TOP}/README.md")).unwrap();
     let mut found = Vec::new();
     let mut kind = None;
     let mut lines = text.lines();
@@ -47,13 +47,10 @@ impl Snippet {
         self.text
             .replace("8080", &daemon.listen.port().to_string())
             .replace("8085", &daemon.control.port().to_string())
-            .replace("target/release/hasses", env!("CARGO_BIN_EXE_hasses"))
+            .replace("target/release/hasses", hasses())
             .replace("/run/hasses.fifo", daemon.file("in").to_str().unwrap())
             .replace("/etc/hasses/secret", daemon.file("key").to_str().unwrap())
-            .replace(
-                "hasses sign",
-                concat!(env!("CARGO_BIN_EXE_hasses"), " sign"),
-            )
+            .replace("hasses sign", &format!("{} sign", hasses()))
             .replace("/etc/hasses", daemon.file("").to_str().unwrap())
     }
 

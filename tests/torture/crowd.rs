@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 
-use support::crowd::client::{Client, Seen, Sightings};
 use support::PATIENCE;
+use support::crowd::client::{Client, Seen, Sightings};
 use support::crowd::topic::Interest;
 
 /// Bytes taken from one client before the others have their turn, in reads.

@@ -7,8 +7,8 @@ use std::thread;
 
 use nix::sys::signal::Signal;
 
-use support::{Stream, eventually, publish};
 use super::{Redis, figure, node, wait_for_bus};
+use support::{Stream, eventually, publish};
 
 /// Publishes these numbers in one request, to the token `a`; their ids.
 fn batch(address: SocketAddr, numbers: Range<usize>) -> Vec<u64> {

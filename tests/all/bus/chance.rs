@@ -1,6 +1,6 @@
 //! Whatever may happen to Redis and to the nodes, in an order that chance decides.
 //!
-//! `HASSES_TORTURE_SECONDS=600 cargo test --test all bus:: chance -- --nocapture` is the long one;
+//! `HASSES_TORTURE_SECONDS=600 cargo test --test all bus::chance -- --nocapture` is the long one;
 //! `HASSES_TORTURE_SEED` repeats the order of the faults, though not their moments.
 
 use std::time::{Duration, Instant};

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use support::{Connection, Daemon, eventually, publish};
 use super::{Redis, figure, node, wait_for_bus};
+use support::{Connection, Daemon, eventually, publish};
 
 /// How long a count may take when all nodes answer.
 const SOON: Duration = Duration::from_millis(1500);

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use support::crowd::client::{Client, Sightings};
 use super::ledger::{Figures, Ledger};
-use support::crowd::publishers::Publishers;
-use support::{Daemon, PATIENCE, Stream};
-use support::crowd::topic::Interest;
 use super::{Redis, node, wait_for_bus};
+use support::crowd::client::{Client, Sightings};
+use support::crowd::publishers::Publishers;
+use support::crowd::topic::Interest;
+use support::{Daemon, PATIENCE, Stream};
 
 const CLIENTS: usize = 3000;
 /// Events a second of each of four publishers.

@@ -3,8 +3,8 @@
 
 use nix::sys::signal::Signal;
 
-use support::{Connection, Daemon, Stream, eventually, publish};
 use super::{Redis, figure, node, wait_for_bus};
+use support::{Connection, Daemon, Stream, eventually, publish};
 
 /// Two nodes; Redis shuts the second out when it is told to.
 struct Pair {

@@ -1,7 +1,7 @@
 //! A replica takes over, as after a failover that moves the address to it.
 
-use support::{Daemon, Stream, eventually, publish};
 use super::{Redis, figure, node, wait_for_bus};
+use support::{Daemon, Stream, eventually, publish};
 
 /// A Redis that has a replica, and two nodes with a stream each.
 struct Pair {

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
+use super::{Redis, figure, node, wait_for_bus};
 use support::far_end::FarEnd;
 use support::stream::Block;
 use support::{Daemon, Program, Stream, publish};
-use super::{Redis, figure, node, wait_for_bus};
 
 /// Keeps everything that it acknowledges.
 const SAFE: &str = "--appendonly yes --appendfsync always";

@@ -1,7 +1,7 @@
 //! History files of nodes: they fill a Redis that has nothing, and what they may lack is a gap.
 
-use support::{Connection, Daemon, Stream, eventually, publish};
 use super::{Redis, figure, node, wait_for_bus};
+use support::{Connection, Daemon, Stream, eventually, publish};
 
 const FILE: &str = "--history-file {dir}/history";
 

@@ -2,8 +2,8 @@
 
 use nix::sys::signal::Signal;
 
-use support::{Daemon, Stream, eventually, publish};
 use super::{Redis, figure, node, wait_for_bus};
+use support::{Daemon, Stream, eventually, publish};
 
 /// Two nodes, of which the first alone has the newest event when Redis loses the stream; only the second
 /// has found that out.

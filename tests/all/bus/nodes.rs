@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use support::{Connection, Stream, eventually, publish};
 use super::{Redis, figure, node};
+use support::{Connection, Stream, eventually, publish};
 
 fn text(address: SocketAddr, lines: impl Iterator<Item = String>) -> Vec<u64> {
     publish::json_lines(address, lines)

@@ -6,39 +6,36 @@ use std::process::Command;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use support::daemon::free_address;
-use support::{Program, TempDir, run};
+use support::Port;
+use support::{Program, TempDir, run, temp_dir};
 
 /// A Redis on a free port of 127.0.0.1, in a directory of its own; killed when dropped.
 pub(crate) struct Redis {
     program: Program,
     options: String,
     pub(crate) port: u16,
+    _reserved: Port,
     dir: TempDir,
 }
 
 impl Redis {
     /// Starts one that keeps nothing on disk, with further options; `{dir}` stands for its directory.
     pub(crate) fn start(options: &str) -> Self {
-        for _ in 0..5 {
-            let (dir, port) = (TempDir::new(), free_address().port());
-            let redis = Self {
-                program: launch(&dir, port, options),
-                options: options.to_owned(),
-                port,
-                dir,
-            };
-            if redis.answers() {
-                return redis;
-            }
-        }
-        panic!("no Redis in five attempts");
+        let (dir, reserved) = (temp_dir(), Port::reserve());
+        let port = reserved.number();
+        let redis = Self {
+            program: launch(&dir, port, options),
+            options: options.to_owned(),
+            port,
+            _reserved: reserved,
+            dir,
+        };
+        redis.wait_until_ready();
+        redis
     }
 
-    /// Waits until it answers; false when another process took the port.
-    fn answers(&self) -> bool {
-        let ready = self.program.line_with("Ready to accept connections");
-        ready.is_some()
+    fn wait_until_ready(&self) {
+        self.program.wait_for("Ready to accept connections");
     }
 
     /// Processor time it has used, in clock ticks of 10 ms.
@@ -75,7 +72,7 @@ impl Redis {
     /// Starts it again on the same port, with what it has on disk.
     pub(crate) fn start_again(&mut self) {
         self.program = launch(&self.dir, self.port, &self.options);
-        assert!(self.answers(), "{}", self.program.output());
+        self.wait_until_ready();
     }
 
     /// As [`Redis::start_again`], with nothing.

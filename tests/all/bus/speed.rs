@@ -7,8 +7,8 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::{Daemon, Stream, eventually, publish};
 use super::{Redis, figure, node};
+use support::{Daemon, Stream, eventually, publish};
 
 /// Messages of a flood, and single ones of which the delay is taken.
 const FLOOD: usize = if cfg!(debug_assertions) {

@@ -6,8 +6,8 @@ use std::process::Command;
 use std::thread;
 
 use super::Redis;
-use support::daemon::free_address;
-use support::{Daemon, Stream, TempDir, publish, readme, run};
+use support::Port;
+use support::{Daemon, Stream, publish, readme, run, temp_dir};
 
 /// The exit code and what a start, or a check, says.
 fn told(arguments: &[&str]) -> (Option<i32>, String) {
@@ -92,7 +92,7 @@ fn a_check_tells_what_is_no_redis() {
 
 #[test]
 fn over_tls_the_certificate_must_be_right() {
-    let dir = TempDir::new();
+    let dir = temp_dir();
     let file = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     let (cert, key) = (file("cert"), file("key"));
     run(
@@ -117,7 +117,8 @@ fn over_tls_the_certificate_must_be_right() {
             &cert,
         ],
     );
-    let port = free_address().port();
+    let reserved = Port::reserve();
+    let port = reserved.number();
     let _redis = Redis::start(&format!(
         "--tls-port {port} --tls-cert-file {cert} --tls-key-file {key} --tls-auth-clients no"
     ));

@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use support::{Program, TempDir, without_what_cargo_tells};
+use support::{Program, temp_dir, without_what_cargo_tells};
 
 const TOP: &str = env!("CARGO_MANIFEST_DIR");
 const HASSES: &str = env!("CARGO_BIN_EXE_hasses");
@@ -38,7 +38,7 @@ fn command(backend: &str) -> Vec<&'static str> {
 fn play(backend: &str) {
     let output = Path::new(TOP).join("target/test-output");
     fs::create_dir_all(&output).unwrap();
-    let dir = TempDir::new();
+    let dir = temp_dir();
     let mut node = Command::new("node");
     node.arg("tests/all/chat/scenes.mjs")
         .arg(HASSES)

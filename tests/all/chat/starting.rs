@@ -10,9 +10,9 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-use support::publish::post;
-use support::{Connection, Program, Stream, TempDir, without_what_cargo_tells};
 use super::{HASSES, TOP, command};
+use support::publish::post;
+use support::{Connection, Program, Stream, TempDir, temp_dir, without_what_cargo_tells};
 
 /// A chat that somebody started.
 struct Chat {
@@ -24,7 +24,7 @@ struct Chat {
 
 impl Chat {
     fn start(backend: &str) -> Self {
-        let dir = TempDir::new();
+        let dir = temp_dir();
         let line = command(backend);
         let mut command = Command::new(line[0]);
         command.args(&line[1..]).current_dir(TOP);

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 
-use support::{Connection, Daemon, Stream, publish};
 use super::{answer, ask, send};
+use support::{Connection, Daemon, Stream, publish};
 
 const KEYS: [&str; 11] = [
     "address",

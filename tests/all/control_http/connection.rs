@@ -1,7 +1,7 @@
 //! Connections that serve several requests.
 
-use support::{Connection, Daemon, publish};
 use super::{answer, send};
+use support::{Connection, Daemon, publish};
 
 #[test]
 fn requests_may_come_before_the_answers() {

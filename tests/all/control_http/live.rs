@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use support::{Connection, Daemon, eventually, publish};
 use super::{ask, chunk, send};
+use support::{Connection, Daemon, eventually, publish};
 
 /// Someone who watches.
 struct Watcher(Connection);

@@ -1,6 +1,5 @@
 //! HTTP on the control port beside publishing: lists, figures, disconnecting, connections.
 
-
 mod clients;
 mod connection;
 mod disconnect;

@@ -1,6 +1,5 @@
 //! The dashboard in a browser.
 
-
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;

@@ -6,8 +6,8 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use support::Daemon;
 use super::{FILE, files, ids, position, publish_numbers, resume, start};
+use support::Daemon;
 
 /// The file that holds most.
 fn main_file(daemon: &Daemon) -> PathBuf {

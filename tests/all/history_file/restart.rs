@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
+use super::{ids, position, publish_numbers, resume, start};
 use support::stream::Start;
 use support::{Connection, Daemon, Stream, publish};
-use super::{ids, position, publish_numbers, resume, start};
 
 #[test]
 fn a_clean_restart_is_no_gap() {

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use support::{Connection, Stream, publish, run};
 use super::{files, ids, position, publish_numbers, resume, start};
+use support::{Connection, Stream, publish, run};
 
 #[test]
 fn with_smaller_limits_the_newest_are_kept() {

@@ -4,8 +4,8 @@ use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::maker::{self, by_secret, jwt, jwts, now, part};
-use support::{Stream, TempDir, publish};
 use super::{SECRET, bearer, open, refused, with_key, with_secret};
+use support::{Stream, publish, temp_dir};
 
 const ALL: &str = r#"{"subscribe":["*"]}"#;
 
@@ -216,7 +216,7 @@ fn pyjwts_way_of_making_one_is_understood() {
         head = b(json.dumps({'typ': 'JWT', 'alg': 'HS512'}).encode())\n\
         message = head + '.' + b(json.dumps({'subscribe': ['szoba_é*']}).encode())\n\
         print(message + '.' + b(hmac.new(sys.argv[1].encode(), message.encode(), 'sha512').digest()))";
-    let dir = TempDir::new();
+    let dir = temp_dir();
     let file = dir.path().join("make.py");
     fs::write(&file, script).unwrap();
     let output = support::run("python3", &[file.to_str().unwrap(), SECRET]);

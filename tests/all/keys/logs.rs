@@ -1,8 +1,8 @@
 //! What subscribers prove their rights with is in no log and no list.
 
 use super::maker::{by_secret, good};
-use support::publish;
 use super::{SECRET, bearer, open, with_secret};
+use support::publish;
 
 #[test]
 fn no_secret_reaches_a_log() {

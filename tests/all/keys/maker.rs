@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use super::SECRET;
-use support::{TempDir, run};
+use support::{TempDir, run, temp_dir};
 
 const MAKER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/all/keys/maker.mjs");
 
@@ -18,7 +18,7 @@ pub(crate) fn now() -> u64 {
 
 /// A pair of each kind: `KIND.pem` and `KIND.pub.pem`, of RSA also `pkcs1.pub.pem`.
 pub(crate) fn keys() -> TempDir {
-    let dir = TempDir::new();
+    let dir = temp_dir();
     run("node", &[MAKER, "keys", dir.path().to_str().unwrap()]);
     dir
 }
@@ -40,7 +40,7 @@ pub(crate) fn jwts(parts: &[Value]) -> Vec<String> {
 
 /// JWTs of these claims, signed by HS256 with a secret.
 pub(crate) fn by_secret<const N: usize>(secret: &str, claims: [&str; N]) -> [String; N] {
-    let dir = TempDir::new();
+    let dir = temp_dir();
     let file = dir.path().join("secret");
     std::fs::write(&file, secret).unwrap();
     let parts = claims.map(|claims| part("HS256", &file, claims));

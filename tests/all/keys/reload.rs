@@ -3,8 +3,8 @@
 use nix::sys::signal::Signal;
 
 use super::maker::{self, by_secret, good};
-use support::{Connection, eventually, publish};
 use super::{SECRET, bearer, open, refused, with_secret, write_key};
+use support::{Connection, eventually, publish};
 
 const CLAIMS: &str = r#"{"subscribe":["a"]}"#;
 

@@ -1,8 +1,8 @@
 //! Signed URLs.
 
 use super::maker::{good, now, signed};
-use support::{Stream, publish, run};
 use super::{SECRET, open, refused, with_secret, write_key};
+use support::{Stream, publish, run};
 
 #[test]
 fn a_signed_url_opens_what_it_says() {

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::maker;
-use support::{Daemon, Program, TempDir, publish};
 use super::{SECRET, with_key, write_key};
+use support::{Daemon, Program, publish, temp_dir};
 
 /// What it says when it does not start, or is only to check.
 fn told(arguments: &[&str]) -> (Option<i32>, String) {
@@ -25,7 +25,7 @@ fn told(arguments: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn what_is_no_key_is_refused() {
-    let dir = TempDir::new();
+    let dir = temp_dir();
     let keys = maker::keys();
     let private = fs::read_to_string(keys.path().join("rsa.pem")).unwrap();
     let path = dir.path().join("key");
@@ -111,7 +111,7 @@ fn what_the_user_may_not_read_again_is_warned_about() {
     if !nix::unistd::geteuid().is_root() {
         return;
     }
-    let dir = TempDir::new();
+    let dir = temp_dir();
     let path = dir.path().join("key");
     write_key(&path, SECRET);
     let mut command = Command::new(env!("CARGO_BIN_EXE_hasses"));

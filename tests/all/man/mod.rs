@@ -4,7 +4,7 @@ mod page;
 use std::env;
 use std::fs;
 
-use support::{TempDir, run};
+use support::{TempDir, run, temp_dir};
 
 /// The page that is installed.
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/man/hasses.1");
@@ -21,7 +21,7 @@ fn page() -> String {
 
 /// The page as it is now, in a file.
 fn made() -> (TempDir, String) {
-    let dir = TempDir::new();
+    let dir = temp_dir();
     let file = dir.path().join("hasses.1");
     fs::write(&file, page()).unwrap();
     let file = file.to_str().unwrap().to_owned();

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use support::daemon::free_address;
-use support::{TempDir, run};
+use support::Port;
+use support::{run, temp_dir};
 
 /// The options that stand in no config file, or that systemd's unit makes needless.
 const ELSEWHERE: [&str; 6] = ["check", "config", "daemon", "help", "pidfile", "user"];
@@ -61,7 +61,7 @@ fn it_has_every_option_with_its_default() {
 
 #[test]
 fn every_line_of_it_can_be_used() {
-    let dir = TempDir::new();
+    let dir = temp_dir();
     let path = dir.path().to_str().unwrap();
     // These need files, a group and a Redis that are not there yet.
     let lacking = [
@@ -82,8 +82,9 @@ fn every_line_of_it_can_be_used() {
     for folder in ["/run/hasses", "/var/lib/hasses", "/var/log/hasses"] {
         text = text.replace(folder, path);
     }
-    for port in ["8080", "8085"] {
-        text = text.replace(port, &free_address().port().to_string());
+    let ports = ["8080", "8085"].map(|port| (port, Port::reserve()));
+    for (port, free) in &ports {
+        text = text.replace(port, &free.number().to_string());
     }
     let file = dir.path().join("hasses.conf");
     fs::write(&file, text).unwrap();

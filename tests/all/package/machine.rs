@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use support::{Program, TempDir};
+use support::{Program, TempDir, temp_dir};
 
 /// The machine's files, with a layer on top that takes what is changed (mount_namespaces(7)); its
 /// network is that of this machine.
@@ -16,7 +16,7 @@ pub(crate) struct Machine {
 impl Machine {
     /// Makes it. Root alone can do that.
     pub(crate) fn new() -> Self {
-        let dir = TempDir::new();
+        let dir = temp_dir();
         // Only the keeper and what is started in its name space see these mounts.
         let script = "mount -t tmpfs -o mode=755 tmpfs \"$0\" && cd \"$0\"
             mkdir changes work root

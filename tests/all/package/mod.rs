@@ -10,8 +10,8 @@ use std::process::Command;
 use machine::Machine;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
-use support::daemon::free_address;
-use support::{Program, Stream, TempDir, eventually, publish, run};
+use support::Port;
+use support::{Program, Stream, eventually, publish, run, temp_dir};
 
 /// Makes the package in `dir`.
 fn package(dir: &Path) -> PathBuf {
@@ -43,7 +43,7 @@ fn about(package: &Path, question: &str) -> String {
 
 #[test]
 fn the_package_says_what_it_is_and_is_the_same_when_made_again() {
-    let (first, second) = (TempDir::new(), TempDir::new());
+    let (first, second) = (temp_dir(), temp_dir());
     let made = package(first.path());
     let control = about(&made, "--field");
     let version = env!("CARGO_PKG_VERSION");
@@ -94,7 +94,7 @@ fn it_is_installed_used_removed_and_leaves_its_user_alone() {
     if !geteuid().is_root() {
         return;
     }
-    let dir = TempDir::new();
+    let dir = temp_dir();
     let deb = package(dir.path());
     let machine = Machine::new();
     machine.write("/tmp/hasses.deb", &fs::read(deb).unwrap());
@@ -121,7 +121,8 @@ fn it_is_installed_used_removed_and_leaves_its_user_alone() {
 
 /// Subscribes to the installed program, publishes as its users do, and rotates its log.
 fn used(machine: &Machine) {
-    let (listen, control) = (free_address(), free_address());
+    let ports = [Port::reserve(), Port::reserve()];
+    let [listen, control] = ports.each_ref().map(Port::address);
     let mut program = start(machine, listen, control);
     eventually("its sockets", || TcpStream::connect(control).ok());
     let mut stream = Stream::open(listen, "subscribe=room1");

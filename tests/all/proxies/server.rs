@@ -9,8 +9,8 @@ use std::thread;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use support::daemon::free_address;
-use support::{Daemon, PATIENCE, Program, TempDir, eventually};
+use support::Port;
+use support::{Daemon, PATIENCE, Program, TempDir, eventually, temp_dir};
 
 /// A server and how it is set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +38,7 @@ pub(crate) struct Proxy {
     program: Program,
     /// Where it answers browsers.
     pub(crate) address: SocketAddr,
+    _ports: [Port; 2],
     _dir: TempDir,
 }
 
@@ -53,22 +54,10 @@ impl Proxy {
     }
 
     fn launch(kind: Kind, daemon: &Daemon, pem: Option<&Path>) -> Self {
-        let mut told = String::new();
-        // Another process may take the port between our look and the server's bind.
-        for _ in 0..5 {
-            match Self::try_launch(kind, daemon, pem) {
-                Ok(proxy) => return proxy,
-                Err(text) => told = text,
-            }
-        }
-        panic!("{kind:?} did not start: {told}");
-    }
-
-    fn try_launch(kind: Kind, daemon: &Daemon, pem: Option<&Path>) -> Result<Self, String> {
-        let dir = TempDir::new();
+        let dir = temp_dir();
         let setup = Setup {
             dir: dir.path().to_str().unwrap(),
-            address: free_address(),
+            ports: [Port::reserve(), Port::reserve()],
             daemon: daemon.listen,
             pem: pem.map(|pem| pem.to_str().unwrap()),
         };
@@ -83,19 +72,18 @@ impl Proxy {
             Kind::Haproxy => setup.haproxy(&mut command),
         };
         fs::write(setup.file(), text).unwrap();
-        let address = setup.address;
+        let address = setup.address();
         let mut program = Program::start(&mut command);
-        let starts = eventually(&format!("{kind:?}"), || match program.has_ended() {
-            Some(_) => Some(false),
-            None => TcpStream::connect(address).is_ok().then_some(true),
+        eventually(&format!("{kind:?}"), || {
+            let ended = program.has_ended().map(|_| program.output());
+            assert!(ended.is_none(), "{kind:?} did not start: {ended:?}");
+            TcpStream::connect(address).ok()
         });
-        match starts {
-            true => Ok(Self {
-                program,
-                address,
-                _dir: dir,
-            }),
-            false => Err(program.output()),
+        Self {
+            program,
+            address,
+            _ports: setup.ports,
+            _dir: dir,
         }
     }
 }
@@ -116,7 +104,7 @@ impl Drop for Proxy {
 struct Setup<'a> {
     dir: &'a str,
     /// Where browsers connect.
-    address: SocketAddr,
+    ports: [Port; 2],
     daemon: SocketAddr,
     /// With TLS, the certificate and its key.
     pem: Option<&'a str>,
@@ -149,9 +137,14 @@ impl Setup<'_> {
             .replace("/etc/ssl/site.key", pem)
     }
 
+    /// Where it answers browsers.
+    fn address(&self) -> SocketAddr {
+        self.ports[0].address()
+    }
+
     /// The plain and the TLS port: the one that is asked for, and for the other one any.
     fn ports(&self) -> (String, String) {
-        let (asked, other) = (self.address.to_string(), free_address().to_string());
+        let [asked, other] = self.ports.each_ref().map(|port| port.address().to_string());
         match self.pem {
             None => (asked, other),
             Some(_) => (other, asked),
@@ -182,7 +175,7 @@ impl Setup<'_> {
 
     fn apache(&self, command: &mut Command) -> String {
         command.args(["apache2", "-DFOREGROUND", "-f", &self.file()]);
-        let Self { dir, address, .. } = self;
+        let (dir, address) = (self.dir, self.address());
         // What Debian's own files and a2enmod do.
         let mut before = format!(
             "ServerRoot {dir}\nDefaultRuntimeDir {dir}\nPidFile {dir}/pid\nListen {address}\n\
@@ -201,7 +194,7 @@ impl Setup<'_> {
         let file = self.file();
         command.args(["caddy", "run", "--adapter", "caddyfile", "--config", &file]);
         command.env("HOME", self.dir);
-        let port = self.address.port();
+        let port = self.address().port();
         let site = match self.pem {
             None => format!(":{port} {{"),
             // A certificate of its own, as it could not get one here.

@@ -1,12 +1,12 @@
 //! The program, started and watched.
 
-pub(crate) use support::eventually;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+pub(crate) use support::eventually;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

@@ -13,7 +13,7 @@ use rustls::pki_types::pem::PemObject;
 use super::authority::{Authority, ECDSA, ED25519, RSA};
 use super::site::Site;
 use support::readme::snippets;
-use support::{Daemon, Program, Stream, TempDir, eventually, publish, run};
+use support::{Daemon, Program, Stream, eventually, publish, run, temp_dir};
 
 impl Site {
     fn path(&self, name: &str) -> String {
@@ -166,7 +166,7 @@ fn said(line: &str, check: bool) -> (Option<i32>, String) {
 
 #[test]
 fn what_cannot_be_used_is_refused_at_the_start_and_when_only_checked() {
-    let dir = TempDir::new();
+    let dir = temp_dir();
     let file = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     let authority = Authority::new(dir.path());
     authority.issue("site", ECDSA);

@@ -1,6 +1,6 @@
 //! What TLS costs: memory of an idle stream, and processor time of a delivery beside a plain one.
 //!
-//! `HASSES_TLS_CLIENTS=4000 cargo test --release --test tls cost -- --nocapture` measures with more
+//! `HASSES_TLS_CLIENTS=4000 cargo test --release --test all tls::cost -- --nocapture` measures with more
 //! of them, in the program that people run.
 
 use std::env;

@@ -1,5 +1,6 @@
 //! TLS: subscribers and publishers by `tls:` addresses, with real clients and with bad ones.
-mod authority;
+
+pub(crate) mod authority;
 mod certificate;
 mod cost;
 mod handshake;

@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::authority::{Authority, ECDSA};
-use support::http::Wire;
+use support::http::{Tls, Wire};
 use support::{Connection, Daemon, PATIENCE, Stream};
 
 /// Where subscribers come by TLS, and publishers without it.
@@ -21,9 +21,6 @@ pub(crate) struct Site {
     pub(crate) daemon: Daemon,
     trust: Arc<ClientConfig>,
 }
-
-/// What a client speaks over its socket.
-pub(crate) type Tls<T> = StreamOwned<ClientConnection, T>;
 
 impl Site {
     /// Starts it with further options.
@@ -99,12 +96,6 @@ impl Site {
 
 pub(crate) fn request(query: &str) -> String {
     format!("GET /sse?{query} HTTP/1.1\r\nHost: localhost\r\n\r\n")
-}
-
-impl<T: Wire> Wire for Tls<T> {
-    fn tcp(&self) -> &TcpStream {
-        self.sock.tcp()
-    }
 }
 
 /// A socket on which every byte goes alone.

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::PATIENCE;
 use super::topic::Target;
+use crate::PATIENCE;
 
 /// One event, as its publisher knows it.
 #[derive(Debug)]
