@@ -72,16 +72,14 @@ pub fn at_most(kind: &'static str, most: u32) -> bool {
 pub fn tell_withheld() {
     let now = Instant::now();
     let over: Vec<_> = KINDS.with_borrow_mut(|kinds| {
-        let over = |window: &&mut Window| now - window.since >= WINDOW && window.withheld > 0;
-        kinds
-            .iter_mut()
-            .filter_map(|(kind, mut window)| {
-                over(&&mut window).then(|| {
-                    (window.since, window.written) = (now, 0);
-                    (*kind, std::mem::take(&mut window.withheld))
-                })
-            })
-            .collect()
+        let windows = kinds.iter_mut();
+        let over =
+            windows.filter(|(_, window)| now - window.since >= WINDOW && window.withheld > 0);
+        over.map(|(kind, window)| {
+            (window.since, window.written) = (now, 0);
+            (*kind, std::mem::take(&mut window.withheld))
+        })
+        .collect()
     });
     for (kind, withheld) in over {
         own_up(kind, withheld);

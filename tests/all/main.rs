@@ -22,6 +22,7 @@ mod package;
 mod proxies;
 mod publish_http;
 mod publish_text;
+mod publishers;
 mod readme;
 mod real_clients;
 mod reinit;

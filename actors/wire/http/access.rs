@@ -38,7 +38,7 @@ impl Access {
 /// Whether the old daemon had nothing like it: pages and lists that tell who is there, and what ends
 /// streams.
 pub fn is_new(path: &str) -> bool {
-    let first = path.split('/').nth(1).unwrap_or_default();
+    let first = path.split('/').nth(1).unwrap_or("*");
     matches!(
         first,
         "" | "live" | "clients" | "presence" | "events" | "disconnect"
