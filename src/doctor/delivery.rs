@@ -448,6 +448,9 @@ fn silence(
             );
             return report.add("silence", Level::Note, text);
         }
+        (Some(heartbeat), 0) if longest < heartbeat => {
+            format!("a silent stream lives for {} s", longest.as_secs())
+        }
         (Some(heartbeat), 0) => {
             let text = format!(
                 "the heartbeat of {} s did not arrive: something holds small blocks back",

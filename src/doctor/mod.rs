@@ -177,7 +177,7 @@ impl Own {
 
     /// A query for the token, with an id.
     fn query(&self, id: &str) -> Result<String, Failure> {
-        let query = format!("token={}&id={id}", self.token);
+        let query = format!("token={}&id={id}&ping=1", self.token);
         let Some(key) = &self.key else {
             return Ok(query);
         };
@@ -191,7 +191,7 @@ impl Own {
     fn another(&self, url: &Url) -> Result<(Url, String), Failure> {
         let id = format!("{}{:08x}", self.token, fastrand::u32(..));
         let mut url = url.clone();
-        url.set_query(Some(&format!("{}&ping=1", self.query(&id)?)));
+        url.set_query(Some(&self.query(&id)?));
         Ok((url, id))
     }
 }

@@ -28,7 +28,8 @@ pub(super) async fn show(
     let Some(_streaming) = publisher.place.stream(most) else {
         return Err(too_many_streams(most).into());
     };
-    let flow = Flow::begin(publisher, connection, request, "text/event-stream").await?;
+    let kind = "text/event-stream; charset=utf-8";
+    let flow = Flow::begin(publisher, connection, request, kind).await?;
     let Some(mut flow) = flow else {
         return Ok(Done::Flowed { goes_on: false });
     };
