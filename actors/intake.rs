@@ -2,15 +2,15 @@
 //! commands, given to the registry in their order.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use futures_lite::future::yield_now;
 use smol::unblock;
 
 use crate::config::Config;
 use crate::logger;
+use crate::messages::publisher::{Away, ClientLines, Listed, Request};
 use crate::model::{Channel, Publication};
-use crate::registry::{Away, ClientLines, Listed, Message};
-use crate::runtime::{self, Address, Answer, Gone};
+use crate::runtime::{self, Address, Answer, Gone, turn};
 use crate::wire::auth::is_auth;
 use crate::wire::command::{self, Command, Refusal};
 use crate::wire::json::{self, JsonMessage};
@@ -27,6 +27,9 @@ const FAR: (usize, usize) = (64 * 1024, 4096);
 const ANSWERS: usize = 16 * 1024;
 /// JSON that is longer is read on another thread, as it takes longer than a turn may.
 const LONG_JSON: usize = 64 * 1024;
+
+/// How long nothing must come for an unfinished message to be taken as whole.
+pub const SILENCE: Duration = Duration::from_millis(50);
 
 /// What a piece of text turned out to be.
 enum Item {
@@ -55,7 +58,7 @@ pub struct Intake {
     channel: Channel,
     /// The source, as log lines name it.
     source: String,
-    registry: Address<Message>,
+    sequencer: Address<Request>,
     /// The FIFO's last command, which may wait for others' answers.
     last: Option<Answer<String>>,
     /// Answers that are not written yet.
@@ -78,7 +81,7 @@ impl Intake {
         config: &Config,
         channel: Channel,
         source: String,
-        registry: Address<Message>,
+        sequencer: Address<Request>,
     ) -> Self {
         let portion = if config.bus.is_some() { FAR } else { NEAR };
         let splitter = Splitter::new(config.delimiter, config.max_message);
@@ -95,7 +98,7 @@ impl Intake {
             },
             channel,
             source,
-            registry,
+            sequencer,
             last: None,
             answers: String::new(),
             pieces: 0,
@@ -118,7 +121,7 @@ impl Intake {
                     splitter, found, ..
                 } = self;
                 splitter.feed(slice, &mut |piece| found.take(piece));
-                yield_now().await;
+                turn::pause().await;
             }
             self.deliver(write).await?;
         }
@@ -266,12 +269,12 @@ impl Intake {
         } = std::mem::take(batch);
         let count = publications.len();
         let channel = self.channel;
-        let publish = |reply| Message::Publish {
+        let publish = |reply| Request::Publish {
             publications,
             channel,
             reply,
         };
-        match self.registry.call(publish).await? {
+        match self.sequencer.call(publish).await? {
             Ok(receipts) => {
                 let wanted = acknowledged.into_iter();
                 for receipt in wanted.filter_map(|index| receipts.get(index)) {
@@ -295,12 +298,12 @@ impl Intake {
     }
 
     async fn count(&self, refused: Vec<(&'static str, u64)>, lossy_utf8: u64) -> Result<(), Gone> {
-        let count = |reply| Message::Count {
+        let count = |reply| Request::Count {
             refused,
             lossy_utf8,
             reply,
         };
-        self.registry.call(count).await
+        self.sequencer.call(count).await
     }
 
     async fn execute<E: From<Gone>>(
@@ -314,8 +317,8 @@ impl Intake {
             _ => {}
         }
         let (reply, answer) = runtime::reply();
-        let execute = Message::Execute { command, reply };
-        self.registry.try_send(execute).map_err(|_| Gone)?;
+        let execute = Request::Execute { command, reply };
+        self.sequencer.try_send(execute).map_err(|_| Gone)?;
         match self.channel {
             // Nobody can be answered through a FIFO, and its messages need not wait for what goes to the
             // log; its commands wait for one another.
@@ -336,8 +339,8 @@ impl Intake {
     ) -> Result<(), E> {
         let mut lines = ClientLines::begin();
         while lines.next.is_some() {
-            let list = |reply| Message::ClientLines { lines, reply };
-            lines = self.registry.call(list).await?;
+            let list = |reply| Request::ClientLines { lines, reply };
+            lines = self.sequencer.call(list).await?;
             self.answers += &std::mem::take(&mut lines.text);
             self.write(write).await?;
         }
@@ -352,7 +355,7 @@ impl Intake {
         self.answers.push('[');
         let (mut next, mut first) = (Some(0), true);
         while let Some(from) = next {
-            let list = |reply| Message::List {
+            let list = |reply| Request::List {
                 from,
                 search: None,
                 most: usize::MAX,
@@ -362,7 +365,7 @@ impl Intake {
                 rows,
                 count,
                 next: then,
-            } = self.registry.call(list).await?;
+            } = self.sequencer.call(list).await?;
             if count > 0 {
                 if !std::mem::take(&mut first) {
                     self.answers.push(',');

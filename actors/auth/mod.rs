@@ -16,8 +16,8 @@ use std::time::Duration;
 use crate::model::{ClientId, Subscription};
 use crate::wire::http::{Refused, Request};
 
-pub mod jwt;
-pub mod key;
+pub(crate) mod jwt;
+pub(crate) mod key;
 pub mod signed;
 #[cfg(test)]
 mod tests;

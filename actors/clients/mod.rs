@@ -8,6 +8,7 @@ pub mod handle;
 pub mod life;
 mod mailbox;
 pub mod pool;
+mod queues;
 mod reactor;
 mod slot;
 #[cfg(test)]
@@ -15,4 +16,4 @@ mod tests;
 mod timing;
 
 pub use handle::{ClientHandle, Flushed};
-pub use pool::{ClientKey, ClientPool, Heartbeat, Totals};
+pub use pool::{ClientPool, Heartbeat, Totals};

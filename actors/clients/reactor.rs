@@ -11,7 +11,8 @@ use std::time::Duration;
 use async_io::Async;
 use polling::{Event, Events, PollMode, Poller};
 
-use super::ClientKey;
+use crate::model::ClientKey;
+use crate::runtime::turn;
 
 /// Readiness events taken in one look.
 const LOOK: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
@@ -83,6 +84,7 @@ impl Reactor {
                 if events.len() < LOOK.get() {
                     break;
                 }
+                turn::pause().await;
             }
         }
     }

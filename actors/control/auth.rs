@@ -93,6 +93,19 @@ impl Publisher {
         Ok(())
     }
 
+    /// Whether whoever makes this request may see lists of clients and events too, not figures alone.
+    pub(super) fn shows_lists(&self, request: &Request) -> bool {
+        let config = self.settings.now();
+        if self.channel == Channel::Unix {
+            return true;
+        }
+        match (&config.control_secret, &config.watch_secret) {
+            (Some(secret), _) => bearer(request.authorization.as_deref())
+                .is_some_and(|offered| secret.is(offered.as_bytes())),
+            (None, watch) => watch.is_none(),
+        }
+    }
+
     /// Whether a request may be made: by whoever knows the right secret; else if no web page can have
     /// forged it, and none is asked for at that path.
     ///

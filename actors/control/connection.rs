@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 
 use async_io::{Async, Timer};
 use futures_lite::FutureExt;
-use futures_lite::future::yield_now;
 
 use crate::net::identity::Identity;
 use crate::net::stream::Stream;
 use crate::net::tls::Trouble;
-use crate::runtime::{Failure, Gone};
+use crate::runtime::{Failure, Gone, turn};
 
 /// Bytes of one read.
 const PORTION: usize = 64 * 1024;
@@ -51,6 +50,9 @@ impl From<Gone> for Broken {
 }
 
 /// A publisher's socket, and what was read from it and not yet used.
+///
+/// A peer that reads and writes without a pause never makes its actor wait, so each read and each
+/// write looks at the turn's time.
 pub(super) struct Connection {
     socket: Async<Stream>,
     buffer: Vec<u8>,
@@ -164,6 +166,7 @@ impl Connection {
         while !bytes.is_empty() {
             let written = self.when_writable(|stream| stream.write(bytes)).await?;
             bytes = &bytes[written..];
+            turn::pause().await;
         }
         self.when_writable(|stream| match stream.push()? {
             true => Ok(()),
@@ -199,12 +202,7 @@ impl Connection {
     /// Reads on, for a short time, until the publisher has ended its side.
     pub(super) async fn discard(&self) {
         let mut buffer = [0; 4096];
-        let end = async {
-            while let Ok(1..) = self.read(&mut buffer).await {
-                // Whoever floods has no more turns than others.
-                yield_now().await;
-            }
-        };
+        let end = async { while let Ok(1..) = self.read(&mut buffer).await {} };
         let late = async {
             Timer::after(LINGER).await;
         };
@@ -213,6 +211,7 @@ impl Connection {
 
     async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
+            turn::pause().await;
             match self.socket.get_ref().read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready().await?,
                 result => return result,

@@ -16,17 +16,16 @@ use std::time::{Duration, Instant, SystemTime};
 
 use async_io::Timer;
 use futures_lite::FutureExt;
-use futures_lite::future::yield_now;
 
 use crate::config::Settings;
-use crate::fifo::SILENCE;
+use crate::intake::SILENCE;
 use crate::logger;
+use crate::messages::publisher;
 use crate::model::Channel;
 use crate::net::accept::Acceptor;
 use crate::net::identity::Identity;
 use crate::net::tls::Trouble;
 use crate::net::{Bound, Listener};
-use crate::registry;
 use crate::runtime::supervisor::{Spawner, Stage};
 use crate::runtime::{Address, CancellationToken, Failure, Gone};
 use crate::wire::auth::AUTH;
@@ -44,6 +43,8 @@ pub use places::Places;
 
 /// After this long without a word the system asks whether a publisher is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
+/// Bytes of messages and bodies that are not yet whole, of all publishers together.
+const TOTAL_BUFFER: usize = 256 << 20;
 /// How long a message may be unfinished without growing, where nobody has to know a secret.
 const UNFINISHED_TIME: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 60 });
 
@@ -54,7 +55,7 @@ const UNFINISHED_TIME: Duration = Duration::from_secs(if cfg!(test) { 1 } else {
 pub async fn run(
     bound: Rc<Bound>,
     settings: Rc<Settings>,
-    registry: Address<registry::Message>,
+    sequencer: Address<publisher::Request>,
     places: Rc<Places>,
     spawner: Spawner,
     stop: CancellationToken,
@@ -81,21 +82,20 @@ pub async fn run(
             let guarded = config.control_secret.is_some();
             match places.take(peer.ip(), config.max_publishers, guarded) {
                 Some((place, given_up)) => {
-                    let (settings, registry) = (Rc::clone(&settings), registry.clone());
+                    let (settings, sequencer) = (Rc::clone(&settings), sequencer.clone());
                     let name = arrival.name.clone();
                     spawner.temporary(name, Stage::Intake, move |stop| {
-                        arrival.serve(settings, registry, place, given_up, stop)
+                        arrival.serve(settings, sequencer, place, given_up, stop)
                     });
                 }
                 None => {
-                    let registry = registry.clone();
+                    let sequencer = sequencer.clone();
                     let name = arrival.name.clone();
                     spawner.temporary(name, Stage::Intake, move |_| {
-                        arrival.turn_away(config.max_publishers, registry)
+                        arrival.turn_away(config.max_publishers, sequencer)
                     });
                 }
             }
-            yield_now().await;
         }
     };
     accept.or(stop.cancelled()).await;
@@ -115,14 +115,14 @@ impl Arrival {
     async fn serve(
         self,
         settings: Rc<Settings>,
-        registry: Address<registry::Message>,
+        sequencer: Address<publisher::Request>,
         place: Place,
         given_up: CancellationToken,
         stop: CancellationToken,
     ) -> Result<(), Failure> {
         let publisher = Publisher {
             settings,
-            registry,
+            sequencer,
             channel: self.channel,
             name: self.name,
             place,
@@ -152,18 +152,18 @@ impl Arrival {
     async fn turn_away(
         self,
         most: usize,
-        registry: Address<registry::Message>,
+        sequencer: Address<publisher::Request>,
     ) -> Result<(), Failure> {
         let why =
             format!("there are {most} publishers already, as many as --max-publishers allows");
         logger::refused("publisher", format_args!("{}: refused: {why}", self.name));
-        let count = |reply| registry::Message::Count {
+        let count = |reply| publisher::Request::Count {
             refused: vec![("publisher", 1)],
             lossy_utf8: 0,
             reply,
         };
         // The registry is gone only with the process.
-        let _gone = registry.call(count).await;
+        let _gone = sequencer.call(count).await;
         // A handshake is more work than this is worth.
         if self.identity.is_none() {
             let connection = Connection::new(self.socket, None)?;
@@ -182,7 +182,7 @@ impl Arrival {
 /// What a connection's actor knows.
 struct Publisher {
     settings: Rc<Settings>,
-    registry: Address<registry::Message>,
+    sequencer: Address<publisher::Request>,
     channel: Channel,
     name: String,
     place: Place,
@@ -247,6 +247,11 @@ impl Publisher {
         self.count_refused("timeout").await
     }
 
+    /// Tells how many bytes of a message or body wait for the rest of it.
+    fn unfinished(&self, bytes: usize) {
+        self.place.unfinished(bytes, TOTAL_BUFFER);
+    }
+
     /// Counts one refusal.
     async fn count_refused(&self, reason: &'static str) -> Result<(), Broken> {
         Ok(self.count(vec![(reason, 1)], 0).await?)
@@ -254,12 +259,12 @@ impl Publisher {
 
     /// Counts refusals, and messages with bytes that were no UTF-8.
     async fn count(&self, refused: Vec<(&'static str, u64)>, lossy_utf8: u64) -> Result<(), Gone> {
-        let count = |reply| registry::Message::Count {
+        let count = |reply| publisher::Request::Count {
             refused,
             lossy_utf8,
             reply,
         };
-        self.registry.call(count).await
+        self.sequencer.call(count).await
     }
 
     /// Says why the TLS handshake failed: to the publisher too, if it does not speak TLS.
@@ -301,7 +306,6 @@ impl Publisher {
             let (due, begun) = (connection.due(), !connection.bytes().is_empty());
             let more = async {
                 let count = connection.read_more().await?;
-                yield_now().await;
                 Ok::<_, Broken>((count == 0).then_some(Seen::Text))
             };
             let silence = async {

@@ -18,6 +18,8 @@ use crate::runtime::{CancelGuard, CancellationToken, cancellation};
 pub struct Places {
     taken: RefCell<BTreeMap<u64, Taken>>,
     next: Cell<u64>,
+    /// Bytes of messages and bodies that are not yet whole, of all publishers.
+    unfinished: Cell<usize>,
 }
 
 /// What is known of a connection.
@@ -88,26 +90,23 @@ impl Places {
         Some((Place { places, key }, given_up))
     }
 
-    /// Bytes of messages and bodies that are not yet whole, of all publishers.
-    pub fn unfinished_bytes(&self) -> usize {
-        let taken = self.taken.borrow();
-        taken.values().map(|taken| taken.unfinished).sum()
-    }
-
-    /// The most bytes that one publisher has unfinished.
-    pub fn most_unfinished(&self) -> usize {
-        let taken = self.taken.borrow();
-        let living = taken.values().filter(|taken| taken.guard.is_some());
-        living.map(|taken| taken.unfinished).max().unwrap_or(0)
-    }
-
-    /// Gives up the publisher that has most bytes unfinished, as there is no memory for all.
-    pub fn give_up_largest(&self) {
+    /// Gives up the publishers that have most bytes unfinished, as long as all together have more than
+    /// `most`.
+    fn hold_to(&self, most: usize) {
         let mut taken = self.taken.borrow_mut();
-        let living = taken
+        let mut living: Vec<_> = taken
             .values_mut()
-            .filter(|taken| taken.guard.is_some() && taken.unfinished > 0);
-        if let Some(largest) = living.max_by_key(|taken| taken.unfinished) {
+            .filter(|taken| taken.guard.is_some())
+            .collect();
+        let mut all: usize = living.iter().map(|taken| taken.unfinished).sum();
+        while all > most
+            && let Some(largest) = living.iter_mut().max_by_key(|taken| taken.unfinished)
+            && largest.unfinished > 0
+        {
+            let freed = std::mem::take(&mut largest.unfinished);
+            all -= freed;
+            self.unfinished
+                .set(self.unfinished.get().saturating_sub(freed));
             (largest.guard, largest.why) = (None, TOO_LARGE);
         }
     }
@@ -150,9 +149,15 @@ impl Place {
         self.change(|taken| taken.proven = true);
     }
 
-    /// How many bytes of a message or body wait for the rest of it.
-    pub(super) fn unfinished(&self, bytes: usize) {
-        self.change(|taken| taken.unfinished = bytes);
+    /// How many bytes of a message or body wait for the rest of it, where all publishers may have `most`.
+    pub(super) fn unfinished(&self, bytes: usize, most: usize) {
+        let mut before = 0;
+        self.change(|taken| before = std::mem::replace(&mut taken.unfinished, bytes));
+        let all = self.places.unfinished.get() + bytes - before;
+        self.places.unfinished.set(all);
+        if all > most {
+            self.places.hold_to(most);
+        }
     }
 
     /// The right to a streamed answer, of which a quarter of `most` connections may have one.
@@ -177,7 +182,10 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.places.taken.borrow_mut().remove(&self.key);
+        let gone = self.places.taken.borrow_mut().remove(&self.key);
+        let bytes = gone.map_or(0, |taken| taken.unfinished);
+        let left = self.places.unfinished.get().saturating_sub(bytes);
+        self.places.unfinished.set(left);
     }
 }
 
@@ -272,15 +280,15 @@ mod tests {
         let places = Rc::<Places>::default();
         let (a, a_up) = places.take(at(1), 8, false).unwrap();
         let (b, b_up) = places.take(at(2), 8, false).unwrap();
-        places.give_up_largest();
-        a.unfinished(10);
-        b.unfinished(20);
-        assert_eq!(
-            (places.unfinished_bytes(), places.most_unfinished()),
-            (30, 20)
-        );
-        places.give_up_largest();
-        assert!(b_up.is_cancelled() && !a_up.is_cancelled());
-        assert_eq!(places.most_unfinished(), 10);
+        a.unfinished(10, 100);
+        b.unfinished(20, 100);
+        a.unfinished(30, 50);
+        assert_eq!(places.unfinished.get(), 50);
+        b.unfinished(25, 50);
+        assert!(a_up.is_cancelled() && !b_up.is_cancelled());
+        assert!(a.why().contains("--total-buffer"));
+        assert_eq!(places.unfinished.get(), 25);
+        drop((a, b));
+        assert_eq!(places.unfinished.get(), 0);
     }
 }

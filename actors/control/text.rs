@@ -8,8 +8,7 @@ use futures_lite::FutureExt;
 
 use super::Publisher;
 use super::connection::{Broken, Connection};
-use crate::fifo::SILENCE;
-use crate::intake::Intake;
+use crate::intake::{Intake, SILENCE};
 use crate::logger;
 use crate::net::tls::Trouble;
 
@@ -39,7 +38,7 @@ pub(super) async fn serve(
 ) -> Result<(), Broken> {
     // A connection keeps the settings that it began with.
     let config = publisher.settings.now();
-    let (name, registry) = (publisher.name.clone(), publisher.registry.clone());
+    let (name, registry) = (publisher.name.clone(), publisher.sequencer.clone());
     let mut intake = Intake::new(&config, publisher.channel, name, registry);
     let begun = connection.take();
     let connection = &*connection;
@@ -64,7 +63,7 @@ pub(super) async fn serve(
         if std::mem::replace(&mut pieces, intake.pieces()) != intake.pieces() {
             publisher.place.has_whole();
         }
-        publisher.place.unfinished(intake.waiting());
+        publisher.unfinished(intake.waiting());
         let awaited = Awaited {
             silence: silence_ends && intake.text_waits(),
             patience: patience.filter(|_| intake.is_unfinished()),

@@ -4,23 +4,12 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::SystemTime;
 
+use crate::model::Note;
+
 /// How many are kept.
 const KEPT: usize = 100;
 /// Their longest text in bytes.
 const LONGEST: usize = 400;
-
-/// A warning or an error.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
-    /// Its number, from 1 on; none is left out.
-    pub number: u64,
-    /// When it was told.
-    pub at: SystemTime,
-    /// `error` or `warning`.
-    pub level: &'static str,
-    /// What it says, at most 400 bytes.
-    pub text: String,
-}
 
 /// What is kept, and how many there have been. Other threads have a say too.
 struct Notes {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::{Connection, Registry};
 use crate::archive;
 use crate::logger;
+use crate::messages::publisher::{ClientLines, Listed, Search};
 use crate::model::busiest::{Busiest, top};
 use crate::model::publication::Targets;
 use crate::wire::address;
@@ -19,51 +20,6 @@ const TOKENS: usize = 4096;
 const BUSIEST: usize = 10;
 /// The time over which messages by token are counted.
 const WINDOW: Duration = Duration::from_secs(5);
-
-/// A part of the list of clients.
-#[derive(Debug, Default)]
-pub struct Listed {
-    /// Objects of JSON with commas between them.
-    pub rows: String,
-    /// How many.
-    pub count: usize,
-    /// Where the next part begins; none at the end.
-    pub next: Option<u32>,
-}
-
-/// The lines of `clientlist`, on their way: a part of them, and what the next part has to know.
-#[derive(Debug)]
-pub struct ClientLines {
-    /// Lines that each end with a newline.
-    pub text: String,
-    /// Where the next part begins; none at the end.
-    pub next: Option<u32>,
-    /// How many clients there were so far.
-    count: usize,
-    /// Whether they go to the log too.
-    logged: bool,
-}
-
-impl ClientLines {
-    /// Nothing yet.
-    pub fn begin() -> Self {
-        Self {
-            text: String::new(),
-            next: Some(0),
-            count: 0,
-            logged: false,
-        }
-    }
-}
-
-/// A search for the tokens with the most streams, on its way.
-#[derive(Debug, Default)]
-pub struct Search {
-    /// The best so far, the most first.
-    pub best: Vec<(String, u64)>,
-    /// Where it goes on; none at its end. It begins at 0.
-    pub next: Option<usize>,
-}
 
 /// Messages by target, counted only while somebody watches.
 #[derive(Debug)]
@@ -149,7 +105,7 @@ impl Registry {
     }
 
     fn queues(&self) -> Vec<(&'static str, u64)> {
-        let (fast, bulk) = self.pool.queues();
+        let (fast, bulk, pending) = self.pool.queues();
         let (clients, inbox) = self.waiting;
         let archive = self.archive.as_ref().map_or(0, archive::Handle::waiting);
         let depth = |name, depth: usize| (name, depth as u64);
@@ -157,6 +113,7 @@ impl Registry {
             depth("archive", archive),
             depth("clients_bulk", bulk),
             depth("clients_fast", fast),
+            depth("clients_pending", pending),
             depth("logger", self.log.address().depth()),
             depth("registry", inbox),
             depth("registry_clients", clients),

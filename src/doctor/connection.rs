@@ -18,12 +18,7 @@ const LONGEST_REASON: u64 = 300;
 /// Looks at everything up to the head of the stream. The open stream, if there is one.
 pub(crate) fn check(patient: &Patient<'_>, report: &mut Report) -> Option<Looked> {
     encryption(patient, report)?;
-    let request = Request {
-        origin: patient.origin.clone(),
-        cookie: patient.cookie.clone(),
-        ..Request::default()
-    };
-    let mut looked = match look(&patient.url, &request) {
+    let mut looked = match look(&patient.url, &patient.request()) {
         Ok(looked) => looked,
         Err(failed) => {
             unanswered(patient, &failed, report);
@@ -52,7 +47,7 @@ fn unanswered(patient: &Patient<'_>, failed: &Failed, report: &mut Report) {
     }
     let head = Request {
         head: true,
-        ..Request::default()
+        ..patient.request()
     };
     let Ok(looked) = look(&patient.url, &head) else {
         let text = format!("{failed}, not even to HEAD");

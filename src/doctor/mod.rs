@@ -22,6 +22,7 @@ use between::Between;
 use finding::Report;
 use hasses_actors::auth::{Key, signed};
 use hasses_actors::model::deadlines::since_1970;
+use look::Request;
 use publishing::Publishing;
 
 const HELP: &str = "\
@@ -103,6 +104,17 @@ pub(crate) fn doctor(arguments: Vec<String>) -> Result<(String, bool), Failure> 
         None => report.text(),
     };
     Ok((text, report.is_well()))
+}
+
+impl Patient<'_> {
+    /// The request that every check begins with.
+    fn request(&self) -> Request {
+        Request {
+            origin: self.origin.clone(),
+            cookie: self.cookie.clone(),
+            ..Request::default()
+        }
+    }
 }
 
 fn usage(why: &str) -> Failure {

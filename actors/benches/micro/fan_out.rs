@@ -3,18 +3,17 @@
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
+use std::time::Duration;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use hasses_actors::clients::life::End;
-use hasses_actors::clients::{ClientHandle, ClientPool};
+use hasses_actors::inside::{ActorPool, ClientHandle, ClientPool, End, Routes, Stream};
 use hasses_actors::model::{EventId, Subscription, Target, Token};
-use hasses_actors::net::stream::Stream;
-use hasses_actors::registry::routes::Routes;
 use hasses_actors::wire::sse::Frame;
 
 /// A client that throws away what it gets.
 async fn idle(handle: ClientHandle) -> End {
+    handle.asked();
     loop {
         handle.mail().await;
         handle.discard();
@@ -38,7 +37,7 @@ fn push_and_turn(bencher: Bencher, clients: usize) {
     let frame = Rc::new(Frame::event(EventId(1), None, &"x".repeat(100)));
     bencher.counter(ItemsCount::new(clients)).bench_local(|| {
         pool.send_all(&recipients, &frame);
-        pool.turn(clients)
+        pool.turn(clients, Duration::from_secs(60), true)
     });
 }
 

@@ -5,13 +5,13 @@ use std::time::{Duration, SystemTime};
 
 use async_io::Timer;
 use futures_lite::FutureExt;
-use futures_lite::future::yield_now;
 
 use super::super::Publisher;
 use super::super::connection::{Broken, Connection};
 use super::flow::Flow;
 use super::{Done, Unanswered, too_many_streams};
-use crate::registry::{Message, Search};
+use crate::logger;
+use crate::messages::publisher::{self, Search};
 use crate::wire::http::Request;
 use crate::wire::report::{Figures, Tokens, live};
 
@@ -33,10 +33,18 @@ pub(super) async fn show(
     let Some(mut flow) = flow else {
         return Ok(Done::Flowed { goes_on: false });
     };
-    let mut before = None;
+    // Warnings may name clients and what they asked for.
+    let tells_all = publisher.shows_lists(request);
+    let (mut before, mut newest) = (None, 0);
     loop {
         let (figures, tokens) = look(publisher).await?;
-        let data = live(&figures, before.as_ref(), &tokens, SystemTime::now());
+        let mut recent = Vec::new();
+        if tells_all {
+            recent = logger::recent::since(newest);
+            newest = recent.last().map_or(newest, |note| note.number);
+        }
+        let now = SystemTime::now();
+        let data = live(&figures, before.as_ref(), &tokens, &recent, now);
         flow.write(&format!("data: {data}\n\n")).await?;
         before = Some(figures);
         if pause(publisher, flow.connection()).await? {
@@ -59,8 +67,6 @@ async fn pause(publisher: &Publisher, connection: &mut Connection) -> Result<boo
     let left = async {
         while connection.read_more().await? > 0 {
             connection.take();
-            // Whoever floods has no more turns than others.
-            yield_now().await;
         }
         Ok(true)
     };
@@ -68,15 +74,17 @@ async fn pause(publisher: &Publisher, connection: &mut Connection) -> Result<boo
 }
 
 async fn look(publisher: &Publisher) -> Result<(Figures, Tokens), Broken> {
-    let registry = &publisher.registry;
-    let (figures, messages) = registry.call(|reply| Message::Watch { reply }).await?;
+    let sequencer = &publisher.sequencer;
+    let (figures, messages) = sequencer
+        .call(|reply| publisher::Request::Watch { reply })
+        .await?;
     let mut search = Search {
         best: Vec::new(),
         next: Some(0),
     };
     while search.next.is_some() {
-        search = registry
-            .call(|reply| Message::Search { search, reply })
+        search = sequencer
+            .call(|reply| publisher::Request::Search { search, reply })
             .await?;
     }
     let subscribers = search.best;

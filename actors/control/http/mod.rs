@@ -25,9 +25,9 @@ mod reading;
 use super::Publisher;
 use super::connection::{Broken, Connection};
 use crate::logger;
+use crate::messages::publisher;
 use crate::model::ClientId;
 use crate::model::publication::{Publication, Targets};
-use crate::registry::Message;
 use crate::runtime::Gone;
 use crate::wire::command::Command;
 use crate::wire::http::control_api::Route;
@@ -182,8 +182,8 @@ async fn handle(
         }
         Route::Healthz => Answer::word("ok"),
         Route::Metrics => {
-            let report = |reply| Message::Report { reply };
-            let figures = publisher.registry.call(report).await?;
+            let report = |reply| publisher::Request::Report { reply };
+            let figures = publisher.sequencer.call(report).await?;
             Answer::page(METRICS_TYPE, metrics(&figures))
         }
         Route::Status => Answer::json(200, publisher.execute(Command::TcpStatus).await?),
@@ -250,8 +250,8 @@ fn too_many_streams(most: usize) -> Refused {
 /// Ends the streams of an id, as `disconnect:` does, and tells the log too.
 async fn disconnect(publisher: &Publisher, id: ClientId) -> Result<Answer, Gone> {
     let asked = id.clone();
-    let disconnect = |reply| Message::Disconnect { id: asked, reply };
-    let count = publisher.registry.call(disconnect).await?;
+    let disconnect = |reply| publisher::Request::Disconnect { id: asked, reply };
+    let count = publisher.sequencer.call(disconnect).await?;
     log::info!(
         "{}: disconnected {count} clients named {:?}",
         publisher.name,
@@ -274,7 +274,7 @@ impl Publisher {
     }
 
     async fn execute(&self, command: Command) -> Result<String, Gone> {
-        let execute = |reply| Message::Execute { command, reply };
-        self.registry.call(execute).await
+        let execute = |reply| publisher::Request::Execute { command, reply };
+        self.sequencer.call(execute).await
     }
 }

@@ -5,8 +5,8 @@ use smol::unblock;
 use super::super::Publisher;
 use super::super::connection::Broken;
 use super::Unanswered;
+use crate::messages::publisher::{self, Outcome, Receipt};
 use crate::model::{Channel, Publication};
-use crate::registry::{Message, Outcome, Receipt};
 use crate::wire::command::Refusal;
 use crate::wire::http::{Answer, Refused};
 use crate::wire::json::{self, JsonMessage, Shape};
@@ -90,10 +90,10 @@ fn receipt_lines(receipts: &[Receipt], shape: Shape) -> String {
 
 async fn publish(publisher: &Publisher, publications: Vec<Publication>) -> Result<Outcome, Broken> {
     let channel = Channel::Http;
-    let publish = |reply| Message::Publish {
+    let publish = |reply| publisher::Request::Publish {
         publications,
         channel,
         reply,
     };
-    Ok(publisher.registry.call(publish).await?)
+    Ok(publisher.sequencer.call(publish).await?)
 }

@@ -96,7 +96,7 @@ impl Incoming {
             connection.write_all(CONTINUE).await?;
         }
         let read = self.feed(publisher, connection, &mut body, false).await;
-        publisher.place.unfinished(0);
+        publisher.unfinished(0);
         read?;
         Ok(body.take())
     }
@@ -140,7 +140,7 @@ impl Incoming {
             }
             match discards {
                 true => body.forget()?,
-                false => publisher.place.unfinished(body.len()),
+                false => publisher.unfinished(body.len()),
             }
             let due = end.min(Instant::now() + BODY_SILENCE);
             let late = || {
