@@ -2,11 +2,12 @@
 
 use std::io;
 use std::path::{self, Path, PathBuf};
+use std::process;
 use std::time::Duration;
 
 use hasses_actors::Config;
 use hasses_actors::config::{About, Bus, Fifo, LogTarget, SubscribeAll};
-use hasses_actors::model::{BusDown, Cors, Limits, LogLevel};
+use hasses_actors::model::{BusDown, Cors, LogLevel};
 use hasses_actors::net::BusUrl;
 use hasses_actors::net::identity::Files;
 use hasses_actors::net::trust::Trusted;
@@ -16,6 +17,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use crate::failure::Failure;
 use crate::legacy::{self, Meaning};
 use crate::privileges::Account;
+use crate::retention;
 use crate::source::Source;
 use crate::typed::Typed;
 use crate::words::{self, Word};
@@ -151,7 +153,9 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
     }
     let detach = detaches(&line.new, line.foreground)
         .or(detaches(&file.new, file.foreground))
-        .unwrap_or(old);
+        .unwrap_or(old)
+        // A container ends with its first process.
+        && process::id() != 1;
     let config_file = line.new.config.clone();
     if line.tls || file.tls {
         // The old daemon's publishers came without it.
@@ -221,11 +225,12 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
                 .unwrap_or(max_connections - (max_connections / 10).min(64)),
             max_clients_per_ip: all.max_clients_per_ip.and_then(unless_zero),
             trust_proxy: Trusted(all.trust_proxy),
-            history: Limits {
-                count: all.history.unwrap_or(1000),
-                bytes: all.history_bytes.unwrap_or(16 << 20),
-                age: Duration::from_secs(all.history_age.unwrap_or(3600)),
-            },
+            history: retention::policy(
+                all.history,
+                all.history_age,
+                all.history_bytes,
+                all.history_for,
+            )?,
             history_file: all.history_file.map(place).transpose()?,
             bus: bus(all.bus, all.bus_down)?,
             client_buffer: all.client_buffer.unwrap_or(1 << 20),

@@ -8,7 +8,7 @@ use foldhash::HashSet;
 use super::{Connection, Registry};
 use crate::messages::client::{self, End, Ending, LimitReached};
 use crate::messages::registry::FromClient;
-use crate::model::{ClientKey, Resume, Subscription};
+use crate::model::{ClientKey, Resume, Subscription, Token};
 use crate::net::peer::Peer;
 use crate::wire::http::Refused;
 
@@ -26,12 +26,12 @@ impl Registry {
                 key,
                 subscription,
                 resume,
-                // Not given yet.
-                recent_of: _,
+                recent_of,
                 ends,
                 agent,
             } => {
-                self.subscribe(key, subscription, resume, ends, agent);
+                let from = (resume, recent_of);
+                self.subscribe(key, subscription, from, ends, agent);
             }
             FromClient::More { key } => self.replay(key.index),
             FromClient::Ended { key } => self.leave(key.index),
@@ -80,7 +80,7 @@ impl Registry {
         &mut self,
         key: ClientKey,
         subscription: Subscription,
-        resume: Resume,
+        from: (Resume, Vec<(Token, usize)>),
         ends: Option<Duration>,
         agent: Option<String>,
     ) {
@@ -101,7 +101,8 @@ impl Registry {
         let descriptor = connection.descriptor;
         forget(&mut self.agents, former);
         self.pool.send(key.index, client::Message::Accepted);
-        self.begin(key.index, subscription, resume);
+        let (resume, recent_of) = from;
+        self.begin(key.index, subscription, resume, recent_of);
         if let Some(end) = ends {
             self.deadlines.set(key.index, end);
         }
