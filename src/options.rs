@@ -186,6 +186,13 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
                  a quarter of it, and no more are let in"
             )
         });
+    let allowed = max_connections - (max_connections / 10).min(64);
+    let warnings = all.max_clients.filter(|&most| most > allowed).map(|most| {
+        format!(
+            "--max-clients {most}: the limit of open files (ulimit -n) allows {allowed}, and so many \
+             there will be"
+        )
+    });
     let listen = addresses(all.listen, Some(LISTEN), detach)?;
     let control = addresses(all.control, control, detach)?;
     let encrypted = listen.doors.iter().any(|door| door.tls);
@@ -221,9 +228,11 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
             max_message: all.max_message.unwrap_or(1 << 20),
             max_connections,
             // Some more are accepted, to be told that there are too many.
-            max_clients: (all.max_clients)
-                .unwrap_or(max_connections - (max_connections / 10).min(64)),
+            max_clients: all.max_clients.map_or(allowed, |most| most.min(allowed)),
             max_clients_per_ip: all.max_clients_per_ip.and_then(unless_zero),
+            ip6_prefix: all.ip6_prefix.unwrap_or(64),
+            max_tokens: all.max_tokens.unwrap_or(256),
+            total_buffer: all.total_buffer.unwrap_or(256 << 20),
             trust_proxy: Trusted(all.trust_proxy),
             history: retention::policy(
                 all.history,
@@ -258,7 +267,7 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
             },
             reread: None,
             greeting: None,
-            warnings: fewer_publishers.into_iter().collect(),
+            warnings: warnings.into_iter().chain(fewer_publishers).collect(),
         },
         control_secret: all.control_secret,
         watch_secret: all.watch_secret,

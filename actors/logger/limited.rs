@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use log::Level;
+
 use super::recent;
 
 /// Lines of one kind that are written within a second.
-const A_SECOND: u32 = 20;
+pub const A_SECOND: u32 = 20;
 /// The time that they are counted in.
 const WINDOW: Duration = Duration::from_secs(1);
 
@@ -24,33 +26,40 @@ struct Window {
     since: Instant,
     written: u32,
     withheld: u64,
+    level: Level,
 }
 
 /// Warns of a refusal, unless there were many of its `kind` just now.
 pub fn refused(kind: &'static str, line: fmt::Arguments<'_>) {
-    if may_write(kind) {
-        if log::log_enabled!(log::Level::Warn) {
-            log::warn!("{line}");
-        } else {
-            // Whoever looks at the dashboard may see it however little is logged.
-            recent::note("warning", &line.to_string());
-        }
+    tell(Level::Warn, kind, line);
+}
+
+/// Writes a line, unless there were many of its `kind` just now.
+pub fn tell(level: Level, kind: &'static str, line: fmt::Arguments<'_>) {
+    if !allows(level, kind, A_SECOND) {
+        return;
     }
+    if level <= Level::Warn && !log::log_enabled!(level) {
+        // Whoever looks at the dashboard may see it however little is logged.
+        recent::note("warning", &line.to_string());
+    }
+    log::log!(level, "{line}");
 }
 
-/// Whether one more line of a kind may be written now; if not, it is counted.
-pub fn may_write(kind: &'static str) -> bool {
-    at_most(kind, A_SECOND)
-}
-
-/// As [`may_write`], but `most` in a second.
+/// Whether one more line of a kind may be written now, of which a second has `most`; if not, it is
+/// counted.
 pub fn at_most(kind: &'static str, most: u32) -> bool {
+    allows(Level::Info, kind, most)
+}
+
+fn allows(level: Level, kind: &'static str, most: u32) -> bool {
     let now = Instant::now();
     let (may, withheld) = KINDS.with_borrow_mut(|kinds| {
         let window = kinds.entry(kind).or_insert(Window {
             since: now,
             written: 0,
             withheld: 0,
+            level,
         });
         let mut withheld = 0;
         if now - window.since >= WINDOW {
@@ -64,7 +73,7 @@ pub fn at_most(kind: &'static str, most: u32) -> bool {
         }
         (may, withheld)
     });
-    own_up(kind, withheld);
+    own_up(level, kind, withheld);
     may
 }
 
@@ -77,18 +86,18 @@ pub fn tell_withheld() {
             windows.filter(|(_, window)| now - window.since >= WINDOW && window.withheld > 0);
         over.map(|(kind, window)| {
             (window.since, window.written) = (now, 0);
-            (*kind, std::mem::take(&mut window.withheld))
+            (window.level, *kind, std::mem::take(&mut window.withheld))
         })
         .collect()
     });
-    for (kind, withheld) in over {
-        own_up(kind, withheld);
+    for (level, kind, withheld) in over {
+        own_up(level, kind, withheld);
     }
 }
 
-fn own_up(kind: &str, withheld: u64) {
+fn own_up(level: Level, kind: &str, withheld: u64) {
     if withheld > 0 {
-        log::warn!("{withheld} more like it ({kind}) are not written here");
+        log::log!(level, "not written here: {withheld} more: {kind}");
     }
 }
 
@@ -98,9 +107,9 @@ mod tests {
 
     #[test]
     fn a_kind_has_its_lines_and_the_rest_is_counted() {
-        let written = (0..100).filter(|_| may_write("one")).count();
+        let written = (0..100).filter(|_| at_most("one", A_SECOND)).count();
         assert_eq!(written, A_SECOND as usize);
-        assert!(may_write("another"));
+        assert!(at_most("another", 1));
         assert!(at_most("rare", 1) && !at_most("rare", 1));
         KINDS.with_borrow(|kinds| assert_eq!(kinds["one"].withheld, 80));
         tell_withheld();
@@ -112,6 +121,6 @@ mod tests {
         });
         tell_withheld();
         KINDS.with_borrow(|kinds| assert_eq!(kinds["one"].withheld, 0));
-        assert!(may_write("one") && at_most("rare", 1));
+        assert!(at_most("one", 1) && at_most("rare", 1));
     }
 }

@@ -33,7 +33,7 @@ use crate::runtime::{self, Address, CancellationToken, Failure, Mailbox};
 use crate::wire::escape::escape;
 
 pub use self::front::{install_panic_hook, set_level};
-pub use self::limited::{at_most, may_write, refused, tell_withheld};
+pub use self::limited::{A_SECOND, at_most, refused, tell, tell_withheld};
 
 /// How many lines may wait to be written.
 const WAITING: usize = 4096;

@@ -32,7 +32,7 @@ impl Registry {
             logged => {
                 let lines = self.execute_logged(logged, elsewhere);
                 let answer = lines.join("\n") + "\n";
-                if logger::may_write("answers to commands") {
+                if logger::at_most("answers to commands", logger::A_SECOND) {
                     self.log.answer(lines);
                 }
                 answer

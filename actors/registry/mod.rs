@@ -65,8 +65,9 @@ pub struct Registry {
     forms: Forms,
     counters: Counters,
     connections: Vec<Option<Connection>>,
-    /// Streams by address, where there is a limit to them.
+    /// Connections by address, where there is a limit to them.
     by_address: HashMap<IpAddr, usize>,
+    /// What is told of those that were refused.
     history: History,
     archive: Option<archive::Handle>,
     /// Clients that are still getting kept events.
@@ -281,7 +282,9 @@ impl Registry {
         }
     }
 
-    fn reconfigure(&mut self, config: Config) {
+    fn reconfigure(&mut self, mut config: Config) {
+        // Connections are counted by it.
+        config.ip6_prefix = self.settings.now().ip6_prefix;
         self.log_level = config.log_level;
         logger::set_level(config.log_level);
         self.reinit.set(config.reinit);
