@@ -1,5 +1,6 @@
 // A site in front of hasses: an empty page, and a proxy that can fail. It is a process of its own, so that it can be stopped.
 //   node proxy.mjs HASSES-ADDRESS
+// Pages say something by POST /said, which is written to standard output, and ask by GET /orders/NAME what to do: `order NAME SCRIPT`.
 // Standard input: `fail STATUS`, `well`, `cut`, `rights FILE` (what /signed answers). `GET /streams` tells of open streams.
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
@@ -7,6 +8,8 @@ import { createInterface } from 'node:readline';
 
 const [hasses] = process.argv.slice(2);
 const streams = new Map();
+/** Pages that wait for an order. */
+const orders = new Map();
 let failure = null;
 let rights = null;
 let asked = 0;
@@ -18,6 +21,16 @@ const server = http.createServer((request, response) => {
     const open = [...streams.values()];
     response.end(JSON.stringify({ open, asked, most }));
     most = open.length;
+  } else if (url === '/said') {
+    let text = '';
+    request.on('data', (piece) => { text += piece; }).on('end', () => {
+      console.log(text);
+      response.writeHead(204).end();
+    });
+  } else if (url.startsWith('/orders/')) {
+    orders.set(url.slice(8), response);
+  } else if (url.startsWith('/tab/')) {
+    response.writeHead(200, { 'Content-Type': 'text/html' }).end(readFileSync(new URL('tab.html', import.meta.url)));
   } else if (url.startsWith('/signed')) {
     const answer = rights ? readFileSync(rights, 'utf8') : '';
     response.writeHead(answer ? 200 : 401).end(answer);
@@ -61,6 +74,10 @@ createInterface({ input: process.stdin }).on('line', (line) => {
   const [word, value] = line.split(' ');
   if (word === 'fail') failure = Number(value);
   if (word === 'well') failure = null;
+  if (word === 'order') {
+    orders.get(value)?.end(line.slice(line.indexOf(value) + value.length + 1));
+    orders.delete(value);
+  }
   if (word === 'rights') rights = value ?? null;
   if (word === 'fail' || word === 'cut') for (const response of streams.keys()) response.destroy();
 }).on('close', () => process.exit());
