@@ -176,6 +176,13 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
         (None, false) => Some(CONTROL),
     };
     let max_connections = most_connections();
+    let allowed = max_connections - (max_connections / 10).min(64);
+    let warnings = all.max_clients.filter(|&most| most > allowed).map(|most| {
+        format!(
+            "--max-clients {most}: the limit of open files (ulimit -n) allows {allowed}, and so many \
+             there will be"
+        )
+    });
     let listen = addresses(all.listen, Some(LISTEN), detach)?;
     let control = addresses(all.control, control, detach)?;
     let encrypted = listen.doors.iter().any(|door| door.tls);
@@ -206,9 +213,11 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
             max_message: all.max_message.unwrap_or(1 << 20),
             max_connections,
             // Some more are accepted, to be told that there are too many.
-            max_clients: (all.max_clients)
-                .unwrap_or(max_connections - (max_connections / 10).min(64)),
+            max_clients: all.max_clients.map_or(allowed, |most| most.min(allowed)),
             max_clients_per_ip: all.max_clients_per_ip.and_then(unless_zero),
+            ip6_prefix: all.ip6_prefix.unwrap_or(64),
+            max_tokens: all.max_tokens.unwrap_or(256),
+            total_buffer: all.total_buffer.unwrap_or(256 << 20),
             trust_proxy: Trusted(all.trust_proxy),
             history: retention::policy(
                 all.history,
@@ -243,7 +252,7 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
             },
             reread: None,
             greeting: None,
-            warnings: Vec::new(),
+            warnings: Vec::from_iter(warnings),
         },
         subscribe_key: all.subscribe_key.map(place).transpose()?,
         user: all.user,
