@@ -73,7 +73,10 @@ Process:
   --reuse-port            share the ports with other processes
   --help, --version       say this, say the version
 
-The switches of hasses 1.x (-p=8080 -cp=8085 -fifo=FILE ...) are understood too.
+The switches of hasses 1.x, with -p= among them, are understood too:
+  -p=PORT -cp=PORT -murl=PATH -fifo=FILE -sep=CHAR -q -debug -l=FILE -pidfile=FILE -ssl
+  -cert-file=FILE -privatekey-file=FILE -cors-base=ORIGIN -ra -user=NAME -nodaemon
+  -h -help -v -V -version
 ";
 
 /// `hasses help`, alone or with the name of a helper.

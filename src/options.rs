@@ -16,6 +16,7 @@ use nix::sys::resource::{Resource, getrlimit};
 
 use crate::failure::Failure;
 use crate::legacy::{self, Meaning};
+use crate::overlaps;
 use crate::privileges::Account;
 use crate::retention;
 use crate::source::Source;
@@ -78,6 +79,38 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// The files that the options name, with the options, and whether hasses writes them.
+    fn files(&self) -> Vec<(&'static str, &Path, bool)> {
+        let log = match &self.config.log {
+            LogTarget::File(path) => Some(path),
+            _ => None,
+        };
+        let fifo = self.config.fifo.as_ref().map(|fifo| &fifo.path);
+        let tls = self.tls.as_ref();
+        let mut files: Vec<(&str, &Path, bool)> = [
+            ("--config", self.config_file.as_ref(), false),
+            ("--subscribe-key", self.subscribe_key.as_ref(), false),
+            ("--control-secret", self.control_secret.as_ref(), false),
+            ("--tls-cert", tls.map(|files| &files.cert), false),
+            ("--tls-key", tls.map(|files| &files.key), false),
+            ("--fifo", fifo, true),
+            ("--log", log, true),
+            ("--pidfile", self.pidfile.as_ref(), true),
+            ("--history-file", self.config.history_file.as_ref(), true),
+        ]
+        .into_iter()
+        .filter_map(|(option, path, writes)| Some((option, path?.as_path(), writes)))
+        .collect();
+        for (option, addresses) in [("--listen", &self.listen), ("--control", &self.control)] {
+            for door in &addresses.doors {
+                if let Endpoint::Unix(path) = &door.endpoint {
+                    files.push((option, path, true));
+                }
+            }
+        }
+        files
+    }
+
     /// The files that SIGHUP reads again, and the options that name them.
     pub(crate) fn read_again(&self) -> Vec<(&'static str, &Path)> {
         let tls = self.config.tls.as_ref().map(|identity| &identity.files);
@@ -193,7 +226,10 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
         None if typed => return Err(Failure::usage(NO_TLS)),
         None => None,
     };
-    Ok(Plan {
+    if !all.reuse_port {
+        overlaps::addresses(&listen.doors, &control.doors).map_err(Failure::usage)?;
+    }
+    let plan = Plan {
         listen,
         control,
         tls,
@@ -256,7 +292,9 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
         },
         subscribe_key: all.subscribe_key.map(place).transpose()?,
         user: all.user,
-    })
+    };
+    overlaps::paths(&plan.files()).map_err(Failure::usage)?;
+    Ok(plan)
 }
 
 /// As many connections as the descriptor limit allows, when some are left for publishers, listeners

@@ -74,7 +74,7 @@ pub(crate) struct Typed {
     #[argh(option, from_str_fn(values::origin))]
     pub(crate) cors: Vec<String>,
     /// log file
-    #[argh(option, from_str_fn(values::file))]
+    #[argh(option, from_str_fn(values::log))]
     pub(crate) log: Option<PathBuf>,
     /// how much is logged
     #[argh(option, from_str_fn(values::log_level))]

@@ -128,6 +128,14 @@ pub(crate) fn file(text: &str) -> Result<PathBuf, String> {
     Ok(text.into())
 }
 
+/// The log's file.
+pub(crate) fn log(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "-" => Err("it needs the path of a file; without --log, standard error is used".to_owned()),
+        _ => file(text),
+    }
+}
+
 /// The path of the URL.
 pub(crate) fn path(text: &str) -> Result<String, String> {
     let visible = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#');
