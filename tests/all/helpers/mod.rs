@@ -146,7 +146,8 @@ fn never_hangs(language: &str) {
         (format!("fifo:{}", path("missing")), &json!("x")),
         (format!("fifo:{}", path("fifo")), &json!("x".repeat(5000))),
     ] {
-        let told = ask(language, &["publish", &address, "", "\"a\"", data, "{}"]);
+        let data = data.to_string();
+        let told = ask(language, &["publish", &address, "", "\"a\"", &data, "{}"]);
         assert!(told["error"].is_string(), "{address}: {told}");
         assert!(
             told["seconds"]

@@ -1,5 +1,5 @@
 // The script in a real browser: many tabs, whatever happens to them and to the connection.
-//   node browser.mjs HASSES-PROGRAM [SCENE]
+//   node browser.mjs HASSES-PROGRAM [open|keyed [SCENE]]
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import { Daemon, Proxy, eventually, sleep, whole } from './stage.mjs';
 
-const [program, only] = process.argv.slice(2);
+const [program, group, only] = process.argv.slice(2);
 const dir = mkdtempSync(join(tmpdir(), 'page-'));
 const figures = {};
 
@@ -255,7 +255,8 @@ let failed = false;
 try {
   const key = join(dir, 'key');
   writeFileSync(key, 'k'.repeat(32), { mode: 0o600 });
-  for (const [options, all] of [[[], scenes], [['--subscribe-key', key], keyed]]) {
+  for (const [name, options, all] of [['open', [], scenes], ['keyed', ['--subscribe-key', key], keyed]]) {
+    if (group && name !== group) continue;
     for (const [name, play] of Object.entries(all)) {
       if (only && !name.includes(only)) continue;
       const [daemon, proxy] = [new Daemon(program), new Proxy()];

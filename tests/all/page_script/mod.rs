@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -182,15 +183,17 @@ fn in_simulated_browsers_nothing_is_lost_or_doubled() {
     );
 }
 
-/// Runs scenes with the daemon; what they write is in the test's output, as it tells figures.
-fn play(scenes: &str) {
-    let file = format!("tests/all/page_script/{scenes}");
+/// Runs scenes with the daemon; what they write is left in `target/test-output`, as it tells figures.
+fn play(name: &str, group: &str) {
+    let file = format!("tests/all/page_script/{name}");
     let mut node = Command::new("node");
-    node.args([&file, env!("CARGO_BIN_EXE_hasses")]);
+    node.args([&file, env!("CARGO_BIN_EXE_hasses"), group]);
     let mut scenes = Program::start(node.current_dir(TOP));
     let ended = scenes.end_within(Duration::from_secs(300));
     let written = scenes.last_words();
-    println!("{written}");
+    let output = Path::new(TOP).join("target/test-output");
+    fs::create_dir_all(&output).unwrap();
+    fs::write(output.join(format!("{name}-{group}.txt")), &written).unwrap();
     assert!(ended.is_some_and(|status| status.success()), "{written}");
     assert!(written.contains("all played"), "{written}");
 }
@@ -199,13 +202,13 @@ fn play(scenes: &str) {
 fn in_chromium_one_stream_serves_all_tabs_whatever_happens() {
     needs!("node", "npm:playwright-core", "chromium");
     let _alone = support::heavy();
-    play("browser.mjs");
+    play("browser.mjs", "open");
 }
 
 #[test]
 fn in_firefox_one_stream_serves_all_tabs() {
     needs!("node", "firefox-esr");
-    play("firefox.mjs");
+    play("firefox.mjs", "");
 }
 
 #[test]
