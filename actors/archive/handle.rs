@@ -81,8 +81,8 @@ impl Handle {
         Self { address, shared }
     }
 
-    /// Keeps an event. Ids must grow. Where they come faster than they can be written, the oldest
-    /// that wait are let go, and with them all that are older: the newer ones fill the history.
+    /// Keeps an event. Ids must grow. When the disk falls behind, the oldest unwritten events are dropped,
+    /// and everything older with them: the newer ones fill the history.
     pub fn keep(&self, record: &Rc<Record>) {
         self.given_out(record.id);
         let shared = &self.shared;

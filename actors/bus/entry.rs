@@ -18,7 +18,7 @@ use crate::archive::frame;
 use crate::model::{ClientId, EventId, Publication, Record};
 
 const ITEMS: u8 = 1;
-const HOLE: u8 = 2;
+const GAP_MARKER: u8 = 2;
 /// What an item is that is no event.
 const DISCONNECT: u8 = 2;
 /// Bytes of a body before its items.
@@ -35,13 +35,14 @@ pub(super) enum Body {
     Items {
         /// Which node.
         node: Node,
-        /// The how many-th of that node the first is, from 1: so a copy is told from the first.
+        /// The sequence number of the first item among all of that node, from 1. Readers drop numbers that
+        /// they have had.
         number: u64,
         /// At least one.
         items: Vec<Item>,
     },
     /// Whoever has seen nothing newer than this entry may have missed something.
-    Hole {
+    GapMarker {
         /// Who found it.
         node: Node,
         /// Whether that holds for streams that are open too, and not only for those that come back.
@@ -84,7 +85,7 @@ impl Entry {
         self.body.is_empty()
     }
 
-    /// How many items it has, as it says; a hole counts as one.
+    /// How many items it has, as it says; a gap marker counts as one.
     pub(super) fn count(&self) -> usize {
         match (self.body.first(), self.body.get(HEAD - 4..HEAD)) {
             (Some(&ITEMS), Some(&[a, b, c, d])) => u32::from_le_bytes([a, b, c, d]) as usize,
@@ -125,9 +126,9 @@ pub(super) fn pack<'a>(
     body
 }
 
-/// The body of a hole.
-pub(super) fn hole(node: Node, live: bool) -> Vec<u8> {
-    let mut body = vec![HOLE, live.into()];
+/// The body of a gap marker.
+pub(super) fn gap_marker(node: Node, live: bool) -> Vec<u8> {
+    let mut body = vec![GAP_MARKER, live.into()];
     body.extend(node.0.to_le_bytes());
     body
 }
@@ -160,12 +161,12 @@ pub(super) fn of_file(node: Node, records: Vec<Record>, since: EventId) -> Vec<E
     entries
 }
 
-/// A hole between what a history file had and what may be missing in it.
+/// A gap marker between what a history file had and what may be missing in it.
 fn lacking(node: Node, previous: EventId, since: EventId) -> Entry {
     Entry {
         id: EventId(since.0.max(previous.0 + 1)),
         previous,
-        body: hole(node, true),
+        body: gap_marker(node, true),
     }
 }
 
@@ -196,7 +197,7 @@ impl Body {
                     items,
                 })
             }
-            HOLE if rest.is_empty() => Some(Self::Hole {
+            GAP_MARKER if rest.is_empty() => Some(Self::GapMarker {
                 node,
                 live: flag != 0,
             }),
@@ -338,9 +339,9 @@ mod tests {
         assert_eq!(Body::read(&packed(node, number)), Some(read));
         assert_eq!(entry(packed(node, number)).count(), 3);
         let node = Node(u64::MAX);
-        let read = Body::Hole { node, live: true };
-        assert_eq!(Body::read(&hole(node, true)), Some(read));
-        assert_eq!(entry(hole(node, true)).count(), 1);
+        let read = Body::GapMarker { node, live: true };
+        assert_eq!(Body::read(&gap_marker(node, true)), Some(read));
+        assert_eq!(entry(gap_marker(node, true)).count(), 1);
     }
 
     #[test]
@@ -357,7 +358,10 @@ mod tests {
         assert_eq!(Body::read(&many), None, "more than it has");
         assert_eq!(Body::read(&pack(Node(7), 8, std::iter::empty())), None);
         assert_eq!(Body::read(&[4; 40]), None);
-        assert_eq!(Body::read(&[hole(Node(1), true), vec![0]].concat()), None);
+        assert_eq!(
+            Body::read(&[gap_marker(Node(1), true), vec![0]].concat()),
+            None
+        );
     }
 
     #[test]

@@ -44,8 +44,8 @@ pub struct Context {
 }
 
 impl Context {
-    /// Tells the registry something. No `let` where that is done: in an `async fn` what is refused, a
-    /// whole message, would have room in every state that follows.
+    /// Tells the registry something. Do not bind the result of `try_send` in an `async fn`: a rejected
+    /// message would enlarge the future.
     pub fn cast(&self, message: FromClient) {
         // Refused only when the registry is gone, and with it the process.
         let _gone = self.registry.try_send(message);
