@@ -82,7 +82,7 @@ impl Registry {
     }
 
     fn subscribers(&self) -> u64 {
-        self.streams() as u64
+        self.sessions.streams() as u64
     }
 
     /// How many clients a message to `target` would reach.

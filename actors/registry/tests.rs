@@ -31,6 +31,9 @@ pub(crate) fn config() -> Config {
         max_connections: 100,
         max_clients: 3,
         max_clients_per_ip: Some(2),
+        ip6_prefix: 64,
+        max_tokens: 256,
+        total_buffer: 256 << 20,
         trust_proxy: Default::default(),
         history: kept(3, 1 << 20),
         history_file: None,
@@ -94,7 +97,7 @@ impl Rig {
         let key = self
             .registry
             .pool
-            .join(stream, |_| std::future::pending())
+            .join(stream, None, |_| std::future::pending())
             .unwrap();
         let address: std::net::SocketAddr = address.parse().unwrap();
         self.registry.handle_client(FromClient::Arrived {
@@ -385,12 +388,12 @@ fn too_many_are_told_so_and_places_come_back() {
 fn agents_are_kept_once_and_forgotten_with_their_last_client() {
     let mut rig = Rig::new();
     let keys = ["a", "b"].map(|token| rig.client(token, None, Resume::Live));
-    assert_eq!(rig.registry.agents.len(), 1);
+    assert_eq!(rig.registry.sessions.agents(), 1);
     for key in keys {
         let end = End::Left;
         rig.registry.handle_client(FromClient::Exited { key, end });
     }
-    assert!(rig.registry.agents.is_empty() && rig.registry.routes.is_empty());
+    assert!(rig.registry.sessions.agents() == 0 && rig.registry.routes.is_empty());
 }
 
 #[test]
@@ -437,7 +440,7 @@ fn places_are_counted_for_whom_a_proxy_speaks_for() {
     rig.registry
         .handle_client(FromClient::Introduced { key, peer });
     let counts = |rig: &Rig| {
-        let mut counts: Vec<usize> = rig.registry.by_address.values().copied().collect();
+        let mut counts: Vec<usize> = rig.registry.sessions.by_address();
         counts.sort_unstable();
         counts
     };
