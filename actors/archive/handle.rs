@@ -184,8 +184,11 @@ impl Handle {
     /// too much besides, or lacks something.
     pub fn wants_copies(&self, kept: u64) -> bool {
         let most = kept + kept / 2 + SLACK;
-        let lacks = self.shared.lacks.get() && self.waiting() == 0;
-        self.shared.copying.get() == Copying::No && (self.shared.size.get() > most || lacks)
+        let calm = self.waiting() == 0;
+        let lacks = self.shared.lacks.get() && calm;
+        // What was let go at the front costs no copies: that comes first.
+        let large = self.shared.size.get() > most && self.shared.let_go.borrow().is_none();
+        self.shared.copying.get() == Copying::No && (large || lacks)
     }
 
     /// Begins to hand over everything that is kept.
