@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::auth::Key;
+use crate::auth::Keys;
 use crate::model::{BusDown, Limits, Secret};
 use crate::net::BusUrl;
 use crate::net::identity::Identity;
@@ -29,6 +29,8 @@ pub struct Config {
     pub max_connections: usize,
     /// How many streams there may be.
     pub max_clients: usize,
+    /// How many tokens one subscription may have.
+    pub max_tokens: usize,
     /// How many streams one IP address may have; none = any number.
     pub max_clients_per_ip: Option<usize>,
     /// Whose word counts for where a subscriber comes from.
@@ -48,7 +50,7 @@ pub struct Config {
     /// Who may subscribe to `*`; with a key, anyone whom that lets.
     pub subscribe_all: SubscribeAll,
     /// What subscribers must prove what they may read with; none = any token's name will do.
-    pub subscribe_key: Option<Key>,
+    pub subscribe_keys: Option<Keys>,
     /// Whether a new GET on an open stream replaces its subscription.
     pub reinit: bool,
     /// Whether 50 ms of silence ends a text message on TCP and Unix sockets too (old switches).

@@ -110,6 +110,7 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
         settings: Rc::clone(&settings),
         registry: clients,
         reinit: Rc::clone(&reinit),
+        stopping: Cell::new(false),
     });
 
     spawner.vital("logger", Stage::Log, |stop| logger.run(stop));

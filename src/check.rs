@@ -36,7 +36,7 @@ pub(crate) fn check(mut plan: Plan, folder_of_start: &Path) -> Result<(), Failur
     if let Some(path) = &plan.config.history_file {
         wrong.extend(writable("--history-file", path).err());
     }
-    if let Some(path) = &plan.subscribe_key {
+    for path in &plan.subscribe_keys {
         wrong.extend(keys::read(OPTION, path).err());
     }
     if let Some(path) = &plan.pidfile {

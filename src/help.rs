@@ -18,7 +18,8 @@ Subscribers:
   --path PATH             the URL path that is answered (default /sse)
   --cors ORIGIN           allowed origin; repeatable (default *)
   --subscribe-key FILE    they prove what they may read with this secret, by a signed URL
-                          or a JWT, or with this public key, by a JWT (default none)
+                          or a JWT, or with this public key or JWK Set, by a JWT;
+                          repeatable: each key holds (default none)
   --allow-all             anyone may subscribe to * (default off)
   --reinit                a new GET on an open stream replaces its subscription
                           (default off)
@@ -30,6 +31,7 @@ Subscribers:
   --history-file FILE     keeps them across restarts (default none)
   --max-clients N         streams (default: what the descriptor limit allows)
   --max-clients-per-ip N  streams of one IP address, 0 = any number (default 0)
+  --max-tokens N          tokens of one subscription (default 256)
   --trust-proxy CIDR      proxies whose X-Forwarded-For or PROXY protocol v2 header is
                           believed, such as 10.0.0.0/8; repeatable (default none)
   --client-buffer BYTES   what a slow client may have waiting (default 1048576)

@@ -64,8 +64,8 @@ pub(crate) struct Plan {
     pub(crate) detach: bool,
     /// The user to become.
     pub(crate) user: Option<Account>,
-    /// The file of the subscribers' key.
-    pub(crate) subscribe_key: Option<PathBuf>,
+    /// The files of the subscribers' keys.
+    pub(crate) subscribe_keys: Vec<PathBuf>,
     /// The owner group of FIFO and Unix sockets.
     pub(crate) group: Option<u32>,
     /// Whether a log file of root's is handed over to the user: old command lines expect that.
@@ -205,6 +205,7 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
             // Some more are accepted, to be told that there are too many.
             max_clients: (all.max_clients)
                 .unwrap_or(max_connections - (max_connections / 10).min(64)),
+            max_tokens: all.max_tokens.unwrap_or(256),
             max_clients_per_ip: all.max_clients_per_ip.and_then(unless_zero),
             trust_proxy: Trusted(all.trust_proxy),
             history: Limits {
@@ -217,12 +218,12 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
             client_buffer: all.client_buffer.unwrap_or(1 << 20),
             heartbeat: unless_zero(all.heartbeat.unwrap_or(15)).map(Duration::from_secs),
             retry: unless_zero(all.retry.unwrap_or(3000)),
-            subscribe_all: match (all.allow_all || all.subscribe_key.is_some(), old) {
+            subscribe_all: match (all.allow_all || !all.subscribe_key.is_empty(), old) {
                 (true, _) => SubscribeAll::Anyone,
                 (false, true) => SubscribeAll::LiveOnly,
                 (false, false) => SubscribeAll::Nobody,
             },
-            subscribe_key: None,
+            subscribe_keys: None,
             reinit: all.reinit,
             tls: None,
             encrypted,
@@ -241,7 +242,9 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
             greeting: None,
             warnings: Vec::new(),
         },
-        subscribe_key: all.subscribe_key.map(place).transpose()?,
+        subscribe_keys: (all.subscribe_key.into_iter())
+            .map(place)
+            .collect::<Result<_, _>>()?,
         user: all.user,
     })
 }

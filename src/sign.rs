@@ -53,9 +53,9 @@ pub(crate) fn sign(arguments: Vec<String>) -> Result<String, Failure> {
     };
     check(&query).map_err(Failure::usage)?;
     // What the file's mode should be is told by the daemon, which reads it too.
-    let (key, _) = keys::read("--key", &key).map_err(Failure::start)?;
+    let (keys, _) = keys::read("--key", &key).map_err(Failure::start)?;
     let expires = (since_1970() + lasts).as_secs();
-    let signed = signed::sign(&key, &query, expires).ok_or_else(|| {
+    let signed = signed::sign(&keys, &query, expires).ok_or_else(|| {
         Failure::start("--key: it is a public key, which signs nothing; URLs need a secret")
     })?;
     Ok(signed + "\n")

@@ -107,7 +107,7 @@ pub(crate) struct Typed {
     pub(crate) reuse_port: bool,
     /// what subscribers prove their rights with
     #[argh(option, from_str_fn(values::file))]
-    pub(crate) subscribe_key: Option<PathBuf>,
+    pub(crate) subscribe_key: Vec<PathBuf>,
     /// events kept
     #[argh(option, from_str_fn(values::count))]
     pub(crate) history: Option<usize>,
@@ -126,6 +126,9 @@ pub(crate) struct Typed {
     /// most clients of one address
     #[argh(option, from_str_fn(values::count))]
     pub(crate) max_clients_per_ip: Option<usize>,
+    /// most tokens of one subscription
+    #[argh(option, from_str_fn(values::clients))]
+    pub(crate) max_tokens: Option<usize>,
     /// proxies that are believed
     #[argh(option, from_str_fn(values::range))]
     pub(crate) trust_proxy: Vec<Range>,
@@ -199,13 +202,14 @@ impl Typed {
             allow_all: self.allow_all || lower.allow_all,
             group: self.group.or(lower.group),
             reuse_port: self.reuse_port || lower.reuse_port,
-            subscribe_key: self.subscribe_key.or(lower.subscribe_key),
+            subscribe_key: list(self.subscribe_key, lower.subscribe_key),
             history: self.history.or(lower.history),
             history_bytes: self.history_bytes.or(lower.history_bytes),
             history_age: self.history_age.or(lower.history_age),
             history_file: self.history_file.or(lower.history_file),
             max_clients: self.max_clients.or(lower.max_clients),
             max_clients_per_ip: self.max_clients_per_ip.or(lower.max_clients_per_ip),
+            max_tokens: self.max_tokens.or(lower.max_tokens),
             trust_proxy: list(self.trust_proxy, lower.trust_proxy),
             max_message: self.max_message.or(lower.max_message),
             client_buffer: self.client_buffer.or(lower.client_buffer),

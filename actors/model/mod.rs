@@ -22,4 +22,4 @@ pub use publication::{Publication, Target};
 pub use record::Record;
 pub use secret::Secret;
 pub use sequence::Sequence;
-pub use subscription::{Form, Positions, Resume, Subscription};
+pub use subscription::{Form, Member, Positions, Resume, Subscription};

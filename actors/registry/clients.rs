@@ -25,6 +25,7 @@ impl Registry {
             ClientMessage::Subscribe {
                 key,
                 subscription,
+                member: _,
                 resume,
                 // Not given yet.
                 recent_of: _,

@@ -17,8 +17,8 @@ use crate::config::{Config, LogLevel, Settings};
 use crate::logger;
 use crate::model::deadlines::{Deadlines, since_1970};
 use crate::model::{
-    BusFigures, Channel, ClientId, Counters, EventId, Publication, Record, Resume, Sequence,
-    Subscription, Token,
+    BusFigures, Channel, ClientId, Counters, EventId, Member, Publication, Record, Resume,
+    Sequence, Subscription, Token,
 };
 use crate::net::peer::Peer;
 use crate::runtime::{CancellationToken, Failure, Mailbox, Reply};
@@ -153,6 +153,8 @@ pub enum ClientMessage {
         key: ClientKey,
         /// What it asks for.
         subscription: Subscription,
+        /// Who it is for others.
+        member: Member,
         /// Where its stream is to begin.
         resume: Resume,
         /// Tokens of whose kept events the last so many are wanted besides.

@@ -9,7 +9,7 @@ use crate::clients::life::{LimitReached, Message as ToClient};
 use crate::config::{About, Cors, LogTarget, SubscribeAll};
 use crate::model::Limits;
 use crate::model::publication::Targets;
-use crate::model::{ClientId, Form, Positions, Target, Token};
+use crate::model::{ClientId, Form, Member, Positions, Target, Token};
 use crate::net::stream::Stream;
 
 pub(crate) fn config() -> Config {
@@ -20,6 +20,7 @@ pub(crate) fn config() -> Config {
         max_message: 1000,
         max_connections: 100,
         max_clients: 3,
+        max_tokens: 256,
         max_clients_per_ip: Some(2),
         trust_proxy: Default::default(),
         history: Limits {
@@ -33,7 +34,7 @@ pub(crate) fn config() -> Config {
         heartbeat: None,
         retry: None,
         subscribe_all: SubscribeAll::Nobody,
-        subscribe_key: None,
+        subscribe_keys: None,
         reinit: false,
         silence_ends_message: false,
         tls: None,
@@ -120,8 +121,10 @@ impl Rig {
                 all: false,
                 id: id.map(|id| ClientId::new(id).unwrap()),
                 form,
+                presence: false,
             },
             resume,
+            member: Member::default(),
             recent_of: Vec::new(),
             ends: None,
             agent: Some("agent".into()),

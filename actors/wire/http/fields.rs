@@ -11,6 +11,7 @@ pub(super) struct Fields {
     pub(super) user_agent: Option<String>,
     pub(super) accept: Option<String>,
     pub(super) last_event_id: Option<String>,
+    pub(super) wanted_headers: Option<String>,
     pub(super) authorization: Option<String>,
     pub(super) cookie: Option<String>,
     pub(super) content_type: Option<String>,
@@ -33,7 +34,7 @@ impl Fields {
         let mut fields = Self::default();
         for header in headers {
             // Longer than any name below; a longer one is of no interest.
-            let mut name = [0; 20];
+            let mut name = [0; 30];
             let Some(name) = name.get_mut(..header.name.len()) else {
                 continue;
             };
@@ -51,6 +52,7 @@ impl Fields {
                 b"user-agent" => join(&mut fields.user_agent, " ", value),
                 b"accept" => join(&mut fields.accept, ", ", value),
                 b"last-event-id" => join(&mut fields.last_event_id, ", ", value),
+                b"access-control-request-headers" => join(&mut fields.wanted_headers, ", ", value),
                 b"cookie" => join(&mut fields.cookie, "; ", value),
                 b"x-forwarded-for" => join(&mut fields.x_forwarded_for, ", ", value),
                 b"transfer-encoding" => join(&mut fields.transfer_encoding, ", ", value),
