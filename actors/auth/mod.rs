@@ -18,9 +18,9 @@ use std::time::Duration;
 use crate::model::{ClientId, Subscription};
 use crate::wire::http::{Refused, Request};
 
-pub mod jwt;
-pub mod key;
-pub mod keys;
+pub(crate) mod jwt;
+pub(crate) mod key;
+pub(crate) mod keys;
 pub mod signed;
 #[cfg(test)]
 mod tests;

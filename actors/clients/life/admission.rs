@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::LimitReached;
 use super::answer::now;
 use crate::auth::{self, Pass, Proof};
 use crate::config::{Config, SubscribeAll};
+use crate::messages::client::LimitReached;
 use crate::model::{ClientId, EventId, Form, Member, Positions, Resume, Subscription, Token};
 use crate::wire::http::query::Query;
 use crate::wire::http::response::stream_head;
@@ -253,4 +253,82 @@ fn agent(mut agent: String) -> String {
 pub(super) fn jitter(retry: u32) -> u32 {
     let spread = retry / 10 * 3;
     fastrand::u32(retry - spread..=retry.saturating_add(spread))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use crate::registry::tests::config;
+    use crate::wire::http::Reader;
+
+    fn admitted(request: &str, stopping: bool) -> Result<Admitted, Refused> {
+        let head = format!("{request}\r\nHost: x\r\n\r\n");
+        let head = Reader::new().read(head.as_bytes()).unwrap().unwrap();
+        admit(head.request, &config(), Duration::from_secs(1), stopping)
+    }
+
+    fn asked(request: &str) -> Box<StreamRequest> {
+        match admitted(&format!("GET /sse?{request}"), false) {
+            Ok(Admitted::Stream(asked)) => asked,
+            _ => panic!("{request} asks for no stream"),
+        }
+    }
+
+    #[test]
+    fn health_tells_of_the_stop() {
+        for (stopping, status) in [(false, 200), (true, 503)] {
+            let answer = admitted("GET /sse?health HTTP/1.1", stopping);
+            match answer {
+                Ok(Admitted::Answer(answer)) => assert_eq!(answer.status, status),
+                _ => panic!("no answer"),
+            }
+        }
+    }
+
+    #[test]
+    fn of_a_list_of_ids_the_last_counts() {
+        let after = |header: &str| {
+            let request = format!("subscribe=a HTTP/1.1\r\nLast-Event-ID: {header}");
+            asked(&request).resume
+        };
+        for (header, id) in [
+            ("5", Some(5)),
+            ("5, 6", Some(6)),
+            ("6,5", Some(5)),
+            ("5\r\nlast-event-id: 6", Some(6)),
+            ("x, 6", None),
+            ("5, x", None),
+            ("5,", None),
+            ("5 6", None),
+        ] {
+            assert_eq!(after(header), Resume::After(id.map(EventId)), "{header}");
+        }
+        assert_eq!(after(""), Resume::Live);
+    }
+
+    #[test]
+    fn recent_events_of_a_token_are_for_first_connections() {
+        let of = |request: &str| asked(request).recent_of.len();
+        assert_eq!(of("subscribe=a-b&recent=1:a&recent=2:b HTTP/1.1"), 2);
+        assert_eq!(of("subscribe=a-b&recent=1:a&lastEventId=7 HTTP/1.1"), 1);
+        assert_eq!(
+            of("subscribe=a-b&recent=1:a HTTP/1.1\r\nLast-Event-ID: 7"),
+            0
+        );
+    }
+
+    #[test]
+    fn without_a_key_the_query_says_who_a_client_is() {
+        let member = asked("subscribe=a&id=7&info=%7B%22n%22%3A%201%7D HTTP/1.1").member;
+        assert_eq!(member.id.unwrap().as_str(), "7");
+        assert_eq!(member.info.as_deref(), Some("{\"n\":1}"));
+        assert_eq!(
+            asked("subscribe=a&id=&info= HTTP/1.1").member,
+            Member::default()
+        );
+        let refused = admitted("GET /sse?subscribe=a&info=x HTTP/1.1", false);
+        assert_eq!(refused.err().unwrap().status, 400);
+    }
 }
