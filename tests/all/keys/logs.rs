@@ -31,7 +31,7 @@ fn no_secret_reaches_a_log() {
         (good("subscribe=a&info=%22personal-7651"), String::new()),
         (
             format!("subscribe=a&authorization={good_jwt}"),
-            String::new(),
+            bearer(&bad_jwt),
         ),
         (format!("subscribe=&auth={good_jwt}"), String::new()),
         ("subscribe=a".to_owned(), bearer(&bad_jwt)),
