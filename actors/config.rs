@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::auth::Keys;
-use crate::model::{BusDown, Cors, Limits, LogLevel, Secret};
+use crate::model::{BusDown, Cors, LogLevel, Policy, Secret};
 use crate::net::BusUrl;
 use crate::net::identity::Identity;
 use crate::net::trust::Trusted;
@@ -36,14 +36,18 @@ pub struct Config {
     pub max_connections: usize,
     /// How many streams there may be.
     pub max_clients: usize,
+    /// How many connections one IP address may have; none = any number.
+    pub max_clients_per_ip: Option<usize>,
+    /// How many bits of an IPv6 address are counted as one address.
+    pub ip6_prefix: u8,
     /// How many tokens one subscription may have.
     pub max_tokens: usize,
-    /// How many streams one IP address may have; none = any number.
-    pub max_clients_per_ip: Option<usize>,
+    /// Bytes that may wait for all clients together.
+    pub total_buffer: usize,
     /// Whose word counts for where a subscriber comes from.
     pub trust_proxy: Trusted,
-    /// What bounds the events kept for replay.
-    pub history: Limits,
+    /// What is kept for replay.
+    pub history: Policy,
     /// The file that keeps them across restarts.
     pub history_file: Option<PathBuf>,
     /// What makes several nodes act as one.

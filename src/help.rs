@@ -25,16 +25,21 @@ Subscribers:
                           (default off)
   --heartbeat SECONDS     a position block after that much silence, 0 = off (default 15)
   --retry MS              when browsers come back, +-30 %, 0 = not told (default 3000)
-  --history COUNT         events kept for replay, 0 = none (default 1000)
-  --history-bytes BYTES   bytes they may have together (default 16777216)
+  --history COUNT         events of each token kept for replay, 0 = none (default 1000)
   --history-age SECONDS   how old they may grow (default 3600)
+  --history-for RULE      'TOKEN COUNT[/AGE]': other limits for a token, or for all that
+                          begin so, such as 'price-* 1/forever', 'answer-* 5000/15m'
+                          (s, m, h, d); repeatable (default none)
+  --history-bytes BYTES   memory that all of them may take together (default 16777216)
   --history-file FILE     keeps them across restarts (default none)
   --max-clients N         streams (default: what the descriptor limit allows)
-  --max-clients-per-ip N  streams of one IP address, 0 = any number (default 0)
+  --max-clients-per-ip N  connections of one IP address, 0 = any number (default 0)
+  --ip6-prefix BITS       of an IPv6 address these count as one address (default 64)
   --max-tokens N          tokens of one subscription (default 256)
   --trust-proxy CIDR      proxies whose X-Forwarded-For or PROXY protocol v2 header is
                           believed, such as 10.0.0.0/8; repeatable (default none)
   --client-buffer BYTES   what a slow client may have waiting (default 1048576)
+  --total-buffer BYTES    what may wait for all together (default 268435456)
 
 Publishers:
   --control ADDR          where they connect, as above; repeatable

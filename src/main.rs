@@ -23,6 +23,7 @@ mod pidfile;
 mod privileges;
 mod publish;
 mod reread;
+mod retention;
 mod secret_file;
 mod sign;
 mod sockets;

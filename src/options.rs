@@ -2,11 +2,12 @@
 
 use std::io;
 use std::path::{self, Path, PathBuf};
+use std::process;
 use std::time::Duration;
 
 use hasses_actors::Config;
 use hasses_actors::config::{About, Bus, Fifo, LogTarget, SubscribeAll};
-use hasses_actors::model::{BusDown, Cors, Limits, LogLevel};
+use hasses_actors::model::{BusDown, Cors, LogLevel};
 use hasses_actors::net::BusUrl;
 use hasses_actors::net::identity::Files;
 use hasses_actors::net::trust::Trusted;
@@ -16,6 +17,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use crate::failure::Failure;
 use crate::legacy::{self, Meaning};
 use crate::privileges::Account;
+use crate::retention;
 use crate::source::Source;
 use crate::typed::Typed;
 use crate::words::{self, Word};
@@ -148,7 +150,9 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
     }
     let detach = detaches(&line.new, line.foreground)
         .or(detaches(&file.new, file.foreground))
-        .unwrap_or(old);
+        .unwrap_or(old)
+        // A container ends with its first process.
+        && process::id() != 1;
     let config_file = line.new.config.clone();
     if line.tls || file.tls {
         // The old daemon's publishers came without it.
@@ -172,6 +176,13 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
         (None, false) => Some(CONTROL),
     };
     let max_connections = most_connections();
+    let allowed = max_connections - (max_connections / 10).min(64);
+    let warnings = all.max_clients.filter(|&most| most > allowed).map(|most| {
+        format!(
+            "--max-clients {most}: the limit of open files (ulimit -n) allows {allowed}, and so many \
+             there will be"
+        )
+    });
     let listen = addresses(all.listen, Some(LISTEN), detach)?;
     let control = addresses(all.control, control, detach)?;
     let encrypted = listen.doors.iter().any(|door| door.tls);
@@ -202,16 +213,18 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
             max_message: all.max_message.unwrap_or(1 << 20),
             max_connections,
             // Some more are accepted, to be told that there are too many.
-            max_clients: (all.max_clients)
-                .unwrap_or(max_connections - (max_connections / 10).min(64)),
-            max_tokens: all.max_tokens.unwrap_or(256),
+            max_clients: all.max_clients.map_or(allowed, |most| most.min(allowed)),
             max_clients_per_ip: all.max_clients_per_ip.and_then(unless_zero),
+            ip6_prefix: all.ip6_prefix.unwrap_or(64),
+            max_tokens: all.max_tokens.unwrap_or(256),
+            total_buffer: all.total_buffer.unwrap_or(256 << 20),
             trust_proxy: Trusted(all.trust_proxy),
-            history: Limits {
-                count: all.history.unwrap_or(1000),
-                bytes: all.history_bytes.unwrap_or(16 << 20),
-                age: Duration::from_secs(all.history_age.unwrap_or(3600)),
-            },
+            history: retention::policy(
+                all.history,
+                all.history_age,
+                all.history_bytes,
+                all.history_for,
+            )?,
             history_file: all.history_file.map(place).transpose()?,
             bus: bus(all.bus, all.bus_down)?,
             client_buffer: all.client_buffer.unwrap_or(1 << 20),
@@ -239,7 +252,7 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
             },
             reread: None,
             greeting: None,
-            warnings: Vec::new(),
+            warnings: Vec::from_iter(warnings),
         },
         subscribe_keys: (all.subscribe_key.into_iter())
             .map(place)

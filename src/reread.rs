@@ -64,7 +64,7 @@ fn replace(identity: &mut Option<Identity>, plan: &Plan, folder: &Path) -> Resul
 }
 
 /// What only a restart can change.
-fn fixed(plan: &Plan) -> [(&'static str, String); 11] {
+fn fixed(plan: &Plan) -> [(&'static str, String); 12] {
     let config = &plan.config;
     [
         ("--listen", format!("{:?}", plan.listen)),
@@ -77,6 +77,7 @@ fn fixed(plan: &Plan) -> [(&'static str, String); 11] {
         ("--pidfile", format!("{:?}", plan.pidfile)),
         ("--user", format!("{:?}", config.about.user)),
         ("--group", format!("{:?}", plan.group)),
+        ("--ip6-prefix", format!("{:?}", config.ip6_prefix)),
         ("--daemon", format!("{:?}", plan.detach)),
     ]
 }

@@ -219,7 +219,10 @@ mod tests {
             ("id=7", "which tokens?"),
             ("subscribe=a&info=Ann", "info= is no JSON"),
             ("subscribe=a&until=noon", "until=\"noon\" must be 0 or 1"),
-            ("subscribe=a&presence=yes", "presence=\"yes\" must be 0 or 1"),
+            (
+                "subscribe=a&presence=yes",
+                "presence=\"yes\" must be 0 or 1",
+            ),
         ] {
             let text = refused(&["--key", "/k", "--for", "1h", query]);
             assert!(text.contains(told), "{text}");

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use argh::FromArgs;
 use hasses_actors::model::BusDown;
 use hasses_actors::model::LogLevel;
+use hasses_actors::model::retention::Rule;
 use hasses_actors::net::BusUrl;
 use hasses_actors::net::Door;
 use hasses_actors::net::trust::Range;
@@ -112,11 +113,14 @@ pub(crate) struct Typed {
     #[argh(option, from_str_fn(values::count))]
     pub(crate) history: Option<usize>,
     /// bytes kept
-    #[argh(option, from_str_fn(values::bytes))]
+    #[argh(option, from_str_fn(values::history_bytes))]
     pub(crate) history_bytes: Option<usize>,
     /// seconds kept
     #[argh(option, from_str_fn(values::age))]
     pub(crate) history_age: Option<u64>,
+    /// other limits for some
+    #[argh(option, from_str_fn(Rule::parse))]
+    pub(crate) history_for: Vec<Rule>,
     /// file that keeps them
     #[argh(option, from_str_fn(values::file))]
     pub(crate) history_file: Option<PathBuf>,
@@ -126,9 +130,15 @@ pub(crate) struct Typed {
     /// most clients of one address
     #[argh(option, from_str_fn(values::count))]
     pub(crate) max_clients_per_ip: Option<usize>,
-    /// most tokens of one subscription
-    #[argh(option, from_str_fn(values::clients))]
+    /// bits of an IPv6 address that count
+    #[argh(option, from_str_fn(values::ip6_prefix))]
+    pub(crate) ip6_prefix: Option<u8>,
+    /// most tokens of a subscription
+    #[argh(option, from_str_fn(values::tokens))]
     pub(crate) max_tokens: Option<usize>,
+    /// bytes that may wait for all
+    #[argh(option, from_str_fn(values::total_bytes))]
+    pub(crate) total_buffer: Option<usize>,
     /// proxies that are believed
     #[argh(option, from_str_fn(values::range))]
     pub(crate) trust_proxy: Vec<Range>,
@@ -206,10 +216,13 @@ impl Typed {
             history: self.history.or(lower.history),
             history_bytes: self.history_bytes.or(lower.history_bytes),
             history_age: self.history_age.or(lower.history_age),
+            history_for: list(self.history_for, lower.history_for),
             history_file: self.history_file.or(lower.history_file),
             max_clients: self.max_clients.or(lower.max_clients),
             max_clients_per_ip: self.max_clients_per_ip.or(lower.max_clients_per_ip),
+            ip6_prefix: self.ip6_prefix.or(lower.ip6_prefix),
             max_tokens: self.max_tokens.or(lower.max_tokens),
+            total_buffer: self.total_buffer.or(lower.total_buffer),
             trust_proxy: list(self.trust_proxy, lower.trust_proxy),
             max_message: self.max_message.or(lower.max_message),
             client_buffer: self.client_buffer.or(lower.client_buffer),

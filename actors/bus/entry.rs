@@ -276,6 +276,7 @@ mod tests {
     fn items() -> Vec<Item> {
         let unkept = Publication {
             retain: false,
+            key: None,
             ..message()
         };
         let me = ClientId::new("me").unwrap();

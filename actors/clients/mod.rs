@@ -7,7 +7,9 @@
 pub mod handle;
 pub mod life;
 mod mailbox;
+mod pending;
 pub mod pool;
+mod queues;
 mod reactor;
 mod slot;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::task::Waker;
 
 use super::Totals;
 use super::mailbox::Waiting;
+use super::queues::{Queue, Queues};
 use crate::messages::client::{End, Ending, Message};
 use crate::model::{ClientKey, Form};
 use crate::net::stream::Stream;
@@ -61,8 +62,7 @@ pub(super) struct Flags {
 pub(super) struct Inner {
     pub(super) slots: Vec<Slot>,
     pub(super) vacant: Vec<u32>,
-    pub(super) fast: VecDeque<u32>,
-    pub(super) bulk: VecDeque<u32>,
+    pub(super) queues: Queues,
     /// Sum of `unpolled`, and the number of over_soft_limit slots: what the registry is held by.
     pub(super) backlog: usize,
     pub(super) over_soft_limit: usize,
@@ -85,17 +85,23 @@ fn due(queue: &mut VecDeque<(u32, ClientKey)>, now: u32) -> Option<ClientKey> {
 }
 
 impl Inner {
-    /// Gives up the oldest connections without a request where there are more than `most`.
+    /// Gives up connections where more than `most` have not sent a whole request.
     pub(super) fn give_up_awaiting_request(&mut self, most: usize, limit: usize) {
-        while self.awaiting_request > most
-            && let Some((_, key)) = self.requests.pop_front()
-        {
-            if self.slots[key.index as usize].generation == key.generation && self.asked(key.index)
-            {
-                let end = Ending::LimitReached;
-                self.post(key.index, Message::Finish { end }, true, limit);
-            }
-        }
+        while self.awaiting_request > most && self.give_up_pending(limit) {}
+    }
+
+    /// Gives up a connection without a stream, the oldest of the address that has the most; whether
+    /// there was one.
+    pub(super) fn give_up_pending(&mut self, limit: usize) -> bool {
+        let Some(key) = self.queues.pending.oldest_of_most() else {
+            return false;
+        };
+        self.asked(key.index);
+        // It has its turn soon, and does not count until then: the next one to go is another.
+        self.queues.pending.leave(key.index);
+        let end = Ending::LimitReached;
+        self.post(key.index, Message::Finish { end }, true, limit);
+        true
     }
 
     /// A client is not half open any more; whether it was.
@@ -103,6 +109,9 @@ impl Inner {
         let flags = &mut self.slots[index as usize].flags;
         let was = std::mem::replace(&mut flags.awaiting_request, false);
         self.awaiting_request -= usize::from(was);
+        if was {
+            self.queues.pending.set_idle(index, false);
+        }
         was
     }
 
@@ -160,15 +169,20 @@ impl Inner {
         if wakes {
             slot.unpolled += 1;
             self.backlog += 1;
-            self.enqueue(index, fast);
+            self.enqueue(index, if fast { Queue::Fast } else { Queue::Bulk });
         }
     }
 
     /// Gives a client a turn, unless it waits for one already.
-    pub(super) fn enqueue(&mut self, index: u32, fast: bool) {
+    pub(super) fn enqueue(&mut self, index: u32, queue: Queue) {
         let flags = &mut self.slots[index as usize].flags;
         if !std::mem::replace(&mut flags.queued, true) {
-            if fast { &mut self.fast } else { &mut self.bulk }.push_back(index);
+            let queue = if flags.awaiting_request {
+                Queue::Pending
+            } else {
+                queue
+            };
+            self.queues.push(index, queue);
         }
     }
 }

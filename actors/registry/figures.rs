@@ -94,6 +94,9 @@ impl Registry {
             waiting_bytes: self.pool.waiting_bytes(),
             history_events: self.history.len() as u64,
             history_bytes: self.history.bytes() as u64,
+            history_targets: self.history.targets() as u64,
+            history_marks: self.history.marks() as u64,
+            history_let_go: self.history.let_go().by_reason(),
             history_lost: self.archive.as_ref().map_or(0, archive::Handle::lost),
             queues: self.queues(),
             loop_delay,
@@ -104,7 +107,7 @@ impl Registry {
     }
 
     fn queues(&self) -> Vec<(&'static str, u64)> {
-        let (fast, bulk) = self.pool.queues();
+        let (fast, bulk, pending) = self.pool.queues();
         let (clients, inbox) = self.waiting;
         let archive = self.archive.as_ref().map_or(0, archive::Handle::waiting);
         let depth = |name, depth: usize| (name, depth as u64);
@@ -112,6 +115,7 @@ impl Registry {
             depth("archive", archive),
             depth("clients_bulk", bulk),
             depth("clients_fast", fast),
+            depth("clients_pending", pending),
             depth("logger", self.log.address().depth()),
             depth("registry", inbox),
             depth("registry_clients", clients),

@@ -12,15 +12,14 @@ use futures_lite::FutureExt;
 use crate::archive;
 use crate::clients::ClientPool;
 use crate::config::{Config, Settings};
-use crate::logger;
+use crate::logger::{self, LimitedLog};
 use crate::messages::client::Ending;
 use crate::messages::publisher::Request;
 use crate::messages::registry::{Elsewhere, FromClient, Message};
 use crate::model::deadlines::{Deadlines, since_1970};
 use crate::model::{BusFigures, Counters, EventId, LogLevel, Record, Sequence};
 use crate::net::peer::Peer;
-use crate::runtime::{CancellationToken, Failure, Mailbox};
-use crate::wire::sse::Frame;
+use crate::runtime::{CancellationToken, Failure, Mailbox, turn};
 
 mod bus;
 mod clients;
@@ -37,8 +36,8 @@ pub(crate) mod tests;
 use bus::OnBus;
 use figures::Watched;
 use forms::Forms;
-use history::{Entry, History};
-use replay::Replay;
+use history::History;
+use replay::Replays;
 use routes::Routes;
 
 /// What is known of a connection: little, as there are very many.
@@ -66,12 +65,14 @@ pub struct Registry {
     forms: Forms,
     counters: Counters,
     connections: Vec<Option<Connection>>,
-    /// Streams by address, where there is a limit to them.
+    /// Connections by address, where there is a limit to them.
     by_address: HashMap<IpAddr, usize>,
+    /// What is told of those that were refused.
+    refusals: LimitedLog,
     history: History,
     archive: Option<archive::Handle>,
     /// Clients that are still getting kept events.
-    replays: HashMap<u32, Replay>,
+    replays: Replays,
     /// What there is with a bus.
     bus: Option<OnBus>,
     /// When streams end that were allowed for a time only.
@@ -88,24 +89,11 @@ pub struct Registry {
     watched: Option<Box<Watched>>,
 }
 
-/// A kept event as it was read from a history file.
-fn entry_of(record: Record) -> Entry {
-    let Record {
-        id,
-        at,
-        publication,
-    } = record;
+/// When something happened, by the clock that never goes back.
+fn instant_of(at: SystemTime) -> Instant {
     let now = Instant::now();
     let age = SystemTime::now().duration_since(at).unwrap_or_default();
-    let event = publication.event.as_deref();
-    Entry {
-        id,
-        at: now.checked_sub(age).unwrap_or(now),
-        frame: Rc::new(Frame::event(id, event, &publication.data)),
-        to: publication.to,
-        except: publication.except,
-        passing: false,
-    }
+    now.checked_sub(age).unwrap_or(now)
 }
 
 /// What a history file gives.
@@ -115,6 +103,9 @@ pub struct Kept {
     /// Where events are written down.
     pub archive: archive::Handle,
 }
+
+/// How long the history may work in one turn.
+const WORK: Duration = Duration::from_millis(2);
 
 enum Input {
     Client(FromClient),
@@ -139,13 +130,18 @@ impl Registry {
         let (sequence, history, archive) = match kept {
             None => {
                 let sequence = Sequence::starting(EventId(0));
-                let history = History::new(config.history, sequence.last());
+                let history = History::new(config.history.clone(), sequence.last());
                 (sequence, history, None)
             }
             Some(Kept { recovered, archive }) => {
-                let mut history = History::new(config.history, recovered.since);
+                let mut history = History::new(config.history.clone(), recovered.since);
                 for record in recovered.records {
-                    history.keep(entry_of(record));
+                    let Record {
+                        id,
+                        at,
+                        publication,
+                    } = record;
+                    history.keep(id, instant_of(at), &publication, 0);
                 }
                 (Sequence::starting(recovered.floor), history, Some(archive))
             }
@@ -158,11 +154,12 @@ impl Registry {
             counters: Counters::default(),
             connections: Vec::new(),
             by_address: HashMap::default(),
+            refusals: LimitedLog::default(),
             history,
             archive,
             sequence,
             forms: Forms::default(),
-            replays: HashMap::default(),
+            replays: Replays::default(),
             bus,
             deadlines: Deadlines::default(),
             agents: HashSet::default(),
@@ -199,6 +196,7 @@ impl Registry {
             // Clients first: who has subscribed gets what is published after that.
             while let Some(message) = clients.try_recv() {
                 self.handle_client(message);
+                turn::pause().await;
             }
             let client = async { clients.next().await.map(Input::Client) };
             let told = async { inbox.next().await.map(Input::Told) };
@@ -252,6 +250,9 @@ impl Registry {
                     receipts.push(self.publish(publication, channel));
                     // Publishers wait here, and so behind it, while clients have had no turn.
                     self.pool.ready().await;
+                    if receipts.len().is_multiple_of(8) {
+                        turn::pause().await;
+                    }
                 }
                 reply.send(Ok(receipts));
             }
@@ -282,25 +283,39 @@ impl Registry {
         }
     }
 
-    fn reconfigure(&mut self, config: Config) {
+    fn reconfigure(&mut self, mut config: Config) {
+        // Connections are counted by it.
+        config.ip6_prefix = self.settings.now().ip6_prefix;
         self.log_level = config.log_level;
         logger::set_level(config.log_level);
         self.reinit.set(config.reinit);
         self.pool.set_limit(config.client_buffer);
-        self.history.set_limits(config.history, Instant::now());
+        self.history.set_policy(config.history.clone());
         if let Some(archive) = &self.archive {
-            archive.set_limits(config.history);
+            archive.set_limits(config.history.together());
         }
         self.settings.replace(config);
         log::info!("settings read again");
     }
 
+    /// Lets go of kept events that are too old, for as long as a turn may take.
+    fn work(&mut self, now: Instant) {
+        loop {
+            self.history.work(now);
+            self.rescue();
+            if !self.history.has_work(now) || now.elapsed() > WORK {
+                break;
+            }
+        }
+    }
+
     fn tick(&mut self) {
+        self.refusals.tick();
         self.pool.expire();
         self.tick_bus();
         self.pool.give_up_stalled();
         let now = Instant::now();
-        self.history.trim(now);
+        self.work(now);
         self.watched.take_if(|watched| watched.is_forgotten(now));
         while let Some(client) = self.deadlines.due(since_1970()) {
             self.finish(client, Ending::Expired);

@@ -7,7 +7,6 @@ use super::Registry;
 use crate::archive;
 use crate::messages::publisher::Receipt;
 use crate::model::{Channel, EventId, Publication, Record};
-use crate::registry::history::Entry;
 use crate::wire::sse::Frame;
 
 impl Registry {
@@ -38,35 +37,26 @@ impl Registry {
         self.routes
             .recipients(to.as_slice(), except.as_ref(), &mut self.recipients);
         let mut recipients = self.recipients.len();
-        let keeps = publication.retain && self.history.keeps();
-        let replayed = keeps || !self.replays.is_empty();
-        if recipients > 0 || replayed {
-            let now = Instant::now();
+        let now = Instant::now();
+        if recipients > 0 {
             let frame = Rc::new(Frame::event(id, event.as_deref(), data));
             let json = self.json_frames(&frame, to);
             self.send(now, &self.recipients, &frame);
             for (clients, frame) in json {
                 self.send(now, &clients, &frame);
             }
-            if replayed {
-                let entry = Entry {
-                    id,
-                    at: now,
-                    to: to.clone(),
-                    except: except.clone(),
-                    frame,
-                    passing: !keeps,
-                };
-                let replays = self.replays.values();
-                recipients += replays.filter(|replay| replay.wants(&entry)).count();
-                self.history.keep(entry);
-            }
         }
+        let catching_up = self.replays.count(&publication);
+        recipients += catching_up;
+        let kept = publication.retain && self.history.keep(id, now, &publication, recipients);
+        if catching_up > 0 && !kept {
+            self.put_apart(id, &Rc::new(publication.clone()));
+        }
+        self.rescue();
+        let keeps = publication.retain && self.history.keeps();
         self.write_down(id, publication, keeps);
         if self.bus.is_some() {
-            if !keeps {
-                self.stands_besides(id);
-            }
+            self.stand_at(id);
             self.release();
         }
         log::debug!(
@@ -93,9 +83,6 @@ impl Registry {
 
     /// Has an event written to the history file, if there is one.
     fn write_down(&mut self, id: EventId, publication: Publication, keeps: bool) {
-        if publication.retain && !keeps {
-            self.history.forget(id);
-        }
         let Some(archive) = &self.archive else { return };
         archive.given_out(id);
         if keeps && self.bus.as_ref().is_none_or(|bus| bus.is_news(id)) {

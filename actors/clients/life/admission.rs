@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::answer::now;
+use super::script;
 use crate::auth::{self, Pass, Proof};
 use crate::config::{Config, SubscribeAll};
 use crate::messages::client::LimitReached;
@@ -61,7 +62,8 @@ pub(super) fn admit(
     if request.method == Method::Unknown {
         return Err(Refused::unknown_method());
     }
-    if request.path != config.path {
+    let is_script = script::is_at(&request.path, &config.path);
+    if request.path != config.path && !is_script {
         let why = format!("subscribers are answered on {} only", config.path);
         return Err(Refused::new(404, why));
     }
@@ -69,6 +71,9 @@ pub(super) fn admit(
         Method::Get | Method::Head => {}
         Method::Options => return Ok(Admitted::Answer(preflight(&request))),
         _ => return Err(Refused::method(cors::ALLOW)),
+    }
+    if is_script {
+        return Ok(Admitted::Answer(script::answer(&request)));
     }
     if request.query.as_deref() == Some(HEALTH) {
         return Ok(Admitted::Answer(health(stopping)));

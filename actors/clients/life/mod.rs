@@ -27,6 +27,7 @@ mod admission;
 mod answer;
 mod introduction;
 mod request;
+mod script;
 
 use admission::{
     Admitted, COME_BACK, StreamRequest, admit, append_retry, jitter, send_away, turn_away,

@@ -92,6 +92,10 @@ pub struct Request {
     pub user_agent: Option<String>,
     /// `Accept`, all its lines.
     pub accept: Option<String>,
+    /// `Accept-Encoding`, all its lines.
+    pub accept_encoding: Option<String>,
+    /// `If-None-Match`, all its lines.
+    pub if_none_match: Option<String>,
     /// `Last-Event-ID` (WHATWG HTML §9.2.4).
     pub last_event_id: Option<String>,
     /// `Access-Control-Request-Headers`, all its lines: what a page's script wants to send.
@@ -159,6 +163,8 @@ impl Request {
             sec_fetch_mode: fields.sec_fetch_mode,
             user_agent: fields.user_agent,
             accept: fields.accept,
+            accept_encoding: fields.accept_encoding,
+            if_none_match: fields.if_none_match,
             last_event_id: fields.last_event_id,
             wanted_headers: fields.wanted_headers,
             authorization: fields.authorization,
@@ -270,6 +276,8 @@ mod tests {
             sec_fetch_mode: Some("navigate".into()),
             user_agent: Some("Ágent".into()),
             accept: Some("text/event-stream, */*".into()),
+            accept_encoding: None,
+            if_none_match: None,
             last_event_id: Some("7".into()),
             wanted_headers: Some("x-a".into()),
             authorization: Some("Bearer x".into()),
