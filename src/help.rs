@@ -44,9 +44,13 @@ Subscribers:
 Publishers:
   --control ADDR          where they connect, as above; repeatable
                           (default 127.0.0.1:8085, none if --fifo is given alone)
-  --control-host NAME     a further Host that HTTP there answers to; repeatable
+  --control-host NAME     a further Host that HTTP there answers to, or the origin of its
+                          page behind a proxy (https://ops.example:8443); repeatable
   --control-secret FILE   over TCP they must know what it holds; re-read on SIGHUP
                           (default none)
+  --watch-secret FILE     opens the figures alone, by HTTP: for Prometheus and the dashboard;
+                          re-read on SIGHUP (default none)
+  --max-publishers N      connections of publishers (default 512)
   --fifo FILE             named pipe to read, made with mode 0660 if missing (default none)
   --delimiter CHAR        ends a text message, as a newline does (default ;)
   --max-message BYTES     longest message (default 1048576)
@@ -74,7 +78,10 @@ Process:
   --reuse-port            share the ports with other processes
   --help, --version       say this, say the version
 
-The switches of hasses 1.x (-p=8080 -cp=8085 -fifo=FILE ...) are understood too.
+The switches of hasses 1.x, with -p= among them, are understood too:
+  -p=PORT -cp=PORT -murl=PATH -fifo=FILE -sep=CHAR -q -debug -l=FILE -pidfile=FILE -ssl
+  -cert-file=FILE -privatekey-file=FILE -cors-base=ORIGIN -ra -user=NAME -nodaemon
+  -h -help -v -V -version
 ";
 
 /// `hasses help`, alone or with the name of a helper.

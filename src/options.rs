@@ -16,6 +16,7 @@ use nix::sys::resource::{Resource, getrlimit};
 
 use crate::failure::Failure;
 use crate::legacy::{self, Meaning};
+use crate::overlaps;
 use crate::privileges::Account;
 use crate::retention;
 use crate::source::Source;
@@ -75,15 +76,51 @@ pub(crate) struct Plan {
     pub(crate) config_file: Option<PathBuf>,
     /// The file with the secret of the publishers, as it was named.
     pub(crate) control_secret: Option<PathBuf>,
+    /// The file with the secret that opens the figures, as it was named.
+    pub(crate) watch_secret: Option<PathBuf>,
 }
 
 impl Plan {
+    /// The files that the options name, with the options, and whether hasses writes them.
+    fn files(&self) -> Vec<(&'static str, &Path, bool)> {
+        let log = match &self.config.log {
+            LogTarget::File(path) => Some(path),
+            _ => None,
+        };
+        let fifo = self.config.fifo.as_ref().map(|fifo| &fifo.path);
+        let tls = self.tls.as_ref();
+        let mut files: Vec<(&str, &Path, bool)> = [
+            ("--config", self.config_file.as_ref(), false),
+            ("--control-secret", self.control_secret.as_ref(), false),
+            ("--tls-cert", tls.map(|files| &files.cert), false),
+            ("--tls-key", tls.map(|files| &files.key), false),
+            ("--fifo", fifo, true),
+            ("--log", log, true),
+            ("--pidfile", self.pidfile.as_ref(), true),
+            ("--history-file", self.config.history_file.as_ref(), true),
+        ]
+        .into_iter()
+        .filter_map(|(option, path, writes)| Some((option, path?.as_path(), writes)))
+        .collect();
+        let keys = self.subscribe_keys.iter();
+        files.extend(keys.map(|path| ("--subscribe-key", path.as_path(), false)));
+        for (option, addresses) in [("--listen", &self.listen), ("--control", &self.control)] {
+            for door in &addresses.doors {
+                if let Endpoint::Unix(path) = &door.endpoint {
+                    files.push((option, path, true));
+                }
+            }
+        }
+        files
+    }
+
     /// The files that SIGHUP reads again, and the options that name them.
     pub(crate) fn read_again(&self) -> Vec<(&'static str, &Path)> {
         let tls = self.config.tls.as_ref().map(|identity| &identity.files);
         [
             ("--config", self.config_file.as_ref()),
             ("--control-secret", self.control_secret.as_ref()),
+            ("--watch-secret", self.watch_secret.as_ref()),
             ("--tls-cert", tls.map(|files| &files.cert)),
             ("--tls-key", tls.map(|files| &files.key)),
         ]
@@ -175,7 +212,14 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
         (None, true) => Some(legacy::CONTROL),
         (None, false) => Some(CONTROL),
     };
-    let max_connections = most_connections();
+    let (max_publishers, max_connections) = most_connections(all.max_publishers.unwrap_or(512));
+    let fewer_publishers = (all.max_publishers.filter(|asked| *asked > max_publishers))
+        .map(|asked| {
+            format!(
+                "--max-publishers {asked}: the limit of open files (ulimit -n) allows {max_publishers}, \
+                 a quarter of it, and no more are let in"
+            )
+        });
     let allowed = max_connections - (max_connections / 10).min(64);
     let warnings = all.max_clients.filter(|&most| most > allowed).map(|most| {
         format!(
@@ -193,7 +237,10 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
         None if typed => return Err(Failure::usage(NO_TLS)),
         None => None,
     };
-    Ok(Plan {
+    if !all.reuse_port {
+        overlaps::addresses(&listen.doors, &control.doors).map_err(Failure::usage)?;
+    }
+    let plan = Plan {
         listen,
         control,
         tls,
@@ -205,8 +252,13 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
         hands_log_over: old,
         // What a daemon looks for as another user, it looks for from `/`.
         config_file: config_file.map(|path| absolute(path, true)).transpose()?,
-        control_secret: all.control_secret,
         config: Config {
+            shut_windows: old
+                && all.control_secret.is_none()
+                && all.watch_secret.is_none()
+                && all.control_host.is_empty(),
+            watch_secret: None,
+            max_publishers,
             path: all.path.unwrap_or_else(|| "/sse".to_owned()),
             cors: cors(all.cors)?,
             delimiter: all.delimiter.unwrap_or(b';'),
@@ -252,21 +304,30 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
             },
             reread: None,
             greeting: None,
-            warnings: Vec::from_iter(warnings),
+            warnings: warnings.into_iter().chain(fewer_publishers).collect(),
         },
+        control_secret: all.control_secret,
+        watch_secret: all.watch_secret,
         subscribe_keys: (all.subscribe_key.into_iter())
             .map(place)
             .collect::<Result<_, _>>()?,
         user: all.user,
-    })
+    };
+    overlaps::paths(&plan.files()).map_err(Failure::usage)?;
+    Ok(plan)
 }
 
-/// As many connections as the descriptor limit allows, when some are left for publishers, listeners
-/// and files.
-fn most_connections() -> usize {
+/// Descriptors that are left for listeners and files.
+const FOR_FILES: usize = 32;
+
+/// How many connections of publishers and of subscribers the descriptor limit allows, if so many
+/// `publishers` are asked for: those have at most a quarter, and never take one from a subscriber.
+fn most_connections(publishers: usize) -> (usize, usize) {
     let most = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(_, hard)| hard);
     let most = usize::try_from(most).unwrap_or(usize::MAX);
-    most.saturating_sub(32 + (most / 10).clamp(1, 256)).max(1)
+    let most = most.saturating_sub(FOR_FILES);
+    let publishers = publishers.min(most / 4).max(1);
+    (publishers, most.saturating_sub(publishers).max(1))
 }
 
 /// Zero switches some things off.

@@ -74,7 +74,7 @@ pub(crate) struct Typed {
     #[argh(option, from_str_fn(values::origin))]
     pub(crate) cors: Vec<String>,
     /// log file
-    #[argh(option, from_str_fn(values::file))]
+    #[argh(option, from_str_fn(values::log))]
     pub(crate) log: Option<PathBuf>,
     /// how much is logged
     #[argh(option, from_str_fn(values::log_level))]
@@ -160,6 +160,12 @@ pub(crate) struct Typed {
     /// what publishers must know
     #[argh(option, from_str_fn(values::file))]
     pub(crate) control_secret: Option<PathBuf>,
+    /// what opens the figures
+    #[argh(option, from_str_fn(values::file))]
+    pub(crate) watch_secret: Option<PathBuf>,
+    /// most publishers
+    #[argh(option, from_str_fn(values::publishers))]
+    pub(crate) max_publishers: Option<usize>,
 }
 
 impl Typed {
@@ -230,6 +236,8 @@ impl Typed {
             bus_down: self.bus_down.or(lower.bus_down),
             control_host: list(self.control_host, lower.control_host),
             control_secret: self.control_secret.or(lower.control_secret),
+            watch_secret: self.watch_secret.or(lower.watch_secret),
+            max_publishers: self.max_publishers.or(lower.max_publishers),
         }
     }
 }

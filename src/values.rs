@@ -115,6 +115,11 @@ pub(crate) fn clients(text: &str) -> Result<usize, String> {
     usize::try_from(clients).map_err(|error| error.to_string())
 }
 
+pub(crate) fn publishers(text: &str) -> Result<usize, String> {
+    let publishers = number(text, 4..=100_000, "publishers")?;
+    usize::try_from(publishers).map_err(|error| error.to_string())
+}
+
 /// How long events are kept.
 pub(crate) fn age(text: &str) -> Result<u64, String> {
     number(text, AGE, "seconds")
@@ -126,6 +131,14 @@ pub(crate) fn file(text: &str) -> Result<PathBuf, String> {
         return Err("it needs the path of a file".to_owned());
     }
     Ok(text.into())
+}
+
+/// The log's file.
+pub(crate) fn log(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "-" => Err("it needs the path of a file; without --log, standard error is used".to_owned()),
+        _ => file(text),
+    }
 }
 
 /// The path of the URL.

@@ -25,6 +25,7 @@ mod page_script;
 mod proxies;
 mod publish_http;
 mod publish_text;
+mod publishers;
 mod readme;
 mod real_clients;
 mod reinit;
