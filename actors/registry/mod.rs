@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::archive;
 use crate::clients::ClientPool;
 use crate::config::{Config, Settings};
-use crate::logger::{self, LimitedLog};
+use crate::logger;
 use crate::messages::client::Ending;
 use crate::messages::publisher::Request;
 use crate::messages::registry::{Elsewhere, FromClient, Message};
@@ -50,8 +50,6 @@ pub struct Registry {
     forms: Forms,
     counters: Counters,
     sessions: Sessions,
-    /// What is told of those that were refused.
-    refusals: LimitedLog,
     history: History,
     archive: Option<archive::Handle>,
     /// What is being handed over to it once more.
@@ -140,7 +138,6 @@ impl Registry {
             routes: Routes::default(),
             counters: Counters::default(),
             sessions: Sessions::new(config.ip6_prefix),
-            refusals: LimitedLog::default(),
             history,
             archive,
             copies: None,
@@ -259,6 +256,7 @@ impl Registry {
                 most,
                 reply,
             } => reply.send(self.list(from, search.as_deref(), most)),
+            Request::ClientLines { lines, reply } => reply.send(self.client_lines(lines)),
             Request::Count {
                 refused,
                 lossy_utf8,
@@ -300,7 +298,7 @@ impl Registry {
     }
 
     fn tick(&mut self) {
-        self.refusals.tick();
+        logger::tell_withheld();
         self.pool.expire();
         self.tick_bus();
         self.pool.give_up_stalled();
