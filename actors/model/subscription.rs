@@ -13,6 +13,9 @@ pub struct Subscription {
     pub id: Option<ClientId>,
     /// What its blocks look like.
     pub form: Form,
+    /// Whether it was asked for on the control port: it may read everything, and counts for no limit of
+    /// subscribers.
+    pub inside: bool,
 }
 
 /// What the blocks of a stream look like. One byte, as every open stream has one.

@@ -132,6 +132,7 @@ impl Rig {
                 all: false,
                 id: id.map(|id| ClientId::new(id).unwrap()),
                 form,
+                inside: false,
             },
             resume,
             recent_of: Vec::new(),

@@ -45,8 +45,13 @@ pub(super) struct StreamRequest {
     pub(super) event_source: bool,
 }
 
-/// Decides on a request, `now` being the time since 1970.
-pub(super) fn admit(request: Request, config: &Config, now: Duration) -> Result<Admitted, Refused> {
+/// Decides on a request, `now` being the time since 1970. One that comes from `inside` may read all.
+pub(super) fn admit(
+    request: Request,
+    config: &Config,
+    now: Duration,
+    inside: bool,
+) -> Result<Admitted, Refused> {
     if request.method == Method::Unknown {
         return Err(Refused::unknown_method());
     }
@@ -81,13 +86,14 @@ pub(super) fn admit(request: Request, config: &Config, now: Duration) -> Result<
         false => query.recent_of,
     };
     let mut subscription = query.subscription;
+    subscription.inside = inside;
     let mut ends = None;
-    if let Some(key) = &config.subscribe_key {
+    if let Some(key) = config.subscribe_key.as_ref().filter(|_| !inside) {
         let pass = auth::check(key, &request, &subscription, now)?;
         subscription.id = pass.id.or(subscription.id);
         ends = pass.ends;
     }
-    if subscription.all && config.subscribe_all == SubscribeAll::Nobody {
+    if subscription.all && config.subscribe_all == SubscribeAll::Nobody && !inside {
         let why = "'*', every token, may be subscribed to only if the server was started with --allow-all";
         return Err(Refused::new(403, why));
     }
@@ -139,6 +145,7 @@ impl LimitReached {
         match self {
             Self::Clients => 503,
             Self::FromAddress => 429,
+            Self::Disconnected => 403,
         }
     }
 
@@ -146,6 +153,7 @@ impl LimitReached {
         match self {
             Self::Clients => "there are as many clients as there may be; come back later",
             Self::FromAddress => "there are as many clients of your address as there may be",
+            Self::Disconnected => "this id was disconnected, and is not let in for now",
         }
     }
 }
@@ -154,9 +162,10 @@ impl LimitReached {
 pub(super) fn turn_away(of: LimitReached, cors: &str, bytes: &mut Vec<u8>) {
     let mut answer = Answer::text(of.status(), of.reason());
     answer.lines.push_str(cors);
-    answer
-        .with("Retry-After", COME_BACK.as_secs())
-        .write(now(), bytes);
+    if of != LimitReached::Disconnected {
+        answer = answer.with("Retry-After", COME_BACK.as_secs());
+    }
+    answer.write(now(), bytes);
 }
 
 /// Refuses an EventSource for which there is no room: by a stream that says when to come back, and

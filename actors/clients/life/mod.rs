@@ -41,6 +41,8 @@ pub struct Context {
     pub registry: Address<FromClient>,
     /// Whether a new GET on an open stream replaces its subscription; the registry switches it.
     pub reinit: Rc<Cell<bool>>,
+    /// Whether these clients come by the control port, where they have shown what they have to.
+    pub inside: bool,
 }
 
 impl Context {
@@ -111,7 +113,7 @@ impl Client {
                 Ok(request) => (
                     cors::lines(&config.cors, request.origin.as_deref()),
                     request.method == Method::Head,
-                    admit(request, &config, since_1970()),
+                    admit(request, &config, since_1970(), self.context.inside),
                 ),
                 Err(refused) => {
                     let origin = cors::origin_of(input);
@@ -190,7 +192,7 @@ impl Client {
             bytes.extend_from_slice(LAST_CHUNK);
         }
         if let Some(of) = full {
-            match asked.event_source {
+            match asked.event_source && of != LimitReached::Disconnected {
                 true => send_away(asked.version, form, cors, &mut bytes),
                 false => turn_away(of, cors, &mut bytes),
             }
