@@ -69,12 +69,14 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
         settings: Rc::clone(&settings),
         registry: to_registry.clone(),
         reinit: Rc::default(),
+        stopping: Cell::new(false),
         inside: true,
     });
     let context = Rc::new(Context {
         settings: Rc::clone(&settings),
         registry: to_registry,
         reinit: Rc::clone(&reinit),
+        stopping: Cell::new(false),
         inside: false,
     });
     let wiring = Wiring {

@@ -353,7 +353,7 @@ mod tests {
             items: items(),
         };
         assert_eq!(Body::read(&packed(node, number)), Some(read));
-        assert_eq!(entry(packed(node, number)).count(), 3);
+        assert_eq!(entry(packed(node, number)).count(), items().len());
         let node = Node(u64::MAX);
         let read = Body::Hole { node, live: true };
         assert_eq!(Body::read(&hole(node, true)), Some(read));

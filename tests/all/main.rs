@@ -13,6 +13,7 @@ mod dashboard;
 mod doctor;
 mod fifo;
 mod forms;
+mod helpers;
 mod history_file;
 mod keys;
 mod legacy;
