@@ -55,9 +55,10 @@ impl Bus {
             let inbox = &mut self.inbox;
             let asked = async {
                 // At the start they wait until it is clear how the bus is.
-                match open {
-                    true => inbox.next().await.map_or_else(|| Ok(None), Err),
-                    false => pending().await,
+                if open {
+                    inbox.next().await.map_or_else(|| Ok(None), Err)
+                } else {
+                    pending().await
                 }
             };
             let message = match stopped.or(asked).or(done).await {
