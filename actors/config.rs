@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::auth::Key;
+use crate::auth::Keys;
 use crate::model::{BusDown, Cors, LogLevel, Policy, Secret};
 use crate::net::BusUrl;
 use crate::net::identity::Identity;
@@ -61,7 +61,7 @@ pub struct Config {
     /// Who may subscribe to `*`; with a key, anyone whom that lets.
     pub subscribe_all: SubscribeAll,
     /// What subscribers must prove what they may read with; none = any token's name will do.
-    pub subscribe_key: Option<Key>,
+    pub subscribe_keys: Option<Keys>,
     /// Whether a new GET on an open stream replaces its subscription.
     pub reinit: bool,
     /// Whether 50 ms of silence ends a text message on TCP and Unix sockets too (old switches).
@@ -72,6 +72,13 @@ pub struct Config {
     pub encrypted: bool,
     /// Further `Host` names that HTTP on the control port answers to, in lower case, no port.
     pub control_hosts: Vec<String>,
+    /// How many connections of publishers there may be.
+    pub max_publishers: usize,
+    /// Whether the pages and lists that the old daemon did not have are shut: where old switches open the
+    /// control port to others, as nobody asked for them.
+    pub shut_windows: bool,
+    /// What opens the figures alone, besides the control secret.
+    pub watch_secret: Option<Secret>,
     /// What publishers on TCP must know; none = whoever connects may publish.
     pub control_secret: Option<Secret>,
     /// How much is logged at the start; commands change it.

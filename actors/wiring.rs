@@ -67,6 +67,7 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
         settings: Rc::clone(&settings),
         registry: to_registry,
         reinit: Rc::clone(&reinit),
+        stopping: Cell::new(false),
     });
     let wiring = Wiring {
         spawner: supervisor.spawner(),
@@ -212,8 +213,10 @@ impl Wiring {
 
     /// Starts the ways on which messages come in.
     fn take_in(&self, sockets: Vec<net::Bound>, sequencer: &Address<Request>) {
+        let places = Rc::<control::Places>::default();
         for bound in sockets {
             let name = format!("control {}", bound.address());
+            let places = Rc::clone(&places);
             let (bound, settings) = (Rc::new(bound), Rc::clone(&self.settings));
             let (sequencer, connections) = (sequencer.clone(), self.spawner.clone());
             self.spawner.permanent(name, Stage::Intake, move |stop| {
@@ -222,6 +225,7 @@ impl Wiring {
                     bound,
                     settings,
                     sequencer.clone(),
+                    Rc::clone(&places),
                     connections.clone(),
                     stop,
                 )

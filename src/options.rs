@@ -66,8 +66,8 @@ pub(crate) struct Plan {
     pub(crate) detach: bool,
     /// The user to become.
     pub(crate) user: Option<Account>,
-    /// The file of the subscribers' key.
-    pub(crate) subscribe_key: Option<PathBuf>,
+    /// The files of the subscribers' keys.
+    pub(crate) subscribe_keys: Vec<PathBuf>,
     /// The owner group of FIFO and Unix sockets.
     pub(crate) group: Option<u32>,
     /// Whether a log file of root's is handed over to the user: old command lines expect that.
@@ -76,6 +76,8 @@ pub(crate) struct Plan {
     pub(crate) config_file: Option<PathBuf>,
     /// The file with the secret of the publishers, as it was named.
     pub(crate) control_secret: Option<PathBuf>,
+    /// The file with the secret that opens the figures, as it was named.
+    pub(crate) watch_secret: Option<PathBuf>,
 }
 
 impl Plan {
@@ -89,7 +91,6 @@ impl Plan {
         let tls = self.tls.as_ref();
         let mut files: Vec<(&str, &Path, bool)> = [
             ("--config", self.config_file.as_ref(), false),
-            ("--subscribe-key", self.subscribe_key.as_ref(), false),
             ("--control-secret", self.control_secret.as_ref(), false),
             ("--tls-cert", tls.map(|files| &files.cert), false),
             ("--tls-key", tls.map(|files| &files.key), false),
@@ -101,6 +102,8 @@ impl Plan {
         .into_iter()
         .filter_map(|(option, path, writes)| Some((option, path?.as_path(), writes)))
         .collect();
+        let keys = self.subscribe_keys.iter();
+        files.extend(keys.map(|path| ("--subscribe-key", path.as_path(), false)));
         for (option, addresses) in [("--listen", &self.listen), ("--control", &self.control)] {
             for door in &addresses.doors {
                 if let Endpoint::Unix(path) = &door.endpoint {
@@ -117,6 +120,7 @@ impl Plan {
         [
             ("--config", self.config_file.as_ref()),
             ("--control-secret", self.control_secret.as_ref()),
+            ("--watch-secret", self.watch_secret.as_ref()),
             ("--tls-cert", tls.map(|files| &files.cert)),
             ("--tls-key", tls.map(|files| &files.key)),
         ]
@@ -208,7 +212,14 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
         (None, true) => Some(legacy::CONTROL),
         (None, false) => Some(CONTROL),
     };
-    let max_connections = most_connections();
+    let (max_publishers, max_connections) = most_connections(all.max_publishers.unwrap_or(512));
+    let fewer_publishers = (all.max_publishers.filter(|asked| *asked > max_publishers))
+        .map(|asked| {
+            format!(
+                "--max-publishers {asked}: the limit of open files (ulimit -n) allows {max_publishers}, \
+                 a quarter of it, and no more are let in"
+            )
+        });
     let allowed = max_connections - (max_connections / 10).min(64);
     let warnings = all.max_clients.filter(|&most| most > allowed).map(|most| {
         format!(
@@ -241,8 +252,13 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
         hands_log_over: old,
         // What a daemon looks for as another user, it looks for from `/`.
         config_file: config_file.map(|path| absolute(path, true)).transpose()?,
-        control_secret: all.control_secret,
         config: Config {
+            shut_windows: old
+                && all.control_secret.is_none()
+                && all.watch_secret.is_none()
+                && all.control_host.is_empty(),
+            watch_secret: None,
+            max_publishers,
             path: all.path.unwrap_or_else(|| "/sse".to_owned()),
             cors: cors(all.cors)?,
             delimiter: all.delimiter.unwrap_or(b';'),
@@ -266,12 +282,12 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
             client_buffer: all.client_buffer.unwrap_or(1 << 20),
             heartbeat: unless_zero(all.heartbeat.unwrap_or(15)).map(Duration::from_secs),
             retry: unless_zero(all.retry.unwrap_or(3000)),
-            subscribe_all: match (all.allow_all || all.subscribe_key.is_some(), old) {
+            subscribe_all: match (all.allow_all || !all.subscribe_key.is_empty(), old) {
                 (true, _) => SubscribeAll::Anyone,
                 (false, true) => SubscribeAll::LiveOnly,
                 (false, false) => SubscribeAll::Nobody,
             },
-            subscribe_key: None,
+            subscribe_keys: None,
             reinit: all.reinit,
             tls: None,
             encrypted,
@@ -288,21 +304,30 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
             },
             reread: None,
             greeting: None,
-            warnings: Vec::from_iter(warnings),
+            warnings: warnings.into_iter().chain(fewer_publishers).collect(),
         },
-        subscribe_key: all.subscribe_key.map(place).transpose()?,
+        control_secret: all.control_secret,
+        watch_secret: all.watch_secret,
+        subscribe_keys: (all.subscribe_key.into_iter())
+            .map(place)
+            .collect::<Result<_, _>>()?,
         user: all.user,
     };
     overlaps::paths(&plan.files()).map_err(Failure::usage)?;
     Ok(plan)
 }
 
-/// As many connections as the descriptor limit allows, when some are left for publishers, listeners
-/// and files.
-fn most_connections() -> usize {
+/// Descriptors that are left for listeners and files.
+const FOR_FILES: usize = 32;
+
+/// How many connections of publishers and of subscribers the descriptor limit allows, if so many
+/// `publishers` are asked for: those have at most a quarter, and never take one from a subscriber.
+fn most_connections(publishers: usize) -> (usize, usize) {
     let most = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(_, hard)| hard);
     let most = usize::try_from(most).unwrap_or(usize::MAX);
-    most.saturating_sub(32 + (most / 10).clamp(1, 256)).max(1)
+    let most = most.saturating_sub(FOR_FILES);
+    let publishers = publishers.min(most / 4).max(1);
+    (publishers, most.saturating_sub(publishers).max(1))
 }
 
 /// Zero switches some things off.

@@ -108,7 +108,7 @@ pub(crate) struct Typed {
     pub(crate) reuse_port: bool,
     /// what subscribers prove their rights with
     #[argh(option, from_str_fn(values::file))]
-    pub(crate) subscribe_key: Option<PathBuf>,
+    pub(crate) subscribe_key: Vec<PathBuf>,
     /// events kept
     #[argh(option, from_str_fn(values::count))]
     pub(crate) history: Option<usize>,
@@ -160,6 +160,12 @@ pub(crate) struct Typed {
     /// what publishers must know
     #[argh(option, from_str_fn(values::file))]
     pub(crate) control_secret: Option<PathBuf>,
+    /// what opens the figures
+    #[argh(option, from_str_fn(values::file))]
+    pub(crate) watch_secret: Option<PathBuf>,
+    /// most publishers
+    #[argh(option, from_str_fn(values::publishers))]
+    pub(crate) max_publishers: Option<usize>,
 }
 
 impl Typed {
@@ -212,7 +218,7 @@ impl Typed {
             allow_all: self.allow_all || lower.allow_all,
             group: self.group.or(lower.group),
             reuse_port: self.reuse_port || lower.reuse_port,
-            subscribe_key: self.subscribe_key.or(lower.subscribe_key),
+            subscribe_key: list(self.subscribe_key, lower.subscribe_key),
             history: self.history.or(lower.history),
             history_bytes: self.history_bytes.or(lower.history_bytes),
             history_age: self.history_age.or(lower.history_age),
@@ -230,6 +236,8 @@ impl Typed {
             bus_down: self.bus_down.or(lower.bus_down),
             control_host: list(self.control_host, lower.control_host),
             control_secret: self.control_secret.or(lower.control_secret),
+            watch_secret: self.watch_secret.or(lower.watch_secret),
+            max_publishers: self.max_publishers.or(lower.max_publishers),
         }
     }
 }

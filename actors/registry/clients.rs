@@ -6,6 +6,7 @@ use log::Level;
 
 use super::Registry;
 use super::session::Room;
+use crate::logger;
 use crate::messages::client::{self, End, Ending};
 use crate::messages::registry::FromClient;
 use crate::model::{ClientKey, Resume, Subscription, Token};
@@ -25,6 +26,7 @@ impl Registry {
             FromClient::Subscribe {
                 key,
                 subscription,
+                member: _,
                 resume,
                 recent_of,
                 ends,
@@ -115,23 +117,23 @@ impl Registry {
                 End::Slow | End::Finished(Ending::Outrun) => {
                     self.counters.slow += 1;
                     let line = format_args!("{who} {end}");
-                    self.refusals.tell(Level::Warn, "too slow", line);
+                    logger::tell(Level::Warn, "too slow", line);
                 }
                 End::Refused(status, _) => {
                     let word = Refused::word(*status);
                     *self.counters.refused.entry(word).or_default() += 1;
                     let line = format_args!("{who} {end}");
-                    self.refusals.tell(Level::Info, word, line);
+                    logger::tell(Level::Info, word, line);
                 }
                 End::Finished(Ending::LimitReached) => {
                     *self.counters.refused.entry("crowded").or_default() += 1;
                     let line = format_args!("{who} {end}");
-                    self.refusals.tell(Level::Info, "crowded", line);
+                    logger::tell(Level::Info, "crowded", line);
                 }
                 End::Handshake(_) => {
                     *self.counters.refused.entry("tls").or_default() += 1;
                     let line = format_args!("{who} {end}");
-                    self.refusals.tell(Level::Debug, "tls", line);
+                    logger::tell(Level::Debug, "tls", line);
                 }
                 End::Panicked(_) => log::error!("{who} {end}"),
                 End::Left | End::Answered | End::Broken(_) | End::Finished(_) => {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::archive;
 use crate::clients::ClientPool;
 use crate::config::{Config, Settings};
-use crate::logger::{self, LimitedLog};
+use crate::logger;
 use crate::messages::client::Ending;
 use crate::messages::publisher::Request;
 use crate::messages::registry::{Elsewhere, FromClient, Message};
@@ -21,6 +21,7 @@ use crate::runtime::{CancellationToken, Failure, Mailbox, turn};
 mod bus;
 mod clients;
 mod commands;
+mod copies;
 mod figures;
 mod forms;
 pub mod history;
@@ -32,6 +33,7 @@ mod session;
 pub(crate) mod tests;
 
 use bus::OnBus;
+use copies::Copies;
 use figures::Watched;
 use forms::Forms;
 use history::History;
@@ -48,10 +50,12 @@ pub struct Registry {
     forms: Forms,
     counters: Counters,
     sessions: Sessions,
-    /// What is told of those that were refused.
-    refusals: LimitedLog,
     history: History,
     archive: Option<archive::Handle>,
+    /// What is being handed over to it once more.
+    copies: Option<Copies>,
+    /// The bytes that had been let go when it was told of that last.
+    told_let_go: u64,
     /// Clients that are still getting kept events.
     replays: Replays,
     /// What there is with a bus.
@@ -117,8 +121,12 @@ impl Registry {
                         id,
                         at,
                         publication,
+                        recipients,
                     } = record;
-                    history.keep(id, instant_of(at), &publication, 0);
+                    history.keep(id, instant_of(at), &publication, recipients as usize);
+                }
+                for (target, id) in recovered.marks {
+                    history.mark(&target, id);
                 }
                 (Sequence::starting(recovered.floor), history, Some(archive))
             }
@@ -130,9 +138,10 @@ impl Registry {
             routes: Routes::default(),
             counters: Counters::default(),
             sessions: Sessions::new(config.ip6_prefix),
-            refusals: LimitedLog::default(),
             history,
             archive,
+            copies: None,
+            told_let_go: 0,
             sequence,
             forms: Forms::default(),
             replays: Replays::default(),
@@ -247,6 +256,7 @@ impl Registry {
                 most,
                 reply,
             } => reply.send(self.list(from, search.as_deref(), most)),
+            Request::ClientLines { lines, reply } => reply.send(self.client_lines(lines)),
             Request::Count {
                 refused,
                 lossy_utf8,
@@ -288,12 +298,13 @@ impl Registry {
     }
 
     fn tick(&mut self) {
-        self.refusals.tick();
+        logger::tell_withheld();
         self.pool.expire();
         self.tick_bus();
         self.pool.give_up_stalled();
         let now = Instant::now();
         self.work(now);
+        self.look_at_file();
         self.watched.take_if(|watched| watched.is_forgotten(now));
         while let Some(client) = self.sessions.due(since_1970()) {
             self.finish(client, Ending::Expired);
