@@ -26,7 +26,10 @@ impl Busy {
         raise_descriptors(CLIENTS as u64 + 500);
         let tool = "valgrind --tool=callgrind --callgrind-out-file={dir}/counted";
         let program = format!("{tool} {}", release_build());
-        let daemon = Daemon::instead(&program, "--heartbeat 0 --allow-all --reinit");
+        let daemon = Daemon::instead(
+            &program,
+            "--heartbeat 0 --allow-all --reinit --max-tokens 2000",
+        );
         // First, as this is for nobody yet.
         fill(&daemon);
         let names: Vec<String> = (0..CLIENTS).map(|n| format!("t{n}")).collect();
@@ -110,17 +113,13 @@ fn subscribe(daemon: &Daemon, query: &str, events: std::ops::Range<usize>) -> St
     start.stream
 }
 
-#[test]
-fn no_request_holds_the_loop() {
-    needs!("valgrind", "callgrind_control");
-    let mut busy = Busy::start();
+/// What subscribers can ask for; most of it needs no key.
+fn judge_subscribers(busy: &mut Busy) {
     let names = most_names();
-
-    // Subscribers' requests, for which nobody needs a key.
     let before = Stream::starting(busy.daemon.listen, "subscribe=nobody", "").position;
     busy.judge(
         "many tokens, and all that is kept of them",
-        60.0,
+        25.0,
         |daemon| {
             drop(subscribe(
                 daemon,
@@ -129,92 +128,110 @@ fn no_request_holds_the_loop() {
             ));
         },
     );
-    busy.judge("many tokens, and one event of each", 60.0, |daemon| {
+    busy.judge("many tokens, and one event of each", 12.0, |daemon| {
         drop(subscribe(
             daemon,
             &format!("subscribe={names}&recent=1"),
             1_000..6_000,
         ));
     });
-    busy.judge("everything that is kept of all tokens", 60.0, |daemon| {
+    busy.judge("everything that is kept of all tokens", 8.0, |daemon| {
         drop(subscribe(
             daemon,
             "subscribe=*&recent=9999999",
             2_000..6_000,
         ));
     });
-    busy.judge("many tokens that come back without a gap", 60.0, |daemon| {
+    busy.judge("many tokens that come back without a gap", 4.0, |daemon| {
         drop(subscribe(
             daemon,
             &format!("subscribe={names}&lastEventId={before}"),
             0..1,
         ));
     });
-    busy.judge("many tokens that come back after long", 60.0, |daemon| {
+    busy.judge("many tokens that come back after long", 18.0, |daemon| {
         drop(subscribe(
             daemon,
             &format!("subscribe={names}&lastEventId=1"),
             2_000..6_000,
         ));
     });
-    busy.judge("other tokens on an open stream", 60.0, |daemon| {
+    busy.judge("other tokens on an open stream", 7.0, |daemon| {
         let mut stream = subscribe(daemon, &format!("subscribe={names}"), 0..1);
         let request = format!("GET /sse?subscribe=x-{names} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         stream.send(request.as_bytes());
         drop(Stream::answered(stream.into_connection()).start());
     });
-    busy.judge("a long address where nothing is", 60.0, |daemon| {
+    busy.judge("a long address where nothing is", 1.0, |daemon| {
         let answer = get(daemon.listen, &format!("/{names}")).response();
         assert_eq!(answer.status, 404);
     });
+}
 
-    // Publishers' requests.
+/// What publishers can ask for.
+fn judge_publishers(busy: &mut Busy) {
     let control = busy.daemon.control;
-    for (what, line, answer) in [
-        ("a count by a prefix", "tcpsubscribedclients:t*\n", "10000"),
+    for (what, bound, line, answer) in [
+        (
+            "a count by a prefix",
+            6.0,
+            "tcpsubscribedclients:t*\n",
+            "10000",
+        ),
         (
             "a disconnect of nobody",
+            1.0,
             "{\"disconnect\":\"nobody\",\"ack\":true}\n",
             "{",
         ),
     ] {
-        busy.judge(what, 60.0, |_| {
+        busy.judge(what, bound, |_| {
             let told = publish::ask_tcp(control, line);
             assert!(told.contains(answer), "{told}");
         });
     }
-    for target in [
-        "/status",
-        "/metrics",
-        "/clients?search=nobody&limit=1000",
-        "/clients?search=t&limit=1000",
-        "/",
+    for (target, bound) in [
+        ("/status", 1.0),
+        ("/metrics", 1.0),
+        ("/clients?search=nobody&limit=1000", 55.0),
+        ("/clients?search=t&limit=1000", 11.0),
+        ("/", 2.0),
     ] {
-        busy.judge(target, 60.0, |_| {
+        busy.judge(target, bound, |_| {
             assert_eq!(get(control, target).response().status, 200);
         });
     }
-    busy.judge("the old list of all clients", 120.0, |_| {
+    busy.judge("the old list of all clients", 90.0, |_| {
         assert!(publish::ask_tcp(control, "tcpclientlist\n").len() > 100 * CLIENTS);
     });
-    busy.judge("a message to all", 60.0, |_| {
+    busy.judge("a message to all, without its delivery", 4.0, |_| {
         assert_eq!(publish::http(control, "*", "x").1, CLIENTS as u64);
     });
-    let lists = [
+    let list = |name: fn(usize) -> String| (0..1000).map(name).collect::<Vec<_>>().join(",");
+    for (what, bound, list) in [
         (
             "a message to many prefixes",
-            (0..1000).map(|n| format!("\"t{n}*\"")).collect::<Vec<_>>(),
+            18.0,
+            list(|n| format!("\"t{n}*\"")),
         ),
         (
             "a message to many tokens",
-            (0..1000).map(|n| format!("\"t{}\"", 7 * n)).collect(),
+            8.0,
+            list(|n| format!("\"t{}\"", 7 * n)),
         ),
-    ];
-    for (what, list) in lists {
-        busy.judge(what, 60.0, |_| {
-            let body = format!("{{\"to\":[{}],\"data\":\"x\"}}", list.join(","));
+    ] {
+        busy.judge(what, bound, |_| {
+            let body = format!("{{\"to\":[{list}],\"data\":\"x\"}}");
             let answer = publish::post(control, "/publish", "application/json", body.as_bytes());
             assert_eq!(answer.status, 200, "{answer:?}");
         });
     }
+}
+
+#[test]
+fn no_request_holds_the_loop() {
+    needs!("valgrind", "callgrind_control");
+    let mut busy = Busy::start();
+    judge_subscribers(&mut busy);
+    judge_publishers(&mut busy);
 }
