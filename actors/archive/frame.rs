@@ -222,6 +222,8 @@ impl<'a> Reader<'a> {
             event: event.map(Box::from),
             data: std::str::from_utf8(self.0).ok()?.into(),
             retain: true,
+            private: None,
+            update: None,
         })
     }
 

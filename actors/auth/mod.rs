@@ -5,6 +5,7 @@
 //! | [`key`] | what the key's file holds, and which signatures it can check |
 //! | [`signed`] | signed URLs |
 //! | [`jwt`] | JSON Web Tokens: where they are found, their signature, their claims |
+//! | [`mercure`] | the tokens of the Mercure hub, and the rights that they give |
 //! | [`verifier`] | the cryptography of JWTs |
 //! | [`time`] | how long ago, for people |
 //!
@@ -18,6 +19,7 @@ use crate::wire::http::{Refused, Request};
 
 pub mod jwt;
 pub mod key;
+pub mod mercure;
 pub mod signed;
 #[cfg(test)]
 mod tests;

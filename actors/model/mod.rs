@@ -12,6 +12,7 @@ pub mod routes;
 pub mod secret;
 pub mod sequence;
 pub mod subscription;
+pub mod update;
 
 pub use counters::{Channel, Counters};
 pub use histogram::Histogram;
@@ -23,3 +24,4 @@ pub use routes::Routes;
 pub use secret::Secret;
 pub use sequence::Sequence;
 pub use subscription::{Resume, Subscription};
+pub use update::{Form, Update};

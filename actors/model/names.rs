@@ -7,6 +7,8 @@ use smol_str::SmolStr;
 
 /// The most bytes a token or a client id may have.
 pub const MAX_NAME: usize = 255;
+/// The most bytes that a token may have which is a topic of the Mercure hub.
+pub const MAX_TOPIC: usize = 4096;
 
 /// Why a text is no token or no client id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +61,20 @@ impl Token {
             return Err(NameError::Star);
         }
         Ok(Self(text.into()))
+    }
+
+    /// Makes a token of a topic of the Mercure hub, whose rules are wider: 1–4,096 bytes, no control
+    /// characters, `*` as it is.
+    pub fn of_topic(text: &str) -> Result<Self, NameError> {
+        if text.is_empty() {
+            Err(NameError::Empty)
+        } else if text.len() > MAX_TOPIC {
+            Err(NameError::TooLong)
+        } else if text.chars().any(char::is_control) {
+            Err(NameError::Control)
+        } else {
+            Ok(Self(text.into()))
+        }
     }
 
     /// The token's text.
@@ -135,6 +151,15 @@ mod tests {
         assert_eq!(Token::new("a\u{85}b"), Err(NameError::Control));
         assert!(Token::new(&"x".repeat(255)).is_ok());
         assert_eq!(Token::new(&"x".repeat(256)), Err(NameError::TooLong));
+    }
+
+    #[test]
+    fn a_topic_may_be_longer() {
+        assert!(Token::of_topic(&"x".repeat(4096)).is_ok());
+        assert!(Token::of_topic("https://example.org/*").is_ok());
+        assert_eq!(Token::of_topic(&"x".repeat(4097)), Err(NameError::TooLong));
+        assert_eq!(Token::of_topic(""), Err(NameError::Empty));
+        assert_eq!(Token::of_topic("a\r"), Err(NameError::Control));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a publisher asks for.
 
-use super::{ClientId, Token};
+use super::{ClientId, Token, Update};
 
 /// Whom a message is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,11 @@ pub struct Publication {
     pub data: Box<str>,
     /// Whether it is kept for replay.
     pub retain: bool,
+    /// Whether only those get it who have proved a right to it; none = the publisher does not say.
+    pub private: Option<bool>,
+    /// What it has besides as an update of the Mercure hub; none = it came from elsewhere.
+    // Boxed: nearly no message has it.
+    pub update: Option<Box<Update>>,
 }
 
 /// One target or several, without an allocation for the usual one.
@@ -66,6 +71,8 @@ impl Publication {
             event: None,
             data: data.into(),
             retain: true,
+            private: None,
+            update: None,
         }
     }
 }

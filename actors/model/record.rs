@@ -28,6 +28,10 @@ impl Record {
             .as_ref()
             .map_or(0, |id| id.as_str().len());
         let event = publication.event.as_ref().map_or(0, |event| event.len());
-        Self::OVERHEAD + publication.to.bytes() + except + event + publication.data.len()
+        let update = publication
+            .update
+            .as_ref()
+            .map_or(0, |update| update.bytes());
+        Self::OVERHEAD + publication.to.bytes() + except + event + update + publication.data.len()
     }
 }

@@ -6,6 +6,7 @@ pub mod command;
 pub mod escape;
 pub mod http;
 pub mod json;
+pub mod mercure;
 pub mod proxy_protocol;
 pub mod refusal;
 pub mod report;

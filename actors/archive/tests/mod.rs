@@ -129,6 +129,8 @@ fn kinds() -> Vec<Rc<Record>> {
         event: Some("tick".into()),
         data: "a\r\nb;c=d\0".into(),
         retain: true,
+        private: None,
+        update: None,
     };
     let all = Publication {
         event: Some("x".repeat(255).into()),

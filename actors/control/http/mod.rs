@@ -254,6 +254,7 @@ async fn handle(
             except,
             event,
             retain,
+            private,
         } => {
             let publication = Publication {
                 to: Targets::One(target),
@@ -261,6 +262,8 @@ async fn handle(
                 event,
                 data: text(publisher, body).await?.into(),
                 retain,
+                private,
+                update: None,
             };
             let outcome = publish(publisher, vec![publication]).await?;
             return Ok(receipts(outcome, Shape::One).map(Done::Answer));

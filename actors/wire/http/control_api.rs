@@ -22,6 +22,8 @@ pub enum Route {
         event: Option<Box<str>>,
         /// Whether it is kept for replay (`retain=`).
         retain: bool,
+        /// Whether only those get it who have proved a right to it (`private=`).
+        private: Option<bool>,
     },
     /// `POST /publish`: the body is messages as JSON.
     PublishJson {
@@ -113,7 +115,8 @@ fn get(request: &Request) -> Result<(), Refused> {
 }
 
 fn publish_to(target: Target, query: &str) -> Result<Route, Refused> {
-    let (mut except, mut event, mut retain) = (None, None, None);
+    let (mut except, mut event) = (None, None);
+    let (mut retain, mut private) = (None, None);
     for (name, value) in parameters(query) {
         match name {
             "except" => {
@@ -131,20 +134,14 @@ fn publish_to(target: Target, query: &str) -> Result<Route, Refused> {
                 let checked = checked.map_err(|error| Refused::new(400, error.to_string()))?;
                 set(&mut event, name, checked)?;
             }
-            "retain" => {
-                let keep = match value {
-                    "true" | "1" => true,
-                    "false" | "0" => false,
-                    _ => return Err(wrong(name, value, "is neither true nor false (1, 0)")),
-                };
-                set(&mut retain, name, keep)?;
-            }
+            "retain" => set(&mut retain, name, flag(name, value)?)?,
+            "private" => set(&mut private, name, flag(name, value)?)?,
             // A misspelt `except` must not reach the one who was to be spared.
             _ => {
                 return Err(Refused::new(
                     400,
                     format!(
-                        "unknown parameter {}; known are except, event and retain",
+                        "unknown parameter {}; known are except, event, retain and private",
                         quoted(name.as_bytes())
                     ),
                 ));
@@ -156,7 +153,16 @@ fn publish_to(target: Target, query: &str) -> Result<Route, Refused> {
         except,
         event: event.filter(|name| !name.is_empty()),
         retain: retain.unwrap_or(true),
+        private,
     })
+}
+
+fn flag(name: &str, value: &str) -> Result<bool, Refused> {
+    match value {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(wrong(name, value, "is neither true nor false (1, 0)")),
+    }
 }
 
 /// Reads the raw last part of a path as a client's id.
@@ -250,6 +256,7 @@ mod tests {
             except: None,
             event: None,
             retain: true,
+            private: None,
         }
     }
 
@@ -284,6 +291,7 @@ mod tests {
             except: Some(ClientId::new("7 8").unwrap()),
             event: Some("new/s".into()),
             retain: false,
+            private: None,
         };
         assert_eq!(route, Ok(expected));
         let all = publish(Target::All);

@@ -15,6 +15,9 @@ pub(super) struct Fields {
     pub(super) cookie: Option<String>,
     pub(super) content_type: Option<String>,
     pub(super) x_forwarded_for: Option<String>,
+    pub(super) referer: Option<String>,
+    pub(super) if_none_match: Option<String>,
+    pub(super) request_headers: Option<String>,
     pub(super) transfer_encoding: Option<String>,
     pub(super) content_length: Option<String>,
     pub(super) connection: Option<String>,
@@ -30,7 +33,7 @@ impl Fields {
         let mut fields = Self::default();
         for header in headers {
             // Longer than any name below; a longer one is of no interest.
-            let mut name = [0; 20];
+            let mut name = [0; 30];
             let Some(name) = name.get_mut(..header.name.len()) else {
                 continue;
             };
@@ -47,6 +50,11 @@ impl Fields {
                 b"last-event-id" => join(&mut fields.last_event_id, ", ", value),
                 b"cookie" => join(&mut fields.cookie, "; ", value),
                 b"x-forwarded-for" => join(&mut fields.x_forwarded_for, ", ", value),
+                b"referer" => join(&mut fields.referer, ", ", value),
+                b"if-none-match" => join(&mut fields.if_none_match, ", ", value),
+                b"access-control-request-headers" => {
+                    join(&mut fields.request_headers, ", ", value);
+                }
                 b"transfer-encoding" => join(&mut fields.transfer_encoding, ", ", value),
                 b"content-length" => join(&mut fields.content_length, ", ", value),
                 b"connection" => join(&mut fields.connection, ", ", value),

@@ -96,6 +96,12 @@ pub struct Request {
     pub content_type: Option<String>,
     /// `X-Forwarded-For`, all its lines.
     pub x_forwarded_for: Option<String>,
+    /// `Referer`.
+    pub referer: Option<String>,
+    /// `If-None-Match`.
+    pub if_none_match: Option<String>,
+    /// `Access-Control-Request-Headers`, of a preflight.
+    pub request_headers: Option<String>,
     /// Whether and how a body follows.
     pub body: BodyLength,
     /// Whether the connection ends after the answer (RFC 9112 §9.3).
@@ -144,6 +150,9 @@ impl Request {
             cookie: fields.cookie,
             content_type: fields.content_type,
             x_forwarded_for: fields.x_forwarded_for,
+            referer: fields.referer,
+            if_none_match: fields.if_none_match,
+            request_headers: fields.request_headers,
             body,
             close,
             expect_continue,
@@ -249,6 +258,9 @@ mod tests {
             cookie: Some("a=b; c=d".into()),
             content_type: Some("text/plain".into()),
             x_forwarded_for: Some("1.2.3.4, 5.6.7.8".into()),
+            referer: None,
+            if_none_match: None,
+            request_headers: None,
             body: BodyLength::Length(3),
             close: true,
             expect_continue: true,

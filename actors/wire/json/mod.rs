@@ -28,7 +28,7 @@ pub struct JsonMessage {
     pub ack: bool,
 }
 
-/// Reads one message: `{"to":…,"data":…}` with optional `event`, `except`, `retain` and `ack`.
+/// Reads one message: `{"to":…,"data":…}` with optional `event`, `except`, `retain`, `private` and `ack`.
 ///
 /// `max_message` bounds the bytes of the decoded `data`. Bytes that are no UTF-8 are replaced by
 /// U+FFFD; `invalid_utf8` counts the lines that had any.
@@ -87,7 +87,7 @@ fn checked(raw: Raw<'_>, max_message: usize) -> Result<JsonMessage, Refusal> {
         }
     };
     let (mut to, mut data, mut event, mut except) = (None, None, None, None);
-    let (mut retain, mut ack) = (None, None);
+    let (mut retain, mut private, mut ack) = (None, None, None);
     for (Key(key), value) in members {
         let again = match &*key {
             "to" => to.replace(targets(value)?).is_some(),
@@ -102,10 +102,11 @@ fn checked(raw: Raw<'_>, max_message: usize) -> Result<JsonMessage, Refusal> {
                     .is_some()
             }
             "retain" => retain.replace(flag("retain", &value)?).is_some(),
+            "private" => private.replace(flag("private", &value)?).is_some(),
             "ack" => ack.replace(flag("ack", &value)?).is_some(),
             _ => {
                 return Err(bad(format!(
-                    "unknown key {}; the keys are to, data, event, except, retain and ack",
+                    "unknown key {}; the keys are to, data, event, except, retain, private and ack",
                     shown(&key)
                 )));
             }
@@ -126,6 +127,8 @@ fn checked(raw: Raw<'_>, max_message: usize) -> Result<JsonMessage, Refusal> {
             event,
             data: data.into(),
             retain: retain.unwrap_or(true),
+            private,
+            update: None,
         },
         ack: ack.unwrap_or(false),
     })
@@ -295,7 +298,7 @@ mod tests {
             ),
             (
                 r#"{"to":"a","dat\na":""}"#,
-                r#"unknown key "dat\na"; the keys are to, data, event, except, retain and ack"#,
+                r#"unknown key "dat\na"; the keys are to, data, event, except, retain, private and ack"#,
             ),
             ("[]", "a message must be an object, not a list"),
             ("-1e3", "a message must be an object, not a number"),

@@ -1,0 +1,332 @@
+//! The subscriptions API: its paths and its documents.
+
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+
+use super::selector::MatchType;
+use super::{Form, Identity};
+use crate::wire::http::Refused;
+use crate::wire::http::query::decode;
+
+/// What is encoded in a segment: all but the unreserved characters of RFC 3986 §2.3.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// The context of form 7's documents (JSON-LD).
+const CONTEXT: &str = "https://mercure.rocks/";
+
+/// What a path below `/subscriptions` asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// Whose form.
+    pub form: Form,
+    /// The path as it was asked for.
+    pub path: String,
+    /// Subscriptions of this type alone (form 8).
+    pub match_type: Option<MatchType>,
+    /// Subscriptions that are written like this alone.
+    pub selector: Option<String>,
+    /// That of this subscriber alone.
+    pub subscriber: Option<String>,
+}
+
+impl Asked {
+    /// Reads a path, the hub's path included.
+    ///
+    /// # Errors
+    /// 404 for another path, 400 for an unknown type or bad encoding.
+    pub fn read(form: Form, path: &str, hub: &Identity) -> Result<Self, Refused> {
+        let unknown = || Refused::new(404, "there is no such subscription");
+        let rest = path
+            .strip_prefix(&hub.subscriptions_path())
+            .ok_or_else(unknown)?;
+        let mut asked = Self {
+            form,
+            path: path.to_owned(),
+            match_type: None,
+            selector: None,
+            subscriber: None,
+        };
+        if rest.is_empty() {
+            return Ok(asked);
+        }
+        let mut segments = rest.strip_prefix('/').ok_or_else(unknown)?.split('/');
+        let mut next = || segments.next().filter(|segment| !segment.is_empty());
+        if form == Form::Eight {
+            let kind = text(next().ok_or_else(unknown)?)?;
+            let known = MatchType::read(&kind);
+            asked.match_type =
+                Some(known.ok_or_else(|| {
+                    Refused::new(400, "the type of a match is exact or urlpattern")
+                })?);
+        }
+        asked.selector = Some(text(next().ok_or_else(unknown)?)?);
+        if let Some(subscriber) = next() {
+            asked.subscriber = Some(text(subscriber)?);
+        }
+        match segments.next() {
+            None => Ok(asked),
+            Some(_) => Err(unknown()),
+        }
+    }
+}
+
+/// Decodes a segment of the path.
+fn text(segment: &str) -> Result<String, Refused> {
+    let text = decode(segment, false).map(Cow::into_owned);
+    text.map_err(|error| Refused::new(400, format!("the path {error}")))
+}
+
+/// One subscription, as it is shown.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a> {
+    /// The form that it is shown in.
+    pub form: Form,
+    /// Its selector's type.
+    pub match_type: MatchType,
+    /// Its selector, as the subscriber wrote it.
+    pub selector: &'a str,
+    /// The subscriber's name, which the hub gave it.
+    pub subscriber: &'a str,
+    /// Whether the subscriber is there.
+    pub active: bool,
+    /// What its token says of it: JSON.
+    pub payload: Option<&'a Value>,
+}
+
+impl Shown<'_> {
+    /// The subscription's path, which is the topic of events about it too.
+    pub fn path(&self, hub: &Identity) -> String {
+        let Self {
+            form,
+            match_type,
+            selector,
+            subscriber,
+            ..
+        } = self;
+        let (selector, subscriber) = (segment(selector), segment(subscriber));
+        let root = hub.subscriptions_path();
+        match form {
+            Form::Seven => format!("{root}/{selector}/{subscriber}"),
+            Form::Eight => format!("{root}/{}/{selector}/{subscriber}", match_type.name()),
+        }
+    }
+
+    /// The subscription as JSON: a document's content, or a part of a list's.
+    pub fn json(&self, hub: &Identity) -> Value {
+        let mut document = match self.form {
+            Form::Seven => json!({
+                "id": self.path(hub),
+                "type": "Subscription",
+                "topic": self.selector,
+                "subscriber": self.subscriber,
+                "active": self.active,
+            }),
+            Form::Eight => json!({
+                "id": self.path(hub),
+                "type": "subscription",
+                "match_type": self.match_type.name(),
+                "match": self.selector,
+                "subscriber": self.subscriber,
+                "active": self.active,
+            }),
+        };
+        if let Some(payload) = self.payload {
+            document["payload"] = payload.clone();
+        }
+        document
+    }
+
+    /// The data of an event about the subscription.
+    pub fn event(&self, hub: &Identity) -> String {
+        let mut document = self.json(hub);
+        if self.form == Form::Seven {
+            document["@context"] = CONTEXT.into();
+        }
+        document.to_string()
+    }
+}
+
+/// Percent-encodes a text as one segment of a path.
+fn segment(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
+}
+
+/// The document of a list of subscriptions; `last_event_id` is where the hub stands.
+pub fn list(asked: &Asked, subscriptions: Vec<Value>, last_event_id: &str) -> String {
+    let document = match asked.form {
+        Form::Seven => json!({
+            "@context": CONTEXT,
+            "id": asked.path,
+            "type": "Subscriptions",
+            "lastEventID": last_event_id,
+            "subscriptions": subscriptions,
+        }),
+        Form::Eight => json!({
+            "id": asked.path,
+            "type": "subscriptions",
+            "subscriptions": subscriptions,
+        }),
+    };
+    document.to_string()
+}
+
+/// The document of one subscription.
+pub fn one(asked: &Asked, mut subscription: Value, last_event_id: &str) -> String {
+    if asked.form == Form::Seven {
+        subscription["@context"] = CONTEXT.into();
+        subscription["lastEventID"] = last_event_id.into();
+    }
+    subscription.to_string()
+}
+
+/// The media type of the documents.
+pub fn media_type(form: Form) -> &'static str {
+    match form {
+        Form::Seven => "application/ld+json",
+        Form::Eight => "application/json",
+    }
+}
+
+/// The lines of an answer of the API that say where the hub stands.
+pub fn lines(form: Form, hub: &Identity, last_event_id: &str) -> String {
+    let path = hub.path();
+    let link = match form {
+        Form::Seven => format!("<{path}>; rel=\"mercure\""),
+        Form::Eight => format!(
+            "<{path}>; rel=\"mercure\"; last-event-id=\"{last_event_id}\"; type=\"mercure\"; \
+             content-type=\"application/json\""
+        ),
+    };
+    format!("Link: {link}\r\nETag: \"{last_event_id}\"\r\nCache-Control: private, no-cache\r\n")
+}
+
+/// Whether `If-None-Match` names an entity tag (RFC 9110 §13.1.2: weak comparison).
+pub fn is_known(if_none_match: Option<&str>, last_event_id: &str) -> bool {
+    let Some(field) = if_none_match else {
+        return false;
+    };
+    let bare = |tag: &str| {
+        let tag = tag.trim();
+        let tag = tag.strip_prefix("W/").unwrap_or(tag);
+        tag.trim_matches('"').to_owned()
+    };
+    field.trim() == "*" || field.split(',').any(|tag| bare(tag) == last_event_id)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    fn hub() -> Identity {
+        Identity::new("https://example.org/.well-known/mercure").unwrap()
+    }
+
+    fn asked(form: Form, path: &str) -> Result<Asked, u16> {
+        let whole = format!("/.well-known/mercure/subscriptions{path}");
+        Asked::read(form, &whole, &hub()).map_err(|refused| refused.status)
+    }
+
+    #[test]
+    fn a_path_names_subscriptions() {
+        let all = asked(Form::Eight, "").unwrap();
+        assert_eq!(
+            (all.match_type, all.selector, all.subscriber),
+            (None, None, None)
+        );
+        let some = asked(Form::Eight, "/exact/https%3A%2F%2Fe%2F1").unwrap();
+        assert_eq!(some.match_type, Some(MatchType::Exact));
+        assert_eq!(some.selector.as_deref(), Some("https://e/1"));
+        let one = asked(Form::Eight, "/urlpattern/%2F%3Aa/urn%3Auuid%3A1").unwrap();
+        assert_eq!(one.subscriber.as_deref(), Some("urn:uuid:1"));
+        let old = asked(Form::Seven, "/a%2Fb/x").unwrap();
+        assert_eq!(
+            (old.match_type, old.selector.as_deref()),
+            (None, Some("a/b"))
+        );
+        for (form, path, status) in [
+            (Form::Eight, "/exact", 404),
+            (Form::Eight, "/exact/", 404),
+            (Form::Eight, "/template/a", 400),
+            (Form::Eight, "/exact/a/b/c", 404),
+            (Form::Eight, "/exact/%zz", 400),
+            (Form::Eight, "x", 404),
+            (Form::Seven, "/", 404),
+            (Form::Seven, "/a/b/c", 404),
+        ] {
+            assert_eq!(asked(form, path), Err(status), "{path}");
+        }
+    }
+
+    fn shown(form: Form, payload: Option<&Value>) -> Shown<'_> {
+        Shown {
+            form,
+            match_type: MatchType::Exact,
+            selector: "https://e/é",
+            subscriber: "urn:uuid:1",
+            active: true,
+            payload,
+        }
+    }
+
+    #[test]
+    fn a_subscription_is_shown_in_its_form() {
+        let payload = json!({"name": "ann"});
+        let eight = shown(Form::Eight, Some(&payload)).json(&hub());
+        assert_eq!(
+            eight,
+            json!({
+                "id": "/.well-known/mercure/subscriptions/exact/https%3A%2F%2Fe%2F%C3%A9/urn%3Auuid%3A1",
+                "type": "subscription",
+                "match_type": "exact",
+                "match": "https://e/é",
+                "subscriber": "urn:uuid:1",
+                "active": true,
+                "payload": {"name": "ann"},
+            })
+        );
+        let seven: Value = serde_json::from_str(&shown(Form::Seven, None).event(&hub())).unwrap();
+        assert_eq!(
+            seven,
+            json!({
+                "@context": "https://mercure.rocks/",
+                "id": "/.well-known/mercure/subscriptions/https%3A%2F%2Fe%2F%C3%A9/urn%3Auuid%3A1",
+                "type": "Subscription",
+                "topic": "https://e/é",
+                "subscriber": "urn:uuid:1",
+                "active": true,
+            })
+        );
+        // The path leads back.
+        let path = shown(Form::Eight, None).path(&hub());
+        let back = Asked::read(Form::Eight, &path, &hub()).unwrap();
+        assert_eq!(back.selector.as_deref(), Some("https://e/é"));
+    }
+
+    #[test]
+    fn lists_say_where_the_hub_stands() {
+        let asked = asked(Form::Seven, "").unwrap();
+        let document: Value = serde_json::from_str(&list(&asked, vec![], "#7")).unwrap();
+        assert_eq!(document["lastEventID"], "#7");
+        let lines = lines(Form::Eight, &hub(), "#7");
+        assert!(lines.contains("</.well-known/mercure>; rel=\"mercure\"; last-event-id=\"#7\""));
+        assert!(lines.contains("ETag: \"#7\"\r\n"));
+        for (field, known) in [
+            (None, false),
+            (Some("\"#7\""), true),
+            (Some("W/\"#7\", \"x\""), true),
+            (Some("#7"), true),
+            (Some("*"), true),
+            (Some("\"#8\""), false),
+        ] {
+            assert_eq!(is_known(field, "#7"), known, "{field:?}");
+        }
+    }
+}
