@@ -9,7 +9,7 @@ use futures_lite::FutureExt;
 
 use crate::config::Settings;
 use crate::registry;
-use crate::system::{Address, Failure, Stop};
+use crate::runtime::{Address, CancellationToken, Failure};
 
 /// How often, where heartbeats are not so frequent that it matters.
 const USUAL: Duration = Duration::from_secs(1);
@@ -25,7 +25,7 @@ const FREQUENT: Duration = Duration::from_secs(10);
 pub async fn run(
     settings: Rc<Settings>,
     registry: Address<registry::Message>,
-    stop: Stop,
+    stop: CancellationToken,
 ) -> Result<(), Failure> {
     let ticks = async {
         loop {
@@ -33,9 +33,9 @@ pub async fn run(
             let often = heartbeat.is_some_and(|heartbeat| heartbeat <= FREQUENT);
             Timer::after(if often { OFTEN } else { USUAL }).await;
             // A full mailbox means that the registry is busy; the next tick does as well.
-            let _later = registry.offer(registry::Message::Tick);
+            let _later = registry.try_send(registry::Message::Tick);
         }
     };
-    ticks.or(stop.requested()).await;
+    ticks.or(stop.cancelled()).await;
     Ok(())
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use crate::auth::Key;
 use crate::bus::{BusDown, BusUrl};
+use crate::model::Limits;
 use crate::model::Secret;
-use crate::model::history::Limits;
 use crate::net::identity::Identity;
 use crate::net::trust::Trusted;
 

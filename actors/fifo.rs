@@ -16,8 +16,8 @@ use crate::config::Settings;
 use crate::intake::{Gone, Intake};
 use crate::model::Channel;
 use crate::registry;
-use crate::supervisor::{Nursery, Stage};
-use crate::system::{Address, Failure, Stop};
+use crate::runtime::supervisor::{Spawner, Stage};
+use crate::runtime::{Address, CancellationToken, Failure};
 
 /// Bytes of one read; a pipe holds 64 KiB.
 const PORTION: usize = 64 * 1024;
@@ -44,7 +44,7 @@ struct Pipe {
 }
 
 /// Reads the FIFO at `path` until it is asked to stop; then what is in it still. A pipe that another
-/// took the place of is given to an actor of its own, in `nursery`.
+/// took the place of is given to an actor of its own, in `spawner`.
 ///
 /// # Errors
 /// The pipe cannot be opened or read.
@@ -52,8 +52,8 @@ pub async fn run(
     settings: Rc<Settings>,
     path: PathBuf,
     registry: Address<registry::Message>,
-    nursery: Nursery,
-    stop: Stop,
+    spawner: Spawner,
+    stop: CancellationToken,
 ) -> Result<(), Failure> {
     let source = format!("FIFO {}", path.display());
     let new_intake = || {
@@ -95,9 +95,11 @@ pub async fn run(
                         let done = pipe.take_in(&mut buffer, &mut intake).await;
                         let old = std::mem::replace(&mut pipe, new);
                         let its_intake = std::mem::replace(&mut intake, new_intake());
-                        nursery.pass(format!("{source}, replaced"), Stage::Intake, move |stop| {
-                            read_out(old, its_intake, stop)
-                        });
+                        spawner.temporary(
+                            format!("{source}, replaced"),
+                            Stage::Intake,
+                            move |stop| read_out(old, its_intake, stop),
+                        );
                         done.map(|()| String::new())
                     }
                     Err(error) if !told => {
@@ -121,7 +123,7 @@ pub async fn run(
 
 /// Reads a pipe that is at its path no more until its last writer has gone: who has it open cannot
 /// know that, and loses nothing.
-async fn read_out(pipe: Pipe, mut intake: Intake, stop: Stop) -> Result<(), Failure> {
+async fn read_out(pipe: Pipe, mut intake: Intake, stop: CancellationToken) -> Result<(), Failure> {
     // With no writer, reading gives the end at once.
     pipe.wrote.set(true);
     let mut buffer = vec![0; PORTION];
@@ -151,7 +153,7 @@ async fn next(
     buffer: &mut [u8],
     intake: &Intake,
     looked: Option<Instant>,
-    stop: &Stop,
+    stop: &CancellationToken,
 ) -> io::Result<Event> {
     let read = async { pipe.read(buffer).await.map(Event::Read) };
     let silence = async {
@@ -169,7 +171,7 @@ async fn next(
         Ok(Event::Look)
     };
     let stop = async {
-        stop.requested().await;
+        stop.cancelled().await;
         Ok(Event::Stop)
     };
     // First, as a pipe that is written without a pause always has something to be read.

@@ -10,7 +10,7 @@ use futures_lite::future::yield_now;
 use crate::config::Config;
 use crate::model::{Channel, Publication};
 use crate::registry::{Away, Message};
-use crate::system::{self, Address, Answer, Reply};
+use crate::runtime::{self, Address, Answer, Reply};
 use crate::wire::auth::is_auth;
 use crate::wire::command::{self, Command, Refusal};
 use crate::wire::json;
@@ -51,11 +51,11 @@ pub struct Intake {
     registry: Address<Message>,
     /// The FIFO's last command, which may wait for others' answers.
     last: Option<Answer<String>>,
-    told: Told,
+    told: RateLimitedLog,
 }
 
 /// Refusals told in the log within a second.
-struct Told {
+struct RateLimitedLog {
     since: Instant,
     told: u32,
     untold: u64,
@@ -65,7 +65,7 @@ struct Told {
 struct Found {
     items: Vec<Item>,
     max_message: usize,
-    mended: u64,
+    lossy_utf8: u64,
 }
 
 /// The registry is gone, and with it the process.
@@ -87,13 +87,13 @@ impl Intake {
             found: Found {
                 items: Vec::new(),
                 max_message: config.max_message,
-                mended: 0,
+                lossy_utf8: 0,
             },
             channel,
             source,
             registry,
             last: None,
-            told: Told {
+            told: RateLimitedLog {
                 since: Instant::now(),
                 told: 0,
                 untold: 0,
@@ -196,12 +196,12 @@ impl Intake {
         }
         self.publish(&mut batch, &mut acknowledged, &mut answers)
             .await?;
-        let mended = std::mem::take(&mut self.found.mended);
-        if mended > 0 || !refused.is_empty() {
+        let lossy_utf8 = std::mem::take(&mut self.found.lossy_utf8);
+        if lossy_utf8 > 0 || !refused.is_empty() {
             let refused = refused.into_iter().collect();
             self.ask(|reply| Message::Count {
                 refused,
-                mended,
+                lossy_utf8,
                 reply,
             })
             .await?;
@@ -254,16 +254,16 @@ impl Intake {
         let refused = vec![("bus", count as u64)];
         self.ask(|reply| Message::Count {
             refused,
-            mended: 0,
+            lossy_utf8: 0,
             reply,
         })
         .await
     }
 
     async fn execute(&mut self, command: Command) -> Result<String, Gone> {
-        let (reply, answer) = system::reply();
+        let (reply, answer) = runtime::reply();
         let execute = Message::Execute { command, reply };
-        self.registry.offer(execute).map_err(|_| Gone)?;
+        self.registry.try_send(execute).map_err(|_| Gone)?;
         match self.channel {
             // Nobody can be answered through a FIFO, and its messages need not wait for what goes to the
             // log; its commands wait for one another.
@@ -277,7 +277,7 @@ impl Intake {
 
     /// Asks the registry and waits for the answer.
     async fn ask<T>(&self, message: impl FnOnce(Reply<T>) -> Message) -> Result<T, Gone> {
-        ask(&self.registry, message).await
+        self.registry.call(message).await
     }
 }
 
@@ -289,12 +289,12 @@ pub async fn ask<T>(
     registry: &Address<Message>,
     message: impl FnOnce(Reply<T>) -> Message,
 ) -> Result<T, Gone> {
-    let (reply, answer) = system::reply();
-    registry.offer(message(reply)).map_err(|_| Gone)?;
+    let (reply, answer) = runtime::reply();
+    registry.try_send(message(reply)).map_err(|_| Gone)?;
     answer.wait().await.ok_or(Gone)
 }
 
-impl Told {
+impl RateLimitedLog {
     /// Tells of a refusal, unless there have been many just now.
     fn tell(&mut self, source: &str, refusal: &dyn Display) {
         if self.since.elapsed() >= Duration::from_secs(1) {
@@ -327,17 +327,17 @@ impl Found {
     fn take(&mut self, piece: Piece<'_>) {
         let Self {
             max_message,
-            mended,
+            lossy_utf8,
             ..
         } = self;
         let (result, answered) = match piece {
             Piece::Text(text) | Piece::TooLong { head: text, .. } if is_auth(text) => return,
             Piece::Text(text) => (
-                command::parse(text, *max_message, mended).map(item_of_command),
+                command::parse(text, *max_message, lossy_utf8).map(item_of_command),
                 false,
             ),
             Piece::Json(line) => (
-                json::message(line, *max_message, mended).map(item_of_json),
+                json::message(line, *max_message, lossy_utf8).map(item_of_json),
                 true,
             ),
             Piece::TooLong { head, json } => (Err(Refusal::too_long(head, *max_message)), json),

@@ -15,14 +15,14 @@
 //! One message, in five files: bytes come to [`fifo`] or [`control`]; [`wire::text`] and
 //! [`wire::command`] make a [`model::Publication`] of them; [`registry`] gives it its id and asks
 //! [`model::routes`] for the recipients; [`wire::sse`] encodes it once; each [`client`] gets it as
-//! [`client::Message::Event`] and writes it. Before a client is subscribed, [`auth`] decides whether it
+//! [`life::Message::Event`] and writes it. Before a client is subscribed, [`auth`] decides whether it
 //! may read what it asks for.
 //!
 //! # Who waits for whom
 //!
 //! Awaited sends form a graph without circles, so waiting always ends: publishers' actors wait for
 //! the registry's answer to each batch (so pressure reaches the writer, and all have their turns), the
-//! registry waits for the clients to have had their turns ([`crowd::Crowd::relief`]), clients wait for
+//! registry waits for the clients to have had their turns ([`pool::ClientPool::ready`]), clients wait for
 //! nobody. The registry never waits for one client: a full one is disconnected. The logger is only
 //! offered lines, and the archive events. With `--bus` the [`bus`] stands between publishers' actors and
 //! the registry, takes the same messages and waits for its answers.
@@ -30,7 +30,7 @@
 //! # Two homes, one thread
 //!
 //! Service actors are tasks under a [`supervisor`]; clients, of which there are very many, live in
-//! the [`crowd`]; [`executor`] runs both. What actors promise one another stands in [`system`].
+//! the [`pool`]; [`executor`] runs both. What actors promise one another stands in [`system`].
 
 pub mod archive;
 pub mod auth;
@@ -39,7 +39,6 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod control;
-pub mod crowd;
 pub mod executor;
 pub mod fifo;
 pub mod intake;
@@ -48,6 +47,7 @@ pub mod logger;
 pub mod model;
 pub mod net;
 pub mod notify;
+pub mod pool;
 pub mod reactor;
 pub mod registry;
 pub mod signals;
@@ -64,14 +64,14 @@ use std::time::Duration;
 use smol::LocalExecutor;
 
 use archive::Archive;
-use client::Context;
 pub use config::Config;
 use config::Settings;
-use crowd::Crowd;
 use futures_lite::FutureExt;
+use life::Context;
+use pool::ClientPool;
 use registry::{ClientMessage, Kept, Registry};
-use supervisor::{Nursery, Stage, Supervisor};
-use system::{Address, Failure, lane};
+use runtime::{Address, Failure, unbounded};
+use supervisor::{Spawner, Stage, Supervisor};
 
 /// How long a stop may take.
 const STOP_TIME: Duration = Duration::from_secs(5);
@@ -95,18 +95,18 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
     logger::install_panic_hook(log.clone());
     let services = Rc::new(LocalExecutor::new());
     let supervisor = Supervisor::new(Rc::clone(&services));
-    let nursery = supervisor.nursery();
+    let spawner = supervisor.spawner();
 
     let settings = Settings::new(config);
     let config = settings.now();
     executor::prepare();
-    let (registry, inbox) = lane();
-    let (clients, arrivals) = lane();
+    let (registry, inbox) = unbounded();
+    let (clients, arrivals) = unbounded();
     let exits = clients.clone();
-    let half_open = (config.max_connections / 4).clamp(16, 4096);
-    let crowd = Crowd::new(config.client_buffer, half_open, move |key, end| {
+    let awaiting_request = (config.max_connections / 4).clamp(16, 4096);
+    let pool = ClientPool::new(config.client_buffer, awaiting_request, move |key, end| {
         // Refused only when the registry is gone, and with it the process.
-        let _gone = exits.offer(ClientMessage::Exited { key, end });
+        let _gone = exits.try_send(ClientMessage::Exited { key, end });
     })
     .map_err(failed)?;
     let reinit = Rc::new(Cell::new(config.reinit));
@@ -116,10 +116,10 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
         reinit: Rc::clone(&reinit),
     });
 
-    nursery.entrust("logger", Stage::Log, |stop| logger.run(stop));
+    spawner.vital("logger", Stage::Log, |stop| logger.run(stop));
     let kept = match &config.history_file {
         None => None,
-        Some(path) => Some(open_archive(path, &config, &nursery)?),
+        Some(path) => Some(open_archive(path, &config, &spawner)?),
     };
     let figures = config
         .bus
@@ -131,14 +131,14 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
         recovered.map(|Kept { recovered, .. }| (recovered.records.clone(), recovered.since));
     let decides = Registry::new(
         Rc::clone(&settings),
-        Rc::clone(&crowd),
+        Rc::clone(&pool),
         reinit,
         log.clone(),
         kept,
         figures.clone(),
     );
     let position = decides.stands_at();
-    nursery.entrust("registry", Stage::Delivery, |stop| {
+    spawner.vital("registry", Stage::Delivery, |stop| {
         decides.run(arrivals, inbox, stop)
     });
     let hangup = signals::Hangup {
@@ -146,9 +146,9 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
         registry: registry.clone(),
         reread: config.reread.clone(),
     };
-    watch(&nursery, &crowd, &settings, &registry, hangup);
-    listen(&nursery, sockets.subscribers, &crowd, &context);
-    let (opened, open) = system::stopper();
+    watch(&spawner, &pool, &settings, &registry, hangup);
+    listen(&spawner, sockets.subscribers, &pool, &context);
+    let (opened, open) = runtime::cancellation();
     let taker = match (&config.bus, figures) {
         (Some(bus), Some(figures)) => {
             let parts = bus::Parts {
@@ -161,28 +161,28 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
                 opened,
                 recovered: recovered.unwrap_or((Vec::new(), model::EventId(0))),
             };
-            let (address, inbox) = lane();
-            nursery.entrust("bus", Stage::Delivery, |stop| {
+            let (address, inbox) = unbounded();
+            spawner.vital("bus", Stage::Delivery, |stop| {
                 bus::Bus::new(parts, inbox).run(stop)
             });
             address
         }
         _ => {
-            opened.stop();
+            opened.cancel();
             registry
         }
     };
-    take_in(&nursery, sockets.publishers, &settings, &taker);
+    take_in(&spawner, sockets.publishers, &settings, &taker);
 
     // The last to start, so that it speaks when all others have.
-    nursery.pass("announcement", Stage::Intake, |stop| {
+    spawner.temporary("announcement", Stage::Intake, |stop| {
         announce(config, ready, open, stop)
     });
-    executor::run(&services, &crowd, supervisor.run(STOP_TIME))
+    executor::run(&services, &pool, supervisor.run(STOP_TIME))
 }
 
 /// Opens the history file and starts who writes it.
-fn open_archive(path: &Path, config: &Config, nursery: &Nursery) -> Result<Kept, Failure> {
+fn open_archive(path: &Path, config: &Config, spawner: &Spawner) -> Result<Kept, Failure> {
     let opened = Archive::open(path, config.history);
     let named = |why: Failure| Failure(format!("--history-file: {}", why.0));
     let (archive, recovered) = opened.map_err(named)?;
@@ -190,7 +190,7 @@ fn open_archive(path: &Path, config: &Config, nursery: &Nursery) -> Result<Kept,
         log::warn!("{note}");
     }
     let (handle, mailbox) = archive.mailbox();
-    nursery.entrust("archive", Stage::Store, |stop| archive.run(mailbox, stop));
+    spawner.vital("archive", Stage::Store, |stop| archive.run(mailbox, stop));
     Ok(Kept {
         recovered,
         archive: handle,
@@ -199,43 +199,42 @@ fn open_archive(path: &Path, config: &Config, nursery: &Nursery) -> Result<Kept,
 
 /// Starts who watches: sockets' readiness, time, signals, the service manager.
 fn watch(
-    nursery: &Nursery,
-    crowd: &Rc<Crowd>,
+    spawner: &Spawner,
+    pool: &Rc<ClientPool>,
     settings: &Rc<Settings>,
     registry: &Address<registry::Message>,
     hangup: signals::Hangup,
 ) {
-    let crowd = Rc::clone(crowd);
-    nursery.entrust("reactor", Stage::Watch, |stop| async move {
+    let pool = Rc::clone(pool);
+    spawner.vital("reactor", Stage::Watch, |stop| async move {
         let stopped = async {
-            stop.requested().await;
+            stop.cancelled().await;
             Ok(())
         };
-        crowd
-            .watch()
+        pool.watch()
             .or(stopped)
             .await
             .map_err(|error| Failure(error.to_string()))
     });
     let (settings, registry) = (Rc::clone(settings), registry.clone());
-    nursery.keep("clock", Stage::Watch, move |stop| {
+    spawner.permanent("clock", Stage::Watch, move |stop| {
         clock::run(Rc::clone(&settings), registry.clone(), stop)
     });
-    let supervisor = nursery.supervisor();
-    nursery.keep("signals", Stage::Watch, move |stop| {
+    let supervisor = spawner.supervisor();
+    spawner.permanent("signals", Stage::Watch, move |stop| {
         signals::run(supervisor.clone(), hangup.clone(), stop)
     });
-    nursery.keep("watchdog", Stage::Watch, notify::watchdog);
+    spawner.permanent("watchdog", Stage::Watch, notify::watchdog);
 }
 
 /// Tells everyone who waits for it that everything answers.
 async fn announce(
     config: Rc<Config>,
     ready: Box<dyn FnOnce()>,
-    open: system::Stop,
-    stop: system::Stop,
+    open: runtime::CancellationToken,
+    stop: runtime::CancellationToken,
 ) -> Result<(), Failure> {
-    open.requested().or(stop.requested()).await;
+    open.cancelled().or(stop.cancelled()).await;
     for warning in &config.warnings {
         log::warn!("{warning}");
     }
@@ -248,14 +247,19 @@ async fn announce(
 }
 
 /// Starts a listener for each address where subscribers connect.
-fn listen(nursery: &Nursery, sockets: Vec<net::Bound>, crowd: &Rc<Crowd>, context: &Rc<Context>) {
+fn listen(
+    spawner: &Spawner,
+    sockets: Vec<net::Bound>,
+    pool: &Rc<ClientPool>,
+    context: &Rc<Context>,
+) {
     for bound in sockets {
         let name = format!("listener {}", bound.address());
-        let (bound, crowd, context) = (Rc::new(bound), Rc::clone(crowd), Rc::clone(context));
-        nursery.keep(name, Stage::Intake, move |stop| {
+        let (bound, pool, context) = (Rc::new(bound), Rc::clone(pool), Rc::clone(context));
+        spawner.permanent(name, Stage::Intake, move |stop| {
             listener::run(
                 Rc::clone(&bound),
-                Rc::clone(&crowd),
+                Rc::clone(&pool),
                 Rc::clone(&context),
                 stop,
             )
@@ -265,7 +269,7 @@ fn listen(nursery: &Nursery, sockets: Vec<net::Bound>, crowd: &Rc<Crowd>, contex
 
 /// Starts the ways on which messages come in.
 fn take_in(
-    nursery: &Nursery,
+    spawner: &Spawner,
     sockets: Vec<net::Bound>,
     settings: &Rc<Settings>,
     registry: &Address<registry::Message>,
@@ -273,16 +277,16 @@ fn take_in(
     for bound in sockets {
         let name = format!("control {}", bound.address());
         let (bound, settings, registry) = (Rc::new(bound), Rc::clone(settings), registry.clone());
-        let connections = nursery.clone();
-        nursery.keep(name, Stage::Intake, move |stop| {
+        let connections = spawner.clone();
+        spawner.permanent(name, Stage::Intake, move |stop| {
             let (bound, settings) = (Rc::clone(&bound), Rc::clone(&settings));
             control::run(bound, settings, registry.clone(), connections.clone(), stop)
         });
     }
     if let Some(fifo) = settings.now().fifo.clone() {
         let (settings, registry) = (Rc::clone(settings), registry.clone());
-        let replaced = nursery.clone();
-        nursery.keep(
+        let replaced = spawner.clone();
+        spawner.permanent(
             format!("FIFO {}", fifo.path.display()),
             Stage::Intake,
             move |stop| {

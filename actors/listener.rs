@@ -7,13 +7,13 @@ use async_io::Timer;
 use futures_lite::FutureExt;
 use futures_lite::future::yield_now;
 
-use crate::client::{self, Context};
-use crate::crowd::Crowd;
+use crate::clients::ClientPool;
+use crate::clients::life::{self, Context};
 use crate::net::Bound;
 use crate::net::accept::Acceptor;
 use crate::net::stream::Stream;
 use crate::registry::ClientMessage;
-use crate::system::{Failure, Stop};
+use crate::runtime::{CancellationToken, Failure};
 
 /// How long accepting pauses when there are as many connections as there may be.
 const FULL: Duration = Duration::from_millis(50);
@@ -26,15 +26,15 @@ const AT_ONCE: usize = 64;
 /// The socket cannot be watched.
 pub async fn run(
     bound: Rc<Bound>,
-    crowd: Rc<Crowd>,
+    pool: Rc<ClientPool>,
     context: Rc<Context>,
-    stop: Stop,
+    stop: CancellationToken,
 ) -> Result<(), Failure> {
     let mut acceptor = Acceptor::new(&bound).map_err(|error| Failure(error.to_string()))?;
     let accept = async {
         loop {
             for _ in 0..AT_ONCE {
-                while crowd.totals().connected >= context.settings.now().max_connections {
+                while pool.totals().connected >= context.settings.now().max_connections {
                     // The descriptors that are left are for publishers and files. Who comes now
                     // waits in the system's queue.
                     Timer::after(FULL).await;
@@ -51,12 +51,12 @@ pub async fn run(
                 };
                 let tls = stream.is_tls();
                 let descriptor = stream.descriptor();
-                match crowd.join(stream, |seat| client::live(seat, Rc::clone(&context))) {
+                match pool.join(stream, |handle| life::live(handle, Rc::clone(&context))) {
                     Ok(key) => {
                         if context.settings.now().trust_proxy.believes(&peer) {
-                            crowd.set_proxy(key);
+                            pool.set_proxy(key);
                         }
-                        context.tell(ClientMessage::Arrived {
+                        context.cast(ClientMessage::Arrived {
                             key,
                             peer,
                             descriptor,
@@ -71,6 +71,6 @@ pub async fn run(
             yield_now().await;
         }
     };
-    accept.or(stop.requested()).await;
+    accept.or(stop.cancelled()).await;
     Ok(())
 }

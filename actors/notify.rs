@@ -12,16 +12,16 @@ use std::time::Duration;
 use async_io::Timer;
 use futures_lite::FutureExt;
 
-use crate::system::{Failure, Stop};
+use crate::runtime::{CancellationToken, Failure};
 
 /// Says `READY=1` at its start and `STOPPING=1` at its stop. To be started once everything answers,
-/// in [`Stage::Intake`](crate::supervisor::Stage::Intake), which is the first to be stopped.
+/// in [`Stage::Intake`](crate::runtime::supervisor::Stage::Intake), which is the first to be stopped.
 ///
 /// # Errors
 /// None: a service manager that cannot be reached is warned about.
-pub async fn announce(stop: Stop) -> Result<(), Failure> {
+pub async fn announce(stop: CancellationToken) -> Result<(), Failure> {
     tell_or_warn("READY=1").await;
-    stop.requested().await;
+    stop.cancelled().await;
     tell_or_warn("STOPPING=1").await;
     Ok(())
 }
@@ -34,11 +34,11 @@ async fn tell_or_warn(state: &'static str) {
 
 /// Says `WATCHDOG=1` twice in every period that `WATCHDOG_USEC` asks for, by a timer of the loop
 /// itself, so that a loop that hangs is noticed. To be started in
-/// [`Stage::Watch`](crate::supervisor::Stage::Watch), which is the last to be stopped.
+/// [`Stage::Watch`](crate::runtime::supervisor::Stage::Watch), which is the last to be stopped.
 ///
 /// # Errors
 /// The service manager cannot be reached, and so is about to end the daemon.
-pub async fn watchdog(stop: Stop) -> Result<(), Failure> {
+pub async fn watchdog(stop: CancellationToken) -> Result<(), Failure> {
     let pings = async {
         let Some(period) = watchdog_period() else {
             return std::future::pending().await;
@@ -51,7 +51,7 @@ pub async fn watchdog(stop: Stop) -> Result<(), Failure> {
         }
     };
     let stopped = async {
-        stop.requested().await;
+        stop.cancelled().await;
         Ok(())
     };
     pings.or(stopped).await
@@ -89,7 +89,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
     use super::*;
-    use crate::system;
+    use crate::runtime;
     use futures_lite::future::zip;
     use std::fs;
     use std::io::Read;
@@ -150,12 +150,12 @@ mod tests {
 
     /// Runs both actors until standard input ends.
     fn in_child() {
-        let (stopper, stop) = system::stopper();
+        let (guard, stop) = runtime::cancellation();
         let until = async {
             smol::unblock(|| io::stdin().read_to_end(&mut Vec::new()))
                 .await
                 .unwrap();
-            drop(stopper);
+            drop(guard);
         };
         let actors = zip(announce(stop.clone()), watchdog(stop));
         let ((announced, watched), ()) = async_io::block_on(zip(actors, until));
@@ -164,8 +164,8 @@ mod tests {
 
     #[test]
     fn without_a_service_manager_nothing_happens() {
-        let (stopper, stop) = system::stopper();
-        drop(stopper);
+        let (guard, stop) = runtime::cancellation();
+        drop(guard);
         let (announced, watched) = async_io::block_on(zip(announce(stop.clone()), watchdog(stop)));
         assert_eq!((announced, watched), (Ok(()), Ok(())));
     }

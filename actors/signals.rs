@@ -8,7 +8,7 @@ use futures_lite::{FutureExt, StreamExt};
 use smol::unblock;
 
 use crate::config::Reread;
-use crate::system::{Address, Failure, Stop};
+use crate::runtime::{Address, CancellationToken, Failure};
 use crate::{logger, registry, supervisor};
 
 /// Listens for signals until stopped.
@@ -20,13 +20,13 @@ use crate::{logger, registry, supervisor};
 pub async fn run(
     supervisor: Address<supervisor::Message>,
     hangup: Hangup,
-    stop: Stop,
+    stop: CancellationToken,
 ) -> Result<(), Failure> {
     // Apart, so that whoever is slow to be told of a HUP does not hold up an end.
     let ends = ends(supervisor);
     let hangups = hangups(hangup);
     let stopped = async {
-        stop.requested().await;
+        stop.cancelled().await;
         Ok(())
     };
     ends.or(hangups).or(stopped).await
@@ -103,7 +103,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
     use super::*;
-    use crate::system;
+    use crate::runtime;
     use futures_lite::future::poll_once;
     use rustix::process::{Signal as Raised, getpid, kill_process};
     use std::env;
@@ -129,10 +129,10 @@ mod tests {
     }
 
     async fn in_child() {
-        let (supervisor, mut told) = system::mailbox(4);
-        let (logger, mut logged) = system::mailbox(4);
-        let (_stopper, stop) = system::stopper();
-        let (registry, _inbox) = system::mailbox(4);
+        let (supervisor, mut told) = runtime::mailbox(4);
+        let (logger, mut logged) = runtime::mailbox(4);
+        let (_guard, stop) = runtime::cancellation();
+        let (registry, _inbox) = runtime::mailbox(4);
         let reread = None;
         let hangup = Hangup {
             logger,

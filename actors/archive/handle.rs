@@ -6,9 +6,9 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::Message;
-use crate::model::history::Limits;
+use crate::model::Limits;
 use crate::model::{EventId, Record};
-use crate::system::Address;
+use crate::runtime::Address;
 
 /// What the archive and its handles see of one another.
 #[derive(Debug)]
@@ -91,7 +91,7 @@ impl Handle {
         shared.drop_oldest();
         if shared.waiting.borrow().len() == 1 {
             // Refused only when the archive is gone.
-            let _gone = self.address.offer(Message::Waiting);
+            let _gone = self.address.try_send(Message::Waiting);
         }
     }
 
@@ -100,7 +100,7 @@ impl Handle {
         self.shared.limits.set(limits);
         self.shared.drop_oldest();
         // Refused only when the archive is gone.
-        let _gone = self.address.offer(Message::SetLimits { limits });
+        let _gone = self.address.try_send(Message::SetLimits { limits });
     }
 
     /// Tells of an id that was given out to an event that is not kept.

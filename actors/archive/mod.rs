@@ -26,17 +26,17 @@
 //! the last that is missing counts as kept. The file has a [`header`], written twice, and [`frame`]s.
 
 pub(crate) mod frame;
-mod guard;
 mod handle;
 mod header;
-mod keeper;
 mod opening;
 mod recovery;
 mod store;
+mod syncer;
 #[cfg(test)]
 mod tests;
 mod trouble;
 mod window;
+mod writer;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -45,16 +45,16 @@ use std::time::Duration;
 use futures_lite::future::zip;
 use smol::lock::Mutex;
 
-use crate::model::history::Limits;
+use crate::model::Limits;
 use crate::model::{EventId, Record};
-use crate::system::{self, Failure, Mailbox, Stop};
+use crate::runtime::{self, CancellationToken, Failure, Mailbox};
 
-use self::guard::Guard;
 pub use self::handle::Handle;
 use self::header::Header;
-use self::keeper::Keeper;
 use self::store::Store;
+use self::syncer::Syncer;
 use self::window::Window;
+use self::writer::Writer;
 
 /// How far ids are reserved ahead of the clock.
 pub const RESERVE: Duration = Duration::from_secs(60);
@@ -108,7 +108,7 @@ pub struct Archive {
     pause: Duration,
 }
 
-/// How far writing has come: the keeper's to say, for the guard to read under the header's lock.
+/// How far writing has come: the writer's to say, for the syncer to read under the header's lock.
 #[derive(Debug)]
 struct Progress {
     header: Mutex<Header>,
@@ -121,7 +121,7 @@ struct Progress {
 impl Archive {
     /// How others reach the archive, and where [`Archive::run`] gets that from.
     pub fn mailbox(&self) -> (Handle, Mailbox<Message>) {
-        let (address, mailbox) = system::lane();
+        let (address, mailbox) = runtime::unbounded();
         (Handle::new(address, Rc::clone(&self.shared)), mailbox)
     }
 
@@ -130,25 +130,29 @@ impl Archive {
     ///
     /// # Errors
     /// None: a file that cannot be written is tried again, and the log says so.
-    pub async fn run(self, mailbox: Mailbox<Message>, stop: Stop) -> Result<(), Failure> {
+    pub async fn run(
+        self,
+        mailbox: Mailbox<Message>,
+        stop: CancellationToken,
+    ) -> Result<(), Failure> {
         let written = self.window.end() - self.pending.len() as u64;
         let progress = Progress {
             header: Mutex::new(self.header),
             written: Cell::new(written),
             dirty: Cell::new(false),
         };
-        let guard = Guard::new(&self, &progress);
-        let (finished, end) = system::stopper();
-        let keeper = Keeper::new(self, &progress);
+        let syncer = Syncer::new(&self, &progress);
+        let (finished, end) = runtime::cancellation();
+        let writer = Writer::new(self, &progress);
         let keeping = async {
-            let outcome = keeper.run(mailbox, stop).await;
-            finished.stop();
+            let outcome = writer.run(mailbox, stop).await;
+            finished.cancel();
             outcome
         };
-        // The guard ends by itself, never within a write.
-        let (outcome, guard) = zip(keeping, guard.run(end)).await;
+        // The syncer ends by itself, never within a write.
+        let (outcome, syncer) = zip(keeping, syncer.run(end)).await;
         if outcome.is_ok() {
-            guard.close().await;
+            syncer.close().await;
         }
         Ok(())
     }

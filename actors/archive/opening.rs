@@ -13,10 +13,10 @@ use super::header::{DATA, Header};
 use super::recovery::{self, Found};
 use super::store::Store;
 use super::window::Window;
-use super::{Archive, PAUSE, Recovered, UNKNOWN, frame, guard};
-use crate::model::history::Limits;
+use super::{Archive, PAUSE, Recovered, UNKNOWN, frame, syncer};
+use crate::model::Limits;
 use crate::model::{EventId, Record};
-use crate::system::Failure;
+use crate::runtime::Failure;
 
 impl Archive {
     /// Opens the file, or makes it with mode 0640, for this daemon alone, and reads it. It waits for
@@ -194,7 +194,7 @@ impl Opening<'_> {
         let shared = Shared::new(state.floor, self.limits);
         let mut header = Header {
             turn: state.header.turn + 1,
-            reserved: guard::ahead(state.floor),
+            reserved: syncer::ahead(state.floor),
             clean: false,
             ..state.header
         };

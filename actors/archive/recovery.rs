@@ -6,7 +6,7 @@ use std::io::{self, BufReader, Read};
 use super::frame::{self, Entry, HEAD, Head};
 use super::header::Header;
 use super::window::Window;
-use crate::model::history::Limits;
+use crate::model::Limits;
 use crate::model::{EventId, Record};
 
 /// What was read.

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::header::{COPY, DATA, Header, LENGTH};
-use crate::system::Failure;
+use crate::runtime::Failure;
 
 /// Bytes moved at once by a trim.
 const CHUNK: usize = 64 << 10;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::frame;
 use super::header::DATA;
-use crate::model::history::Limits;
+use crate::model::Limits;
 use crate::model::{EventId, Record};
 
 /// What a record counts for besides its frame: no more than [`Record::bytes`] says, so that the file

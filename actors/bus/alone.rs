@@ -10,7 +10,7 @@ use super::queue::Own;
 use super::{Bus, BusDown, FromBus, Incoming, gone};
 use crate::model::{Channel, Publication};
 use crate::registry::{Message, Outcome, Receipt};
-use crate::system::{self, Failure, Reply, Stop};
+use crate::runtime::{self, CancellationToken, Failure, Reply};
 
 impl Bus {
     /// Delivers messages under ids of this node's, and keeps them to be added.
@@ -29,8 +29,8 @@ impl Bus {
             _ => None,
         };
         let events = messages.iter().filter_map(incoming).collect();
-        let (reply, answer) = system::reply();
-        self.tell(FromBus::Deliver { events, reply })?;
+        let (reply, answer) = runtime::reply();
+        self.cast(FromBus::Deliver { events, reply })?;
         let receipts = answer.wait().await.ok_or_else(gone)?;
         let limits = self.settings.now().history;
         self.queue.keep_late(messages, &receipts, limits);
@@ -42,13 +42,13 @@ impl Bus {
     pub(super) async fn meanwhile<T>(
         &mut self,
         work: impl Future<Output = T>,
-        stop: &Stop,
+        stop: &CancellationToken,
     ) -> Result<Option<T>, Failure> {
         let mut work = pin!(work);
         loop {
             let done = async { Ok(Some((&mut work).await)) };
             let stopped = async {
-                stop.requested().await;
+                stop.cancelled().await;
                 Ok(None)
             };
             let open = self.open;

@@ -21,7 +21,7 @@ use super::talk::{self, Talk};
 use super::{FromBus, Trouble, gone};
 use crate::model::Target;
 use crate::registry::{Elsewhere, Message};
-use crate::system::{self, Address, Failure, Mailbox, Reply};
+use crate::runtime::{self, Address, Failure, Mailbox, Reply};
 use crate::wire::command::Command;
 
 /// How long the other nodes have for their answers.
@@ -83,8 +83,8 @@ enum Turn {
 impl Asking {
     /// Nothing asked yet; and where questions go.
     pub(super) fn new(node: Node, registry: Address<Message>) -> (Self, Address<Question>) {
-        let (questions, inbox) = system::lane();
-        let (speak, heard) = system::mailbox(HEARD);
+        let (questions, inbox) = runtime::unbounded();
+        let (speak, heard) = runtime::mailbox(HEARD);
         let asking = Self {
             node,
             registry,
@@ -130,7 +130,7 @@ impl Asking {
                     self.ask(question);
                     // All that wait go with it.
                     while self.has_room()
-                        && let Some(question) = self.inbox.take()
+                        && let Some(question) = self.inbox.try_recv()
                     {
                         self.ask(question);
                     }
@@ -267,9 +267,9 @@ impl Asking {
             let mut counts = Vec::with_capacity(targets.len());
             for (number, target) in targets {
                 // One by one, so that all who ask the registry have their turns.
-                let (reply, answer) = system::reply();
+                let (reply, answer) = runtime::reply();
                 let count = Message::FromBus(FromBus::Count { target, reply });
-                registry.offer(count).map_err(|_| gone())?;
+                registry.try_send(count).map_err(|_| gone())?;
                 counts.push((number, answer.wait().await.ok_or_else(gone)?));
             }
             link.tell(asker, talk::answers(&counts)).await
@@ -289,7 +289,7 @@ impl Asking {
 
     /// Ends all questions, as the link is broken; those of others are forgotten.
     pub(super) fn end_all(&mut self) -> Result<(), Failure> {
-        while let Some(question) = self.inbox.take() {
+        while let Some(question) = self.inbox.try_recv() {
             self.ask(question);
         }
         self.sent = self.number;
@@ -316,7 +316,7 @@ impl Asking {
             elsewhere,
             reply: question.reply,
         });
-        self.registry.offer(execute).map_err(|_| gone())
+        self.registry.try_send(execute).map_err(|_| gone())
     }
 }
 

@@ -10,7 +10,7 @@ struct Node1 {
 
 impl Node1 {
     fn new() -> Self {
-        let (address, registry) = system::lane();
+        let (address, registry) = runtime::unbounded();
         let (asking, _) = Asking::new(Node(1), address);
         Self { asking, registry }
     }
@@ -20,7 +20,7 @@ impl Node1 {
         self.asking.ask(Question {
             command: Command::TcpSubscribedClients(target.clone()).into(),
             target,
-            reply: system::reply().0,
+            reply: runtime::reply().0,
         });
     }
 
@@ -31,7 +31,7 @@ impl Node1 {
 
     /// What others have answered to a question that is at its end.
     fn ended(&mut self) -> Option<(Command, Elsewhere)> {
-        match self.registry.take()? {
+        match self.registry.try_recv()? {
             Message::FromBus(FromBus::Execute {
                 command, elsewhere, ..
             }) => Some((*command, elsewhere)),

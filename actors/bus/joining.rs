@@ -10,7 +10,7 @@ use super::figures::count;
 use super::link::{Added, Link, Met};
 use super::{Bus, BusDown, FromBus, Trouble};
 use crate::model::EventId;
-use crate::system::{Failure, Stop};
+use crate::runtime::{CancellationToken, Failure};
 
 /// What is added again in one step: entries, and bytes unless a single one has more.
 const RESTORE: (usize, usize) = (256, 1 << 20);
@@ -36,7 +36,7 @@ impl Bus {
     pub(super) async fn join(
         &mut self,
         link: &mut Link,
-        stop: &Stop,
+        stop: &CancellationToken,
     ) -> Result<Option<Result<(), Trouble>>, Failure> {
         if let Err(trouble) = self.bring(link).await {
             return Ok(Some(Err(trouble)));
@@ -115,7 +115,7 @@ impl Bus {
         let known = std::mem::take(&mut self.known);
         // Only messages that are not refused are delivered alone.
         self.sought = (self.down == BusDown::Local).then(|| (known, Instant::now() + COME));
-        Ok(self.tell(FromBus::Mixed(false))?)
+        Ok(self.cast(FromBus::Diverged(false))?)
     }
 
     /// Sees to what other nodes have delivered alone: who does not come may have ended with it.
@@ -146,7 +146,7 @@ impl Bus {
 
     /// The first meeting, at the start: everything that the stream keeps becomes the history.
     async fn begin(&mut self, link: &mut Link, met: &Met) -> Result<(), Trouble> {
-        let recovered = self.reading.held().after(EventId(0));
+        let recovered = self.reading.tail().after(EventId(0));
         self.reading.forget();
         if met.last.is_none() {
             match recovered.is_empty() {
@@ -163,7 +163,7 @@ impl Bus {
             Some(entry) => entry.previous,
             None => met.last.unwrap_or(EventId(0)),
         };
-        self.tell(FromBus::Begin { since })?;
+        self.cast(FromBus::Begin { since })?;
         self.reading.begin(since);
         self.digest(first).await?;
         self.catch_up(link).await?;
@@ -187,7 +187,7 @@ impl Bus {
     /// Has the stream begin, below what was delivered here alone so that this keeps its ids; with what
     /// a history file had, or else with a hole.
     async fn begin_late(&mut self, link: &mut Link) -> Result<EventId, Trouble> {
-        let mut entries = self.reading.held().after(EventId(0));
+        let mut entries = self.reading.tail().after(EventId(0));
         if entries.is_empty() {
             let late = self.queue.late_from(self.node, 0);
             let id = match late.first() {
@@ -210,13 +210,13 @@ impl Bus {
         let last = met.last.unwrap_or(EventId(0));
         if last < seen {
             let known = last == EventId(0)
-                || self.reading.held().has(last)
+                || self.reading.tail().has(last)
                 || self.reading.oldest().is_none_or(|oldest| last < oldest);
             if !known {
                 // Somebody has written there what cannot come after what streams have here.
                 self.missed(seen, true)?;
             }
-            let lost = self.reading.held().after(last);
+            let lost = self.reading.tail().after(last);
             log::warn!(
                 "the bus {} has gone back from {seen} to {last}: adding {} events again",
                 self.url,
@@ -277,7 +277,7 @@ impl Bus {
         let mut newest = self.reading.seen();
         loop {
             let mut late = self.queue.late_from(self.node, added);
-            if self.reading.mixed() {
+            if self.reading.diverged() {
                 // Who stands at one of their ids has not had what others added before them.
                 late.iter_mut().for_each(|entry| entry.id = EventId(0));
             }
@@ -307,7 +307,7 @@ impl Bus {
         }
         // Where nothing else was added all ids are the same everywhere; and the stream's ids must go
         // on above those that streams stand at here.
-        if self.reading.mixed() || overflowed || self.reading.given() > newest {
+        if self.reading.diverged() || overflowed || self.reading.given() > newest {
             link.hole(self.reading.given(), overflowed).await?;
             self.queue.forget_overflow();
             self.reading.unmix();

@@ -17,7 +17,7 @@ use super::entry::{self, Entry, Node};
 use super::reading::SHARES;
 use super::script::Scripts;
 use crate::model::EventId;
-use crate::system::Address;
+use crate::runtime::Address;
 use crate::wire::escape::escape;
 
 /// How long connecting may take, and any answer.
@@ -350,7 +350,7 @@ fn hear(push: PushInfo, ear: &Address<Vec<u8>>) -> Result<(), Unheard> {
     if push.kind == PushKind::Message
         && let Some(Value::BulkString(said)) = push.data.into_iter().nth(1)
     {
-        ear.offer(said).map_err(|_| Unheard)?;
+        ear.try_send(said).map_err(|_| Unheard)?;
     }
     Ok(())
 }

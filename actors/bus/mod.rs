@@ -82,13 +82,13 @@ mod alone;
 mod asking;
 mod entry;
 mod figures;
-mod held;
 mod joining;
 mod link;
 mod queue;
 mod reading;
 mod script;
 mod serving;
+mod tail;
 mod talk;
 
 use std::collections::BTreeSet;
@@ -103,17 +103,17 @@ use asking::{Asking, Question};
 use entry::Node;
 pub use figures::Figures;
 use figures::count;
-use held::{Held, before};
 use link::{Keep, Link};
 pub use link::{Trouble, probe};
 use queue::{Own, Queue};
 use reading::Reading;
 use script::Scripts;
+use tail::{LogTail, before};
 
 use crate::config::Settings;
 use crate::model::{Channel, EventId, Publication, Record};
 use crate::registry::{Away, FromBus, Incoming, Message};
-use crate::system::{Address, Failure, Mailbox, Stop, Stopper};
+use crate::runtime::{Address, CancelGuard, CancellationToken, Failure, Mailbox};
 
 /// What becomes of messages while the bus is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,7 +149,7 @@ pub struct Bus {
     reading: Reading,
     /// Whether clients may come already.
     open: bool,
-    opened: Stopper,
+    opened: CancelGuard,
     /// The nodes that were there at the last meeting.
     nodes: BTreeSet<String>,
     /// Which run of Redis this node was with last, and which nodes were there then.
@@ -178,7 +178,7 @@ pub struct Parts {
     /// The newest id that the registry's streams may stand at.
     pub position: EventId,
     /// Is stopped as soon as it is clear how the bus is, and clients may come.
-    pub opened: Stopper,
+    pub opened: CancelGuard,
     /// What a history file had, to be added where Redis has nothing at all, and from which id on it has everything.
     pub recovered: (Vec<Record>, EventId),
 }
@@ -197,10 +197,10 @@ impl Bus {
             recovered,
         } = parts;
         let node = Node(fastrand::u64(..));
-        let mut held = Held::new(settings.now().history);
+        let mut tail = LogTail::new(settings.now().history);
         let number = recovered.0.len() as u64;
         let entries = entry::of_file(node, recovered.0, recovered.1);
-        entries.into_iter().for_each(|entry| held.hold(entry));
+        entries.into_iter().for_each(|entry| tail.hold(entry));
         Self {
             url,
             down,
@@ -212,7 +212,7 @@ impl Bus {
             node,
             number,
             queue: Queue::default(),
-            reading: Reading::new(held, position),
+            reading: Reading::new(tail, position),
             open: false,
             opened,
             nodes: BTreeSet::new(),
@@ -228,7 +228,7 @@ impl Bus {
     ///
     /// # Errors
     /// The registry is gone.
-    pub async fn run(mut self, stop: Stop) -> Result<(), Failure> {
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), Failure> {
         let ended = self.work(stop).await;
         if self.queue.late() > 0 {
             log::warn!(
@@ -240,7 +240,7 @@ impl Bus {
         ended
     }
 
-    async fn work(&mut self, stop: Stop) -> Result<(), Failure> {
+    async fn work(&mut self, stop: CancellationToken) -> Result<(), Failure> {
         let mut pause = PAUSE.0;
         let (mut asking, questions) = Asking::new(self.node, self.registry.clone());
         loop {
@@ -276,7 +276,7 @@ impl Bus {
         mut link: Link,
         asking: &mut Asking,
         questions: &Address<Question>,
-        stop: &Stop,
+        stop: &CancellationToken,
     ) -> Result<Option<Trouble>, Failure> {
         let joined = self.join(&mut link, stop).await?;
         self.tell_gap()?;
@@ -300,8 +300,8 @@ impl Bus {
     /// Clients may come.
     fn is_open(&mut self) -> Result<(), Failure> {
         self.open = true;
-        self.opened.stop();
-        self.tell(FromBus::Open)
+        self.opened.cancel();
+        self.cast(FromBus::Open)
     }
 
     fn is_up(&mut self) {
@@ -356,10 +356,10 @@ impl Bus {
     }
 
     fn forward(&self, message: Message) -> Result<(), Failure> {
-        self.registry.offer(message).map_err(|_| gone())
+        self.registry.try_send(message).map_err(|_| gone())
     }
 
-    fn tell(&self, message: FromBus) -> Result<(), Failure> {
+    fn cast(&self, message: FromBus) -> Result<(), Failure> {
         self.forward(Message::FromBus(message))
     }
 
@@ -379,9 +379,9 @@ impl Bus {
     /// What the stream is to keep.
     fn keep(&self) -> Keep {
         let seen = self.reading.seen();
-        let held = self.reading.oldest().unwrap_or(seen);
+        let tail = self.reading.oldest().unwrap_or(seen);
         Keep {
-            from: held.min(before(seen, SLACK)),
+            from: tail.min(before(seen, SLACK)),
             age: self.settings.now().history.age.max(SLACK),
         }
     }

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 
 use super::entry::{self, Node};
 use super::link::Unwritten;
-use crate::model::history::Limits;
+use crate::model::Limits;
 use crate::model::{Channel, EventId, Record};
 use crate::registry::{Away, Outcome, Receipt};
-use crate::system::Reply;
+use crate::runtime::Reply;
 
 /// What one write takes at most: items, and bytes unless a single one has more.
 const WRITE: (usize, usize) = (4096, 1 << 20);
@@ -257,7 +257,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::system;
+    use crate::runtime;
     use futures_lite::future::block_on;
 
     const NODE: Node = Node(7);
@@ -296,7 +296,7 @@ mod tests {
     #[test]
     fn receipts_come_when_all_have_come_back() {
         let mut queue = Queue::default();
-        let (reply, answer) = system::reply();
+        let (reply, answer) = runtime::reply();
         queue.push((1..=4).map(own).collect(), reply);
         // A mebibyte at most.
         assert_eq!(queue.next_write(NODE), Some(packed(0, 1..=2)));
@@ -315,10 +315,10 @@ mod tests {
     fn what_was_added_and_does_not_come_back_is_lost() {
         let mut queue = Queue::default();
         let id = EventId;
-        queue.push((1..=3).map(small).collect(), system::reply().0);
+        queue.push((1..=3).map(small).collect(), runtime::reply().0);
         queue.next_write(NODE);
         queue.added(id(13));
-        queue.push(vec![small(4)], system::reply().0);
+        queue.push(vec![small(4)], runtime::reply().0);
         queue.next_write(NODE);
         queue.added(id(20));
         assert_eq!(queue.acknowledged(), id(20));
@@ -330,10 +330,10 @@ mod tests {
         queue.settle(4);
         assert!(!queue.is_lost(id(30)));
         // It may come back before its acknowledgement.
-        queue.push(vec![small(5)], system::reply().0);
+        queue.push(vec![small(5)], runtime::reply().0);
         queue.next_write(NODE);
         queue.settle(5);
-        queue.push(vec![small(6)], system::reply().0);
+        queue.push(vec![small(6)], runtime::reply().0);
         queue.added(id(40));
         assert!(!queue.is_lost(id(50)));
     }
@@ -345,8 +345,8 @@ mod tests {
             item: vec![0; 2 << 20],
             ..own(1)
         };
-        queue.push(vec![large], system::reply().0);
-        queue.push((2..=5000).map(small).collect(), system::reply().0);
+        queue.push(vec![large], runtime::reply().0);
+        queue.push((2..=5000).map(small).collect(), runtime::reply().0);
         for count in [1, 4096, 5000 - 4096 - 1] {
             assert_eq!(queue.next_write(NODE).unwrap().count, count);
         }
@@ -356,7 +356,7 @@ mod tests {
     #[test]
     fn late_ones_keep_their_ids_until_they_come_back() {
         let mut queue = Queue::default();
-        let (reply, answer) = system::reply();
+        let (reply, answer) = runtime::reply();
         queue.push(vec![own(1), own(2), own(3)], reply);
         queue.next_write(NODE);
         assert_eq!(queue.settle(1), Settled::Awaited(Channel::Tcp));

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use super::entry::{Body, Entry, Item, Node};
 use super::figures::count;
-use super::held::Held;
 use super::queue::Settled;
+use super::tail::LogTail;
 use super::{Bus, FromBus, Incoming, gone};
-use crate::model::history::Limits;
+use crate::model::Limits;
 use crate::model::{Channel, ClientId, EventId, Publication, Sequence};
 use crate::registry::{Message, Receipt};
-use crate::system::{self, Failure};
+use crate::runtime::{self, Failure};
 
 /// Entries that a read brings at most at first, and those that it ever does.
 const PAGE: (usize, usize) = (16, 1000);
@@ -36,11 +36,11 @@ pub(super) struct Reading {
     share: u64,
     /// The newest number had of each node. Nodes are few, and each start of one costs 16 bytes.
     numbers: HashMap<Node, u64>,
-    held: Held,
+    tail: LogTail,
     /// How many entries the next read may bring.
     page: usize,
     /// Whether others have added something while events of this node wait to be added.
-    mixed: bool,
+    diverged: bool,
     /// Whether streams are still to be told of a gap: before they get anything else, and when no more is
     /// read for now. It stands for what was read before it, and not for what is published after it.
     owes_gap: bool,
@@ -49,16 +49,16 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    pub(super) fn new(held: Held, given: EventId) -> Self {
+    pub(super) fn new(tail: LogTail, given: EventId) -> Self {
         Self {
             seen: None,
             given,
             // Until the bus says another.
             share: fastrand::u64(..SHARES),
             numbers: HashMap::new(),
-            held,
+            tail,
             page: PAGE.0,
-            mixed: false,
+            diverged: false,
             owes_gap: false,
             apart: false,
         }
@@ -122,21 +122,21 @@ impl Reading {
         self.page
     }
 
-    pub(super) fn held(&self) -> &Held {
-        &self.held
+    pub(super) fn tail(&self) -> &LogTail {
+        &self.tail
     }
 
     pub(super) fn oldest(&self) -> Option<EventId> {
-        self.held.oldest()
+        self.tail.oldest()
     }
 
     pub(super) fn set_limits(&mut self, limits: Limits) {
-        self.held.set_limits(limits);
+        self.tail.set_limits(limits);
     }
 
     /// Holds nothing of what was before.
     pub(super) fn forget(&mut self) {
-        self.held = Held::new(self.held.limits());
+        self.tail = LogTail::new(self.tail.limits());
     }
 
     /// Streams get something alone.
@@ -144,13 +144,13 @@ impl Reading {
         self.apart = true;
     }
 
-    pub(super) fn mixed(&self) -> bool {
-        self.mixed
+    pub(super) fn diverged(&self) -> bool {
+        self.diverged
     }
 
-    /// A hole stands behind all that was mixed.
+    /// A hole stands behind all that was diverged.
     pub(super) fn unmix(&mut self) {
-        self.mixed = false;
+        self.diverged = false;
     }
 
     /// All of a node up to a number is had now; up to which it was before.
@@ -230,7 +230,7 @@ impl Bus {
                     self.missed(entry.id, true)?;
                 }
             }
-            self.reading.held.hold(entry);
+            self.reading.tail.hold(entry);
             if together.events.len() >= TOGETHER {
                 self.deliver(&mut together).await?;
             }
@@ -273,7 +273,7 @@ impl Bus {
         };
         let (channel, awaited) = match settled {
             Settled::Late(given) => {
-                self.reading.mixed |= id != given;
+                self.reading.diverged |= id != given;
                 self.figures.waiting.set(self.queue.late() as u64);
                 return Ok(());
             }
@@ -282,11 +282,11 @@ impl Bus {
         };
         if self.queue.late() > 0 {
             // The others have it before those, or not behind what streams have here.
-            self.reading.mixed = true;
+            self.reading.diverged = true;
             if std::mem::take(&mut self.reading.apart) {
                 self.miss(together).await?;
             }
-            self.tell(FromBus::Mixed(true))?;
+            self.cast(FromBus::Diverged(true))?;
         }
         let newest = together.events.last().map(|event| event.id);
         if id <= newest.unwrap_or(self.reading.given) {
@@ -315,7 +315,7 @@ impl Bus {
         client: ClientId,
     ) -> Result<(), Failure> {
         if node != self.node {
-            let (reply, _nobody_waits) = system::reply();
+            let (reply, _nobody_waits) = runtime::reply();
             let disconnect = Message::Disconnect { id: client, reply };
             return self.forward(disconnect);
         }
@@ -333,8 +333,8 @@ impl Bus {
         };
         self.tell_gap()?;
         self.reading.gave(last.id);
-        let (reply, answer) = system::reply();
-        self.tell(FromBus::Deliver { events, reply })?;
+        let (reply, answer) = runtime::reply();
+        self.cast(FromBus::Deliver { events, reply })?;
         let receipts = answer.wait().await.ok_or_else(gone)?;
         for (receipt, _) in receipts
             .into_iter()
@@ -362,7 +362,7 @@ impl Bus {
             return Ok(());
         }
         self.reading.apart = false;
-        self.tell(FromBus::Missed {
+        self.cast(FromBus::Missed {
             up_to: self.reading.given,
             live: true,
         })
@@ -378,7 +378,7 @@ impl Bus {
             false => up_to,
         };
         self.reading.gave(up_to);
-        self.tell(FromBus::Missed { up_to, live })
+        self.cast(FromBus::Missed { up_to, live })
     }
 }
 

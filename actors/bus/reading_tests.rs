@@ -12,7 +12,7 @@ use super::*;
 use crate::config::Settings;
 use crate::model::{Target, Token};
 use crate::registry::tests::config;
-use crate::system::{Mailbox, lane, stopper};
+use crate::runtime::{Mailbox, cancellation, unbounded};
 
 const OTHER: Node = Node(7);
 
@@ -25,7 +25,7 @@ struct Rig {
 impl Rig {
     /// One that has seen the id 10.
     fn new() -> Self {
-        let (address, registry) = lane();
+        let (address, registry) = unbounded();
         let parts = Parts {
             url: "redis://127.0.0.1".parse().unwrap(),
             down: BusDown::Local,
@@ -33,10 +33,10 @@ impl Rig {
             registry: address,
             figures: Rc::new(Figures::default()),
             position: EventId(10),
-            opened: stopper().0,
+            opened: cancellation().0,
             recovered: (Vec::new(), EventId(0)),
         };
-        let mut bus = Bus::new(parts, lane().1);
+        let mut bus = Bus::new(parts, unbounded().1);
         bus.reading.begin(EventId(10));
         Self { bus, registry }
     }
@@ -55,17 +55,17 @@ impl Rig {
             }
         };
         block_on(or(reading, answering));
-        while let Some(message) = registry.take() {
+        while let Some(message) = registry.try_recv() {
             tell(message, &mut told);
         }
         told
     }
 
     /// Messages of this node on their way, and where their receipts come.
-    fn publish(&mut self, texts: &[&str]) -> system::Answer<crate::registry::Outcome> {
+    fn publish(&mut self, texts: &[&str]) -> runtime::Answer<crate::registry::Outcome> {
         let messages: Vec<_> = texts.iter().map(|text| message(text)).collect();
         let own: Vec<Own> = self.bus.own(&messages, Channel::Tcp);
-        let (reply, answer) = system::reply();
+        let (reply, answer) = runtime::reply();
         self.bus.queue.push(own, reply);
         answer
     }
@@ -86,7 +86,7 @@ fn tell(message: Message, told: &mut Vec<String>) {
             told.push(format!("missed {up_to} {live}"));
         }
         Message::Disconnect { id, .. } => told.push(format!("ends {id}")),
-        Message::FromBus(FromBus::Mixed(mixed)) => told.push(format!("mixed {mixed}")),
+        Message::FromBus(FromBus::Diverged(diverged)) => told.push(format!("diverged {diverged}")),
         other => panic!("{other:?}"),
     }
 }
@@ -131,8 +131,8 @@ fn of_a_repeated_write_only_what_is_new_is_delivered() {
     let told = rig.digest(vec![more.clone(), later, next.clone()]);
     assert_eq!(told, ["20 c", "22 d", "32 e"], "and no gap");
     // What is a copy from end to end need not be added again.
-    let held = rig.bus.reading.held().after(EventId(0));
-    assert_eq!(held, [more, next]);
+    let tail = rig.bus.reading.tail().after(EventId(0));
+    assert_eq!(tail, [more, next]);
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn receipts_come_whatever_entries_messages_are_in() {
     // The rest came with the repeated write.
     let told = rig.digest(vec![entry(22, 14, node, 1, &["a", "b", "c", "d"])]);
     assert_eq!(told, ["20 c", "22 d"]);
-    let ids = |answer: system::Answer<crate::registry::Outcome>| {
+    let ids = |answer: runtime::Answer<crate::registry::Outcome>| {
         let receipts = block_on(answer.wait()).unwrap().unwrap();
         receipts
             .iter()
@@ -200,7 +200,7 @@ fn receipts_come_whatever_entries_messages_are_in() {
 
 #[test]
 fn pages_grow_while_they_are_full_and_not_too_large() {
-    let mut reading = Reading::new(Held::new(config().history), EventId(0));
+    let mut reading = Reading::new(LogTail::new(config().history), EventId(0));
     let page = |count: usize, bytes: usize| {
         let one = Entry {
             id: EventId(1),
@@ -230,7 +230,7 @@ fn no_two_nodes_give_out_the_same_id_alone() {
     let given = EventId(EventId::END / 2);
     let mut all = Vec::new();
     for share in 0..SHARES {
-        let mut reading = Reading::new(Held::new(config().history), given);
+        let mut reading = Reading::new(LogTail::new(config().history), given);
         reading.set_share(share);
         let own: Vec<EventId> = (0..100).map(|_| reading.give()).collect();
         assert!(own[0] > given && own.is_sorted_by(|a, b| a < b));

@@ -16,7 +16,7 @@ use super::queue::Own;
 use super::{Bus, MEET, Trouble, gone};
 use crate::model::{Channel, ClientId};
 use crate::registry::Message;
-use crate::system::{self, Address, Failure, Stop};
+use crate::runtime::{self, Address, CancellationToken, Failure};
 use crate::wire::command::Command;
 
 /// A step of a link in use.
@@ -38,7 +38,7 @@ impl Bus {
         &mut self,
         link: Link,
         questions: &Address<Question>,
-        stop: &Stop,
+        stop: &CancellationToken,
     ) -> Result<Option<Trouble>, Failure> {
         let mut writing: Option<Step<Added>> = None;
         let mut reading = self.read(&link);
@@ -61,7 +61,7 @@ impl Bus {
                 Turn::Asked(message) => {
                     self.take(message, questions)?;
                     // All that wait go with it.
-                    while let Some(message) = self.inbox.take() {
+                    while let Some(message) = self.inbox.try_recv() {
                         self.take(message, questions)?;
                     }
                     Ok(())
@@ -117,10 +117,10 @@ impl Bus {
         reading: &mut Step<Vec<Entry>>,
         meeting: &mut Option<Step<Met>>,
         due: &mut Timer,
-        stop: &Stop,
+        stop: &CancellationToken,
     ) -> Turn {
         let stopped = async {
-            stop.requested().await;
+            stop.cancelled().await;
             Turn::Stop
         };
         let inbox = &mut self.inbox;
@@ -190,7 +190,7 @@ impl Bus {
                     command: command.clone().into(),
                     reply,
                 };
-                questions.offer(question).map_err(|_| gone())?;
+                questions.try_send(question).map_err(|_| gone())?;
             }
             other => self.forward(other)?,
         }
@@ -205,7 +205,7 @@ impl Bus {
             item: entry::disconnect(id),
             channel: Channel::Bus,
         };
-        let (reply, _nobody_waits) = system::reply();
+        let (reply, _nobody_waits) = runtime::reply();
         self.queue.push(vec![own], reply);
     }
 

@@ -7,7 +7,6 @@ use futures_lite::FutureExt;
 
 use super::Publisher;
 use super::connection::{Broken, Connection, REQUEST_TIME};
-use crate::intake::ask;
 use crate::model::{Channel, Secret};
 use crate::registry::Message;
 use crate::wire::auth::{bearer, first_line};
@@ -49,7 +48,7 @@ impl Publisher {
                         ended = count == 0;
                         continue;
                     }
-                    None if self.stop.is_requested() || connection.bytes().is_empty() => {
+                    None if self.stop.is_cancelled() || connection.bytes().is_empty() => {
                         return Ok(false);
                     }
                     None => format!(
@@ -76,7 +75,7 @@ impl Publisher {
             Ok(None)
         };
         let stop = async {
-            self.stop.requested().await;
+            self.stop.cancelled().await;
             Ok(None)
         };
         more.or(late).or(stop).await
@@ -86,10 +85,10 @@ impl Publisher {
         log::warn!("{}: refused: {why}", self.name);
         let count = |reply| Message::Count {
             refused: vec![(Refused::word(401), 1)],
-            mended: 0,
+            lossy_utf8: 0,
             reply,
         };
-        ask(&self.registry, count).await?;
+        self.registry.call(count).await?;
         let answer = json::error(why) + "\n";
         connection.write_all(answer.as_bytes()).await?;
         // What is unread would reset the connection and take the answer with it.

@@ -11,7 +11,7 @@ use crate::intake::Gone;
 use crate::net::identity::Identity;
 use crate::net::stream::Stream;
 use crate::net::tls::Trouble;
-use crate::system::Failure;
+use crate::runtime::Failure;
 
 /// Bytes of one read.
 const PORTION: usize = 64 * 1024;

@@ -18,14 +18,13 @@ use futures_lite::future::yield_now;
 
 use crate::config::Settings;
 use crate::fifo::SILENCE;
-use crate::intake::ask;
 use crate::model::Channel;
 use crate::net::accept::Acceptor;
 use crate::net::tls::Trouble;
 use crate::net::{Bound, Listener};
 use crate::registry;
-use crate::supervisor::{Nursery, Stage};
-use crate::system::{Address, Failure, Stop};
+use crate::runtime::supervisor::{Spawner, Stage};
+use crate::runtime::{Address, CancellationToken, Failure};
 use crate::wire::auth::AUTH;
 use crate::wire::http::{Answer, Refused, looks_like_http};
 
@@ -44,8 +43,8 @@ pub async fn run(
     bound: Rc<Bound>,
     settings: Rc<Settings>,
     registry: Address<registry::Message>,
-    nursery: Nursery,
-    stop: Stop,
+    spawner: Spawner,
+    stop: CancellationToken,
 ) -> Result<(), Failure> {
     let mut acceptor = Acceptor::new(&bound).map_err(|error| Failure(error.to_string()))?;
     let channel = match bound.listener {
@@ -58,7 +57,7 @@ pub async fn run(
             let name = format!("publisher {peer}");
             let (settings, registry) = (Rc::clone(&settings), registry.clone());
             let identity = settings.now().tls.clone().filter(|_| bound.tls);
-            nursery.pass(name.clone(), Stage::Intake, move |stop| async move {
+            spawner.temporary(name.clone(), Stage::Intake, move |stop| async move {
                 let publisher = Publisher {
                     settings,
                     registry,
@@ -76,7 +75,7 @@ pub async fn run(
             yield_now().await;
         }
     };
-    accept.or(stop.requested()).await;
+    accept.or(stop.cancelled()).await;
     Ok(())
 }
 
@@ -86,7 +85,7 @@ struct Publisher {
     registry: Address<registry::Message>,
     channel: Channel,
     name: String,
-    stop: Stop,
+    stop: CancellationToken,
 }
 
 impl Publisher {
@@ -126,10 +125,10 @@ impl Publisher {
         log::debug!("{}: refused: {error}", self.name);
         let count = |reply| registry::Message::Count {
             refused: vec![("tls", 1)],
-            mended: 0,
+            lossy_utf8: 0,
             reply,
         };
-        ask(&self.registry, count).await?;
+        self.registry.call(count).await?;
         if let Some(trouble @ Trouble::NotTls) = Trouble::of(&error) {
             let refused = Refused::new(400, trouble.to_string());
             let mut bytes = Vec::new();
@@ -177,7 +176,7 @@ impl Publisher {
                 Ok(Some(Seen::Http))
             };
             let stop = async {
-                self.stop.requested().await;
+                self.stop.cancelled().await;
                 Ok(Some(Seen::Text))
             };
             if let Some(seen) = more.or(silence).or(late).or(stop).await? {

@@ -44,7 +44,7 @@ pub(super) async fn serve(
     let silence_ends = config.silence_ends_message;
     let mut buffer = Vec::new();
     // Made once: to begin waiting anew costs as much as a delivery.
-    let mut requested = pin!(publisher.stop.requested());
+    let mut requested = pin!(publisher.stop.cancelled());
     loop {
         let answers = match next(
             requested.as_mut(),

@@ -6,7 +6,7 @@ use std::panic;
 use log::{Level, LevelFilter, Metadata};
 
 use super::{Handle, LogLevel};
-use crate::supervisor::panic_text;
+use crate::runtime::supervisor::panic_text;
 
 /// Sets how much is logged, from now on.
 pub fn set_level(level: LogLevel) {
@@ -35,7 +35,7 @@ pub(super) fn chain(handle: Handle) -> fern::Dispatch {
             out.finish(format_args!("{}{message}", prefix(record.metadata())))
         })
         .chain(fern::Output::call(move |record| {
-            handle.offer(record.args().to_string());
+            handle.try_send(record.args().to_string());
         }))
 }
 
@@ -62,7 +62,7 @@ pub fn install_panic_hook(handle: Handle) {
             Some(place) => format!("error: panicked at {place}: {text}"),
             None => format!("error: panicked: {text}"),
         };
-        if !handle.offer(line) {
+        if !handle.try_send(line) {
             before(panicked);
         }
     }));

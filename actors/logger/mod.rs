@@ -26,7 +26,7 @@ use futures_lite::FutureExt;
 
 use self::output::Output;
 use crate::config::{LogLevel, LogTarget};
-use crate::system::{self, Address, Failure, Mailbox, Stop};
+use crate::runtime::{self, Address, CancellationToken, Failure, Mailbox};
 use crate::wire::escape::escape;
 
 pub use self::front::{install_panic_hook, level, set_level};
@@ -88,13 +88,13 @@ impl Handle {
     }
 
     /// Hands a line over if there is room for it now; else counts it and gives `false`.
-    fn offer(&self, text: String) -> bool {
+    fn try_send(&self, text: String) -> bool {
         let at = SystemTime::now();
         self.put(Message::Line { at, text }, 1)
     }
 
     fn put(&self, message: Message, lines: usize) -> bool {
-        let taken = self.address.depth() < self.bound && self.address.offer(message).is_ok();
+        let taken = self.address.depth() < self.bound && self.address.try_send(message).is_ok();
         if !taken {
             self.dropped.fetch_add(lines as u64, Relaxed);
         }
@@ -136,7 +136,7 @@ pub fn install(target: &LogTarget, level: LogLevel) -> io::Result<(Handle, Logge
 
 pub(crate) fn logger(target: &LogTarget, bound: usize) -> io::Result<(Handle, Logger)> {
     let output = Output::open(target)?;
-    let (address, mailbox) = system::lane();
+    let (address, mailbox) = runtime::unbounded();
     let dropped = Arc::default();
     let handle = Handle {
         address,
@@ -170,12 +170,12 @@ impl Logger {
     ///
     /// # Errors
     /// None: an output that fails is tried again.
-    pub async fn run(mut self, stop: Stop) -> Result<(), Failure> {
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), Failure> {
         loop {
             let mut first = None;
             if self.owed() == 0 && self.own.is_empty() {
                 let stopped = async {
-                    stop.requested().await;
+                    stop.cancelled().await;
                     None
                 };
                 // A line that waits comes before the stop.
@@ -185,7 +185,7 @@ impl Logger {
                 }
             }
             // Asked before looking: what is sent before a stop is never left behind.
-            let stopping = stop.is_requested();
+            let stopping = stop.is_cancelled();
             let Gathered { lines, reopen } = self.gather(first);
             let done = stopping && lines.is_empty() && !reopen;
             let written = self.write(lines).await;
@@ -198,7 +198,7 @@ impl Logger {
                 let pause = async {
                     Timer::after(self.pause).await;
                 };
-                pause.or(stop.requested()).await;
+                pause.or(stop.cancelled()).await;
             }
         }
     }
@@ -211,7 +211,7 @@ impl Logger {
     /// Takes what waits, up to a batch or to a [`Message::Reopen`].
     fn gather(&mut self, first: Option<Message>) -> Gathered {
         let mut lines = mem::take(&mut self.own);
-        let mut next = first.or_else(|| self.mailbox.take());
+        let mut next = first.or_else(|| self.mailbox.try_recv());
         while let Some(message) = next {
             match message {
                 Message::Line { at, text } => self.stamp.line(at, &text, &mut lines),
@@ -228,7 +228,7 @@ impl Logger {
                 }
             }
             next = if lines.len() < BATCH {
-                self.mailbox.take()
+                self.mailbox.try_recv()
             } else {
                 None
             };

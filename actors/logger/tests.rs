@@ -41,10 +41,10 @@ fn to_file(path: &Path, bound: usize) -> (Handle, Logger) {
 
 /// Lets the logger live until `story` is told, and then stop.
 fn run(logger: Logger, story: impl Future<Output = ()>) {
-    let (stopper, stop) = system::stopper();
+    let (guard, stop) = runtime::cancellation();
     let story = async {
         story.await;
-        drop(stopper);
+        drop(guard);
     };
     let (outcome, ()) = async_io::block_on(zip(logger.run(stop), story));
     assert_eq!(outcome, Ok(()));
@@ -77,7 +77,7 @@ fn a_stop_writes_what_waits_in_order() {
     let place = Place::new("order");
     let (handle, logger) = to_file(&place.log(), WAITING);
     for n in 0..WAITING {
-        assert!(handle.offer(n.to_string()));
+        assert!(handle.try_send(n.to_string()));
     }
     run(logger, async {});
     let log = fs::read_to_string(place.log()).unwrap();
@@ -97,7 +97,7 @@ fn threads_lose_and_double_nothing() {
             let handle = handle.clone();
             thread::spawn(move || {
                 for n in 0..1000 {
-                    assert!(handle.offer(format!("{writer} {n}")));
+                    assert!(handle.try_send(format!("{writer} {n}")));
                 }
             })
         })
@@ -130,7 +130,7 @@ fn a_record_is_one_line_whatever_it_holds() {
     };
     say(
         Level::Error,
-        "hasses_actors::client",
+        "hasses_actors::clients::life",
         "a\n2020-01-01 00:00:00 hasses: forged\r\n",
     );
     say(Level::Warn, "hasses", "\x1b[31m\0\u{202e}\u{2028}\u{85}");
@@ -162,12 +162,12 @@ fn lines_for_a_full_disk_are_counted_and_told_of_afterwards() {
     let (handle, logger) = to_file(&place.log(), WAITING);
     run(logger, async {
         for n in 0..3 {
-            assert!(handle.offer(n.to_string()));
+            assert!(handle.try_send(n.to_string()));
         }
         until(|| handle.dropped() == 3).await;
         fs::remove_file(place.log()).unwrap();
         assert!(handle.address().send(Message::Reopen).await.is_ok());
-        assert!(handle.offer("well again".into()));
+        assert!(handle.try_send("well again".into()));
     });
     let log = fs::read_to_string(place.log()).unwrap();
     let told = "3 log lines were lost: No space left on device (os error 28)";
@@ -180,9 +180,9 @@ fn a_full_disk_does_not_hold_up_a_stop() {
     let (handle, mut logger) = to_file(Path::new("/dev/full"), WAITING);
     logger.pause = Duration::from_secs(3600);
     run(logger, async {
-        assert!(handle.offer("first".into()));
+        assert!(handle.try_send("first".into()));
         until(|| handle.dropped() == 1).await;
-        assert!(handle.offer("second".into()));
+        assert!(handle.try_send("second".into()));
     });
     assert_eq!(handle.dropped(), 2);
 }
@@ -193,11 +193,11 @@ fn a_reopened_file_is_a_new_one_and_a_lost_one_is_kept() {
     let (handle, logger) = to_file(&place.log(), WAITING);
     let old = place.0.join("log.1");
     run(logger, async {
-        assert!(handle.offer("one".into()));
+        assert!(handle.try_send("one".into()));
         fs::rename(place.log(), &old).unwrap();
-        assert!(handle.offer("two".into()));
+        assert!(handle.try_send("two".into()));
         assert!(handle.offer_reopen());
-        assert!(handle.offer("three".into()));
+        assert!(handle.try_send("three".into()));
         until(|| fs::read_to_string(place.log()).is_ok_and(|log| log.ends_with("three\n"))).await;
         fs::remove_file(place.log()).unwrap();
         fs::create_dir(place.log()).unwrap();
@@ -215,7 +215,7 @@ fn a_file_that_cannot_be_opened_anew_is_named_in_the_old_one() {
     fs::create_dir(place.log()).unwrap();
     run(logger, async {
         assert!(handle.offer_reopen());
-        assert!(handle.offer("on".into()));
+        assert!(handle.try_send("on".into()));
     });
     let log = fs::read_to_string(old).unwrap();
     let failed = format!(
@@ -249,7 +249,7 @@ fn a_pipe_that_nobody_reads_holds_up_nobody() {
     run(logger, async {
         for n in 0..LINES {
             let text = format!("{n} {long}");
-            if handle.offer(text.clone()) {
+            if handle.try_send(text.clone()) {
                 taken.push(text);
             }
             futures_lite::future::yield_now().await;
@@ -279,10 +279,10 @@ fn a_reader_that_went_away_costs_its_lines_only() {
     logger.output = Output::File(Arc::new(writer.into()));
     drop(reader);
     run(logger, async {
-        assert!(handle.offer("lost".into()));
+        assert!(handle.try_send("lost".into()));
         until(|| handle.dropped() == 1).await;
         assert!(handle.offer_reopen());
-        assert!(handle.offer("found".into()));
+        assert!(handle.try_send("found".into()));
     });
     let told = "1 log line was lost: Broken pipe (os error 32)";
     assert_eq!(
@@ -369,6 +369,6 @@ fn in_child() {
 
 impl Handle {
     fn offer_reopen(&self) -> bool {
-        self.address.offer(Message::Reopen).is_ok()
+        self.address.try_send(Message::Reopen).is_ok()
     }
 }

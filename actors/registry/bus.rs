@@ -16,7 +16,7 @@ use crate::bus::Figures;
 use crate::model::{
     Channel, EventId, History, Publication, Resume, Sequence, Subscription, Target,
 };
-use crate::system::{Mailbox, Reply, Stop};
+use crate::runtime::{CancellationToken, Mailbox, Reply};
 use crate::wire::command::Command;
 use crate::wire::report::Whole;
 use crate::wire::sse::Frame;
@@ -95,7 +95,7 @@ pub enum FromBus {
     /// Whether others have, before what is delivered now, something else than this node has. Until a
     /// hole is behind all of that nobody begins from what it has seen: it would be told of no gap here,
     /// or where it goes next.
-    Mixed(bool),
+    Diverged(bool),
     /// Events up to an id may be missing here.
     Missed {
         /// That id; the newest that is not greater than all to come.
@@ -112,7 +112,7 @@ pub(super) struct OnBus {
     /// Ids, in order, that streams may stand at though the history has no such event.
     besides: VecDeque<EventId>,
     /// Whether clients that come back wait until there is a hole.
-    mixed: bool,
+    diverged: bool,
     /// The newest event that was in the history file at the start.
     recorded: Option<EventId>,
     /// Clients that wait, and by what they have seen.
@@ -134,7 +134,7 @@ impl OnBus {
             figures,
             open: false,
             besides: VecDeque::new(),
-            mixed: false,
+            diverged: false,
             recorded: newest.map(|record| record.id),
             held: HashMap::default(),
             by_seen: BTreeSet::new(),
@@ -149,10 +149,14 @@ impl OnBus {
 
 impl Registry {
     /// Takes in what the bus has kept, before there are clients.
-    pub(super) async fn await_bus(&mut self, inbox: &mut Mailbox<Message>, stop: &Stop) {
+    pub(super) async fn await_bus(
+        &mut self,
+        inbox: &mut Mailbox<Message>,
+        stop: &CancellationToken,
+    ) {
         while self.bus.as_ref().is_some_and(|bus| !bus.open) {
             let stopped = async {
-                stop.requested().await;
+                stop.cancelled().await;
                 None
             };
             match inbox.next().or(stopped).await {
@@ -179,9 +183,9 @@ impl Registry {
                 reply,
             } => reply.send(self.execute(*command, elsewhere)),
             FromBus::Count { target, reply } => reply.send(self.reached(&target)),
-            FromBus::Mixed(mixed) => {
+            FromBus::Diverged(diverged) => {
                 if let Some(bus) = &mut self.bus {
-                    bus.mixed = mixed;
+                    bus.diverged = diverged;
                 }
                 self.release();
             }
@@ -190,7 +194,7 @@ impl Registry {
                 for event in events {
                     self.sequence.advance(event.id);
                     receipts.push(self.deliver(event.id, event.publication, event.channel));
-                    self.crowd.relief().await;
+                    self.pool.ready().await;
                 }
                 reply.send(receipts);
             }
@@ -208,15 +212,15 @@ impl Registry {
             .recipients(&[Target::All], None, &mut self.recipients);
         if live {
             let gap = Rc::new(Frame::gap(Some(last), self.history.oldest()));
-            self.crowd.send_all(&self.recipients, &gap);
+            self.pool.send_all(&self.recipients, &gap);
             // Who is in the midst of a replay reads on behind it.
             let replaying: Vec<u32> = self.replays.keys().copied().collect();
-            self.crowd.send_all(&replaying, &gap);
+            self.pool.send_all(&replaying, &gap);
             self.counters.gaps += (self.recipients.len() + replaying.len()) as u64;
         }
         // So that who has missed nothing, or knows of it, has no gap when it comes back.
         let position = self.position();
-        self.crowd.send_all(&self.recipients, &position);
+        self.pool.send_all(&self.recipients, &position);
         self.release();
     }
 
@@ -231,7 +235,7 @@ impl Registry {
             return Some(subscription);
         };
         match resume {
-            Resume::After(Some(seen)) if seen > last || bus.mixed => {
+            Resume::After(Some(seen)) if seen > last || bus.diverged => {
                 let until = Instant::now() + PATIENCE;
                 let held = Held {
                     subscription,
@@ -250,7 +254,7 @@ impl Registry {
     pub(super) fn release(&mut self) {
         let last = self.sequence.last();
         while let Some(bus) = &self.bus
-            && !bus.mixed
+            && !bus.diverged
             && let Some((seen, client)) = bus.by_seen.first().copied()
             && seen <= last
         {
@@ -284,10 +288,10 @@ impl Registry {
     }
 
     /// Whether an id is none that this node knows: one that another gave out while it was cut off.
-    /// What that lacked, or had besides, nobody here can tell; nor of any id while all is mixed.
+    /// What that lacked, or had besides, nobody here can tell; nor of any id while all is diverged.
     pub(super) fn is_foreign(&self, id: Option<EventId>) -> bool {
         id.zip(self.bus.as_ref()).is_some_and(|(id, bus)| {
-            bus.mixed
+            bus.diverged
                 || self.history.reaches(id)
                     && !self.history.has(id)
                     && bus.besides.binary_search(&id).is_err()

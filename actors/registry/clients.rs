@@ -6,8 +6,8 @@ use std::time::Duration;
 use foldhash::HashSet;
 
 use super::{ClientMessage, Connection, Registry};
-use crate::client::{self, Crowded, End, Ending};
-use crate::crowd::Key;
+use crate::clients::ClientKey;
+use crate::clients::life::{self, End, Ending, LimitReached};
 use crate::model::{Resume, Subscription};
 use crate::net::peer::Peer;
 use crate::wire::http::Refused;
@@ -37,10 +37,10 @@ impl Registry {
         }
     }
 
-    fn arrived(&mut self, key: Key, peer: Peer, descriptor: i32, tls: bool) {
+    fn arrived(&mut self, key: ClientKey, peer: Peer, descriptor: i32, tls: bool) {
         log::debug!("client {descriptor} connected from {peer}");
         self.counters.connections += 1;
-        let connected = self.crowd.totals().connected as u64;
+        let connected = self.pool.totals().connected as u64;
         self.counters.most_connected = self.counters.most_connected.max(connected);
         if self.connections.len() <= key.index as usize {
             self.connections
@@ -50,7 +50,7 @@ impl Registry {
             peer,
             descriptor,
             tls,
-            arrived: self.crowd.seconds(),
+            arrived: self.pool.seconds(),
             joined: None,
             reinits: 0,
             agent: None,
@@ -59,7 +59,7 @@ impl Registry {
     }
 
     /// Takes the address that a trusted proxy tells in place of its own.
-    fn introduced(&mut self, key: Key, peer: Peer) {
+    fn introduced(&mut self, key: ClientKey, peer: Peer) {
         let Some(Some(connection)) = self.connections.get_mut(key.index as usize) else {
             return;
         };
@@ -76,21 +76,21 @@ impl Registry {
 
     fn subscribe(
         &mut self,
-        key: Key,
+        key: ClientKey,
         subscription: Subscription,
         resume: Resume,
         ends: Option<Duration>,
         agent: Option<String>,
     ) {
         if let Some(of) = self.too_many(key) {
-            self.crowd.send(key.index, client::Message::Full { of });
+            self.pool.send(key.index, life::Message::Full { of });
             return;
         }
         let Some(Some(connection)) = self.connections.get_mut(key.index as usize) else {
             return;
         };
         self.counters.subscriptions += 1;
-        if connection.joined.replace(self.crowd.seconds()).is_some() {
+        if connection.joined.replace(self.pool.seconds()).is_some() {
             self.counters.reinits += 1;
             connection.reinits += 1;
         }
@@ -98,7 +98,7 @@ impl Registry {
         let former = std::mem::replace(&mut connection.agent, agent);
         let descriptor = connection.descriptor;
         forget(&mut self.agents, former);
-        self.crowd.send(key.index, client::Message::Accepted);
+        self.pool.send(key.index, life::Message::Accepted);
         self.begin(key.index, subscription, resume);
         if let Some(end) = ends {
             self.deadlines.set(key.index, end);
@@ -111,21 +111,21 @@ impl Registry {
 
     /// What there would be too much of with one more stream, for a client that has none yet. One
     /// that has room is counted for its address.
-    fn too_many(&mut self, key: Key) -> Option<Crowded> {
+    fn too_many(&mut self, key: ClientKey) -> Option<LimitReached> {
         let (streams, config) = (self.streams(), self.settings.now());
         let connection = self.connections.get(key.index as usize)?.as_ref()?;
         if connection.joined.is_some() {
             return None;
         }
         if streams >= config.max_clients {
-            return Some(Crowded::Clients);
+            return Some(LimitReached::Clients);
         }
         let most = config.max_clients_per_ip?;
-        (!self.count(key, most)).then_some(Crowded::FromAddress)
+        (!self.count(key, most)).then_some(LimitReached::FromAddress)
     }
 
     /// Counts a stream for its address, if that has fewer than `most`; whether there was room.
-    fn count(&mut self, key: Key, most: usize) -> bool {
+    fn count(&mut self, key: ClientKey, most: usize) -> bool {
         let Some(Some(connection)) = self.connections.get_mut(key.index as usize) else {
             return true;
         };
@@ -153,7 +153,7 @@ impl Registry {
         }
     }
 
-    fn exited(&mut self, key: Key, end: &End) {
+    fn exited(&mut self, key: ClientKey, end: &End) {
         self.leave(key.index);
         if let Some(record) = self
             .connections
@@ -185,7 +185,7 @@ impl Registry {
             }
             forget(&mut self.agents, record.agent);
         }
-        self.crowd.free(key);
+        self.pool.free(key);
     }
 
     pub(super) fn end_streams(&mut self) {
@@ -199,7 +199,7 @@ impl Registry {
     /// Has a stream end with what it still has to get, and nothing newer.
     pub(super) fn finish(&mut self, client: u32, end: Ending) {
         self.leave(client);
-        self.crowd.send(client, client::Message::Finish { end });
+        self.pool.send(client, life::Message::Finish { end });
     }
 }
 

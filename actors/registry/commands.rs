@@ -1,7 +1,7 @@
 //! Commands: what publishers ask the registry about its clients and itself.
 
 use super::{Elsewhere, Registry};
-use crate::client::Ending;
+use crate::clients::life::Ending;
 use crate::config::Cors;
 use crate::logger;
 use crate::model::{Channel, ClientId, Target};

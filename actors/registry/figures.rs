@@ -93,8 +93,8 @@ impl Watched {
 impl Registry {
     /// All figures, as they are now.
     pub(super) fn figures(&self) -> Figures {
-        let totals = self.crowd.totals();
-        let (loop_delay, delivery) = self.crowd.delays();
+        let totals = self.pool.totals();
+        let (loop_delay, delivery) = self.pool.delays();
         let streams = self.streams() as u64;
         Figures {
             version: self.settings.now().about.version,
@@ -110,7 +110,7 @@ impl Registry {
             counters: self.counters.clone(),
             events_sent: totals.events,
             bytes_sent: totals.bytes,
-            waiting_bytes: self.crowd.waiting_bytes(),
+            waiting_bytes: self.pool.waiting_bytes(),
             history_events: self.history.len() as u64,
             history_bytes: self.history.bytes() as u64,
             history_lost: self.archive.as_ref().map_or(0, archive::Handle::lost),
@@ -123,7 +123,7 @@ impl Registry {
     }
 
     fn queues(&self) -> Vec<(&'static str, u64)> {
-        let (fast, bulk) = self.crowd.queues();
+        let (fast, bulk) = self.pool.queues();
         let (clients, inbox) = self.waiting;
         let archive = self.archive.as_ref().map_or(0, archive::Handle::waiting);
         let depth = |name, depth: usize| (name, depth as u64);
@@ -191,9 +191,9 @@ impl Registry {
     }
 
     fn row(&self, index: u32, record: &Connection) -> ClientRow {
-        let now = self.crowd.seconds();
+        let now = self.pool.seconds();
         let since = |then: u32| Duration::from_secs(u64::from(now.saturating_sub(then)));
-        let (messages, waiting_bytes) = self.crowd.figures(index);
+        let (messages, waiting_bytes) = self.pool.figures(index);
         ClientRow {
             descriptor: record.descriptor,
             address: record.peer.to_string(),

@@ -10,18 +10,18 @@ use foldhash::{HashMap, HashSet};
 use futures_lite::FutureExt;
 
 use crate::archive;
-use crate::client::{End, Ending};
+use crate::clients::life::{End, Ending};
+use crate::clients::{ClientKey, ClientPool};
 use crate::config::{Config, LogLevel, Settings};
-use crate::crowd::{Crowd, Key};
 use crate::logger;
 use crate::model::deadlines::{Deadlines, since_1970};
-use crate::model::history::Entry;
 use crate::model::{
     Channel, ClientId, Counters, EventId, History, Publication, Record, Resume, Routes, Sequence,
     Subscription,
 };
 use crate::net::peer::Peer;
-use crate::system::{Failure, Mailbox, Reply, Stop};
+use crate::registry::history::Entry;
+use crate::runtime::{CancellationToken, Failure, Mailbox, Reply};
 use crate::wire::command::Command;
 use crate::wire::report::Figures;
 use crate::wire::sse::Frame;
@@ -104,7 +104,7 @@ pub enum Message {
         /// Messages and requests refused: why, in a word, and how many.
         refused: Vec<(&'static str, u64)>,
         /// Messages with bytes that were no UTF-8.
-        mended: u64,
+        lossy_utf8: u64,
         /// Says that it is counted.
         reply: Reply<()>,
     },
@@ -125,7 +125,7 @@ pub enum ClientMessage {
     /// A connection was accepted.
     Arrived {
         /// The client.
-        key: Key,
+        key: ClientKey,
         /// Its address.
         peer: Peer,
         /// Its socket's number.
@@ -136,15 +136,15 @@ pub enum ClientMessage {
     /// A trusted proxy has said whom a client's connection speaks for.
     Introduced {
         /// The client.
-        key: Key,
+        key: ClientKey,
         /// Its address.
         peer: Peer,
     },
     /// A client's request is to be entered; it is answered with
-    /// [`client::Message::Accepted`] or [`client::Message::Full`].
+    /// [`life::Message::Accepted`] or [`life::Message::Full`].
     Subscribe {
         /// The client.
-        key: Key,
+        key: ClientKey,
         /// What it asks for.
         subscription: Subscription,
         /// Where its stream is to begin.
@@ -157,17 +157,17 @@ pub enum ClientMessage {
     /// A part of a client's replay is written; the next may come.
     More {
         /// The client.
-        key: Key,
+        key: ClientKey,
     },
     /// A client's stream ended, though its connection lasts a little longer.
     Ended {
         /// The client.
-        key: Key,
+        key: ClientKey,
     },
     /// A client came to its end.
     Exited {
         /// The client.
-        key: Key,
+        key: ClientKey,
         /// How.
         end: End,
     },
@@ -193,7 +193,7 @@ struct Connection {
     agent: Option<Rc<String>>,
     descriptor: i32,
     tls: bool,
-    /// Seconds of the crowd's clock.
+    /// Seconds of the pool's clock.
     arrived: u32,
     joined: Option<u32>,
     reinits: u32,
@@ -204,7 +204,7 @@ struct Connection {
 /// The registry's state.
 pub struct Registry {
     settings: Rc<Settings>,
-    crowd: Rc<Crowd>,
+    pool: Rc<ClientPool>,
     routes: Routes,
     sequence: Sequence,
     /// The last position block, and its id.
@@ -272,7 +272,7 @@ impl Registry {
     /// is with a history file.
     pub fn new(
         settings: Rc<Settings>,
-        crowd: Rc<Crowd>,
+        pool: Rc<ClientPool>,
         reinit: Rc<Cell<bool>>,
         log: logger::Handle,
         kept: Option<Kept>,
@@ -297,7 +297,7 @@ impl Registry {
         Self {
             log_level: config.log_level,
             log,
-            crowd,
+            pool,
             routes: Routes::default(),
             counters: Counters::default(),
             connections: Vec::new(),
@@ -333,14 +333,14 @@ impl Registry {
         mut self,
         mut clients: Mailbox<ClientMessage>,
         mut inbox: Mailbox<Message>,
-        stop: Stop,
+        stop: CancellationToken,
     ) -> Result<(), Failure> {
         self.await_bus(&mut inbox, &stop).await;
         // Made once: to begin waiting anew costs as much as a delivery.
-        let mut requested = pin!(stop.requested());
+        let mut requested = pin!(stop.cancelled());
         loop {
             // Clients first: who has subscribed gets what is published after that.
-            while let Some(message) = clients.take() {
+            while let Some(message) = clients.try_recv() {
                 self.handle_client(message);
             }
             let asked = async { inbox.next().await.map(Input::Asked) };
@@ -364,8 +364,8 @@ impl Registry {
             archive.others_go_on();
         }
         // With the last client gone, what is left says how it ended.
-        while let Some(message) = match self.crowd.totals().connected {
-            0 => clients.take(),
+        while let Some(message) = match self.pool.totals().connected {
+            0 => clients.try_recv(),
             _ => clients.next().await,
         } {
             self.handle_client(message);
@@ -384,7 +384,7 @@ impl Registry {
                 for publication in publications {
                     receipts.push(self.publish(publication, channel));
                     // Publishers wait here, and so behind it, while clients have had no turn.
-                    self.crowd.relief().await;
+                    self.pool.ready().await;
                 }
                 reply.send(Ok(receipts));
             }
@@ -403,13 +403,13 @@ impl Registry {
             } => reply.send(self.list(from, search.as_deref(), most)),
             Message::Count {
                 refused,
-                mended,
+                lossy_utf8,
                 reply,
             } => {
                 for (reason, count) in refused {
                     *self.counters.refused.entry(reason).or_default() += count;
                 }
-                self.counters.invalid_utf8 += mended;
+                self.counters.invalid_utf8 += lossy_utf8;
                 reply.send(());
             }
             Message::Reconfigure { config } => self.reconfigure(*config),
@@ -422,7 +422,7 @@ impl Registry {
         self.log_level = config.log_level;
         logger::set_level(config.log_level);
         self.reinit.set(config.reinit);
-        self.crowd.set_limit(config.client_buffer);
+        self.pool.set_limit(config.client_buffer);
         self.history.set_limits(config.history, Instant::now());
         if let Some(archive) = &self.archive {
             archive.set_limits(config.history);
@@ -432,9 +432,9 @@ impl Registry {
     }
 
     fn tick(&mut self) {
-        self.crowd.expire();
+        self.pool.expire();
         self.tick_bus();
-        self.crowd.give_up_stalled();
+        self.pool.give_up_stalled();
         let now = Instant::now();
         self.history.trim(now);
         self.watched.take_if(|watched| watched.is_forgotten(now));
@@ -444,7 +444,7 @@ impl Registry {
         if let Some(silence) = self.settings.now().heartbeat {
             let tenths = (silence.as_secs() * 10) as u32;
             let position = self.position();
-            self.crowd.send_to_silent(tenths, &position);
+            self.pool.send_to_silent(tenths, &position);
         }
     }
 }

@@ -5,8 +5,8 @@ use std::time::{Instant, SystemTime};
 
 use super::{Receipt, Registry};
 use crate::archive;
-use crate::model::history::Entry;
 use crate::model::{Channel, EventId, Publication, Record};
+use crate::registry::history::Entry;
 use crate::wire::sse::Frame;
 
 impl Registry {
@@ -74,10 +74,10 @@ impl Registry {
     /// Sends an event to the recipients that were found for it.
     fn send(&self, now: Instant, frame: &Rc<Frame>) {
         let to = &self.recipients;
-        let stopwatch = (!to.is_empty()).then(|| self.crowd.stopwatch(now));
+        let stopwatch = (!to.is_empty()).then(|| self.pool.stopwatch(now));
         match stopwatch.flatten() {
-            None => self.crowd.send_all(to, frame),
-            Some(stopwatch) => self.crowd.send_all(to, &Rc::new(frame.timed(stopwatch))),
+            None => self.pool.send_all(to, frame),
+            Some(stopwatch) => self.pool.send_all(to, &Rc::new(frame.timed(stopwatch))),
         }
     }
 

@@ -3,16 +3,16 @@
 //!
 //! A client that is catching up is not in the routes: what is published meanwhile reaches it by the
 //! history, in its order, so nothing is missing and nothing comes twice. It asks for each portion
-//! when the one before is written ([`client::Message::More`]).
+//! when the one before is written ([`life::Message::More`]).
 
 use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::Registry;
-use crate::client::{self, Ending};
+use crate::clients::life::{self, Ending};
 use crate::config::SubscribeAll;
-use crate::model::history::{Entry, concerns};
 use crate::model::{ClientId, Resume, Subscription};
+use crate::registry::history::{Entry, concerns};
 use crate::wire::sse::Frame;
 
 /// Bytes of one portion, and events that are looked at for it.
@@ -66,7 +66,7 @@ impl Registry {
                 if live_only || start.is_none_or(|start| start.gap) || self.is_foreign(id) {
                     self.counters.gaps += 1;
                     let gap = Frame::gap(id, self.history.oldest());
-                    self.crowd.send_all(&[client], &Rc::new(gap));
+                    self.pool.send_all(&[client], &Rc::new(gap));
                 }
                 if let Some(start) = start.filter(|_| !live_only) {
                     replay.next = start.place;
@@ -114,21 +114,21 @@ impl Registry {
             let kept = !entry.passing || place >= replay.connected;
             if kept && concerns(entry, &replay.subscription) {
                 bytes += entry.frame.bytes(true).len();
-                self.crowd.send_all(&[client], &entry.frame);
+                self.pool.send_all(&[client], &entry.frame);
                 if bytes >= room {
                     break;
                 }
             }
         }
         self.replays.insert(client, replay);
-        self.crowd.send(client, client::Message::More);
+        self.pool.send(client, life::Message::More);
     }
 
     /// A client has all that was before now.
     fn go_live(&mut self, client: u32, subscription: &Subscription) {
         let position = self.position();
-        self.crowd.send_all(&[client], &position);
-        self.crowd.set_live(client, true);
+        self.pool.send_all(&[client], &position);
+        self.pool.set_live(client, true);
         self.routes.join(client, subscription);
     }
 
@@ -152,7 +152,7 @@ impl Registry {
         self.replays.remove(&client);
         self.let_go(client);
         self.deadlines.remove(client);
-        self.crowd.set_live(client, false);
+        self.pool.set_live(client, false);
     }
 
     /// How many streams there are.

@@ -5,9 +5,9 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::*;
-use crate::client::{Crowded, Message as ToClient};
+use crate::clients::life::{LimitReached, Message as ToClient};
 use crate::config::{About, Cors, LogTarget, SubscribeAll};
-use crate::model::history::Limits;
+use crate::model::Limits;
 use crate::model::{ClientId, Target, Token};
 use crate::net::stream::Stream;
 
@@ -72,21 +72,21 @@ impl Rig {
         let mut config = config();
         change(&mut config);
         let settings = Settings::new(config);
-        let crowd = Crowd::new(1 << 20, 100, |_, _| {}).unwrap();
+        let pool = ClientPool::new(1 << 20, 100, |_, _| {}).unwrap();
         let (log, _) = logger::logger(&LogTarget::Stderr, 10).unwrap();
         Self {
-            registry: Registry::new(settings, crowd, Rc::default(), log, kept, None),
+            registry: Registry::new(settings, pool, Rc::default(), log, kept, None),
             peers: Vec::new(),
         }
     }
 
-    fn connect(&mut self, address: &str) -> Key {
+    fn connect(&mut self, address: &str) -> ClientKey {
         let (ours, theirs) = UnixStream::pair().unwrap();
         self.peers.push(theirs);
         let stream = Stream::new(OwnedFd::from(ours), None).unwrap();
         let key = self
             .registry
-            .crowd
+            .pool
             .join(stream, |_| std::future::pending())
             .unwrap();
         let address: std::net::SocketAddr = address.parse().unwrap();
@@ -99,7 +99,7 @@ impl Rig {
         key
     }
 
-    fn subscribe(&mut self, key: Key, token: &str, id: Option<&str>, resume: Resume) {
+    fn subscribe(&mut self, key: ClientKey, token: &str, id: Option<&str>, resume: Resume) {
         self.registry.handle_client(ClientMessage::Subscribe {
             key,
             subscription: Subscription {
@@ -113,7 +113,7 @@ impl Rig {
         });
     }
 
-    fn client(&mut self, token: &str, id: Option<&str>, resume: Resume) -> Key {
+    fn client(&mut self, token: &str, id: Option<&str>, resume: Resume) -> ClientKey {
         let address = format!("10.0.0.{}:5", self.peers.len());
         let key = self.connect(&address);
         self.subscribe(key, token, id, resume);
@@ -133,7 +133,7 @@ impl Rig {
     }
 
     /// What a client is told that asks for each part of its replay until it has all.
-    fn told_in_all(&mut self, key: Key) -> Vec<String> {
+    fn told_in_all(&mut self, key: ClientKey) -> Vec<String> {
         let mut all = self.told(key);
         while all.last().is_some_and(|last| last == "More") {
             all.pop();
@@ -144,8 +144,8 @@ impl Rig {
     }
 
     /// What a client was told, events by their ids, positions without.
-    fn told(&self, key: Key) -> Vec<String> {
-        let told = self.registry.crowd.take_waiting(key.index);
+    fn told(&self, key: ClientKey) -> Vec<String> {
+        let told = self.registry.pool.take_waiting(key.index);
         let text = |message: ToClient| match message {
             ToClient::Event(frame) => {
                 let text = String::from_utf8(frame.bytes(false).to_vec()).unwrap();
@@ -247,15 +247,15 @@ fn who_has_still_to_catch_up_gets_no_position() {
     let live = rig.client("b", None, Resume::Live);
     for key in [first, again, live] {
         rig.told(key);
-        rig.registry.crowd.set_writable(key.index);
+        rig.registry.pool.set_writable(key.index);
     }
     let position = Rc::new(Frame::position(ids[2]));
     let began = Instant::now();
     let mut told = Vec::new();
     while told.is_empty() {
         assert!(began.elapsed() < Duration::from_secs(5), "none for anyone");
-        rig.registry.crowd.expire();
-        rig.registry.crowd.send_to_silent(0, &position);
+        rig.registry.pool.expire();
+        rig.registry.pool.send_to_silent(0, &position);
         told = rig.told(live);
     }
     assert_eq!(told, ["position"]);
@@ -285,12 +285,12 @@ fn too_many_are_told_so_and_places_come_back() {
     for key in &keys {
         rig.subscribe(*key, "a", None, Resume::Live);
     }
-    let of = Crowded::FromAddress;
+    let of = LimitReached::FromAddress;
     assert_eq!(rig.told(keys[2]), [format!("{:?}", ToClient::Full { of })]);
     let third = rig.client("a", None, Resume::Live);
     assert_eq!(rig.told(third)[0], "Accepted");
     let fourth = rig.client("a", None, Resume::Live);
-    let of = Crowded::Clients;
+    let of = LimitReached::Clients;
     assert_eq!(rig.told(fourth), [format!("{:?}", ToClient::Full { of })]);
     let end = End::Left;
     rig.registry

@@ -8,9 +8,9 @@ use std::time::Duration;
 use std::{env, fs, process};
 
 use hasses_actors::archive::Archive;
-use hasses_actors::model::history::Limits;
+use hasses_actors::model::Limits;
 use hasses_actors::model::{EventId, Record};
-use hasses_actors::system::Failure;
+use hasses_actors::runtime::Failure;
 
 use crate::engine::{assert_safe, corpus};
 

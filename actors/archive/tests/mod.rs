@@ -78,11 +78,11 @@ fn open(path: &Path, limits: Limits) -> (Archive, Recovered) {
 fn live<S: Future<Output = ()>>(mut archive: Archive, story: impl FnOnce(Handle) -> S) {
     archive.pause = Duration::from_millis(1);
     let (handle, mailbox) = archive.mailbox();
-    let (stopper, stop) = system::stopper();
+    let (guard, stop) = runtime::cancellation();
     let told = story(handle);
     let story = async {
         told.await;
-        drop(stopper);
+        drop(guard);
     };
     let (outcome, ()) = async_io::block_on(zip(archive.run(mailbox, stop), story));
     assert_eq!(outcome, Ok(()));
@@ -224,7 +224,7 @@ fn ids_are_reserved_ahead_and_beyond_what_was_given_out() {
 #[test]
 fn no_id_is_reserved_beyond_the_last() {
     assert_eq!(
-        guard::ahead(EventId(EventId::END - 1)),
+        syncer::ahead(EventId(EventId::END - 1)),
         EventId(EventId::END - 1)
     );
 }

@@ -6,29 +6,29 @@ use std::rc::Rc;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use hasses_actors::client::End;
-use hasses_actors::crowd::{Crowd, Seat};
+use hasses_actors::clients::life::End;
+use hasses_actors::clients::{ClientHandle, ClientPool};
 use hasses_actors::model::{EventId, Routes, Subscription, Target, Token};
 use hasses_actors::net::stream::Stream;
 use hasses_actors::wire::sse::Frame;
 
 /// A client that throws away what it gets.
-async fn idle(seat: Seat) -> End {
+async fn idle(handle: ClientHandle) -> End {
     loop {
-        seat.mail().await;
-        seat.discard();
+        handle.mail().await;
+        handle.discard();
     }
 }
 
 /// Pushing one event to so many, through the fast queue (up to 64 recipients) or the bulk queue.
 #[divan::bench(args = [1, 64, 400])]
 fn push_and_turn(bencher: Bencher, clients: usize) {
-    let crowd = Crowd::new(1 << 20, 100_000, |_, _| {}).unwrap();
+    let pool = ClientPool::new(1 << 20, 100_000, |_, _| {}).unwrap();
     let mut peers = Vec::new();
     let mut join = || {
         let (ours, theirs) = UnixStream::pair().unwrap();
         peers.push(theirs);
-        let key = crowd
+        let key = pool
             .join(Stream::new(OwnedFd::from(ours), None).unwrap(), idle)
             .unwrap();
         key.index
@@ -36,8 +36,8 @@ fn push_and_turn(bencher: Bencher, clients: usize) {
     let recipients: Vec<u32> = (0..clients).map(|_| join()).collect();
     let frame = Rc::new(Frame::event(EventId(1), None, &"x".repeat(100)));
     bencher.counter(ItemsCount::new(clients)).bench_local(|| {
-        crowd.send_all(&recipients, &frame);
-        crowd.turn(clients)
+        pool.send_all(&recipients, &frame);
+        pool.turn(clients)
     });
 }
 

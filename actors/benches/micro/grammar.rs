@@ -28,6 +28,7 @@ fn split(bencher: Bencher, bytes: usize) {
 #[divan::bench(args = ["room1", "room1-r17", "room*", "*"])]
 fn parse(bencher: Bencher, address: &str) {
     let piece = format!("{address}={}", "x".repeat(100));
-    let mut mended = 0;
-    bencher.bench_local(|| command::parse(black_box(piece.as_bytes()), MAX_MESSAGE, &mut mended));
+    let mut lossy_utf8 = 0;
+    bencher
+        .bench_local(|| command::parse(black_box(piece.as_bytes()), MAX_MESSAGE, &mut lossy_utf8));
 }

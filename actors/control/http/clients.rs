@@ -9,7 +9,6 @@ use super::super::Publisher;
 use super::super::connection::{Broken, Connection};
 use super::flow::Flow;
 use super::{Done, Read};
-use crate::intake::ask;
 use crate::registry::{Listed, Message};
 use crate::wire::http::page::Page;
 use crate::wire::http::{Answer, Request};
@@ -89,5 +88,5 @@ async fn part(
         most,
         reply,
     };
-    Ok(ask(&publisher.registry, list).await?)
+    Ok(publisher.registry.call(list).await?)
 }

@@ -63,7 +63,7 @@ impl<'a> Flow<'a> {
         if self.chunked {
             self.put(LAST_CHUNK).await?;
         }
-        Ok(self.goes_on && !self.publisher.stop.is_requested())
+        Ok(self.goes_on && !self.publisher.stop.is_cancelled())
     }
 
     /// The connection, for reading.
@@ -78,7 +78,7 @@ impl<'a> Flow<'a> {
             let late = async {
                 Timer::after(PATIENCE).await;
             };
-            late.or(self.publisher.stop.requested()).await;
+            late.or(self.publisher.stop.cancelled()).await;
             Err(Broken::Failed(io::ErrorKind::TimedOut.into()))
         };
         written.or(given_up).await

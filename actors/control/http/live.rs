@@ -10,7 +10,6 @@ use super::super::Publisher;
 use super::super::connection::{Broken, Connection};
 use super::flow::Flow;
 use super::{Done, Read};
-use crate::intake::ask;
 use crate::registry::{Message, Search};
 use crate::wire::http::Request;
 use crate::wire::report::{Figures, Tokens, live};
@@ -48,7 +47,7 @@ async fn pause(publisher: &Publisher, connection: &mut Connection) -> Result<boo
         Ok(false)
     };
     let stop = async {
-        publisher.stop.requested().await;
+        publisher.stop.cancelled().await;
         Ok(true)
     };
     let left = async {
@@ -62,13 +61,15 @@ async fn pause(publisher: &Publisher, connection: &mut Connection) -> Result<boo
 
 async fn look(publisher: &Publisher) -> Result<(Figures, Tokens), Broken> {
     let registry = &publisher.registry;
-    let (figures, messages) = ask(registry, |reply| Message::Watch { reply }).await?;
+    let (figures, messages) = registry.call(|reply| Message::Watch { reply }).await?;
     let mut search = Search {
         best: Vec::new(),
         next: Some(0),
     };
     while search.next.is_some() {
-        search = ask(registry, |reply| Message::Search { search, reply }).await?;
+        search = registry
+            .call(|reply| Message::Search { search, reply })
+            .await?;
     }
     let subscribers = search.best;
     let tokens = Tokens {

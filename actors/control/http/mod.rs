@@ -20,7 +20,6 @@ mod live;
 
 use super::Publisher;
 use super::connection::{Broken, Connection, REQUEST_TIME};
-use crate::intake::ask;
 use crate::model::publication::{Publication, Targets};
 use crate::model::{Channel, ClientId};
 use crate::registry::{Message, Outcome, Receipt};
@@ -48,7 +47,7 @@ pub(super) async fn serve(
             return Ok(());
         }
         connection.begin_request();
-        if !exchange(publisher, connection).await? || publisher.stop.is_requested() {
+        if !exchange(publisher, connection).await? || publisher.stop.is_cancelled() {
             return Ok(());
         }
     }
@@ -61,7 +60,7 @@ async fn first_bytes(publisher: &Publisher, connection: &mut Connection) -> Resu
         Ok(false)
     };
     let stop = async {
-        publisher.stop.requested().await;
+        publisher.stop.cancelled().await;
         Ok(false)
     };
     more.or(idle).or(stop).await
@@ -90,7 +89,7 @@ async fn exchange(publisher: &Publisher, connection: &mut Connection) -> Result<
         }
     };
     answered.head_only = request.method == Method::Head;
-    answered.close |= request.close || publisher.stop.is_requested();
+    answered.close |= request.close || publisher.stop.is_cancelled();
     let goes_on = !answered.close;
     answer(publisher, connection, answered).await?;
     Ok(goes_on)
@@ -105,14 +104,14 @@ async fn refuse(publisher: &Publisher, refused: &Refused) -> Result<(), Broken> 
 async fn count(
     publisher: &Publisher,
     refused: Vec<(&'static str, u64)>,
-    mended: u64,
+    lossy_utf8: u64,
 ) -> Result<(), Broken> {
     let count = |reply| Message::Count {
         refused,
-        mended,
+        lossy_utf8,
         reply,
     };
-    Ok(ask(&publisher.registry, count).await?)
+    Ok(publisher.registry.call(count).await?)
 }
 
 async fn answer(
@@ -236,7 +235,10 @@ async fn handle(
         Route::Dashboard => dashboard::show(),
         Route::Healthz => Answer::word("ok"),
         Route::Metrics => {
-            let figures = ask(&publisher.registry, |reply| Message::Report { reply }).await?;
+            let figures = publisher
+                .registry
+                .call(|reply| Message::Report { reply })
+                .await?;
             Answer::page(METRICS_TYPE, metrics(&figures))
         }
         Route::Status => Answer::json(200, execute(publisher, Command::TcpStatus).await?),
@@ -280,7 +282,7 @@ async fn handle(
 async fn disconnect(publisher: &Publisher, id: ClientId) -> Result<Answer, Broken> {
     let asked = id.clone();
     let disconnect = |reply| Message::Disconnect { id: asked, reply };
-    let count = ask(&publisher.registry, disconnect).await?;
+    let count = publisher.registry.call(disconnect).await?;
     log::info!(
         "{}: disconnected {count} clients named {:?}",
         publisher.name,
@@ -290,15 +292,15 @@ async fn disconnect(publisher: &Publisher, id: ClientId) -> Result<Answer, Broke
 }
 
 async fn publish_json(publisher: &Publisher, body: &[u8], ndjson: bool) -> Read<Answer> {
-    let mut mended = 0;
+    let mut lossy_utf8 = 0;
     let read = json::body(
         body,
         ndjson,
         publisher.settings.now().max_message,
-        &mut mended,
+        &mut lossy_utf8,
     );
-    if mended > 0 {
-        count(publisher, Vec::new(), mended).await?;
+    if lossy_utf8 > 0 {
+        count(publisher, Vec::new(), lossy_utf8).await?;
     }
     Ok(match read {
         Ok((messages, shape)) => {
@@ -356,10 +358,10 @@ async fn publish(publisher: &Publisher, publications: Vec<Publication>) -> Resul
         channel,
         reply,
     };
-    Ok(ask(&publisher.registry, publish).await?)
+    Ok(publisher.registry.call(publish).await?)
 }
 
 async fn execute(publisher: &Publisher, command: Command) -> Result<String, Broken> {
     let execute = |reply| Message::Execute { command, reply };
-    Ok(ask(&publisher.registry, execute).await?)
+    Ok(publisher.registry.call(execute).await?)
 }

@@ -1,7 +1,7 @@
 //! Whom a client's connection speaks for, where it belongs to a trusted proxy.
 
 use super::Context;
-use crate::crowd::Seat;
+use crate::clients::ClientHandle;
 use crate::net::peer::Peer;
 use crate::registry::ClientMessage;
 use crate::wire::http::{Refused, Request, forwarded};
@@ -10,7 +10,7 @@ use crate::wire::proxy_protocol::{self, Beginning};
 /// What a trusted proxy says of the client, gathered up to the end of its request. Of all others
 /// nothing is read here, and what they say in `X-Forwarded-For` is ignored.
 pub(super) struct Introduction<'a> {
-    seat: &'a Seat,
+    handle: &'a ClientHandle,
     context: &'a Context,
     /// A PROXY protocol header may still come.
     header: bool,
@@ -19,11 +19,11 @@ pub(super) struct Introduction<'a> {
 
 impl<'a> Introduction<'a> {
     /// `first`: nothing has come on the connection yet.
-    pub(super) fn new(seat: &'a Seat, context: &'a Context, first: bool) -> Self {
+    pub(super) fn new(handle: &'a ClientHandle, context: &'a Context, first: bool) -> Self {
         Self {
-            seat,
+            handle,
             context,
-            header: first && seat.is_proxy(),
+            header: first && handle.is_proxy(),
             client: None,
         }
     }
@@ -43,7 +43,7 @@ impl<'a> Introduction<'a> {
             if let Some(client) = client.map(Peer::from) {
                 // The client may be a proxy that is trusted as well.
                 let trusted = self.context.settings.now().trust_proxy.believes(&client);
-                self.seat.set_proxy(trusted);
+                self.handle.set_proxy(trusted);
                 self.client = Some(client);
             }
         }
@@ -52,7 +52,7 @@ impl<'a> Introduction<'a> {
 
     /// Tells the registry who the client is, now that its request is there or refused.
     pub(super) fn complete(mut self, request: Option<&Request>) {
-        if self.seat.is_proxy()
+        if self.handle.is_proxy()
             && let Some(field) = request.and_then(|request| request.x_forwarded_for.as_deref())
         {
             let trusted = &self.context.settings.now().trust_proxy;
@@ -61,8 +61,8 @@ impl<'a> Introduction<'a> {
             }
         }
         if let Some(peer) = self.client {
-            let key = self.seat.key();
-            self.context.tell(ClientMessage::Introduced { key, peer });
+            let key = self.handle.key();
+            self.context.cast(ClientMessage::Introduced { key, peer });
         }
     }
 }

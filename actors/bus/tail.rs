@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::entry::Entry;
-use crate::model::history::Limits;
+use crate::model::Limits;
 use crate::model::{EventId, Record};
 
 /// The newest entries, within the history's limits.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct LogTail {
     limits: Limits,
     entries: VecDeque<Entry>,
     /// Of all together.
@@ -17,7 +17,7 @@ pub(super) struct Held {
     bytes: usize,
 }
 
-impl Held {
+impl LogTail {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn the_oldest_is_held_as_long_as_the_others_are_not_enough() {
-        let mut held = Held::new(Limits {
+        let mut tail = LogTail::new(Limits {
             count: 5,
             bytes: 10_000,
             age: Duration::from_secs(1),
@@ -109,13 +109,13 @@ mod tests {
             ..single(id)
         };
         for (id, oldest) in [(13, 13), (16, 13), (19, 16), (22, 19)] {
-            held.hold(three(id));
-            assert_eq!(held.oldest(), Some(EventId(oldest)));
+            tail.hold(three(id));
+            assert_eq!(tail.oldest(), Some(EventId(oldest)));
         }
-        held.hold(single(23));
-        assert_eq!(held.oldest(), Some(EventId(19)), "four would not be enough");
-        held.hold(single(24));
-        assert_eq!(held.oldest(), Some(EventId(22)));
+        tail.hold(single(23));
+        assert_eq!(tail.oldest(), Some(EventId(19)), "four would not be enough");
+        tail.hold(single(24));
+        assert_eq!(tail.oldest(), Some(EventId(22)));
     }
 
     #[test]
@@ -125,22 +125,22 @@ mod tests {
             bytes: 500,
             age: Duration::from_micros(100),
         };
-        let mut held = Held::new(limits);
-        assert_eq!(held.oldest(), None);
+        let mut tail = LogTail::new(limits);
+        assert_eq!(tail.oldest(), None);
         for id in [10, 20, 30] {
-            held.hold(single(id));
+            tail.hold(single(id));
         }
         // Two have 400 bytes, three would have 600.
-        assert_eq!(held.oldest(), Some(EventId(20)));
-        assert!(held.has(EventId(30)) && !held.has(EventId(25)));
-        assert_eq!(held.after(EventId(20)), [single(30)]);
-        assert_eq!(held.after(EventId(5)), [single(20), single(30)]);
-        held.hold(single(125));
-        assert_eq!(held.oldest(), Some(EventId(30)));
-        held.hold(single(300));
-        assert_eq!(held.oldest(), Some(EventId(300)));
-        held.set_limits(Limits { count: 0, ..limits });
-        held.hold(single(301));
-        assert_eq!(held.oldest(), None);
+        assert_eq!(tail.oldest(), Some(EventId(20)));
+        assert!(tail.has(EventId(30)) && !tail.has(EventId(25)));
+        assert_eq!(tail.after(EventId(20)), [single(30)]);
+        assert_eq!(tail.after(EventId(5)), [single(20), single(30)]);
+        tail.hold(single(125));
+        assert_eq!(tail.oldest(), Some(EventId(30)));
+        tail.hold(single(300));
+        assert_eq!(tail.oldest(), Some(EventId(300)));
+        tail.set_limits(Limits { count: 0, ..limits });
+        tail.hold(single(301));
+        assert_eq!(tail.oldest(), None);
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_io::Async;
 use polling::{Event, Events, PollMode, Poller};
 
-use crate::crowd::Key;
+use crate::clients::ClientKey;
 
 /// Readiness events taken in one look.
 const LOOK: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
@@ -41,11 +41,11 @@ impl Reactor {
         unsafe_code,
         reason = "polling cannot know that the source is deleted before it is closed"
     )]
-    pub fn watch(&self, socket: BorrowedFd<'_>, key: Key) -> io::Result<()> {
+    pub fn watch(&self, socket: BorrowedFd<'_>, key: ClientKey) -> io::Result<()> {
         let interest = Event::all(key.to_number());
-        // SAFETY: the socket must be deleted from the poller before it is closed. The crowd is the
-        // only caller: it owns the socket in the client's cell, and closes it in `Crowd::leave`
-        // alone, which calls `unwatch` first; when the crowd itself is dropped, the poller, and
+        // SAFETY: the socket must be deleted from the poller before it is closed. The pool is the
+        // only caller: it owns the socket in the client's slot, and closes it in `ClientPool::leave`
+        // alone, which calls `unwatch` first; when the pool itself is dropped, the poller, and
         // every registration with it, goes in the same drop.
         unsafe {
             self.poller
@@ -64,7 +64,7 @@ impl Reactor {
     ///
     /// # Errors
     /// What `epoll_wait` says; none is expected.
-    pub async fn run(&self, mut ready: impl FnMut(Key, bool, bool)) -> io::Result<()> {
+    pub async fn run(&self, mut ready: impl FnMut(ClientKey, bool, bool)) -> io::Result<()> {
         let mut events = Events::with_capacity(LOOK);
         loop {
             self.poller.readable().await?;
@@ -74,7 +74,11 @@ impl Reactor {
                     .get_ref()
                     .wait(&mut events, Some(Duration::ZERO))?;
                 for event in events.iter() {
-                    ready(Key::from_number(event.key), event.readable, event.writable);
+                    ready(
+                        ClientKey::from_number(event.key),
+                        event.readable,
+                        event.writable,
+                    );
                 }
                 if events.len() < LOOK.get() {
                     break;

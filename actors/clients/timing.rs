@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::Crowd;
+use super::ClientPool;
 use crate::model::Histogram;
 use crate::model::histogram::Stopwatch;
 
@@ -36,7 +36,7 @@ impl Timing {
     }
 }
 
-impl Crowd {
+impl ClientPool {
     /// Counts a round of the loop: what became ready in it waited no longer than that.
     pub fn round(&self, time: Duration) {
         self.timing.rounds.borrow_mut().observe(time);

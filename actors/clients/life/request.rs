@@ -2,13 +2,13 @@
 
 use super::introduction::Introduction;
 use super::{End, Ending, Message};
-use crate::crowd::Seat;
+use crate::clients::ClientHandle;
 use crate::net::tls::Trouble;
 use crate::wire::http::{BodyLength, Head, Method, Reader, Refused, Request, Version};
 
 /// Reads the request, in however many pieces it comes.
 pub(super) async fn request(
-    seat: &Seat,
+    handle: &ClientHandle,
     input: &mut Vec<u8>,
     introduction: &mut Introduction<'_>,
 ) -> Result<Result<Request, Refused>, End> {
@@ -22,8 +22,8 @@ pub(super) async fn request(
                 input.drain(..head.length);
                 return Ok(Ok(head.request));
             }
-            Ok(None) if given_up => return Err(End::Finished(Ending::Crowded)),
-            Ok(None) if expired && seat.is_handshaking() => return Err((&Trouble::Late).into()),
+            Ok(None) if given_up => return Err(End::Finished(Ending::LimitReached)),
+            Ok(None) if expired && handle.is_handshaking() => return Err((&Trouble::Late).into()),
             Ok(None) if expired && input.is_empty() => return Err(End::Left),
             Ok(None) if expired => {
                 let why = "the request was not complete within 10 seconds";
@@ -32,18 +32,18 @@ pub(super) async fn request(
             Ok(None) => {}
             Err(refused) => return Ok(Err(refused)),
         }
-        seat.input().await;
-        match seat.message() {
+        handle.input().await;
+        match handle.message() {
             // What has come by now still counts: after a pause of this process it may be all.
             Some(Message::Expired) => expired = true,
             Some(Message::Finish {
-                end: Ending::Crowded,
+                end: Ending::LimitReached,
             }) => given_up = true,
             Some(Message::Finish { end }) => return Err(End::Finished(end)),
             _ => {}
         }
         let mut take = || {
-            seat.read(|bytes| {
+            handle.read(|bytes| {
                 input.extend_from_slice(bytes);
                 bytes.len()
             })

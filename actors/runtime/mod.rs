@@ -2,17 +2,17 @@
 //!
 //! An actor is a future that owns its state and takes typed messages from its [`Mailbox`]; others
 //! hold an [`Address`] of it and nothing else. The supervisor starts actors and learns of their ends
-//! ([`crate::supervisor`]).
+//! ([`crate::runtime::supervisor`]).
 //!
 //! # Semantics
 //!
 //! * **Order.** Messages from one sender arrive in the order in which they were sent. Messages of
 //!   several senders are taken in one total order, that of their arrival in the mailbox.
 //! * **Full mailbox.** Every mailbox has a bound. [`Address::send`] waits for room, which is how
-//!   pressure reaches whoever writes to us; [`Address::offer`] never waits and gives the message
+//!   pressure reaches whoever writes to us; [`Address::try_send`] never waits and gives the message
 //!   back. Awaited sends form a graph without circles (drawn in the crate's documentation), so
 //!   waiting always ends.
-//! * **Close.** When a mailbox is dropped, `send` and `offer` give the message back as
+//! * **Close.** When a mailbox is dropped, `send` and `try_send` give the message back as
 //!   [`Undelivered::Closed`]; what was in it is dropped, so that each [`Reply`] in it tells its
 //!   asker. When the last address is dropped, [`Mailbox::next`] gives what is left, then `None`.
 //! * **Reply.** A [`Reply`] is used once. Dropped unused, it makes its [`Answer`] give `None`:
@@ -64,7 +64,7 @@ impl<M> Address<M> {
     /// [`Undelivered::Closed`] when the actor is gone.
     pub async fn send(&self, message: M) -> Result<(), Undelivered<M>> {
         // The mailbox nearly always has room, and then no listener need be set up.
-        match self.offer(message) {
+        match self.try_send(message) {
             Err(Undelivered::Full(message)) => self
                 .sender
                 .send(message)
@@ -78,7 +78,7 @@ impl<M> Address<M> {
     ///
     /// # Errors
     /// The message back, with the reason.
-    pub fn offer(&self, message: M) -> Result<(), Undelivered<M>> {
+    pub fn try_send(&self, message: M) -> Result<(), Undelivered<M>> {
         self.sender
             .try_send(message)
             .map_err(|refused| match refused {
@@ -115,7 +115,7 @@ impl<M> Mailbox<M> {
     }
 
     /// The next message if one waits.
-    pub fn take(&mut self) -> Option<M> {
+    pub fn try_recv(&mut self) -> Option<M> {
         self.receiver.try_recv().ok()
     }
 }
@@ -135,8 +135,8 @@ pub fn mailbox<M>(bound: usize) -> (Address<M>, Mailbox<M>) {
 
 /// A mailbox whose bound is the number of its senders, each of which has a fixed small number of
 /// messages under way at most: the ways to the registry; or whose senders look at its depth, as the
-/// logger's do. `offer` is never refused as full.
-pub fn lane<M>() -> (Address<M>, Mailbox<M>) {
+/// logger's do. `try_send` is never refused as full.
+pub fn unbounded<M>() -> (Address<M>, Mailbox<M>) {
     joined(async_channel::unbounded())
 }
 
@@ -179,7 +179,7 @@ pub fn reply<T>() -> (Reply<T>, Answer<T>) {
 
 /// Tells an actor that it should come to its end.
 #[derive(Debug, Clone)]
-pub struct Stop {
+pub struct CancellationToken {
     // Nothing is ever sent: closing is the signal, and it reaches every clone.
     signal: Receiver<Never>,
 }
@@ -187,35 +187,38 @@ pub struct Stop {
 #[derive(Debug)]
 enum Never {}
 
-impl Stop {
+impl CancellationToken {
     /// Waits until stopping is asked for.
-    pub async fn requested(&self) {
+    pub async fn cancelled(&self) {
         while self.signal.recv().await.is_ok() {}
     }
 
     /// Whether stopping was asked for.
-    pub fn is_requested(&self) -> bool {
+    pub fn is_cancelled(&self) -> bool {
         self.signal.is_closed()
     }
 }
 
 /// The other side of a [`Stop`]; dropping it asks to stop too.
 #[derive(Debug)]
-pub struct Stopper {
+pub struct CancelGuard {
     signal: Sender<Never>,
 }
 
-impl Stopper {
+impl CancelGuard {
     /// Asks everyone who holds the [`Stop`] to come to an end.
-    pub fn stop(&self) {
+    pub fn cancel(&self) {
         self.signal.close();
     }
 }
 
 /// A fresh pair.
-pub fn stopper() -> (Stopper, Stop) {
+pub fn cancellation() -> (CancelGuard, CancellationToken) {
     let (sender, receiver) = async_channel::bounded(1);
-    (Stopper { signal: sender }, Stop { signal: receiver })
+    (
+        CancelGuard { signal: sender },
+        CancellationToken { signal: receiver },
+    )
 }
 
 /// Why an actor could not go on, told to its supervisor.
@@ -239,7 +242,7 @@ mod tests {
     fn order_is_kept() {
         let (address, mut mailbox) = mailbox(8);
         for n in 0..5 {
-            assert_eq!(address.offer(n), Ok(()));
+            assert_eq!(address.try_send(n), Ok(()));
         }
         assert_eq!(address.depth(), 5);
         for n in 0..5 {
@@ -250,32 +253,32 @@ mod tests {
     #[test]
     fn a_full_mailbox_refuses_an_offer_and_holds_a_send() {
         let (address, mut mailbox) = mailbox(1);
-        assert_eq!(address.offer(1), Ok(()));
-        assert_eq!(address.offer(2), Err(Undelivered::Full(2)));
+        assert_eq!(address.try_send(1), Ok(()));
+        assert_eq!(address.try_send(2), Err(Undelivered::Full(2)));
         block_on(async {
             let mut waiting = Box::pin(address.send(2));
             assert!(poll_once(&mut waiting).await.is_none());
             assert_eq!(mailbox.next().await, Some(1));
             assert_eq!(waiting.await, Ok(()));
-            assert_eq!(mailbox.take(), Some(2));
-            assert_eq!(mailbox.take(), None);
+            assert_eq!(mailbox.try_recv(), Some(2));
+            assert_eq!(mailbox.try_recv(), None);
         });
     }
 
     #[test]
     fn a_lane_takes_every_offer() {
-        let (address, mut mailbox) = lane();
+        let (address, mut mailbox) = unbounded();
         for n in 0..100_000 {
-            assert_eq!(address.offer(n), Ok(()));
+            assert_eq!(address.try_send(n), Ok(()));
         }
-        assert_eq!(mailbox.take(), Some(0));
+        assert_eq!(mailbox.try_recv(), Some(0));
     }
 
     #[test]
     fn a_dropped_mailbox_gives_messages_back_and_tells_askers() {
         let (address, mailbox) = mailbox(2);
         let (to_asker, answer) = reply::<u8>();
-        assert!(address.offer(Some(to_asker)).is_ok());
+        assert!(address.try_send(Some(to_asker)).is_ok());
         drop(mailbox);
         assert!(block_on(answer.wait()).is_none());
         assert!(matches!(
@@ -283,7 +286,7 @@ mod tests {
             Err(Undelivered::Closed(None))
         ));
         assert!(matches!(
-            address.offer(None),
+            address.try_send(None),
             Err(Undelivered::Closed(None))
         ));
     }
@@ -291,7 +294,7 @@ mod tests {
     #[test]
     fn a_mailbox_without_addresses_gives_its_rest_and_ends() {
         let (address, mut mailbox) = mailbox(2);
-        assert!(address.offer(1).is_ok());
+        assert!(address.try_send(1).is_ok());
         drop(address);
         assert_eq!(block_on(mailbox.next()), Some(1));
         assert_eq!(block_on(mailbox.next()), None);
@@ -312,22 +315,22 @@ mod tests {
 
     #[test]
     fn a_stop_reaches_every_clone() {
-        let (stopper, stop) = stopper();
+        let (guard, stop) = cancellation();
         let other = stop.clone();
         block_on(async {
-            assert!(poll_once(stop.requested()).await.is_none());
-            assert!(!other.is_requested());
-            stopper.stop();
-            stop.requested().await;
-            other.requested().await;
-            assert!(other.is_requested());
+            assert!(poll_once(stop.cancelled()).await.is_none());
+            assert!(!other.is_cancelled());
+            guard.cancel();
+            stop.cancelled().await;
+            other.cancelled().await;
+            assert!(other.is_cancelled());
         });
     }
 
     #[test]
     fn a_dropped_stopper_asks_to_stop() {
-        let (stopper, stop) = stopper();
-        drop(stopper);
-        block_on(stop.requested());
+        let (guard, stop) = cancellation();
+        drop(guard);
+        block_on(stop.cancelled());
     }
 }

@@ -1,8 +1,8 @@
 //! Lives and deaths of the service actors: start, restart, stop in order.
 //!
 //! * An actor that fails or panics is restarted after a pause that doubles from 100 ms up to 5 s and
-//!   starts again at 100 ms once an actor has lived for a minute ([`Nursery::keep`]), or ends the
-//!   whole process with an error ([`Nursery::entrust`]), or concerns nobody else ([`Nursery::pass`]).
+//!   starts again at 100 ms once an actor has lived for a minute ([`Spawner::permanent`]), or ends the
+//!   whole process with an error ([`Spawner::vital`]), or concerns nobody else ([`Spawner::temporary`]).
 //! * Stopping goes stage by stage ([`Stage`]): first what takes messages in, then what hands them out,
 //!   the logger last. A deadline bounds the whole.
 
@@ -20,7 +20,7 @@ use async_io::Timer;
 use futures_lite::FutureExt;
 use smol::LocalExecutor;
 
-use crate::system::{self, Address, Failure, Mailbox, Stop, Stopper};
+use crate::runtime::{self, Address, CancelGuard, CancellationToken, Failure, Mailbox};
 
 /// The shortest and the longest pause before a restart, and the life after which it is short again.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -32,7 +32,7 @@ pub enum Message {
     /// An actor came to its end.
     Exited {
         /// Which.
-        child: Child,
+        actor: ActorId,
         /// How.
         how: Exit,
     },
@@ -47,7 +47,7 @@ pub enum Message {
 
 /// The number of an actor under supervision; a restarted one keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Child(u64);
+pub struct ActorId(u64);
 
 /// How an actor ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,11 +64,11 @@ pub enum Exit {
 #[derive(Clone)]
 enum Policy {
     /// It is started again.
-    Restart(Rc<dyn Fn(Stop) -> Life>),
+    Permanent(Rc<dyn Fn(CancellationToken) -> ActorFuture>),
     /// The process cannot go on without it.
     Vital,
     /// It was made for one job, such as one connection.
-    Passing,
+    Temporary,
 }
 
 /// When in a stop an actor is asked to end.
@@ -107,7 +107,7 @@ enum End {
 }
 
 /// The body of an actor.
-type Life = Pin<Box<dyn Future<Output = Result<(), Failure>>>>;
+type ActorFuture = Pin<Box<dyn Future<Output = Result<(), Failure>>>>;
 
 struct Entry {
     name: String,
@@ -119,21 +119,21 @@ struct Entry {
 
 /// Starts actors; held by whoever makes some. Cheap to clone.
 #[derive(Clone)]
-pub struct Nursery {
+pub struct Spawner {
     executor: Rc<LocalExecutor<'static>>,
     shared: Rc<Shared>,
 }
 
 struct Shared {
     supervisor: Address<Message>,
-    children: RefCell<HashMap<Child, Entry>>,
+    actors: RefCell<HashMap<ActorId, Entry>>,
     next: Cell<u64>,
-    stops: Vec<(Stopper, Stop)>,
+    stops: Vec<(CancelGuard, CancellationToken)>,
 }
 
 /// The supervisor itself.
 pub struct Supervisor {
-    nursery: Nursery,
+    spawner: Spawner,
     mailbox: Mailbox<Message>,
 }
 
@@ -141,23 +141,23 @@ impl Supervisor {
     /// A supervisor for actors that live on `executor`.
     pub fn new(executor: Rc<LocalExecutor<'static>>) -> Self {
         // Ends of clients go to the registry, so these are few: a bound that is never the brake.
-        let (supervisor, mailbox) = system::mailbox(64);
+        let (supervisor, mailbox) = runtime::mailbox(64);
         let shared = Shared {
             supervisor,
-            children: Default::default(),
+            actors: Default::default(),
             next: Default::default(),
-            stops: STAGES.iter().map(|_| system::stopper()).collect(),
+            stops: STAGES.iter().map(|_| runtime::cancellation()).collect(),
         };
-        let nursery = Nursery {
+        let spawner = Spawner {
             executor,
             shared: Rc::new(shared),
         };
-        Self { nursery, mailbox }
+        Self { spawner, mailbox }
     }
 
     /// Where to start actors.
-    pub fn nursery(&self) -> Nursery {
-        self.nursery.clone()
+    pub fn spawner(&self) -> Spawner {
+        self.spawner.clone()
     }
 
     /// Runs until everything has ended: after [`Message::Stop`], within `deadline` of it, or when a
@@ -176,7 +176,7 @@ impl Supervisor {
         };
         let end = Instant::now() + deadline;
         for stage in STAGES {
-            self.nursery.shared.stops[stage as usize].0.stop();
+            self.spawner.shared.stops[stage as usize].0.stop();
             let end = end.max(Instant::now() + LEAST.min(deadline));
             let late = async {
                 Timer::at(end).await;
@@ -192,8 +192,8 @@ impl Supervisor {
     async fn watch(&mut self) -> End {
         loop {
             match self.mailbox.next().await {
-                Some(Message::Exited { child, how }) => {
-                    if let Err(failure) = self.nursery.exited(child, how) {
+                Some(Message::Exited { actor, how }) => {
+                    if let Err(failure) = self.spawner.exited(actor, how) {
                         return End::Died(failure);
                     }
                 }
@@ -205,10 +205,10 @@ impl Supervisor {
 
     /// Waits until no actor of a stage is left, not restarting any; an error if told to stop at once.
     async fn stage_ends(&mut self, stage: Stage) -> Result<(), Failure> {
-        while self.nursery.lives(stage) {
+        while self.spawner.lives(stage) {
             match self.mailbox.next().await {
-                Some(Message::Exited { child, how }) => {
-                    let gone = self.nursery.shared.children.borrow_mut().remove(&child);
+                Some(Message::Exited { actor, how }) => {
+                    let gone = self.spawner.shared.actors.borrow_mut().remove(&actor);
                     let name = gone.map(|entry| entry.name).unwrap_or_default();
                     if how != Exit::Finished {
                         log::error!("{name} {how}");
@@ -222,29 +222,34 @@ impl Supervisor {
     }
 }
 
-impl Nursery {
+impl Spawner {
     /// Tells the supervisor to end everything.
     pub fn supervisor(&self) -> Address<Message> {
         self.shared.supervisor.clone()
     }
 
     /// Starts an actor that is started again, by `start`, when it ends.
-    pub fn keep<F>(
+    pub fn permanent<F>(
         &self,
         name: impl Into<String>,
         stage: Stage,
-        start: impl Fn(Stop) -> F + 'static,
+        start: impl Fn(CancellationToken) -> F + 'static,
     ) where
         F: Future<Output = Result<(), Failure>> + 'static,
     {
-        let start: Rc<dyn Fn(Stop) -> Life> = Rc::new(move |stop| Box::pin(start(stop)));
+        let start: Rc<dyn Fn(CancellationToken) -> ActorFuture> =
+            Rc::new(move |stop| Box::pin(start(stop)));
         let life = start(self.stop(stage));
-        self.adopt(name.into(), stage, Policy::Restart(start), life);
+        self.adopt(name.into(), stage, Policy::Permanent(start), life);
     }
 
     /// Starts an actor without which the process cannot go on.
-    pub fn entrust<F>(&self, name: impl Into<String>, stage: Stage, start: impl FnOnce(Stop) -> F)
-    where
+    pub fn vital<F>(
+        &self,
+        name: impl Into<String>,
+        stage: Stage,
+        start: impl FnOnce(CancellationToken) -> F,
+    ) where
         F: Future<Output = Result<(), Failure>> + 'static,
     {
         let life = Box::pin(start(self.stop(stage)));
@@ -252,26 +257,30 @@ impl Nursery {
     }
 
     /// Starts an actor for one job.
-    pub fn pass<F>(&self, name: impl Into<String>, stage: Stage, start: impl FnOnce(Stop) -> F)
-    where
+    pub fn temporary<F>(
+        &self,
+        name: impl Into<String>,
+        stage: Stage,
+        start: impl FnOnce(CancellationToken) -> F,
+    ) where
         F: Future<Output = Result<(), Failure>> + 'static,
     {
         let life = Box::pin(start(self.stop(stage)));
-        self.adopt(name.into(), stage, Policy::Passing, life);
+        self.adopt(name.into(), stage, Policy::Temporary, life);
     }
 
-    fn stop(&self, stage: Stage) -> Stop {
+    fn stop(&self, stage: Stage) -> CancellationToken {
         self.shared.stops[stage as usize].1.clone()
     }
 
     fn lives(&self, stage: Stage) -> bool {
-        let children = self.shared.children.borrow();
-        children.values().any(|entry| entry.stage == stage)
+        let actors = self.shared.actors.borrow();
+        actors.values().any(|entry| entry.stage == stage)
     }
 
-    fn adopt(&self, name: String, stage: Stage, policy: Policy, life: Life) {
-        let child = Child(self.shared.next.get());
-        self.shared.next.set(child.0 + 1);
+    fn adopt(&self, name: String, stage: Stage, policy: Policy, life: ActorFuture) {
+        let actor = ActorId(self.shared.next.get());
+        self.shared.next.set(actor.0 + 1);
         let entry = Entry {
             name,
             policy,
@@ -279,12 +288,12 @@ impl Nursery {
             started: Instant::now(),
             pause: PAUSE.0,
         };
-        self.shared.children.borrow_mut().insert(child, entry);
-        self.run(child, life);
+        self.shared.actors.borrow_mut().insert(actor, entry);
+        self.run(actor, life);
     }
 
     /// Lets an actor live and reports its end.
-    fn run(&self, child: Child, life: Life) {
+    fn run(&self, actor: ActorId, life: ActorFuture) {
         let supervisor = self.supervisor();
         let task = async move {
             let how = match AssertUnwindSafe(life).catch_unwind().await {
@@ -293,24 +302,24 @@ impl Nursery {
                 Err(panic) => Exit::Panicked(panic_text(&*panic)),
             };
             // Refused only when the supervisor has gone, and then nobody is left to be told.
-            let _gone = supervisor.send(Message::Exited { child, how }).await;
+            let _gone = supervisor.send(Message::Exited { actor, how }).await;
         };
         self.executor.spawn(task).detach();
     }
 
     /// Decides what an end means.
-    fn exited(&self, child: Child, how: Exit) -> Result<(), Failure> {
-        let mut children = self.shared.children.borrow_mut();
-        let Some(entry) = children.get_mut(&child) else {
+    fn exited(&self, actor: ActorId, how: Exit) -> Result<(), Failure> {
+        let mut actors = self.shared.actors.borrow_mut();
+        let Some(entry) = actors.get_mut(&actor) else {
             return Ok(());
         };
         match &entry.policy {
             Policy::Vital => {
                 let name = entry.name.clone();
-                children.remove(&child);
+                actors.remove(&actor);
                 return Err(Failure(format!("{name} {how}")));
             }
-            Policy::Restart(start) => {
+            Policy::Permanent(start) => {
                 if entry.started.elapsed() >= SETTLED {
                     entry.pause = PAUSE.0;
                 }
@@ -319,13 +328,13 @@ impl Nursery {
                 let life = after(pause, Rc::clone(start), self.stop(entry.stage));
                 entry.pause = (pause * 2).min(PAUSE.1);
                 entry.started = Instant::now() + pause;
-                self.run(child, life);
+                self.run(actor, life);
             }
-            Policy::Passing => {
+            Policy::Temporary => {
                 if how != Exit::Finished {
                     log::error!("{} {how}", entry.name);
                 }
-                children.remove(&child);
+                actors.remove(&actor);
             }
         }
         Ok(())
@@ -333,12 +342,16 @@ impl Nursery {
 }
 
 /// A life that begins after a pause, or at once when it is only to see that it must stop.
-fn after(pause: Duration, start: Rc<dyn Fn(Stop) -> Life>, stop: Stop) -> Life {
+fn after(
+    pause: Duration,
+    start: Rc<dyn Fn(CancellationToken) -> ActorFuture>,
+    stop: CancellationToken,
+) -> ActorFuture {
     Box::pin(async move {
         let pause = async {
             Timer::after(pause).await;
         };
-        pause.or(stop.requested()).await;
+        pause.or(stop.cancelled()).await;
         start(stop).await
     })
 }

@@ -1,17 +1,17 @@
-//! The clients' home: very many actors of one kind, each a boxed future in a small cell.
+//! The clients' home: very many actors of one kind, each a boxed future in a small slot.
 //!
 //! A client is like any actor — a future with a mailbox — but cheaper: it awaits nothing except its
-//! own cell (its socket's readiness, its mailbox), so it needs no waker. Whoever changes a cell puts
-//! it into a queue, and [`Crowd::turn`] polls what is in the queues:
+//! own slot (its socket's readiness, its mailbox), so it needs no waker. Whoever changes a slot puts
+//! it into a queue, and [`ClientPool::turn`] polls what is in the queues:
 //!
 //! * **fast**: sockets that became ready, and events for few recipients;
 //! * **bulk**: events for many. It gets a guaranteed share, so neither starves the other, and a
 //!   message for one client does not wait behind a broadcast to all.
 //!
-//! A cell is freed only after the registry has handled its client's end ([`Crowd::free`]), so an
+//! A slot is freed only after the registry has handled its client's end ([`ClientPool::free`]), so an
 //! index that the registry holds always means the client it knows.
 
-use std::cell::{Cell as Copied, RefCell};
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -21,21 +21,21 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use crate::client::{End, Message};
+use crate::clients::life::{End, Message};
+use crate::clients::reactor::Reactor;
 use crate::net::stream::Stream;
-use crate::reactor::Reactor;
 use crate::wire::sse::Frame;
 
-mod cells;
+mod handle;
 mod mailbox;
-mod seat;
+mod slot;
 #[cfg(test)]
 mod tests;
 mod timing;
 
-use cells::{Cell, Inner, Life};
+pub use handle::{ClientHandle, Flushed};
 use mailbox::Waiting;
-pub use seat::{Flushed, Seat};
+use slot::{ClientFuture, Inner, Slot};
 use timing::Timing;
 
 /// An event with at most this many recipients goes through the fast queue.
@@ -53,15 +53,15 @@ const WRITE_TIME: u32 = 400;
 /// Bytes of the buffer that all clients share for reading, and for joining what they write.
 const SCRATCH: usize = 64 * 1024;
 
-/// Names one client: an index, and how many clients the cell had before.
+/// Names one client: an index, and how many clients the slot had before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Key {
-    /// The cell's index.
+pub struct ClientKey {
+    /// The slot's index.
     pub index: u32,
     generation: u32,
 }
 
-impl Key {
+impl ClientKey {
     pub(crate) fn to_number(self) -> usize {
         (self.generation as usize) << 32 | self.index as usize
     }
@@ -86,53 +86,53 @@ pub struct Totals {
 }
 
 /// The clients' home.
-pub struct Crowd {
+pub struct ClientPool {
     inner: RefCell<Inner>,
     reactor: Reactor,
     /// Bytes that may wait for a client beyond the event that is being written.
-    limit: Copied<usize>,
+    limit: Cell<usize>,
     /// Connections that may be without a request; with more, the oldest of them is given up, so that
     /// who opens connections and says nothing keeps nobody out.
-    half_open: usize,
+    awaiting_request: usize,
     scratch: RefCell<Box<[u8]>>,
-    exited: Box<dyn Fn(Key, End)>,
+    exited: Box<dyn Fn(ClientKey, End)>,
     began: Instant,
-    now: Copied<u32>,
+    now: Cell<u32>,
     timing: Timing,
 }
 
-impl Crowd {
-    /// An empty crowd whose clients may have `limit` bytes waiting, and of which `half_open` may be
+impl ClientPool {
+    /// An empty pool whose clients may have `limit` bytes waiting, and of which `awaiting_request` may be
     /// without a request; `exited` is told of each end.
     ///
     /// # Errors
     /// Too few descriptors for a poller.
     pub fn new(
         limit: usize,
-        half_open: usize,
-        exited: impl Fn(Key, End) + 'static,
+        awaiting_request: usize,
+        exited: impl Fn(ClientKey, End) + 'static,
     ) -> io::Result<Rc<Self>> {
         Ok(Rc::new(Self {
             inner: RefCell::new(Inner {
-                cells: Vec::new(),
+                slots: Vec::new(),
                 vacant: Vec::new(),
                 fast: VecDeque::new(),
                 bulk: VecDeque::new(),
                 backlog: 0,
-                strained: 0,
-                held: None,
+                over_soft_limit: 0,
+                paused: None,
                 requests: VecDeque::new(),
-                half_open: 0,
+                awaiting_request: 0,
                 lingering: VecDeque::new(),
                 totals: Totals::default(),
             }),
             reactor: Reactor::new()?,
-            limit: Copied::new(limit),
-            half_open,
+            limit: Cell::new(limit),
+            awaiting_request,
             scratch: RefCell::new(vec![0; SCRATCH].into()),
             exited: Box::new(exited),
             began: Instant::now(),
-            now: Copied::new(0),
+            now: Cell::new(0),
             timing: Timing::default(),
         }))
     }
@@ -141,27 +141,31 @@ impl Crowd {
     ///
     /// # Errors
     /// The socket could not be watched; it is closed.
-    pub fn join<F>(self: &Rc<Self>, socket: Stream, life: impl FnOnce(Seat) -> F) -> io::Result<Key>
+    pub fn join<F>(
+        self: &Rc<Self>,
+        socket: Stream,
+        life: impl FnOnce(ClientHandle) -> F,
+    ) -> io::Result<ClientKey>
     where
         F: Future<Output = End> + 'static,
     {
         let key = {
             let inner = &mut *self.inner.borrow_mut();
-            let index = inner.vacant.pop().unwrap_or(inner.cells.len() as u32);
-            if index as usize == inner.cells.len() {
-                inner.cells.push(Cell::default());
+            let index = inner.vacant.pop().unwrap_or(inner.slots.len() as u32);
+            if index as usize == inner.slots.len() {
+                inner.slots.push(Slot::default());
             }
-            Key {
+            ClientKey {
                 index,
-                generation: inner.cells[index as usize].generation,
+                generation: inner.slots[index as usize].generation,
             }
         };
         if let Err(error) = self.reactor.watch(socket.as_fd(), key) {
             self.inner.borrow_mut().vacant.push(key.index);
             return Err(error);
         }
-        let life: Life = Box::pin(life(Seat {
-            crowd: Rc::clone(self),
+        let life: ClientFuture = Box::pin(life(ClientHandle {
+            pool: Rc::clone(self),
             index: key.index,
         }));
         // Looked at anew: the last turn may be long ago.
@@ -169,33 +173,33 @@ impl Crowd {
         let inner = &mut *self.inner.borrow_mut();
         inner.totals.connected += 1;
         inner.requests.push_back((now + REQUEST_TIME, key));
-        inner.half_open += 1;
-        let cell = &mut inner.cells[key.index as usize];
-        *cell = Cell {
+        inner.awaiting_request += 1;
+        let slot = &mut inner.slots[key.index as usize];
+        *slot = Slot {
             life: Some(life),
             socket: Some(socket),
             generation: key.generation,
             wrote_at: now,
-            ..Cell::default()
+            ..Slot::default()
         };
-        cell.flags.half_open = true;
-        inner.give_up_half_open(self.half_open, self.limit.get());
+        slot.flags.awaiting_request = true;
+        inner.give_up_awaiting_request(self.awaiting_request, self.limit.get());
         Ok(key)
     }
 
     /// Says that a client is a trusted proxy's; for who has just let it join.
-    pub fn set_proxy(&self, key: Key) {
-        self.inner.borrow_mut().cells[key.index as usize]
+    pub fn set_proxy(&self, key: ClientKey) {
+        self.inner.borrow_mut().slots[key.index as usize]
             .flags
             .proxy = true;
     }
 
-    /// Gives a client's cell to the next one; for the registry, when it has handled the end.
-    pub fn free(&self, key: Key) {
+    /// Gives a client's slot to the next one; for the registry, when it has handled the end.
+    pub fn free(&self, key: ClientKey) {
         let mut inner = self.inner.borrow_mut();
-        let cell = &mut inner.cells[key.index as usize];
+        let slot = &mut inner.slots[key.index as usize];
         // `usize::MAX` is the poller's own key.
-        cell.generation = (cell.generation + 1) % (u32::MAX - 1);
+        slot.generation = (slot.generation + 1) % (u32::MAX - 1);
         inner.vacant.push(key.index);
     }
 
@@ -227,18 +231,18 @@ impl Crowd {
     /// Says whether a stream gets events as they are published; only then it gets position blocks,
     /// as one must not be newer than what is still to be replayed.
     pub fn set_live(&self, index: u32, live: bool) {
-        self.inner.borrow_mut().cells[index as usize].flags.live = live;
+        self.inner.borrow_mut().slots[index as usize].flags.live = live;
     }
 
     /// Sends a position block to every live stream that has had nothing for `tenths` of a second.
     pub fn send_to_silent(&self, tenths: u32, frame: &Rc<Frame>) {
         let now = self.now.get();
         let mut inner = self.inner.borrow_mut();
-        for index in 0..inner.cells.len() as u32 {
-            let cell = &mut inner.cells[index as usize];
+        for index in 0..inner.slots.len() as u32 {
+            let slot = &mut inner.slots[index as usize];
             // One that is stalled has something to get before.
-            let takes = cell.flags.live && cell.flags.writable;
-            if takes && now.saturating_sub(cell.wrote_at) > tenths {
+            let takes = slot.flags.live && slot.flags.writable;
+            if takes && now.saturating_sub(slot.wrote_at) > tenths {
                 inner.post(
                     index,
                     Message::Event(Rc::clone(frame)),
@@ -253,11 +257,11 @@ impl Crowd {
     pub fn give_up_stalled(&self) {
         let now = self.now.get();
         let inner = &mut *self.inner.borrow_mut();
-        for index in 0..inner.cells.len() as u32 {
-            let cell = &mut inner.cells[index as usize];
-            let flags = &mut cell.flags;
+        for index in 0..inner.slots.len() as u32 {
+            let slot = &mut inner.slots[index as usize];
+            let flags = &mut slot.flags;
             let stalled = flags.open && !flags.writable && !flags.overflowing;
-            if stalled && now.saturating_sub(cell.wrote_at) > WRITE_TIME {
+            if stalled && now.saturating_sub(slot.wrote_at) > WRITE_TIME {
                 flags.overflowing = true;
                 inner.enqueue(index, true);
             }
@@ -271,13 +275,13 @@ impl Crowd {
     }
 
     /// Waits until clients have had enough turns for more to be sent.
-    pub async fn relief(&self) {
+    pub async fn ready(&self) {
         poll_fn(|context| {
             let mut inner = self.inner.borrow_mut();
-            if inner.backlog < BACKLOG && inner.strained == 0 {
+            if inner.backlog < BACKLOG && inner.over_soft_limit == 0 {
                 Poll::Ready(())
             } else {
-                inner.held = Some(context.waker().clone());
+                inner.paused = Some(context.waker().clone());
                 Poll::Pending
             }
         })
@@ -306,18 +310,18 @@ impl Crowd {
         !(inner.fast.is_empty() && inner.bulk.is_empty())
     }
 
-    /// Tells the cells of their sockets' readiness, for ever.
+    /// Tells the slots of their sockets' readiness, for ever.
     ///
     /// # Errors
     /// What the poller says.
     pub async fn watch(&self) -> io::Result<()> {
-        let ready = |key: Key, readable: bool, writable: bool| {
+        let ready = |key: ClientKey, readable: bool, writable: bool| {
             let inner = &mut *self.inner.borrow_mut();
-            let cell = &mut inner.cells[key.index as usize];
-            if cell.generation == key.generation && cell.life.is_some() {
-                cell.flags.readable |= readable;
+            let slot = &mut inner.slots[key.index as usize];
+            if slot.generation == key.generation && slot.life.is_some() {
+                slot.flags.readable |= readable;
                 if writable {
-                    cell.push();
+                    slot.push();
                 }
                 inner.enqueue(key.index, true);
             }
@@ -339,32 +343,32 @@ impl Crowd {
     /// Events written to one client, and bytes that wait for it.
     pub fn figures(&self, index: u32) -> (u64, u64) {
         let inner = self.inner.borrow();
-        let cell = &inner.cells[index as usize];
-        (u64::from(cell.events), cell.outstanding())
+        let slot = &inner.slots[index as usize];
+        (u64::from(slot.events), slot.outstanding())
     }
 
     /// As if a client's socket had been found ready.
     #[cfg(test)]
     pub(crate) fn set_writable(&self, index: u32) {
-        self.inner.borrow_mut().cells[index as usize].flags.writable = true;
+        self.inner.borrow_mut().slots[index as usize].flags.writable = true;
     }
 
     /// Takes all that waits for a client which does nothing itself.
     #[cfg(test)]
     pub(crate) fn take_waiting(&self, index: u32) -> Vec<Message> {
         let mut inner = self.inner.borrow_mut();
-        let cell = &mut inner.cells[index as usize];
-        cell.bytes = 0;
-        std::iter::from_fn(|| cell.waiting.pop()).collect()
+        let slot = &mut inner.slots[index as usize];
+        slot.bytes = 0;
+        std::iter::from_fn(|| slot.waiting.pop()).collect()
     }
 
     /// Bytes that wait for all clients together; events for several are counted for each.
     pub fn waiting_bytes(&self) -> u64 {
         let inner = self.inner.borrow();
-        inner.cells.iter().map(Cell::outstanding).sum()
+        inner.slots.iter().map(Slot::outstanding).sum()
     }
 
-    /// Seconds since the crowd began, at the last turn.
+    /// Seconds since the pool began, at the last turn.
     pub fn seconds(&self) -> u32 {
         self.now.get() / 10
     }
@@ -380,25 +384,28 @@ impl Crowd {
         let life = {
             let mut inner = self.inner.borrow_mut();
             let inner = &mut *inner;
-            let cell = &mut inner.cells[index as usize];
-            cell.flags.queued = false;
-            inner.backlog -= std::mem::take(&mut cell.fresh) as usize;
-            inner.strained -= usize::from(std::mem::take(&mut cell.flags.strained));
+            let slot = &mut inner.slots[index as usize];
+            slot.flags.queued = false;
+            inner.backlog -= std::mem::take(&mut slot.unpolled) as usize;
+            inner.over_soft_limit -= usize::from(std::mem::take(&mut slot.flags.over_soft_limit));
             if inner.backlog < BACKLOG / 2
-                && inner.strained == 0
-                && let Some(waker) = inner.held.take()
+                && inner.over_soft_limit == 0
+                && let Some(waker) = inner.paused.take()
             {
                 waker.wake();
             }
-            cell.life.take()
+            slot.life.take()
         };
         let Some(mut life) = life else { return };
         let mut context = Context::from_waker(Waker::noop());
         let polled = catch_unwind(AssertUnwindSafe(|| life.as_mut().poll(&mut context)));
         match polled {
-            Ok(Poll::Pending) => self.inner.borrow_mut().cells[index as usize].life = Some(life),
+            Ok(Poll::Pending) => self.inner.borrow_mut().slots[index as usize].life = Some(life),
             Ok(Poll::Ready(end)) => self.leave(index, end),
-            Err(panic) => self.leave(index, End::Panicked(crate::supervisor::panic_text(&*panic))),
+            Err(panic) => self.leave(
+                index,
+                End::Panicked(crate::runtime::supervisor::panic_text(&*panic)),
+            ),
         }
     }
 
@@ -408,17 +415,17 @@ impl Crowd {
             let mut inner = self.inner.borrow_mut();
             inner.totals.connected -= 1;
             inner.asked(index);
-            let cell = &mut inner.cells[index as usize];
-            if let Some(socket) = cell.socket.take() {
+            let slot = &mut inner.slots[index as usize];
+            if let Some(socket) = slot.socket.take() {
                 self.reactor.unwatch(socket.as_fd());
             }
-            cell.waiting = Waiting::Empty;
-            (cell.bytes, cell.written) = (0, 0);
-            cell.flags.open = false;
-            cell.flags.live = false;
-            Key {
+            slot.waiting = Waiting::Empty;
+            (slot.bytes, slot.written) = (0, 0);
+            slot.flags.open = false;
+            slot.flags.live = false;
+            ClientKey {
                 index,
-                generation: cell.generation,
+                generation: slot.generation,
             }
         };
         (self.exited)(key, end);

@@ -1,4 +1,4 @@
-//! The clients' cells and the queues of those that have something to do.
+//! The clients' slots and the queues of those that have something to do.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -6,16 +6,16 @@ use std::pin::Pin;
 use std::task::Waker;
 
 use super::mailbox::Waiting;
-use super::{Key, Totals};
-use crate::client::{End, Ending, Message};
+use super::{ClientKey, Totals};
+use crate::clients::life::{End, Ending, Message};
 use crate::net::stream::Stream;
 
-pub(super) type Life = Pin<Box<dyn Future<Output = End>>>;
+pub(super) type ClientFuture = Pin<Box<dyn Future<Output = End>>>;
 
 /// One client's place.
 #[derive(Default)]
-pub(super) struct Cell {
-    pub(super) life: Option<Life>,
+pub(super) struct Slot {
+    pub(super) life: Option<ClientFuture>,
     pub(super) socket: Option<Stream>,
     pub(super) waiting: Waiting,
     /// Bytes of the events that wait, whole.
@@ -24,7 +24,7 @@ pub(super) struct Cell {
     pub(super) written: u32,
     pub(super) generation: u32,
     /// Messages that came since the last turn.
-    pub(super) fresh: u32,
+    pub(super) unpolled: u32,
     /// Events written whole.
     pub(super) events: u32,
     /// When something was written last, in tenths of a second.
@@ -37,8 +37,8 @@ pub(super) struct Flags {
     pub(super) readable: bool,
     pub(super) writable: bool,
     pub(super) queued: bool,
-    /// Its request is not complete yet; counted in `Inner::half_open`.
-    pub(super) half_open: bool,
+    /// Its request is not complete yet; counted in `Inner::awaiting_request`.
+    pub(super) awaiting_request: bool,
     /// It belongs to a trusted proxy, which is believed when it says whom it speaks for.
     pub(super) proxy: bool,
     /// The stream is open: events are written in chunks or plain.
@@ -48,31 +48,31 @@ pub(super) struct Flags {
     pub(super) replaceable: bool,
     /// The stream gets events as they are published, and position blocks.
     pub(super) live: bool,
-    /// Counted in `Inner::strained`.
-    pub(super) strained: bool,
+    /// Counted in `Inner::over_soft_limit`.
+    pub(super) over_soft_limit: bool,
     /// Not writable, and more than the limit waits.
     pub(super) overflowing: bool,
 }
 
-/// All cells, and who waits for a turn.
+/// All slots, and who waits for a turn.
 pub(super) struct Inner {
-    pub(super) cells: Vec<Cell>,
+    pub(super) slots: Vec<Slot>,
     pub(super) vacant: Vec<u32>,
     pub(super) fast: VecDeque<u32>,
     pub(super) bulk: VecDeque<u32>,
-    /// Sum of `fresh`, and the number of strained cells: what the registry is held by.
+    /// Sum of `unpolled`, and the number of over_soft_limit slots: what the registry is held by.
     pub(super) backlog: usize,
-    pub(super) strained: usize,
-    pub(super) held: Option<Waker>,
-    pub(super) requests: VecDeque<(u32, Key)>,
+    pub(super) over_soft_limit: usize,
+    pub(super) paused: Option<Waker>,
+    pub(super) requests: VecDeque<(u32, ClientKey)>,
     /// How many have no complete request.
-    pub(super) half_open: usize,
-    pub(super) lingering: VecDeque<(u32, Key)>,
+    pub(super) awaiting_request: usize,
+    pub(super) lingering: VecDeque<(u32, ClientKey)>,
     pub(super) totals: Totals,
 }
 
 /// Takes the next key whose time has come.
-fn due(queue: &mut VecDeque<(u32, Key)>, now: u32) -> Option<Key> {
+fn due(queue: &mut VecDeque<(u32, ClientKey)>, now: u32) -> Option<ClientKey> {
     let &(at, key) = queue.front()?;
     if at > now {
         return None;
@@ -83,13 +83,13 @@ fn due(queue: &mut VecDeque<(u32, Key)>, now: u32) -> Option<Key> {
 
 impl Inner {
     /// Gives up the oldest connections without a request where there are more than `most`.
-    pub(super) fn give_up_half_open(&mut self, most: usize, limit: usize) {
-        while self.half_open > most
+    pub(super) fn give_up_awaiting_request(&mut self, most: usize, limit: usize) {
+        while self.awaiting_request > most
             && let Some((_, key)) = self.requests.pop_front()
         {
-            if self.cells[key.index as usize].generation == key.generation && self.asked(key.index)
+            if self.slots[key.index as usize].generation == key.generation && self.asked(key.index)
             {
-                let end = Ending::Crowded;
+                let end = Ending::LimitReached;
                 self.post(key.index, Message::Finish { end }, true, limit);
             }
         }
@@ -97,16 +97,16 @@ impl Inner {
 
     /// A client is not half open any more; whether it was.
     pub(super) fn asked(&mut self, index: u32) -> bool {
-        let flags = &mut self.cells[index as usize].flags;
-        let was = std::mem::replace(&mut flags.half_open, false);
-        self.half_open -= usize::from(was);
+        let flags = &mut self.slots[index as usize].flags;
+        let was = std::mem::replace(&mut flags.awaiting_request, false);
+        self.awaiting_request -= usize::from(was);
         was
     }
 
     /// Whether a client is there that has no open stream, and so has a time.
-    fn has_time(&self, key: Key) -> bool {
-        let cell = &self.cells[key.index as usize];
-        cell.generation == key.generation && !cell.flags.open
+    fn has_time(&self, key: ClientKey) -> bool {
+        let slot = &self.slots[key.index as usize];
+        slot.generation == key.generation && !slot.flags.open
     }
 
     /// Tells clients whose time is over.
@@ -131,31 +131,31 @@ impl Inner {
 
     /// Puts a message into a mailbox, and the client into a queue if it can do something about it.
     pub(super) fn post(&mut self, index: u32, message: Message, fast: bool, limit: usize) {
-        let cell = &mut self.cells[index as usize];
-        if cell.life.is_none() {
+        let slot = &mut self.slots[index as usize];
+        if slot.life.is_none() {
             return;
         }
-        let flags = cell.flags;
+        let flags = slot.flags;
         let mut wakes = flags.writable || !flags.open;
         if let Message::Event(frame) = &message {
-            cell.bytes += frame.bytes(flags.chunked).len();
+            slot.bytes += frame.bytes(flags.chunked).len();
         }
-        cell.waiting.push(message);
+        slot.waiting.push(message);
         // What is behind the first event is a part of it all, which nearly always is little.
-        let behind = if cell.bytes > limit / 2 {
-            cell.behind()
+        let behind = if slot.bytes > limit / 2 {
+            slot.behind()
         } else {
             0
         };
-        let flags = &mut cell.flags;
-        if flags.writable && behind > limit / 2 && !flags.strained {
-            flags.strained = true;
-            self.strained += 1;
+        let flags = &mut slot.flags;
+        if flags.writable && behind > limit / 2 && !flags.over_soft_limit {
+            flags.over_soft_limit = true;
+            self.over_soft_limit += 1;
         }
         flags.overflowing = !flags.writable && behind > limit;
         wakes |= flags.overflowing;
         if wakes {
-            cell.fresh += 1;
+            slot.unpolled += 1;
             self.backlog += 1;
             self.enqueue(index, fast);
         }
@@ -163,7 +163,7 @@ impl Inner {
 
     /// Gives a client a turn, unless it waits for one already.
     pub(super) fn enqueue(&mut self, index: u32, fast: bool) {
-        let flags = &mut self.cells[index as usize].flags;
+        let flags = &mut self.slots[index as usize].flags;
         if !std::mem::replace(&mut flags.queued, true) {
             if fast { &mut self.fast } else { &mut self.bulk }.push_back(index);
         }

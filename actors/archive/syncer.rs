@@ -12,12 +12,12 @@ use super::store::Store;
 use super::trouble::Trouble;
 use super::{Archive, ONES, Progress, RESERVE, frame};
 use crate::model::EventId;
-use crate::system::Stop;
+use crate::runtime::CancellationToken;
 
 /// How often there is a look at what is to be done.
 const PERIOD: Duration = Duration::from_secs(2);
 
-pub(super) struct Guard<'a> {
+pub(super) struct Syncer<'a> {
     store: Store,
     shared: Rc<Shared>,
     progress: &'a Progress,
@@ -41,7 +41,7 @@ fn reserve(newest: EventId, part: u64) -> EventId {
     EventId(by_clock.max(by_ones).min(EventId::END - 1))
 }
 
-impl<'a> Guard<'a> {
+impl<'a> Syncer<'a> {
     pub(super) fn new(archive: &Archive, progress: &'a Progress) -> Self {
         Self {
             store: archive.store.clone(),
@@ -53,13 +53,13 @@ impl<'a> Guard<'a> {
     }
 
     /// Looks after the file until `end`, and gives itself back.
-    pub(super) async fn run(mut self, end: Stop) -> Self {
+    pub(super) async fn run(mut self, end: CancellationToken) -> Self {
         loop {
             let pause = async {
                 Timer::after(self.period).await;
             };
-            pause.or(end.requested()).await;
-            if end.is_requested() {
+            pause.or(end.cancelled()).await;
+            if end.is_cancelled() {
                 return self;
             }
             self.look().await;

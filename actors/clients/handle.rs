@@ -1,21 +1,21 @@
-//! What a client does with its own cell: wait, read, write.
+//! What a client does with its own slot: wait, read, write.
 
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::task::Poll;
 
-use super::cells::Flags;
-use super::{Cell, Crowd, Key, LINGER_TIME, SCRATCH};
-use crate::client::Message;
+use super::slot::Flags;
+use super::{ClientKey, ClientPool, LINGER_TIME, SCRATCH, Slot};
+use crate::clients::life::Message;
 use crate::net::stream::Stream;
 
 /// An event of at least this many bytes is written from where it lies; smaller ones are joined.
 const JOINED: usize = SCRATCH / 8;
 
-/// A client's hold on its cell.
-pub struct Seat {
-    pub(super) crowd: Rc<Crowd>,
+/// A client's hold on its slot.
+pub struct ClientHandle {
+    pub(super) pool: Rc<ClientPool>,
     pub(super) index: u32,
 }
 
@@ -24,7 +24,7 @@ pub struct Seat {
 pub enum Flushed {
     /// All are written, and nothing else waits.
     Empty,
-    /// All before a message of another kind are written: [`Seat::message`] gives it.
+    /// All before a message of another kind are written: [`ClientHandle::message`] gives it.
     Message,
     /// The socket takes no more now.
     Blocked,
@@ -32,56 +32,56 @@ pub enum Flushed {
     Overflowing,
 }
 
-impl Seat {
+impl ClientHandle {
     /// The client's name.
-    pub fn key(&self) -> Key {
-        self.with(|cell| Key {
+    pub fn key(&self) -> ClientKey {
+        self.with(|slot| ClientKey {
             index: self.index,
-            generation: cell.generation,
+            generation: slot.generation,
         })
     }
 
     /// Waits until something can be read, or a message waits.
     pub fn input(&self) -> impl Future<Output = ()> {
-        self.until(|cell| cell.flags.readable || !cell.waiting.is_empty())
+        self.until(|slot| slot.flags.readable || !slot.waiting.is_empty())
     }
 
     /// Waits until a message waits.
     pub fn mail(&self) -> impl Future<Output = ()> {
-        self.until(|cell| !cell.waiting.is_empty())
+        self.until(|slot| !slot.waiting.is_empty())
     }
 
     /// Waits until something can be written, or never will be: too much waits, or the time is over.
     pub fn output(&self) -> impl Future<Output = ()> {
-        self.until(|cell| cell.flags.writable || cell.flags.overflowing || cell.is_expired())
+        self.until(|slot| slot.flags.writable || slot.flags.overflowing || slot.is_expired())
     }
 
     /// Whether the time for what is being done is over.
     pub fn is_expired(&self) -> bool {
-        self.with(|cell| cell.is_expired())
+        self.with(|slot| slot.is_expired())
     }
 
     /// Whether the socket has taken all that was written.
     pub fn is_clear(&self) -> bool {
-        self.with(|cell| cell.unsent() == 0)
+        self.with(|slot| slot.unsent() == 0)
     }
 
     /// Whether a TLS handshake has still to be done.
     pub fn is_handshaking(&self) -> bool {
-        self.with(|cell| cell.socket.as_ref().is_some_and(Stream::is_handshaking))
+        self.with(|slot| slot.socket.as_ref().is_some_and(Stream::is_handshaking))
     }
 
     /// Whether the socket takes no more, and too much waits.
     pub fn is_overflowing(&self) -> bool {
-        self.with(|cell| cell.flags.overflowing)
+        self.with(|slot| slot.flags.overflowing)
     }
 
     /// Waits until a stream has something to do; whether something can be read.
     pub fn work(&self) -> impl Future<Output = bool> {
         poll_fn(|_| {
-            self.with(|cell| {
-                let flags = cell.flags;
-                let writes = flags.writable && !cell.waiting.is_empty();
+            self.with(|slot| {
+                let flags = slot.flags;
+                let writes = flags.writable && !slot.waiting.is_empty();
                 match flags.readable || flags.overflowing || writes {
                     true => Poll::Ready(flags.readable),
                     false => Poll::Pending,
@@ -97,7 +97,7 @@ impl Seat {
             if std::mem::replace(&mut stepped, true) {
                 return Poll::Ready(());
             }
-            self.crowd.inner.borrow_mut().enqueue(self.index, false);
+            self.pool.inner.borrow_mut().enqueue(self.index, false);
             Poll::Pending
         })
     }
@@ -108,13 +108,13 @@ impl Seat {
     /// # Errors
     /// The socket's.
     pub fn read<R>(&self, take: impl FnOnce(&[u8]) -> R) -> io::Result<Option<R>> {
-        let mut scratch = self.crowd.scratch.borrow_mut();
-        let count = self.with(|cell| {
-            let result = match &cell.socket {
+        let mut scratch = self.pool.scratch.borrow_mut();
+        let count = self.with(|slot| {
+            let result = match &slot.socket {
                 Some(socket) => socket.read(&mut scratch),
                 None => Ok(0),
             };
-            cell.flags.readable = result.is_ok();
+            slot.flags.readable = result.is_ok();
             result
         });
         match count {
@@ -129,12 +129,12 @@ impl Seat {
     /// # Errors
     /// The socket's.
     pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        let mut inner = self.crowd.inner.borrow_mut();
+        let mut inner = self.pool.inner.borrow_mut();
         let inner = &mut *inner;
-        let cell = &mut inner.cells[self.index as usize];
-        let count = write(&cell.socket, &mut cell.flags, bytes)?;
+        let slot = &mut inner.slots[self.index as usize];
+        let count = write(&slot.socket, &mut slot.flags, bytes)?;
         if count > 0 {
-            cell.wrote_at = self.crowd.now.get();
+            slot.wrote_at = self.pool.now.get();
         }
         inner.totals.bytes += count as u64;
         Ok(count)
@@ -145,34 +145,34 @@ impl Seat {
     /// # Errors
     /// The socket's.
     pub fn flush(&self) -> io::Result<Flushed> {
-        let mut scratch = self.crowd.scratch.borrow_mut();
-        let mut inner = self.crowd.inner.borrow_mut();
+        let mut scratch = self.pool.scratch.borrow_mut();
+        let mut inner = self.pool.inner.borrow_mut();
         let inner = &mut *inner;
-        let cell = &mut inner.cells[self.index as usize];
+        let slot = &mut inner.slots[self.index as usize];
         loop {
-            let Some(Message::Event(front)) = cell.waiting.front() else {
-                return Ok(match cell.waiting.is_empty() {
+            let Some(Message::Event(front)) = slot.waiting.front() else {
+                return Ok(match slot.waiting.is_empty() {
                     true => Flushed::Empty,
                     false => Flushed::Message,
                 });
             };
-            let rest = &front.bytes(cell.flags.chunked)[cell.written as usize..];
-            let joined = if rest.len() >= JOINED || cell.waiting.len() == 1 {
+            let rest = &front.bytes(slot.flags.chunked)[slot.written as usize..];
+            let joined = if rest.len() >= JOINED || slot.waiting.len() == 1 {
                 rest
             } else {
-                let length = cell.join(&mut scratch);
+                let length = slot.join(&mut scratch);
                 &scratch[..length]
             };
-            let (asked, count) = (joined.len(), write(&cell.socket, &mut cell.flags, joined)?);
+            let (asked, count) = (joined.len(), write(&slot.socket, &mut slot.flags, joined)?);
             inner.totals.bytes += count as u64;
-            inner.totals.events += cell.written(count);
+            inner.totals.events += slot.written(count);
             if count > 0 {
-                cell.wrote_at = self.crowd.now.get();
+                slot.wrote_at = self.pool.now.get();
             }
             if count < asked {
-                let given_up = count == 0 && cell.flags.overflowing;
-                cell.flags.overflowing = given_up || cell.behind() > self.crowd.limit.get();
-                return Ok(match cell.flags.overflowing {
+                let given_up = count == 0 && slot.flags.overflowing;
+                slot.flags.overflowing = given_up || slot.behind() > self.pool.limit.get();
+                return Ok(match slot.flags.overflowing {
                     true => Flushed::Overflowing,
                     false => Flushed::Blocked,
                 });
@@ -182,26 +182,26 @@ impl Seat {
 
     /// Takes the events that wait before any other message, to be written with what is in `bytes`.
     pub fn gather(&self, bytes: &mut Vec<u8>) {
-        let events = self.with(|cell| {
+        let events = self.with(|slot| {
             let before = bytes.len();
-            for message in cell.waiting.iter() {
+            for message in slot.waiting.iter() {
                 let Message::Event(frame) = message else {
                     break;
                 };
-                bytes.extend_from_slice(frame.bytes(cell.flags.chunked));
+                bytes.extend_from_slice(frame.bytes(slot.flags.chunked));
             }
-            cell.written(bytes.len() - before)
+            slot.written(bytes.len() - before)
         });
-        self.crowd.inner.borrow_mut().totals.events += events;
+        self.pool.inner.borrow_mut().totals.events += events;
     }
 
     /// Throws away what waits, for which there is no stream any more; whether the time is over, or
     /// the daemon's.
     pub fn discard(&self) -> bool {
-        self.with(|cell| {
-            cell.bytes = 0;
-            cell.written = 0;
-            let waiting = std::mem::take(&mut cell.waiting);
+        self.with(|slot| {
+            slot.bytes = 0;
+            slot.written = 0;
+            let waiting = std::mem::take(&mut slot.waiting);
             waiting
                 .iter()
                 .any(|message| matches!(message, Message::Expired | Message::Finish { .. }))
@@ -210,75 +210,75 @@ impl Seat {
 
     /// Takes the message at the front, if it is no event.
     pub fn message(&self) -> Option<Message> {
-        self.with(|cell| match cell.waiting.front() {
+        self.with(|slot| match slot.waiting.front() {
             None | Some(Message::Event(_)) => None,
-            Some(_) => cell.waiting.pop(),
+            Some(_) => slot.waiting.pop(),
         })
     }
 
     /// Fixes how events are framed, before the first can come.
     pub fn frame(&self, chunked: bool) {
-        self.with(|cell| cell.flags.chunked = chunked);
+        self.with(|slot| slot.flags.chunked = chunked);
     }
 
     /// Whether it belongs to a trusted proxy.
     pub fn is_proxy(&self) -> bool {
-        self.with(|cell| cell.flags.proxy)
+        self.with(|slot| slot.flags.proxy)
     }
 
     /// Says whether it belongs to a trusted proxy.
     pub fn set_proxy(&self, proxy: bool) {
-        self.with(|cell| cell.flags.proxy = proxy);
+        self.with(|slot| slot.flags.proxy = proxy);
     }
 
     /// Its request is complete, so it is not half open any more.
     pub fn asked(&self) {
-        self.crowd.inner.borrow_mut().asked(self.index);
+        self.pool.inner.borrow_mut().asked(self.index);
     }
 
     /// Whether events are framed as chunks.
     pub fn is_chunked(&self) -> bool {
-        self.with(|cell| cell.flags.chunked)
+        self.with(|slot| slot.flags.chunked)
     }
 
     /// Says whether a further request may come on the open stream.
     pub fn set_replaceable(&self, replaceable: bool) {
-        self.with(|cell| cell.flags.replaceable = replaceable);
+        self.with(|slot| slot.flags.replaceable = replaceable);
     }
 
     /// Whether a further request may come on the open stream.
     pub fn is_replaceable(&self) -> bool {
-        self.with(|cell| cell.flags.replaceable)
+        self.with(|slot| slot.flags.replaceable)
     }
 
     /// Opens the stream: it gets position blocks, and the request's time does not count any more.
     pub fn open(&self) {
-        self.with(|cell| cell.flags.open = true);
+        self.with(|slot| slot.flags.open = true);
     }
 
     /// Ends our side of the connection and gives the peer a little time to read what it got.
     pub fn finish(&self) {
-        let due = self.crowd.now.get() + LINGER_TIME;
+        let due = self.pool.now.get() + LINGER_TIME;
         let key = self.key();
-        let mut inner = self.crowd.inner.borrow_mut();
+        let mut inner = self.pool.inner.borrow_mut();
         inner.lingering.push_back((due, key));
-        let cell = &mut inner.cells[self.index as usize];
-        cell.flags.open = false;
-        if let Some(socket) = &cell.socket {
+        let slot = &mut inner.slots[self.index as usize];
+        slot.flags.open = false;
+        if let Some(socket) = &slot.socket {
             socket.finish();
         }
     }
 
     /// Waits for a condition. These are no `async fn`s, as a stream's state has them inside.
-    fn until(&self, condition: fn(&Cell) -> bool) -> impl Future<Output = ()> {
-        poll_fn(move |_| match self.with(|cell| condition(cell)) {
+    fn until(&self, condition: fn(&Slot) -> bool) -> impl Future<Output = ()> {
+        poll_fn(move |_| match self.with(|slot| condition(slot)) {
             true => Poll::Ready(()),
             false => Poll::Pending,
         })
     }
 
-    fn with<R>(&self, act: impl FnOnce(&mut Cell) -> R) -> R {
-        act(&mut self.crowd.inner.borrow_mut().cells[self.index as usize])
+    fn with<R>(&self, act: impl FnOnce(&mut Slot) -> R) -> R {
+        act(&mut self.pool.inner.borrow_mut().slots[self.index as usize])
     }
 }
 
@@ -295,7 +295,7 @@ fn write(socket: &Option<Stream>, flags: &mut Flags, bytes: &[u8]) -> io::Result
     Ok(count)
 }
 
-impl Cell {
+impl Slot {
     /// Whether time is over; only who has no open stream is told, and has next to nothing waiting.
     fn is_expired(&self) -> bool {
         let mut waiting = self.waiting.iter();

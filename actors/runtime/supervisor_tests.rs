@@ -5,17 +5,17 @@ use async_channel::unbounded;
 
 /// Runs a supervisor with what `set_up` starts, stops it when `until` is done.
 fn supervised(
-    set_up: impl FnOnce(&Nursery),
+    set_up: impl FnOnce(&Spawner),
     until: impl Future<Output = ()>,
     deadline: Duration,
 ) -> Result<(), Failure> {
     let executor = Rc::new(LocalExecutor::new());
     let supervisor = Supervisor::new(Rc::clone(&executor));
-    let nursery = supervisor.nursery();
-    set_up(&nursery);
+    let spawner = supervisor.spawner();
+    set_up(&spawner);
     let stop = async {
         until.await;
-        let _gone = nursery.supervisor().send(Message::Stop).await;
+        let _gone = spawner.supervisor().send(Message::Stop).await;
         std::future::pending().await
     };
     async_io::block_on(executor.run(supervisor.run(deadline).or(stop)))
@@ -26,7 +26,7 @@ const LONG: Duration = Duration::from_secs(30);
 #[test]
 fn what_fails_or_panics_starts_again() {
     let (says, hears) = unbounded();
-    let start = move |stop: Stop| {
+    let start = move |stop: CancellationToken| {
         let says = says.clone();
         async move {
             let _heard = says.send(Instant::now()).await;
@@ -34,7 +34,7 @@ fn what_fails_or_panics_starts_again() {
                 1 => Err(Failure("first".into())),
                 2 => panic!("second"),
                 _ => {
-                    stop.requested().await;
+                    stop.cancelled().await;
                     Ok(())
                 }
             }
@@ -46,8 +46,8 @@ fn what_fails_or_panics_starts_again() {
         }
     };
     let outcome = supervised(
-        |nursery| {
-            nursery.keep("worker", Stage::Intake, start);
+        |spawner| {
+            spawner.permanent("worker", Stage::Intake, start);
         },
         until,
         LONG,
@@ -59,17 +59,17 @@ fn what_fails_or_panics_starts_again() {
 
 #[test]
 fn pauses_double_and_are_short_again_after_a_minute_of_life() {
-    let nursery = Supervisor::new(Rc::default()).nursery();
-    nursery.keep("worker", Stage::Intake, |_| std::future::pending());
-    let child = Child(0);
+    let spawner = Supervisor::new(Rc::default()).spawner();
+    spawner.permanent("worker", Stage::Intake, |_| std::future::pending());
+    let actor = ActorId(0);
     let next_pause = || {
-        let pause = nursery.shared.children.borrow()[&child].pause;
-        nursery.exited(child, Exit::Finished).unwrap();
+        let pause = spawner.shared.actors.borrow()[&actor].pause;
+        spawner.exited(actor, Exit::Finished).unwrap();
         pause.as_millis()
     };
     let pauses: Vec<_> = (0..8).map(|_| next_pause()).collect();
     assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
-    if let Some(entry) = nursery.shared.children.borrow_mut().get_mut(&child) {
+    if let Some(entry) = spawner.shared.actors.borrow_mut().get_mut(&actor) {
         entry.started = Instant::now() - SETTLED;
     }
     let pauses: Vec<_> = (0..2).map(|_| next_pause()).collect();
@@ -79,8 +79,8 @@ fn pauses_double_and_are_short_again_after_a_minute_of_life() {
 #[test]
 fn a_vital_actor_takes_the_process_with_it() {
     let outcome = supervised(
-        |nursery| {
-            nursery.entrust("registry", Stage::Delivery, |_| async { panic!("broken") });
+        |spawner| {
+            spawner.vital("registry", Stage::Delivery, |_| async { panic!("broken") });
         },
         std::future::pending(),
         LONG,
@@ -93,18 +93,18 @@ fn stages_end_in_order_and_each_waits_for_the_one_before() {
     let (says, hears) = unbounded();
     let actor = |name: &'static str| {
         let says = says.clone();
-        move |stop: Stop| async move {
-            stop.requested().await;
+        move |stop: CancellationToken| async move {
+            stop.cancelled().await;
             Timer::after(Duration::from_millis(5)).await;
             let _heard = says.send(name).await;
             Ok(())
         }
     };
     let outcome = supervised(
-        |nursery| {
-            nursery.entrust("watch", Stage::Watch, actor("watch"));
-            nursery.entrust("out", Stage::Delivery, actor("out"));
-            nursery.pass("in", Stage::Intake, actor("in"));
+        |spawner| {
+            spawner.vital("watch", Stage::Watch, actor("watch"));
+            spawner.vital("out", Stage::Delivery, actor("out"));
+            spawner.temporary("in", Stage::Intake, actor("in"));
         },
         async {},
         LONG,
@@ -117,8 +117,8 @@ fn stages_end_in_order_and_each_waits_for_the_one_before() {
 #[test]
 fn a_deadline_bounds_the_stop() {
     let outcome = supervised(
-        |nursery| {
-            nursery.pass("deaf", Stage::Intake, |_| std::future::pending());
+        |spawner| {
+            spawner.temporary("deaf", Stage::Intake, |_| std::future::pending());
         },
         async {},
         Duration::from_millis(20),
@@ -131,20 +131,20 @@ fn a_stop_at_once_waits_for_nobody_also_in_the_midst_of_a_stop_in_order() {
     for in_order_first in [false, true] {
         let executor = Rc::new(LocalExecutor::new());
         let supervisor = Supervisor::new(Rc::clone(&executor));
-        let nursery = supervisor.nursery();
+        let spawner = supervisor.spawner();
         let (says, hears) = unbounded();
-        nursery.pass("deaf", Stage::Intake, |stop| async move {
-            stop.requested().await;
+        spawner.temporary("deaf", Stage::Intake, |stop| async move {
+            stop.cancelled().await;
             let _heard = says.send(()).await;
             std::future::pending().await
         });
         let stops = async {
             if in_order_first {
-                let _gone = nursery.supervisor().send(Message::Stop).await;
+                let _gone = spawner.supervisor().send(Message::Stop).await;
                 hears.recv().await.unwrap();
             }
             let why = "enough".to_owned();
-            let _gone = nursery.supervisor().send(Message::StopNow { why }).await;
+            let _gone = spawner.supervisor().send(Message::StopNow { why }).await;
             std::future::pending().await
         };
         let outcome = async_io::block_on(executor.run(supervisor.run(LONG).or(stops)));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Crowded;
+use super::LimitReached;
 use super::answer::now;
 use crate::auth;
 use crate::config::{Config, SubscribeAll};
@@ -21,13 +21,13 @@ const COME_BACK: Duration = Duration::from_secs(30);
 
 /// What a request that is not refused asks for.
 pub(super) enum Admitted {
-    Stream(Box<Asked>),
+    Stream(Box<StreamRequest>),
     Head(Version),
     Preflight,
 }
 
 /// A stream that is asked for.
-pub(super) struct Asked {
+pub(super) struct StreamRequest {
     pub(super) subscription: Subscription,
     pub(super) resume: Resume,
     /// When the stream ends, since 1970.
@@ -72,7 +72,7 @@ pub(super) fn admit(request: Request, config: &Config, now: Duration) -> Result<
     }
     let stream = |part: &[u8]| part.eq_ignore_ascii_case(EVENT_STREAM);
     let accepts = |accept: &str| accept.as_bytes().windows(EVENT_STREAM.len()).any(stream);
-    Ok(Admitted::Stream(Box::new(Asked {
+    Ok(Admitted::Stream(Box::new(StreamRequest {
         subscription,
         resume,
         ends,
@@ -103,7 +103,7 @@ fn resume(request: &Request, query: &Query) -> Result<Resume, Refused> {
     Ok(Resume::Recent(recent.parse().unwrap_or(usize::MAX)))
 }
 
-impl Crowded {
+impl LimitReached {
     pub(super) fn status(self) -> u16 {
         match self {
             Self::Clients => 503,
@@ -122,7 +122,7 @@ impl Crowded {
 /// Has a client come back later: by a status and `Retry-After`, but a browser, which gives up for
 /// good on those, by a stream that tells it when and ends.
 pub(super) fn turn_away(
-    of: Crowded,
+    of: LimitReached,
     version: Version,
     event_source: bool,
     cors: &str,

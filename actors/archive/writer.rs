@@ -15,7 +15,7 @@ use super::trouble::Trouble;
 use super::window::Window;
 use super::{Archive, Message, Progress};
 use crate::model::Record;
-use crate::system::{Mailbox, Stop};
+use crate::runtime::{CancellationToken, Mailbox};
 
 /// How long an event may wait for others, to be written with them.
 const GROUP: Duration = Duration::from_millis(100);
@@ -24,7 +24,7 @@ const CHUNK: usize = 256 << 10;
 /// How often what has grown too old is looked for when nothing comes.
 const IDLE: Duration = Duration::from_secs(30);
 
-pub(super) struct Keeper<'a> {
+pub(super) struct Writer<'a> {
     name: Rc<str>,
     store: Store,
     salt: u32,
@@ -46,7 +46,7 @@ enum Wake {
     Stop,
 }
 
-impl<'a> Keeper<'a> {
+impl<'a> Writer<'a> {
     pub(super) fn new(archive: Archive, progress: &'a Progress) -> Self {
         Self {
             trouble: Trouble::new(Rc::clone(&archive.name)),
@@ -65,7 +65,7 @@ impl<'a> Keeper<'a> {
     pub(super) async fn run(
         mut self,
         mut mailbox: Mailbox<Message>,
-        stop: Stop,
+        stop: CancellationToken,
     ) -> Result<(), GaveUp> {
         let mut due = Instant::now() + GROUP;
         loop {
@@ -78,7 +78,7 @@ impl<'a> Keeper<'a> {
                 Wake::Due
             };
             let stopped = async {
-                stop.requested().await;
+                stop.cancelled().await;
                 Wake::Stop
             };
             let wake = next.or(waited).or(stopped).await;
@@ -87,14 +87,14 @@ impl<'a> Keeper<'a> {
             let mut message = match wake {
                 Wake::Message(message) => Some(message),
                 Wake::Due => None,
-                Wake::Stop => mailbox.take(),
+                Wake::Stop => mailbox.try_recv(),
             };
             while let Some(told) = message {
                 match told {
                     Message::Waiting => {}
                     Message::SetLimits { limits } => self.window.set_limits(limits),
                 }
-                message = mailbox.take();
+                message = mailbox.try_recv();
             }
             loop {
                 // What was let go is older than all that wait.
@@ -121,7 +121,7 @@ impl<'a> Keeper<'a> {
     }
 
     /// Takes a record in, and writes if there is much.
-    async fn stage(&mut self, record: &Record, stop: &Stop) -> Result<(), GaveUp> {
+    async fn stage(&mut self, record: &Record, stop: &CancellationToken) -> Result<(), GaveUp> {
         let now = frame::micros(SystemTime::now());
         match frame::length(record) {
             Some(length) if self.window.make_room(record.id, length, now) => {
@@ -171,7 +171,7 @@ impl<'a> Keeper<'a> {
 
     /// Writes all that is pending, after it has made room in the file. While that fails, it is tried
     /// again, and events wait in the mailbox.
-    async fn flush(&mut self, stop: &Stop) -> Result<(), GaveUp> {
+    async fn flush(&mut self, stop: &CancellationToken) -> Result<(), GaveUp> {
         self.prune();
         if self.window.is_trim_due(self.progress.written.get()) {
             self.trim(stop).await?;
@@ -196,7 +196,7 @@ impl<'a> Keeper<'a> {
     }
 
     /// Moves what is kept to the file's beginning.
-    async fn trim(&mut self, stop: &Stop) -> Result<(), GaveUp> {
+    async fn trim(&mut self, stop: &CancellationToken) -> Result<(), GaveUp> {
         // Held until it is done: no other header may be written while frames are on their way.
         let mut header = self.progress.header.lock().await;
         let end = self.progress.written.get();
@@ -217,8 +217,8 @@ impl<'a> Keeper<'a> {
     }
 
     /// Waits before another try. There is none after one that failed during a stop.
-    async fn rest(&self, stop: &Stop) -> Result<(), GaveUp> {
-        if stop.is_requested() {
+    async fn rest(&self, stop: &CancellationToken) -> Result<(), GaveUp> {
+        if stop.is_cancelled() {
             log::error!(
                 "history file {}: the last events could not be written",
                 self.name
@@ -228,7 +228,7 @@ impl<'a> Keeper<'a> {
         let pause = async {
             Timer::after(self.pause).await;
         };
-        pause.or(stop.requested()).await;
+        pause.or(stop.cancelled()).await;
         Ok(())
     }
 }

@@ -1,13 +1,13 @@
 //! The custom executor: one thread, two homes.
 //!
 //! Service actors (few, of many kinds) are tasks on smol's `LocalExecutor`, with async-io for their
-//! sources. Clients (very many, of one kind) live in the [`Crowd`]. One loop serves both:
+//! sources. Clients (very many, of one kind) live in the [`ClientPool`]. One loop serves both:
 //!
 //! 1. service actors that are ready, as the work of all begins with them;
 //! 2. a slice of the clients that have something to do;
 //! 3. a look at epoll, which wakes actors of both homes; it waits there when nobody is busy.
 //!
-//! Each round, from one look at epoll to the next, is measured ([`Crowd::round`]). The slice bounds how long a new message or a ready socket goes unseen while a broadcast is being
+//! Each round, from one look at epoll to the next, is measured ([`ClientPool::round`]). The slice bounds how long a new message or a ready socket goes unseen while a broadcast is being
 //! written: [`CLIENT_TURNS`] writes, about half a millisecond.
 
 use std::future::{Future, poll_fn};
@@ -20,7 +20,7 @@ use futures_lite::future::yield_now;
 use rustix::thread::set_current_timer_slack;
 use smol::LocalExecutor;
 
-use crate::crowd::Crowd;
+use crate::clients::ClientPool;
 
 /// How long service actors may have their turns between looks at epoll.
 const SERVICE_TIME: Duration = Duration::from_micros(500);
@@ -63,18 +63,18 @@ pub fn prepare() {
 }
 
 /// Runs both homes on this thread until `main` is done, and gives its result.
-pub fn run<T>(services: &LocalExecutor<'_>, crowd: &Crowd, main: impl Future<Output = T>) -> T {
+pub fn run<T>(services: &LocalExecutor<'_>, pool: &ClientPool, main: impl Future<Output = T>) -> T {
     let turns = async {
         let mut began = Instant::now();
         loop {
             let more = serve(services, began);
-            let busy = crowd.turn(CLIENT_TURNS) || more;
+            let busy = pool.turn(CLIENT_TURNS) || more;
             if busy {
                 // async-io looks at epoll, without waiting, whenever its future yields.
                 yield_now().await;
             }
             let now = Instant::now();
-            crowd.round(now - began);
+            pool.round(now - began);
             // Clients get work from service actors alone (the registry; the task that hears of
             // ready sockets), so waiting for those is waiting for everything.
             began = if busy { now } else { wait(services).await };

@@ -5,12 +5,12 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 
+use crate::clients::{ClientHandle, Flushed};
 use crate::config::Settings;
-use crate::crowd::{Flushed, Seat};
 use crate::model::deadlines::since_1970;
 use crate::net::tls::Trouble;
 use crate::registry::ClientMessage;
-use crate::system::Address;
+use crate::runtime::Address;
 use crate::wire::http::response::stream_head;
 use crate::wire::http::{Answer, Method, Request, Version, cors};
 use crate::wire::sse::{Frame, LAST_CHUNK};
@@ -25,7 +25,7 @@ mod answer;
 mod introduction;
 mod request;
 
-use admission::{Admitted, Asked, admit, jitter, turn_away};
+use admission::{Admitted, StreamRequest, admit, jitter, turn_away};
 use answer::{answer, answer_at_once, now, write_all, write_answer};
 use introduction::Introduction;
 use request::{next_request, request};
@@ -40,7 +40,7 @@ pub enum Message {
     /// There is no room for a stream.
     Full {
         /// What there are too many of.
-        of: Crowded,
+        of: LimitReached,
     },
     /// What came before is a part of a replay; the next part is to be asked for when it is written.
     More,
@@ -55,7 +55,7 @@ pub enum Message {
 
 /// What there may be no more of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Crowded {
+pub enum LimitReached {
     /// Streams (`--max-clients`).
     Clients,
     /// Streams of one address (`--max-clients-per-ip`).
@@ -74,7 +74,7 @@ pub enum Ending {
     /// What it had still to replay is not kept any more; it comes back and is told of the gap.
     Outrun,
     /// It had no request yet, and there are too many of those.
-    Crowded,
+    LimitReached,
 }
 
 /// How a client ended.
@@ -113,7 +113,7 @@ impl fmt::Display for End {
             Self::Finished(Ending::Outrun) => {
                 f.write_str("was disconnected: what it had still to replay is not kept any more")
             }
-            Self::Finished(Ending::Crowded) => {
+            Self::Finished(Ending::LimitReached) => {
                 f.write_str("was given up: too many connections are without a request")
             }
             Self::Panicked(why) => write!(f, "ended by a fault in this program: {why}"),
@@ -153,15 +153,15 @@ pub struct Context {
 impl Context {
     /// Tells the registry something. No `let` where that is done: in an `async fn` what is refused, a
     /// whole message, would have room in every state that follows.
-    pub fn tell(&self, message: ClientMessage) {
+    pub fn cast(&self, message: ClientMessage) {
         // Refused only when the registry is gone, and with it the process.
-        let _gone = self.registry.offer(message);
+        let _gone = self.registry.try_send(message);
     }
 }
 
 /// One client.
 struct Client {
-    seat: Seat,
+    handle: ClientHandle,
     context: Rc<Context>,
     /// What came and is not yet used.
     // Boxed, as only few streams have any: a bare Vec would make every client's state larger.
@@ -173,9 +173,9 @@ struct Client {
 ///
 /// It is as small as it can be made, for a stream lasts for hours and there are very many: what is
 /// needed only until the stream is open, or for its end, has a box of its own, which goes then.
-pub fn live(seat: Seat, context: Rc<Context>) -> impl Future<Output = End> {
+pub fn live(handle: ClientHandle, context: Rc<Context>) -> impl Future<Output = End> {
     let mut client = Client {
-        seat,
+        handle,
         context,
         input: None,
     };
@@ -205,12 +205,12 @@ impl Client {
         let config;
         // In a block, so that the request, which is large, is gone before an answer is awaited.
         let (cors, head_only, admitted) = {
-            let mut introduction = Introduction::new(&self.seat, &self.context, again.is_none());
+            let mut introduction = Introduction::new(&self.handle, &self.context, again.is_none());
             let request = match again {
                 Some(request) => Ok(*request),
-                None => request(&self.seat, input, &mut introduction).await?,
+                None => request(&self.handle, input, &mut introduction).await?,
             };
-            self.seat.asked();
+            self.handle.asked();
             introduction.complete(request.as_ref().ok());
             // As they are now that the request is there.
             config = self.context.settings.now();
@@ -232,44 +232,51 @@ impl Client {
             Ok(Admitted::Head(version)) => {
                 let mut head = Vec::new();
                 stream_head(version, true, &cors, now(), &mut head);
-                Err(answer(&self.seat, &head, End::Answered).await)
+                Err(answer(&self.handle, &head, End::Answered).await)
             }
             Ok(Admitted::Preflight) => {
                 let mut answer = Answer::no_content();
                 answer.lines = cors.into_owned() + cors::PREFLIGHT;
                 answer.close = true;
-                Err(write_answer(&self.seat, answer, End::Answered).await)
+                Err(write_answer(&self.handle, answer, End::Answered).await)
             }
             Err(refused) => {
                 if ends_stream {
-                    let key = self.seat.key();
-                    self.context.tell(ClientMessage::Ended { key });
-                    write_all(&self.seat, LAST_CHUNK).await?;
+                    let key = self.handle.key();
+                    self.context.cast(ClientMessage::Ended { key });
+                    write_all(&self.handle, LAST_CHUNK).await?;
                 }
                 let mut answer = Answer::refused_text(&refused);
                 answer.lines.push_str(&cors);
                 answer.head_only = head_only;
                 let end = End::Refused(refused.status, refused.reason);
-                Err(write_answer(&self.seat, answer, end).await)
+                Err(write_answer(&self.handle, answer, end).await)
             }
         }
     }
 
     /// Enters the subscription and opens the stream.
-    async fn open(&mut self, asked: Box<Asked>, cors: &str, ends_stream: bool) -> Result<(), End> {
-        let Self { seat, context, .. } = self;
+    async fn open(
+        &mut self,
+        asked: Box<StreamRequest>,
+        cors: &str,
+        ends_stream: bool,
+    ) -> Result<(), End> {
+        let Self {
+            handle, context, ..
+        } = self;
         let chunked = asked.version == Version::Http11;
-        seat.frame(chunked);
+        handle.frame(chunked);
         // What is in a body is no request, and a stream of HTTP/1.0 ends with its connection.
-        seat.set_replaceable(chunked && !asked.has_body);
-        context.tell(ClientMessage::Subscribe {
-            key: seat.key(),
+        handle.set_replaceable(chunked && !asked.has_body);
+        context.cast(ClientMessage::Subscribe {
+            key: handle.key(),
             subscription: asked.subscription,
             resume: asked.resume,
             ends: asked.ends,
             agent: asked.agent,
         });
-        let full = entered(seat).await?;
+        let full = entered(handle).await?;
         let mut bytes = Vec::with_capacity(OPENING);
         if ends_stream {
             bytes.extend_from_slice(LAST_CHUNK);
@@ -278,18 +285,18 @@ impl Client {
             turn_away(of, asked.version, asked.event_source, cors, &mut bytes);
             let end = End::Refused(of.status(), of.reason().into());
             return Err(match asked.has_body {
-                true => answer(seat, &bytes, end).await,
+                true => answer(handle, &bytes, end).await,
                 // Who comes next needs the descriptor.
-                false => answer_at_once(seat, &bytes, end).await,
+                false => answer_at_once(handle, &bytes, end).await,
             });
         }
         stream_head(asked.version, false, cors, now(), &mut bytes);
         if let Some(retry) = context.settings.now().retry {
             bytes.extend_from_slice(Frame::retry(jitter(retry)).bytes(chunked));
         }
-        seat.open();
-        seat.gather(&mut bytes);
-        write_all(seat, &bytes).await
+        handle.open();
+        handle.gather(&mut bytes);
+        write_all(handle, &bytes).await
     }
 
     /// Hands events out until the stream ends, or a new request takes its place.
@@ -308,29 +315,29 @@ impl Client {
             // A line of its own, or its whole result would be a part of every client's state.
             let ending = self.hand_out()?;
             if let Some(end) = ending {
-                let chunked = self.seat.is_chunked();
+                let chunked = self.handle.is_chunked();
                 let last = if chunked { LAST_CHUNK } else { b"" };
-                Box::pin(write_all(&self.seat, last)).await?;
-                self.seat.finish();
+                Box::pin(write_all(&self.handle, last)).await?;
+                self.handle.finish();
                 // What the peer sent was read as it came, so closing does not reset anything.
                 return Err(End::Finished(end));
             }
-            if self.seat.work().await && self.drain()? {
-                self.seat.step_back().await;
+            if self.handle.work().await && self.drain()? {
+                self.handle.step_back().await;
             }
         }
     }
 
     /// Writes events as far as the socket takes them; whether the stream is to end.
     fn hand_out(&self) -> Result<Option<Ending>, End> {
-        match self.seat.flush()? {
+        match self.handle.flush()? {
             Flushed::Empty | Flushed::Blocked => {}
             Flushed::Overflowing => return Err(End::Slow),
-            Flushed::Message => match self.seat.message() {
+            Flushed::Message => match self.handle.message() {
                 Some(Message::Finish { end }) => return Ok(Some(end)),
                 Some(Message::More) => {
-                    let key = self.seat.key();
-                    self.context.tell(ClientMessage::More { key });
+                    let key = self.handle.key();
+                    self.context.cast(ClientMessage::More { key });
                 }
                 _ => {}
             },
@@ -340,7 +347,7 @@ impl Client {
 
     /// Whether a new request may take the place of the open stream.
     fn takes_requests(&self) -> bool {
-        self.context.reinit.get() && self.seat.is_replaceable()
+        self.context.reinit.get() && self.handle.is_replaceable()
     }
 
     /// Reads what came on an open stream, and throws it away unless it may be a new request; whether
@@ -349,7 +356,7 @@ impl Client {
         let keeps = self.takes_requests();
         let mut total = 0;
         while total < READ_A_TURN {
-            let read = self.seat.read(|bytes| {
+            let read = self.handle.read(|bytes| {
                 if keeps {
                     self.input.get_or_insert_default().extend_from_slice(bytes);
                 }
@@ -367,10 +374,10 @@ impl Client {
 
 /// Waits until the registry has entered the subscription, or says what there is too much of; on an
 /// open stream, writing what that still had to get.
-async fn entered(seat: &Seat) -> Result<Option<Crowded>, End> {
+async fn entered(handle: &ClientHandle) -> Result<Option<LimitReached>, End> {
     loop {
-        match seat.flush()? {
-            Flushed::Message => match seat.message() {
+        match handle.flush()? {
+            Flushed::Message => match handle.message() {
                 Some(Message::Accepted) => return Ok(None),
                 Some(Message::Full { of }) => return Ok(Some(of)),
                 Some(Message::Finish { end }) => return Err(End::Finished(end)),
@@ -378,9 +385,9 @@ async fn entered(seat: &Seat) -> Result<Option<Crowded>, End> {
             },
             Flushed::Overflowing => return Err(End::Slow),
             Flushed::Blocked => {
-                seat.work().await;
+                handle.work().await;
             }
-            Flushed::Empty => seat.mail().await,
+            Flushed::Empty => handle.mail().await,
         }
     }
 }
