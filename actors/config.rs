@@ -8,9 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::auth::Key;
-use crate::bus::{BusDown, BusUrl};
-use crate::model::Limits;
-use crate::model::Secret;
+use crate::model::{BusDown, Limits, Secret};
+use crate::net::BusUrl;
 use crate::net::identity::Identity;
 use crate::net::trust::Trusted;
 

@@ -13,11 +13,11 @@ use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use smol::unblock;
 
 use crate::config::Settings;
-use crate::intake::{Gone, Intake};
+use crate::intake::Intake;
 use crate::model::Channel;
 use crate::registry;
 use crate::runtime::supervisor::{Spawner, Stage};
-use crate::runtime::{Address, CancellationToken, Failure};
+use crate::runtime::{Address, CancellationToken, Failure, Gone};
 
 /// Bytes of one read; a pipe holds 64 KiB.
 const PORTION: usize = 64 * 1024;

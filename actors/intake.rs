@@ -10,7 +10,7 @@ use futures_lite::future::yield_now;
 use crate::config::Config;
 use crate::model::{Channel, Publication};
 use crate::registry::{Away, Message};
-use crate::runtime::{self, Address, Answer, Reply};
+use crate::runtime::{self, Address, Answer, Gone};
 use crate::wire::auth::is_auth;
 use crate::wire::command::{self, Command, Refusal};
 use crate::wire::json;
@@ -51,7 +51,7 @@ pub struct Intake {
     registry: Address<Message>,
     /// The FIFO's last command, which may wait for others' answers.
     last: Option<Answer<String>>,
-    told: RateLimitedLog,
+    refusals: RateLimitedLog,
 }
 
 /// Refusals told in the log within a second.
@@ -67,10 +67,6 @@ struct Found {
     max_message: usize,
     lossy_utf8: u64,
 }
-
-/// The registry is gone, and with it the process.
-#[derive(Debug)]
-pub struct Gone;
 
 impl Intake {
     /// An intake that has seen nothing.
@@ -93,7 +89,7 @@ impl Intake {
             source,
             registry,
             last: None,
-            told: RateLimitedLog {
+            refusals: RateLimitedLog {
                 since: Instant::now(),
                 told: 0,
                 untold: 0,
@@ -178,7 +174,7 @@ impl Intake {
                     answers += &self.execute(command).await?;
                 }
                 Item::Refused { refusal, answered } => {
-                    self.told.tell(&self.source, &refusal);
+                    self.refusals.warn(&self.source, &refusal);
                     *refused.entry(refusal.reason()).or_default() += 1;
                     if answered {
                         // Answers stand in the order of what they answer.
@@ -199,12 +195,13 @@ impl Intake {
         let lossy_utf8 = std::mem::take(&mut self.found.lossy_utf8);
         if lossy_utf8 > 0 || !refused.is_empty() {
             let refused = refused.into_iter().collect();
-            self.ask(|reply| Message::Count {
-                refused,
-                lossy_utf8,
-                reply,
-            })
-            .await?;
+            self.registry
+                .call(|reply| Message::Count {
+                    refused,
+                    lossy_utf8,
+                    reply,
+                })
+                .await?;
         }
         Ok(answers)
     }
@@ -227,7 +224,7 @@ impl Intake {
             channel,
             reply,
         };
-        match self.ask(publish).await? {
+        match self.registry.call(publish).await? {
             Ok(receipts) => {
                 for receipt in acknowledged
                     .into_iter()
@@ -250,14 +247,15 @@ impl Intake {
 
     /// Tells of messages that the registry did not take in, and counts them.
     async fn turned_away(&mut self, count: usize, away: &Away) -> Result<(), Gone> {
-        self.told.tell(&self.source, away);
+        self.refusals.warn(&self.source, away);
         let refused = vec![("bus", count as u64)];
-        self.ask(|reply| Message::Count {
-            refused,
-            lossy_utf8: 0,
-            reply,
-        })
-        .await
+        self.registry
+            .call(|reply| Message::Count {
+                refused,
+                lossy_utf8: 0,
+                reply,
+            })
+            .await
     }
 
     async fn execute(&mut self, command: Command) -> Result<String, Gone> {
@@ -274,31 +272,13 @@ impl Intake {
             _ => answer.wait().await.ok_or(Gone),
         }
     }
-
-    /// Asks the registry and waits for the answer.
-    async fn ask<T>(&self, message: impl FnOnce(Reply<T>) -> Message) -> Result<T, Gone> {
-        self.registry.call(message).await
-    }
-}
-
-/// Asks the registry and waits for the answer, as every source does before it asks again.
-///
-/// # Errors
-/// [`Gone`].
-pub async fn ask<T>(
-    registry: &Address<Message>,
-    message: impl FnOnce(Reply<T>) -> Message,
-) -> Result<T, Gone> {
-    let (reply, answer) = runtime::reply();
-    registry.try_send(message(reply)).map_err(|_| Gone)?;
-    answer.wait().await.ok_or(Gone)
 }
 
 impl RateLimitedLog {
     /// Tells of a refusal, unless there have been many just now.
-    fn tell(&mut self, source: &str, refusal: &dyn Display) {
+    fn warn(&mut self, source: &str, refusal: &dyn Display) {
         if self.since.elapsed() >= Duration::from_secs(1) {
-            self.tell_untold(source);
+            self.warn_of_rest(source);
             (self.since, self.told) = (Instant::now(), 0);
         }
         if self.told < TOLD_A_SECOND {
@@ -309,7 +289,7 @@ impl RateLimitedLog {
         }
     }
 
-    fn tell_untold(&mut self, source: &str) {
+    fn warn_of_rest(&mut self, source: &str) {
         let untold = std::mem::take(&mut self.untold);
         if untold > 0 {
             log::warn!("{source}: refused {untold} more");
@@ -319,7 +299,7 @@ impl RateLimitedLog {
 
 impl Drop for Intake {
     fn drop(&mut self) {
-        self.told.tell_untold(&self.source);
+        self.refusals.warn_of_rest(&self.source);
     }
 }
 

@@ -14,32 +14,31 @@
 //!
 //! One message, in five files: bytes come to [`fifo`] or [`control`]; [`wire::text`] and
 //! [`wire::command`] make a [`model::Publication`] of them; [`registry`] gives it its id and asks
-//! [`model::routes`] for the recipients; [`wire::sse`] encodes it once; each [`client`] gets it as
-//! [`life::Message::Event`] and writes it. Before a client is subscribed, [`auth`] decides whether it
+//! [`registry::routes`] for the recipients; [`wire::sse`] encodes it once; each [client][`clients::life`] gets it as
+//! [`clients::life::Message::Event`] and writes it. Before a client is subscribed, [`auth`] decides whether it
 //! may read what it asks for.
 //!
 //! # Who waits for whom
 //!
 //! Awaited sends form a graph without circles, so waiting always ends: publishers' actors wait for
 //! the registry's answer to each batch (so pressure reaches the writer, and all have their turns), the
-//! registry waits for the clients to have had their turns ([`pool::ClientPool::ready`]), clients wait for
+//! registry waits for the clients to have had their turns ([`clients::ClientPool::ready`]), clients wait for
 //! nobody. The registry never waits for one client: a full one is disconnected. The logger is only
 //! offered lines, and the archive events. With `--bus` the [`bus`] stands between publishers' actors and
 //! the registry, takes the same messages and waits for its answers.
 //!
 //! # Two homes, one thread
 //!
-//! Service actors are tasks under a [`supervisor`]; clients, of which there are very many, live in
-//! the [`pool`]; [`executor`] runs both. What actors promise one another stands in [`system`].
+//! Service actors are tasks under a [`runtime::supervisor`]; clients, of which there are very many, live in
+//! [`clients`]; [`runtime::executor`] runs both. What actors promise one another stands in [`runtime`].
 
 pub mod archive;
 pub mod auth;
 pub mod bus;
-pub mod client;
+pub mod clients;
 pub mod clock;
 pub mod config;
 pub mod control;
-pub mod executor;
 pub mod fifo;
 pub mod intake;
 pub mod listener;
@@ -47,12 +46,9 @@ pub mod logger;
 pub mod model;
 pub mod net;
 pub mod notify;
-pub mod pool;
-pub mod reactor;
 pub mod registry;
+pub mod runtime;
 pub mod signals;
-pub mod supervisor;
-pub mod system;
 pub mod wire;
 
 use std::cell::Cell;
@@ -64,14 +60,14 @@ use std::time::Duration;
 use smol::LocalExecutor;
 
 use archive::Archive;
+use clients::ClientPool;
+use clients::life::Context;
 pub use config::Config;
 use config::Settings;
 use futures_lite::FutureExt;
-use life::Context;
-use pool::ClientPool;
 use registry::{ClientMessage, Kept, Registry};
-use runtime::{Address, Failure, unbounded};
-use supervisor::{Spawner, Stage, Supervisor};
+use runtime::supervisor::{Spawner, Stage, Supervisor};
+use runtime::{Address, Failure, executor, unbounded};
 
 /// How long a stop may take.
 const STOP_TIME: Duration = Duration::from_secs(5);
@@ -124,7 +120,7 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
     let figures = config
         .bus
         .as_ref()
-        .map(|_| Rc::new(bus::Figures::default()));
+        .map(|_| Rc::new(model::BusFigures::default()));
     // A bus that has nothing gets what the file had.
     let recovered = figures.as_ref().and(kept.as_ref());
     let recovered =

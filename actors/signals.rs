@@ -8,8 +8,8 @@ use futures_lite::{FutureExt, StreamExt};
 use smol::unblock;
 
 use crate::config::Reread;
-use crate::runtime::{Address, CancellationToken, Failure};
-use crate::{logger, registry, supervisor};
+use crate::runtime::{Address, CancellationToken, Failure, supervisor};
+use crate::{logger, registry};
 
 /// Listens for signals until stopped.
 ///

@@ -4,8 +4,9 @@ use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
 
-use hasses_actors::bus::{self, BusUrl};
+use hasses_actors::bus;
 use hasses_actors::config::LogTarget;
+use hasses_actors::net::BusUrl;
 use hasses_actors::net::{Bound, Door};
 use hasses_actors::{Config, Sockets};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};

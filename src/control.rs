@@ -1,25 +1,20 @@
 //! Asking a running hasses through its control address, for the helpers of the shell.
 
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hasses_actors::model::Secret;
-use hasses_actors::net::Endpoint;
 
 use crate::failure::{Failure, short};
+use crate::http::{self, Answer, Site, Socket};
 use crate::options::CONTROL;
 use crate::secret_file;
 use crate::values;
 use crate::words::{self, Word};
 
-/// Helpers are for the machine that hasses runs on.
-const NO_TLS: &str = "this helper speaks no TLS; name an address without it, or let curl publish";
-
 /// How long connecting, and each read or write, may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(4);
 /// The option that names the secret's file.
 const SECRET: &str = "--control-secret";
 /// The most bytes of an answer that are read.
@@ -39,12 +34,9 @@ pub(crate) struct Asked {
     pub(crate) strays: Vec<String>,
     /// The helper's own options.
     own: Vec<(String, String)>,
-    control: Option<Endpoint>,
+    control: Option<Site>,
     secret: Option<PathBuf>,
 }
-
-/// An answer that says that it was done.
-type Answer = Result<Vec<u8>, Failure>;
 
 impl Asked {
     /// Understands a command line of `helper`, which has these options besides the common ones; none
@@ -83,15 +75,19 @@ impl Asked {
         if !known.iter().chain(&common).any(|known| *known == name) {
             return Err(format!("there is no option --{}", short(&name)));
         }
-        let value = value.ok_or_else(|| format!("--{name} needs a value"))?;
+        if words::is_switch(&name) && value.is_some() {
+            return Err(format!("--{name} takes no value"));
+        }
+        // A switch that is there.
+        let value = match value {
+            None if words::is_switch(&name) => String::new(),
+            value => value.ok_or_else(|| format!("--{name} needs a value"))?,
+        };
         let told = |why| format!("--{name} '{}': {why}", short(&value));
         let twice = match name.as_str() {
             "control" => {
-                let door = values::address(&value).map_err(told)?;
-                if door.tls {
-                    return Err(told(NO_TLS.to_owned()));
-                }
-                self.control.replace(door.endpoint).is_some()
+                let site = Site::control(&value).map_err(told)?;
+                self.control.replace(site).is_some()
             }
             "control-secret" => {
                 let file = values::file(&value).map_err(told)?;
@@ -118,66 +114,83 @@ impl Asked {
     /// Makes a request; the answer's body.
     ///
     /// Errors: the daemon cannot be reached, or says why it does not do it.
-    pub(crate) fn request(&self, method: &str, target: &str, body: &[u8]) -> Answer {
-        let address = match &self.control {
-            Some(address) => address.clone(),
-            None => values::address(CONTROL).map_err(Failure::start)?.endpoint,
-        };
+    pub(crate) fn request(
+        &self,
+        method: &str,
+        target: &str,
+        body: &[u8],
+    ) -> Result<Vec<u8>, Failure> {
+        let site = self.site()?;
+        let mut answer = self.ask(&site, method, target, body)?;
+        let read = answer.body(MOST);
+        let body = read.map_err(|error| Failure::start(format!("{site}: {}", told(&error))))?;
+        if answer.status == 200 {
+            return Ok(body);
+        }
+        Err(refused(answer.status, &body, &site))
+    }
+
+    /// The control address.
+    pub(crate) fn site(&self) -> Result<Site, Failure> {
+        match &self.control {
+            Some(site) => Ok(site.clone()),
+            None => Site::control(CONTROL).map_err(Failure::start),
+        }
+    }
+
+    /// Sends a request and reads the head of its answer, whatever its status.
+    ///
+    /// Errors: the daemon cannot be reached, or what answers does not speak HTTP.
+    fn ask(
+        &self,
+        site: &Site,
+        method: &str,
+        target: &str,
+        body: &[u8],
+    ) -> Result<Answer<Socket>, Failure> {
         let secret = match &self.secret {
             None => String::new(),
             Some(path) => authorization(path)?,
         };
+        let Site { host, prefix, .. } = site;
         let length = body.len();
         let mut request = format!(
-            "{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+            "{method} {prefix}{target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\
              {secret}Content-Length: {length}\r\n\r\n"
         )
         .into_bytes();
         request.extend_from_slice(body);
-        let answered = connect(&address).and_then(|mut socket| exchange(&mut *socket, &request));
-        let answer = answered.map_err(|error| {
+        let socket = http::connect(site, PATIENCE, None, &["http/1.1"]).map_err(|trouble| {
             Failure::start(format!(
-                "{address}: {error}; --control names the address where hasses takes messages in"
+                "{site}: {trouble} (--control names the daemon's control address)"
             ))
         })?;
-        body_of(&answer, &address)
+        exchange(socket, &request).map_err(|error| {
+            Failure::start(format!(
+                "{site}: {}; is this the control address of hasses?",
+                told(&error)
+            ))
+        })
     }
 }
 
-/// Both directions of a socket.
-trait Socket: Read + Write {}
-impl<S: Read + Write> Socket for S {}
-
-fn connect(address: &Endpoint) -> io::Result<Box<dyn Socket>> {
-    if let Endpoint::Unix(path) = address {
-        let socket = UnixStream::connect(path)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        socket.set_write_timeout(Some(PATIENCE))?;
-        return Ok(Box::new(socket));
-    }
-    let mut last = io::Error::other("the name has no address");
-    for address in address.resolve()? {
-        match TcpStream::connect_timeout(&address, PATIENCE) {
-            Ok(socket) => {
-                socket.set_read_timeout(Some(PATIENCE))?;
-                socket.set_write_timeout(Some(PATIENCE))?;
-                return Ok(Box::new(socket));
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-/// Sends the request and reads to the end of the connection.
-fn exchange(socket: &mut dyn Socket, request: &[u8]) -> io::Result<Vec<u8>> {
+/// Sends the request and reads the head of the answer.
+fn exchange(mut socket: Socket, request: &[u8]) -> io::Result<Answer<Socket>> {
     // Where the daemon does not want it all, its answer says why.
     let sent = socket.write_all(request);
-    let mut answer = Vec::new();
-    let read = socket.take(MOST).read_to_end(&mut answer);
-    match answer.is_empty() {
-        true => sent.and(read).and(Err(io::ErrorKind::UnexpectedEof.into())),
-        false => Ok(answer),
+    match http::read_answer(socket) {
+        Ok(answer) => Ok(answer),
+        Err(error) => sent.and(Err(error)),
+    }
+}
+
+/// What went wrong, in words.
+fn told(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            format!("no answer within {} s", PATIENCE.as_secs())
+        }
+        _ => error.to_string(),
     }
 }
 
@@ -191,29 +204,13 @@ fn authorization(path: &Path) -> Result<String, Failure> {
     Ok(format!("Authorization: Bearer {secret}\r\n"))
 }
 
-/// The body of an answer with status 200.
-fn body_of(answer: &[u8], address: &Endpoint) -> Answer {
-    let mut fields = [httparse::EMPTY_HEADER; 32];
-    let mut head = httparse::Response::new(&mut fields);
-    let (length, status) = match (head.parse(answer), head.code) {
-        (Ok(httparse::Status::Complete(length)), Some(status)) => (length, status),
-        _ => {
-            return Err(Failure::start(format!(
-                "{address}: what answers there is not the control address of hasses"
-            )));
-        }
-    };
-    let body = &answer[length..];
-    if status == 200 {
-        return Ok(body.to_vec());
-    }
+/// Why the daemon did not do it.
+fn refused(status: u16, body: &[u8], site: &Site) -> Failure {
     let error: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     let why = error["error"]
         .as_str()
-        .unwrap_or("not as the control address of hasses answers; is this another port of it?");
-    Err(Failure::start(format!(
-        "{address}: refused with {status}: {why}"
-    )))
+        .unwrap_or("this is not how the control address of hasses answers; is it another port?");
+    Failure::start(format!("{site}: refused with {status}: {why}"))
 }
 
 #[cfg(test)]
@@ -234,7 +231,7 @@ mod tests {
         assert_eq!(asked.strays, ["room1", "-"]);
         assert_eq!(asked.own("event"), Some("e"));
         assert_eq!(asked.own("except"), None);
-        assert_eq!(asked.control, Some(Endpoint::Unix("/s".into())));
+        assert_eq!(asked.control, Some(Site::control("unix:/s").unwrap()));
         assert_eq!(asked.secret, Some("/f".into()));
         assert_eq!(
             read("a -- -x --event").unwrap().strays,
@@ -257,23 +254,16 @@ mod tests {
     }
 
     #[test]
-    fn answers() {
-        let address = values::address("localhost:1").unwrap().endpoint;
-        let body =
-            |answer: &[u8]| body_of(answer, &address).map_err(|failure| failure.messages.concat());
-        assert_eq!(body(b"HTTP/1.1 200 OK\r\nA: b\r\n\r\nx"), Ok(b"x".to_vec()));
-        let refused = body(b"HTTP/1.1 400 B\r\n\r\n{\"error\":\"no \\u0007 token\"}\n");
-        let told = "localhost:1: refused with 400: no \\u{7} token";
-        assert_eq!(refused, Err(told.to_owned()));
-        let bare = body(b"HTTP/1.1 500 B\r\n\r\n<html>").unwrap_err();
-        assert!(
-            bare.ends_with(
-                "500: not as the control address of hasses answers; is this another port of it?"
-            ),
-            "{bare}"
+    fn refusals() {
+        let site = Site::control("localhost:1").unwrap();
+        let told = |status, body: &str| refused(status, body.as_bytes(), &site).messages.concat();
+        assert_eq!(
+            told(400, "{\"error\":\"no \\u0007 token\"}\n"),
+            "localhost:1: refused with 400: no \\u{7} token"
         );
-        for other in [&b"SSH-2.0-OpenSSH\r\n"[..], b"HTTP/1.1 200 OK\r\n"] {
-            assert!(body(other).unwrap_err().contains("not the control address"));
-        }
+        assert_eq!(
+            told(500, "<html>"),
+            "localhost:1: refused with 500: this is not how the control address of hasses answers; is it another port?"
+        );
     }
 }

@@ -28,6 +28,14 @@ impl Failure {
         }
     }
 
+    /// Exit code 1, where everything has been told already.
+    pub(crate) fn told() -> Self {
+        Self {
+            code: 1,
+            messages: Vec::new(),
+        }
+    }
+
     /// Several things cannot be done here.
     pub(crate) fn several(messages: &[String]) -> Self {
         Self {

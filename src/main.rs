@@ -6,10 +6,12 @@ mod config_file;
 mod control;
 mod daemon;
 mod descriptors;
+mod doctor;
 mod failure;
 mod files;
 mod greeting;
 mod help;
+mod http;
 mod inherited;
 mod janitor;
 mod keys;
@@ -53,6 +55,12 @@ fn run() -> Result<(), Failure> {
         arguments.push(argument.into_string().map_err(|raw| {
             Failure::usage(format!("'{}' is not UTF-8", short(&raw.to_string_lossy())))
         })?);
+    }
+    if arguments.first().is_some_and(|first| first == "doctor") {
+        let (text, well) = doctor::doctor(arguments.split_off(1))?;
+        say(&text)?;
+        // What is wrong stands in the text.
+        return if well { Ok(()) } else { Err(Failure::told()) };
     }
     if let Some(helper) = arguments.first().and_then(|first| helper(first)) {
         return say(&helper(arguments.split_off(1))?);

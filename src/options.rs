@@ -5,9 +5,10 @@ use std::path::{self, Path, PathBuf};
 use std::time::Duration;
 
 use hasses_actors::Config;
-use hasses_actors::bus::{BusDown, BusUrl};
 use hasses_actors::config::{About, Bus, Cors, Fifo, LogLevel, LogTarget, SubscribeAll};
+use hasses_actors::model::BusDown;
 use hasses_actors::model::Limits;
+use hasses_actors::net::BusUrl;
 use hasses_actors::net::identity::Files;
 use hasses_actors::net::trust::Trusted;
 use hasses_actors::net::{Door, Endpoint};

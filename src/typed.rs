@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use argh::FromArgs;
-use hasses_actors::bus::{BusDown, BusUrl};
 use hasses_actors::config::LogLevel;
+use hasses_actors::model::BusDown;
+use hasses_actors::net::BusUrl;
 use hasses_actors::net::Door;
 use hasses_actors::net::trust::Range;
 

@@ -3,8 +3,9 @@
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use hasses_actors::bus::{BusDown, BusUrl};
 use hasses_actors::config::LogLevel;
+use hasses_actors::model::BusDown;
+use hasses_actors::net::BusUrl;
 use hasses_actors::net::Door;
 use hasses_actors::net::trust::Range;
 
@@ -147,13 +148,26 @@ pub(crate) fn range(text: &str) -> Result<Range, String> {
         .map_err(|error: hasses_actors::net::trust::RangeError| error.to_string())
 }
 
-/// A host's name as a `Host` field has it, without the port.
+/// A host's name as a `Host` field has it, without the port; or the origin of a page behind a proxy, as
+/// browsers write it: without a port that goes without saying.
 pub(crate) fn host(text: &str) -> Result<String, String> {
+    for (scheme, usual) in [("http://", ":80"), ("https://", ":443")] {
+        if let Some(rest) = text.strip_prefix(scheme)
+            && origin(text).is_ok()
+        {
+            let rest = rest.strip_suffix(usual).unwrap_or(rest);
+            return Ok(format!("{scheme}{rest}").to_ascii_lowercase());
+        }
+    }
     let named = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
     if (1..=253).contains(&text.len()) && text.bytes().all(named) {
         Ok(text.to_ascii_lowercase())
     } else {
-        Err("it needs a host's name such as hasses.example.com, without a port".to_owned())
+        Err(
+            "it needs a host's name such as hasses.example.com, without a port, or a page's origin \
+             such as https://ops.example.com:8443"
+                .to_owned(),
+        )
     }
 }
 

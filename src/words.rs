@@ -1,11 +1,12 @@
 //! A command line cut into its words: `--opt value`, `--opt=value` and the old daemon's switches.
 
 /// The options that take no value.
-const SWITCHES: [&str; 7] = [
+const SWITCHES: [&str; 8] = [
     "allow-all",
     "check",
     "daemon",
     "help",
+    "json",
     "reinit",
     "reuse-port",
     "version",

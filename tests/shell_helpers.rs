@@ -125,7 +125,7 @@ fn what_does_not_work_is_told() {
         (
             1,
             &["status", "--control", "unix:/nowhere/s"],
-            "unix:/nowhere/s: No such file",
+            "unix:/nowhere/s: there is no such socket; is hasses running?",
         ),
         (
             1,

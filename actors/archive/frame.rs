@@ -223,6 +223,7 @@ impl<'a> Reader<'a> {
             data: std::str::from_utf8(self.0).ok()?.into(),
             retain: true,
             private: None,
+            key: None,
             update: None,
         })
     }

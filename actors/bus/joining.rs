@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use async_io::Timer;
 
 use super::entry::{self, Entry};
-use super::figures::count;
 use super::link::{Added, Link, Met};
 use super::{Bus, BusDown, FromBus, Trouble};
 use crate::model::EventId;
+use crate::model::bus_figures::count;
 use crate::runtime::{CancellationToken, Failure};
 
 /// What is added again in one step: entries, and bytes unless a single one has more.

@@ -12,11 +12,11 @@ use redis::{
     ServerErrorKind, Value,
 };
 
-use super::address::BusUrl;
 use super::entry::{self, Entry, Node};
 use super::reading::SHARES;
 use super::script::Scripts;
 use crate::model::EventId;
+use crate::net::BusUrl;
 use crate::runtime::Address;
 use crate::wire::escape::escape;
 

@@ -9,7 +9,6 @@
 //! | file | subject |
 //! | --- | --- |
 //! | this | being up, being away, and what becomes of messages then |
-//! | [`address`] | the URL |
 //! | [`entry`] | what an entry of the stream says |
 //! | [`script`] | what Redis does in one step: giving ids, restoring |
 //! | [`serving`] | using a link: what is written, read and asked for |
@@ -77,11 +76,9 @@
 //! Whoever writes trims the stream to what it holds itself within the history's limits; what is younger
 //! than [`SLACK`] stays, so that a node that is a little late misses nothing.
 
-pub mod address;
 mod alone;
 mod asking;
 mod entry;
-mod figures;
 mod joining;
 mod link;
 mod queue;
@@ -98,11 +95,8 @@ use std::time::{Duration, Instant};
 use async_io::Timer;
 use futures_lite::FutureExt;
 
-pub use address::BusUrl;
 use asking::{Asking, Question};
 use entry::Node;
-pub use figures::Figures;
-use figures::count;
 use link::{Keep, Link};
 pub use link::{Trouble, probe};
 use queue::{Own, Queue};
@@ -111,18 +105,11 @@ use script::Scripts;
 use tail::{LogTail, before};
 
 use crate::config::Settings;
-use crate::model::{Channel, EventId, Publication, Record};
+use crate::model::bus_figures::{BusFigures, count};
+use crate::model::{BusDown, Channel, EventId, Publication, Record};
+use crate::net::BusUrl;
 use crate::registry::{Away, FromBus, Incoming, Message};
 use crate::runtime::{Address, CancelGuard, CancellationToken, Failure, Mailbox};
-
-/// What becomes of messages while the bus is away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BusDown {
-    /// They are delivered to this node's own subscribers, and added to the stream afterwards.
-    Local,
-    /// They are refused.
-    Refuse,
-}
 
 /// The shortest and the longest pause before another attempt to connect, without jitter.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -140,7 +127,7 @@ pub struct Bus {
     settings: Rc<Settings>,
     registry: Address<Message>,
     inbox: Mailbox<Message>,
-    figures: Rc<Figures>,
+    figures: Rc<BusFigures>,
     scripts: Rc<Scripts>,
     node: Node,
     /// The number of the last own message.
@@ -174,7 +161,7 @@ pub struct Parts {
     /// Who delivers.
     pub registry: Address<Message>,
     /// What it counts.
-    pub figures: Rc<Figures>,
+    pub figures: Rc<BusFigures>,
     /// The newest id that the registry's streams may stand at.
     pub position: EventId,
     /// Is stopped as soon as it is clear how the bus is, and clients may come.

@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 
 use super::entry::{Body, Entry, Item, Node};
-use super::figures::count;
 use super::queue::Settled;
 use super::tail::LogTail;
 use super::{Bus, FromBus, Incoming, gone};
-use crate::model::Limits;
-use crate::model::{Channel, ClientId, EventId, Publication, Sequence};
+use crate::model::bus_figures::count;
+use crate::model::{Channel, ClientId, EventId, Limits, Publication, Sequence};
 use crate::registry::{Message, Receipt};
 use crate::runtime::{self, Failure};
 

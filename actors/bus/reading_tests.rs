@@ -5,11 +5,11 @@ use std::rc::Rc;
 use futures_lite::future::{block_on, or};
 
 use super::super::entry;
-use super::super::figures::Figures;
 use super::super::queue::Own;
 use super::super::{BusDown, Parts};
 use super::*;
 use crate::config::Settings;
+use crate::model::BusFigures;
 use crate::model::{Target, Token};
 use crate::registry::tests::config;
 use crate::runtime::{Mailbox, cancellation, unbounded};
@@ -31,7 +31,7 @@ impl Rig {
             down: BusDown::Local,
             settings: Settings::new(config()),
             registry: address,
-            figures: Rc::new(Figures::default()),
+            figures: Rc::new(BusFigures::default()),
             position: EventId(10),
             opened: cancellation().0,
             recovered: (Vec::new(), EventId(0)),

@@ -10,10 +10,10 @@ use futures_lite::{FutureExt, StreamExt};
 
 use super::asking::Question;
 use super::entry::{self, Entry};
-use super::figures::count;
 use super::link::{Added, Link, Met};
 use super::queue::Own;
 use super::{Bus, MEET, Trouble, gone};
+use crate::model::bus_figures::count;
 use crate::model::{Channel, ClientId};
 use crate::registry::Message;
 use crate::runtime::{self, Address, CancellationToken, Failure};

@@ -5,9 +5,10 @@ use std::io;
 use std::rc::Rc;
 use std::task::Poll;
 
-use super::slot::Flags;
-use super::{ClientKey, ClientPool, LINGER_TIME, SCRATCH, Slot};
-use crate::clients::life::Message;
+use super::life::Message;
+use super::pool::{LINGER_TIME, SCRATCH};
+use super::slot::{Flags, Slot};
+use super::{ClientKey, ClientPool};
 use crate::net::stream::Stream;
 
 /// An event of at least this many bytes is written from where it lies; smaller ones are joined.

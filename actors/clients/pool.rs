@@ -21,22 +21,14 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use crate::clients::life::{End, Message};
-use crate::clients::reactor::Reactor;
+use super::ClientHandle;
+use super::life::{End, Message};
+use super::mailbox::Waiting;
+use super::reactor::Reactor;
+use super::slot::{ClientFuture, Inner, Slot};
+use super::timing::Timing;
 use crate::net::stream::Stream;
 use crate::wire::sse::Frame;
-
-mod handle;
-mod mailbox;
-mod slot;
-#[cfg(test)]
-mod tests;
-mod timing;
-
-pub use handle::{ClientHandle, Flushed};
-use mailbox::Waiting;
-use slot::{ClientFuture, Inner, Slot};
-use timing::Timing;
 
 /// An event with at most this many recipients goes through the fast queue.
 const FEW: usize = 64;
@@ -45,20 +37,20 @@ const BULK_EVERY: usize = 4;
 /// Messages that may wait for clients which had no turn yet, before the registry is held.
 const BACKLOG: usize = 1 << 18;
 /// Tenths of a second that a client has for its request, and for reading an answer's end.
-const REQUEST_TIME: u32 = 100;
-const LINGER_TIME: u32 = 20;
+pub(super) const REQUEST_TIME: u32 = 100;
+pub(super) const LINGER_TIME: u32 = 20;
 /// Tenths of a second for which a stream may take nothing of what waits for it. On TCP the kernel's
 /// own time, of the same length, ends it as a rule; on a Unix socket there is none.
-const WRITE_TIME: u32 = 400;
+pub(super) const WRITE_TIME: u32 = 400;
 /// Bytes of the buffer that all clients share for reading, and for joining what they write.
-const SCRATCH: usize = 64 * 1024;
+pub(super) const SCRATCH: usize = 64 * 1024;
 
 /// Names one client: an index, and how many clients the slot had before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClientKey {
     /// The slot's index.
     pub index: u32,
-    generation: u32,
+    pub(super) generation: u32,
 }
 
 impl ClientKey {
@@ -87,18 +79,18 @@ pub struct Totals {
 
 /// The clients' home.
 pub struct ClientPool {
-    inner: RefCell<Inner>,
+    pub(super) inner: RefCell<Inner>,
     reactor: Reactor,
     /// Bytes that may wait for a client beyond the event that is being written.
-    limit: Cell<usize>,
+    pub(super) limit: Cell<usize>,
     /// Connections that may be without a request; with more, the oldest of them is given up, so that
     /// who opens connections and says nothing keeps nobody out.
     awaiting_request: usize,
-    scratch: RefCell<Box<[u8]>>,
+    pub(super) scratch: RefCell<Box<[u8]>>,
     exited: Box<dyn Fn(ClientKey, End)>,
     began: Instant,
-    now: Cell<u32>,
-    timing: Timing,
+    pub(super) now: Cell<u32>,
+    pub(super) timing: Timing,
 }
 
 impl ClientPool {

@@ -11,14 +11,14 @@ use std::time::Duration;
 use async_io::Async;
 use polling::{Event, Events, PollMode, Poller};
 
-use crate::clients::ClientKey;
+use super::ClientKey;
 
 /// Readiness events taken in one look.
 const LOOK: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 
 /// The clients' poller.
 #[derive(Debug)]
-pub struct Reactor {
+pub(super) struct Reactor {
     poller: Async<Poller>,
 }
 
@@ -27,7 +27,7 @@ impl Reactor {
     ///
     /// # Errors
     /// What the system says: too few descriptors.
-    pub fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
             poller: Async::new(Poller::new()?)?,
         })
@@ -41,7 +41,7 @@ impl Reactor {
         unsafe_code,
         reason = "polling cannot know that the source is deleted before it is closed"
     )]
-    pub fn watch(&self, socket: BorrowedFd<'_>, key: ClientKey) -> io::Result<()> {
+    pub(super) fn watch(&self, socket: BorrowedFd<'_>, key: ClientKey) -> io::Result<()> {
         let interest = Event::all(key.to_number());
         // SAFETY: the socket must be deleted from the poller before it is closed. The pool is the
         // only caller: it owns the socket in the client's slot, and closes it in `ClientPool::leave`
@@ -55,7 +55,7 @@ impl Reactor {
     }
 
     /// Forgets a socket.
-    pub fn unwatch(&self, socket: BorrowedFd<'_>) {
+    pub(super) fn unwatch(&self, socket: BorrowedFd<'_>) {
         // Fails only for a socket that is not registered, which is what is wanted.
         let _unknown = self.poller.get_ref().delete(socket.as_fd());
     }
@@ -64,7 +64,7 @@ impl Reactor {
     ///
     /// # Errors
     /// What `epoll_wait` says; none is expected.
-    pub async fn run(&self, mut ready: impl FnMut(ClientKey, bool, bool)) -> io::Result<()> {
+    pub(super) async fn run(&self, mut ready: impl FnMut(ClientKey, bool, bool)) -> io::Result<()> {
         let mut events = Events::with_capacity(LOOK);
         loop {
             self.poller.readable().await?;

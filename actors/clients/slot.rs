@@ -5,9 +5,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::Waker;
 
+use super::life::{End, Ending, Message};
 use super::mailbox::Waiting;
 use super::{ClientKey, Totals};
-use crate::clients::life::{End, Ending, Message};
 use crate::net::stream::Stream;
 
 pub(super) type ClientFuture = Pin<Box<dyn Future<Output = End>>>;

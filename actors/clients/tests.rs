@@ -1,17 +1,24 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::time::Instant;
 
 use futures_lite::future::{block_on, poll_once};
 use smol::LocalExecutor;
 
+use super::life::{End, Ending, Message};
+use super::pool::WRITE_TIME;
+use super::slot::Slot;
 use super::*;
-use crate::clients::life::Ending;
 use crate::model::EventId;
+use crate::net::stream::Stream;
 use crate::runtime::executor;
+use crate::wire::sse::Frame;
 
 type Exits = Rc<RefCell<Vec<(ClientKey, End)>>>;
 

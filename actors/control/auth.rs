@@ -111,8 +111,9 @@ impl Publisher {
             }
             _ => {}
         }
-        let (host, origin) = (request.host.as_deref(), request.origin.as_deref());
-        if let Some(why) = guard::forged(host, origin, &self.settings.now().control_hosts) {
+        let names = self.channel != Channel::Unix;
+        let allowed = &self.settings.now().control_hosts;
+        if let Some(why) = guard::forged(request, allowed, names) {
             return Err(Refused::new(403, why));
         }
         match secret {

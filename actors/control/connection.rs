@@ -7,11 +7,10 @@ use std::time::{Duration, Instant};
 use async_io::{Async, Timer};
 use futures_lite::FutureExt;
 
-use crate::intake::Gone;
 use crate::net::identity::Identity;
 use crate::net::stream::Stream;
 use crate::net::tls::Trouble;
-use crate::runtime::Failure;
+use crate::runtime::{Failure, Gone};
 
 /// Bytes of one read.
 const PORTION: usize = 64 * 1024;

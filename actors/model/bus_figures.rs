@@ -2,9 +2,18 @@
 
 use std::cell::Cell;
 
+/// What becomes of messages while the bus is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BusDown {
+    /// They are delivered to this node's own subscribers, and added to the stream afterwards.
+    Local,
+    /// They are refused.
+    Refuse,
+}
+
 /// The bus's figures. Counters never go back.
 #[derive(Debug, Clone, Default)]
-pub struct Figures {
+pub struct BusFigures {
     /// Whether the bus is there.
     pub up: Cell<bool>,
     /// Nodes that have been heard of within seven seconds, this one included; none while the bus is away.
@@ -27,7 +36,7 @@ pub struct Figures {
     pub restored: Cell<u64>,
 }
 
-impl Figures {
+impl BusFigures {
     /// Streams of all nodes.
     pub fn clients(&self) -> u64 {
         self.others_clients.get() + self.own_clients.get()
@@ -35,6 +44,6 @@ impl Figures {
 }
 
 /// Adds to a counter.
-pub(super) fn count(counter: &Cell<u64>, by: usize) {
+pub fn count(counter: &Cell<u64>, by: usize) {
     counter.set(counter.get() + by as u64);
 }

@@ -21,6 +21,10 @@ pub enum NameError {
     Control,
     /// It is a token with `*` in it, which is kept for "every token" and prefixes.
     Star,
+    /// It is the name of an event with a CR, LF or NUL in it.
+    LineEnd,
+    /// It is the name of an event that the browser, or hasses itself, gives a meaning to.
+    Reserved,
 }
 
 impl fmt::Display for NameError {
@@ -30,11 +34,45 @@ impl fmt::Display for NameError {
             Self::TooLong => "is longer than 255 bytes",
             Self::Control => "has a control character in it",
             Self::Star => "has a '*' in it; '*' alone means every token",
+            Self::LineEnd => "has a line end or NUL in it",
+            Self::Reserved => {
+                "is reserved: error and open are the browser's own, gap, ping, members, join and \
+                 leave are those of hasses"
+            }
         })
     }
 }
 
 impl std::error::Error for NameError {}
+
+/// The names of events that mean something to a browser (`error`, `open`) or are sent by hasses itself.
+pub const RESERVED_EVENTS: [&str; 7] = ["error", "open", "gap", "ping", "members", "join", "leave"];
+
+/// Checks the name of an event: 1–255 bytes without CR, LF or NUL, so that it is one line of a stream
+/// (WHATWG HTML §9.2.6). Whether it is reserved is not looked at.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_event(name: &str) -> Result<(), NameError> {
+    if name.is_empty() {
+        Err(NameError::Empty)
+    } else if name.len() > MAX_NAME {
+        Err(NameError::TooLong)
+    } else if name.contains(['\r', '\n', '\0']) {
+        Err(NameError::LineEnd)
+    } else {
+        Ok(())
+    }
+}
+
+/// Checks the name that a publisher gives to a message so that sending it again publishes nothing:
+/// 1–255 bytes, no control characters.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_key(key: &str) -> Result<(), NameError> {
+    check(key)
+}
 
 fn check(text: &str) -> Result<(), NameError> {
     if text.is_empty() {

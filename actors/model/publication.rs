@@ -27,11 +27,15 @@ pub struct Publication {
     pub data: Box<str>,
     /// Whether it is kept for replay.
     pub retain: bool,
-    /// Whether only those get it who have proved a right to it; none = the publisher does not say.
-    pub private: Option<bool>,
     /// What it has besides as an update of the Mercure hub; none = it came from elsewhere.
     // Boxed: nearly no message has it.
     pub update: Option<Box<Update>>,
+    /// Whether only those may read it who have a right to it, where the publisher says so; none: where
+    /// it is published decides. Only a Mercure hub makes a difference.
+    pub private: Option<bool>,
+    /// The name that a publisher gives to this message so that sending it again publishes nothing
+    /// (1–255 bytes, no control characters).
+    pub key: Option<Box<str>>,
 }
 
 /// One target or several, without an allocation for the usual one.
@@ -73,6 +77,7 @@ impl Publication {
             retain: true,
             private: None,
             update: None,
+            key: None,
         }
     }
 }

@@ -21,12 +21,12 @@ pub struct BusUrl {
 
 impl BusUrl {
     /// How it is connected to.
-    pub(super) fn info(&self) -> ConnectionInfo {
+    pub(crate) fn info(&self) -> ConnectionInfo {
         self.info.clone()
     }
 
     /// What the names of our keys begin with.
-    pub(super) fn prefix(&self) -> &str {
+    pub(crate) fn prefix(&self) -> &str {
         &self.prefix
     }
 }

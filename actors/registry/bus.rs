@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use foldhash::HashMap;
 use futures_lite::FutureExt;
 
+use super::history::History;
 use super::{Kept, Message, Receipt, Registry};
-use crate::bus::Figures;
 use crate::model::{
-    Channel, EventId, History, Publication, Resume, Sequence, Subscription, Target,
+    BusFigures, Channel, EventId, Publication, Resume, Sequence, Subscription, Target,
 };
 use crate::runtime::{CancellationToken, Mailbox, Reply};
 use crate::wire::command::Command;
@@ -107,7 +107,7 @@ pub enum FromBus {
 
 /// What the registry knows with a bus.
 pub(super) struct OnBus {
-    figures: Rc<Figures>,
+    figures: Rc<BusFigures>,
     open: bool,
     /// Ids, in order, that streams may stand at though the history has no such event.
     besides: VecDeque<EventId>,
@@ -128,7 +128,7 @@ pub(super) struct Held {
 }
 
 impl OnBus {
-    pub(super) fn new(figures: Rc<Figures>, kept: Option<&Kept>) -> Self {
+    pub(super) fn new(figures: Rc<BusFigures>, kept: Option<&Kept>) -> Self {
         let newest = kept.and_then(|kept| kept.recovered.records.last());
         Self {
             figures,
@@ -334,7 +334,7 @@ impl Registry {
     }
 
     /// What the bus counts.
-    pub(super) fn bus_figures(&self) -> Option<Figures> {
+    pub(super) fn bus_figures(&self) -> Option<BusFigures> {
         self.count_own();
         Some((*self.bus.as_ref()?.figures).clone())
     }

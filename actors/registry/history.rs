@@ -6,24 +6,13 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use foldhash::HashMap;
 
-use super::publication::Targets;
-use super::{ClientId, EventId, Record, Subscription, Target, Token};
+use crate::model::publication::Targets;
+use crate::model::{ClientId, EventId, Limits, Record, Subscription, Target, Token};
 use crate::wire::sse::Frame;
-
-/// What bounds a history; whichever is reached first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Events; 0 = none are kept.
-    pub count: usize,
-    /// Bytes of the events as they are sent, with whom they were for, and 128 for each.
-    pub bytes: usize,
-    /// Age.
-    pub age: Duration,
-}
 
 /// A kept event.
 #[derive(Debug)]

@@ -16,11 +16,10 @@ use crate::config::{Config, LogLevel, Settings};
 use crate::logger;
 use crate::model::deadlines::{Deadlines, since_1970};
 use crate::model::{
-    Channel, ClientId, Counters, EventId, History, Publication, Record, Resume, Routes, Sequence,
+    BusFigures, Channel, ClientId, Counters, EventId, Publication, Record, Resume, Sequence,
     Subscription,
 };
 use crate::net::peer::Peer;
-use crate::registry::history::Entry;
 use crate::runtime::{CancellationToken, Failure, Mailbox, Reply};
 use crate::wire::command::Command;
 use crate::wire::report::Figures;
@@ -30,8 +29,10 @@ mod bus;
 mod clients;
 mod commands;
 mod figures;
+pub mod history;
 mod publishing;
 mod replay;
+pub mod routes;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -39,7 +40,9 @@ use bus::OnBus;
 pub use bus::{Away, Elsewhere, FromBus, Incoming};
 use figures::Watched;
 pub use figures::{Listed, Search};
+use history::{Entry, History};
 use replay::Replay;
+use routes::Routes;
 
 /// What publishers, and the clock, ask for.
 ///
@@ -276,7 +279,7 @@ impl Registry {
         reinit: Rc<Cell<bool>>,
         log: logger::Handle,
         kept: Option<Kept>,
-        bus: Option<Rc<crate::bus::Figures>>,
+        bus: Option<Rc<BusFigures>>,
     ) -> Self {
         let config = settings.now();
         let bus = bus.map(|figures| OnBus::new(figures, kept.as_ref()));

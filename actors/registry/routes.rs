@@ -12,7 +12,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
-use super::{ClientId, Subscription, Target, Token};
+use crate::model::{ClientId, Subscription, Target, Token};
 
 /// A client in a token's list, and which of the client's places that is.
 #[derive(Debug, Clone, Copy)]

@@ -19,8 +19,11 @@
 //!   nobody waits forever for an actor that died.
 //! * **Panic.** A panic ends the one actor that panicked, its mailbox closes, and the supervisor is
 //!   told, as of any other end.
-//! * **Stop.** Stopping is asked for, not done to an actor: it watches its [`Stop`], finishes what
-//!   it has taken in, and returns.
+//! * **Stop.** An actor is asked to stop, never killed: it watches its [`CancellationToken`], finishes
+//!   what it has taken in, and returns.
+
+pub mod executor;
+pub mod supervisor;
 
 use std::fmt;
 use std::pin::Pin;
@@ -87,11 +90,26 @@ impl<M> Address<M> {
             })
     }
 
+    /// Sends a request and waits for its answer. `request` makes the message around the [`Reply`].
+    /// For an unbounded mailbox, or one that is known to have room.
+    ///
+    /// # Errors
+    /// [`Gone`] when the actor is gone, or dropped the request unanswered.
+    pub async fn call<T>(&self, request: impl FnOnce(Reply<T>) -> M) -> Result<T, Gone> {
+        let (reply, answer) = reply();
+        self.try_send(request(reply)).map_err(|_| Gone)?;
+        answer.wait().await.ok_or(Gone)
+    }
+
     /// How many messages wait in the mailbox.
     pub fn depth(&self) -> usize {
         self.sender.len()
     }
 }
+
+/// The actor that was called is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gone;
 
 /// Where an actor takes its messages from.
 pub struct Mailbox<M> {
@@ -133,9 +151,9 @@ pub fn mailbox<M>(bound: usize) -> (Address<M>, Mailbox<M>) {
     joined(async_channel::bounded(bound.max(1)))
 }
 
-/// A mailbox whose bound is the number of its senders, each of which has a fixed small number of
-/// messages under way at most: the ways to the registry; or whose senders look at its depth, as the
-/// logger's do. `try_send` is never refused as full.
+/// A mailbox without a bound. Only where something else bounds it: each sender awaits a reply before it
+/// sends again (the registry's callers), or looks at `depth()` first (the logger's). `try_send` is never
+/// refused as full.
 pub fn unbounded<M>() -> (Address<M>, Mailbox<M>) {
     joined(async_channel::unbounded())
 }
@@ -266,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_takes_every_offer() {
+    fn an_unbounded_mailbox_takes_every_message() {
         let (address, mut mailbox) = unbounded();
         for n in 0..100_000 {
             assert_eq!(address.try_send(n), Ok(()));

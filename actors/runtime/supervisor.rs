@@ -176,7 +176,7 @@ impl Supervisor {
         };
         let end = Instant::now() + deadline;
         for stage in STAGES {
-            self.spawner.shared.stops[stage as usize].0.stop();
+            self.spawner.shared.stops[stage as usize].0.cancel();
             let end = end.max(Instant::now() + LEAST.min(deadline));
             let late = async {
                 Timer::at(end).await;

@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     BadId,
     /// Its event name is none.
     BadEvent,
+    /// Its idempotency key is none.
+    BadKey,
     /// It is no JSON, or not the JSON of a message.
     BadJson,
     /// It is longer than a message may be.
@@ -62,6 +64,7 @@ impl Refusal {
             Kind::BadAddress => "bad_address",
             Kind::BadId => "bad_id",
             Kind::BadEvent => "bad_event",
+            Kind::BadKey => "bad_key",
             Kind::BadJson => "bad_json",
             Kind::TooLong => "too_long",
         }

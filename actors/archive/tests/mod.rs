@@ -130,6 +130,7 @@ fn kinds() -> Vec<Rc<Record>> {
         data: "a\r\nb;c=d\0".into(),
         retain: true,
         private: None,
+        key: None,
         update: None,
     };
     let all = Publication {

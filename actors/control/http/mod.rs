@@ -257,6 +257,7 @@ async fn handle(
             event,
             retain,
             private,
+            key,
         } => {
             let publication = Publication {
                 to: Targets::One(target),
@@ -265,13 +266,14 @@ async fn handle(
                 data: text(publisher, body).await?.into(),
                 retain,
                 private,
+                key,
                 update: None,
             };
             let outcome = publish(publisher, vec![publication]).await?;
             return Ok(receipts(outcome, Shape::One).map(Done::Answer));
         }
-        Route::PublishJson { ndjson } => {
-            let answer = publish_json(publisher, &body, ndjson).await?;
+        Route::PublishJson { ndjson, key } => {
+            let answer = publish_json(publisher, &body, ndjson, key.as_deref()).await?;
             return Ok(answer.map(Done::Answer));
         }
     };
@@ -291,7 +293,12 @@ async fn disconnect(publisher: &Publisher, id: ClientId) -> Result<Answer, Broke
     Ok(Answer::json(200, format!("{{\"disconnected\":{count}}}\n")))
 }
 
-async fn publish_json(publisher: &Publisher, body: &[u8], ndjson: bool) -> Read<Answer> {
+async fn publish_json(
+    publisher: &Publisher,
+    body: &[u8],
+    ndjson: bool,
+    key: Option<&str>,
+) -> Read<Answer> {
     let mut lossy_utf8 = 0;
     let read = json::body(
         body,
@@ -299,6 +306,7 @@ async fn publish_json(publisher: &Publisher, body: &[u8], ndjson: bool) -> Read<
         publisher.settings.now().max_message,
         &mut lossy_utf8,
     );
+    let read = read.and_then(|(messages, shape)| Ok((json::keyed(messages, key)?, shape)));
     if lossy_utf8 > 0 {
         count(publisher, Vec::new(), lossy_utf8).await?;
     }

@@ -7,7 +7,7 @@ use super::{Method, Refused, Request};
 use crate::config::LogLevel;
 use crate::model::{ClientId, Target};
 use crate::wire::command;
-use crate::wire::json::event_name;
+use crate::wire::json::{event_name, message_key};
 
 /// What a request on the control port asks for. HEAD is routed like GET.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,13 +22,17 @@ pub enum Route {
         event: Option<Box<str>>,
         /// Whether it is kept for replay (`retain=`).
         retain: bool,
-        /// Whether only those get it who have proved a right to it (`private=`).
+        /// Whether only those may read it who have a right to it (`private=`).
         private: Option<bool>,
+        /// The key by which it is known when it is sent again (`Idempotency-Key`).
+        key: Option<Box<str>>,
     },
     /// `POST /publish`: the body is messages as JSON.
     PublishJson {
         /// One object a line, where otherwise the body is one object or a list of them.
         ndjson: bool,
+        /// The key by which the whole body is known when it is sent again (`Idempotency-Key`).
+        key: Option<Box<str>>,
     },
     /// `GET /status`.
     Status,
@@ -79,7 +83,8 @@ impl Route {
             path => {
                 if let Some(name) = path.strip_prefix("/publish/") {
                     post(request)?;
-                    publish_to(target(name)?, request.query.as_deref().unwrap_or_default())
+                    check_content(request)?;
+                    publish_to(target(name)?, request)
                 } else if let Some(name) = path.strip_prefix("/subscribers/") {
                     get(request)?;
                     Ok(Self::Subscribers(target(name)?))
@@ -114,10 +119,9 @@ fn get(request: &Request) -> Result<(), Refused> {
     }
 }
 
-fn publish_to(target: Target, query: &str) -> Result<Route, Refused> {
-    let (mut except, mut event) = (None, None);
-    let (mut retain, mut private) = (None, None);
-    for (name, value) in parameters(query) {
+fn publish_to(target: Target, request: &Request) -> Result<Route, Refused> {
+    let (mut except, mut event, mut retain, mut private) = (None, None, None, None);
+    for (name, value) in parameters(request.query.as_deref().unwrap_or_default()) {
         match name {
             "except" => {
                 let id = ClientId::new(&decoded(name, value)?)
@@ -154,6 +158,7 @@ fn publish_to(target: Target, query: &str) -> Result<Route, Refused> {
         event: event.filter(|name| !name.is_empty()),
         retain: retain.unwrap_or(true),
         private,
+        key: idempotency_key(request)?,
     })
 }
 
@@ -163,6 +168,58 @@ fn flag(name: &str, value: &str) -> Result<bool, Refused> {
         "false" | "0" => Ok(false),
         _ => Err(wrong(name, value, "is neither true nor false (1, 0)")),
     }
+}
+
+/// The key in `Idempotency-Key`.
+fn idempotency_key(request: &Request) -> Result<Option<Box<str>>, Refused> {
+    let key = request.idempotency_key.as_deref().map(message_key);
+    key.transpose()
+        .map_err(|refusal| Refused::new(400, refusal.to_string()))
+}
+
+/// Whether a body is text that this server reads as it was meant.
+///
+/// Errors: 415 for a declared charset other than UTF-8, of which ASCII is a part, and for parts of a
+/// form, whose boundaries would be published with it.
+fn check_content(request: &Request) -> Result<(), Refused> {
+    let content_type = request.content_type.as_deref().unwrap_or_default();
+    let mut parts = content_type.split(';').map(str::trim);
+    let media_type = parts.next().unwrap_or_default();
+    if media_type
+        .get(..10)
+        .is_some_and(|start| start.eq_ignore_ascii_case("multipart/"))
+    {
+        return Err(Refused::new(
+            415,
+            format!(
+                "Content-Type {}: the body is the message itself, not the parts of a form; in PHP \
+                 give CURLOPT_POSTFIELDS a string, not an array",
+                quoted(media_type.as_bytes())
+            ),
+        ));
+    }
+    let charset = parts.find_map(|part| {
+        let (name, value) = part.split_once('=')?;
+        (name.trim().eq_ignore_ascii_case("charset")).then(|| value.trim().trim_matches('"'))
+    });
+    match charset {
+        Some(charset) if !is_utf8(charset) => Err(Refused::new(
+            415,
+            format!(
+                "the charset {} is not read here; send UTF-8 and say charset=utf-8, or nothing",
+                quoted(charset.as_bytes())
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Whether it is a name of UTF-8, or of ASCII, which is a part of it (WHATWG Encoding, "Names and
+/// labels").
+fn is_utf8(charset: &str) -> bool {
+    ["utf-8", "utf8", "us-ascii", "ascii"]
+        .iter()
+        .any(|name| charset.eq_ignore_ascii_case(name))
 }
 
 /// Reads the raw last part of a path as a client's id.
@@ -198,23 +255,26 @@ pub(super) fn set<T>(parameter: &mut Option<T>, name: &str, value: T) -> Result<
 }
 
 fn publish_json(request: &Request) -> Result<Route, Refused> {
+    check_content(request)?;
     let content_type = request.content_type.as_deref().unwrap_or_default();
     // Parameters such as charset follow the media type (RFC 9110 §8.3.1).
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    if media_type.eq_ignore_ascii_case("application/json") {
-        Ok(Route::PublishJson { ndjson: false })
+    let ndjson = if media_type.eq_ignore_ascii_case("application/json") {
+        false
     } else if media_type.eq_ignore_ascii_case("application/x-ndjson") {
-        Ok(Route::PublishJson { ndjson: true })
+        true
     } else {
-        Err(Refused::new(
+        return Err(Refused::new(
             415,
             format!(
                 "Content-Type {} is neither application/json nor application/x-ndjson; \
                  plain text goes to /publish/TOKEN",
                 quoted(content_type.as_bytes())
             ),
-        ))
-    }
+        ));
+    };
+    let key = idempotency_key(request)?;
+    Ok(Route::PublishJson { ndjson, key })
 }
 
 /// Reads the raw last part of a path as whom it is about: a whole token, `-` and all, `pre*` or
@@ -257,6 +317,7 @@ mod tests {
             event: None,
             retain: true,
             private: None,
+            key: None,
         }
     }
 
@@ -285,13 +346,16 @@ mod tests {
 
     #[test]
     fn a_query_says_more() {
-        let route = find("POST /publish/a?except=7+8&event=new%2Fs&retain=0");
+        let query = "except=7+8&event=new%2Fs&retain=0&private=1";
+        let line = format!("POST /publish/a?{query}");
+        let route = find_with(&line, "Idempotency-Key: order 7\n");
         let expected = Route::PublishTo {
             target: Target::Token(token("a")),
             except: Some(ClientId::new("7 8").unwrap()),
             event: Some("new/s".into()),
             retain: false,
-            private: None,
+            private: Some(true),
+            key: Some("order 7".into()),
         };
         assert_eq!(route, Ok(expected));
         let all = publish(Target::All);
@@ -305,6 +369,8 @@ mod tests {
             "event=a%0Ab",
             "event=%0D",
             "event=&event=",
+            "event=gap",
+            "private=2",
             "retain=",
             "retain=yes",
             "exept=1",
@@ -324,7 +390,7 @@ mod tests {
             ("application/x-ndjson", true),
         ] {
             let route = find_with("POST /publish", &format!("Content-Type: {kind}\n"));
-            assert_eq!(route, Ok(Route::PublishJson { ndjson }));
+            assert_eq!(route, Ok(Route::PublishJson { ndjson, key: None }));
         }
         for field in [
             "",
@@ -338,6 +404,55 @@ mod tests {
                     .reason
                     .contains("application/json nor application/x-ndjson")
             );
+        }
+    }
+
+    #[test]
+    fn a_body_is_utf8_and_no_form() {
+        for kind in [
+            "text/plain",
+            "text/plain;charset=UTF-8",
+            "text/plain; Charset=\"utf8\"",
+            "text/plain; charset=us-ascii",
+            "application/x-www-form-urlencoded; x=y",
+        ] {
+            let route = find_with("POST /publish/*", &format!("Content-Type: {kind}\n"));
+            assert_eq!(route, Ok(publish(Target::All)), "{kind}");
+        }
+        for (line, kind, named) in [
+            ("/publish/a", "text/plain;charset=ISO-8859-1", "ISO-8859-1"),
+            (
+                "/publish/a",
+                "text/plain; x=y; CHARSET=\"utf-16\"",
+                "utf-16",
+            ),
+            ("/publish", "application/json; charset=latin1", "latin1"),
+            ("/publish/a", "Multipart/Form-Data; boundary=x", "Form-Data"),
+            ("/publish", "multipart/form-data", "form-data"),
+        ] {
+            let refused = find_with(&format!("POST {line}"), &format!("Content-Type: {kind}\n"));
+            let refused = refused.unwrap_err();
+            assert_eq!(refused.status, 415, "{kind}");
+            assert!(refused.reason.contains(named), "{refused}");
+        }
+    }
+
+    #[test]
+    fn an_idempotency_key_has_1_to_255_bytes() {
+        let json = "Content-Type: application/json\n";
+        for (line, fields) in [("/publish/a", ""), ("/publish", json)] {
+            let find = |key: &str| {
+                find_with(
+                    &format!("POST {line}"),
+                    &format!("{fields}Idempotency-Key: {key}\n"),
+                )
+            };
+            assert!(find(&"k".repeat(255)).is_ok());
+            for key in ["", &"k".repeat(256)] {
+                let refused = find(key).unwrap_err();
+                assert_eq!(refused.status, 400);
+                assert!(refused.reason.contains("idempotency key"), "{refused}");
+            }
         }
     }
 

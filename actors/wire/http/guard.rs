@@ -1,45 +1,74 @@
 //! Requests on the control port that a web page could have forged.
 //!
 //! Any page that an administrator's browser shows can send requests to `127.0.0.1`. The browser
-//! names the page in `Origin` on every POST (Fetch standard, "`Origin` header"). A page whose
-//! server has turned its own name into this machine's address (DNS rebinding) is of the same
-//! origin as its request, but then its name stands in `Host`.
+//! names the page in `Origin` on every POST (Fetch standard, "`Origin` header"), and says in
+//! `Sec-Fetch-Site` for every request whether the page is of the same site (Fetch Metadata), where it
+//! trusts the server's address. A page whose server has turned its own name into this machine's address
+//! (DNS rebinding) is of the same origin as its request, but then its name stands in `Host`.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::refused::quoted;
+use super::{Method, Request};
 
 /// Why a request must be refused with 403 as forged; `None` = it is good.
 ///
-/// Refused are an `Origin` other than `http://HOST` or `https://HOST`, HOST being the `Host` field,
-/// and a `Host` with a dot in it that is neither an IP address nor among `allowed_hosts` (lower
-/// case, no port). Names without a dot cannot be registered by a stranger.
-pub fn forged(
-    host: Option<&str>,
-    origin: Option<&str>,
-    allowed_hosts: &[String],
-) -> Option<String> {
-    let host = host.unwrap_or_default();
+/// Refused are
+/// - an `Origin` other than `http://HOST` or `https://HOST`, HOST being the `Host` field, that is none
+///   of `allowed` either;
+/// - a `Sec-Fetch-Site` other than `same-origin` and `none`, where no page of `allowed` says so; but a
+///   link to `/` may be followed;
+/// - a `Host` with a dot in it that is neither an IP address nor among `allowed`. Names without a dot
+///   cannot be registered by a stranger.
+///
+/// `allowed` holds host names (lower case, no port), and origins such as `https://ops.example:8443`.
+/// Where `names` says so `Host` is not looked at: it has no meaning on a Unix socket.
+pub fn forged(request: &Request, allowed: &[String], names: bool) -> Option<String> {
+    let host = request.host.as_deref().unwrap_or_default();
+    let listed = |origin: &str| allowed.iter().any(|one| one.eq_ignore_ascii_case(origin));
+    let origin = request.origin.as_deref();
     if let Some(origin) = origin
         && !same(origin, host)
+        && !listed(origin)
     {
         return Some(format!(
-            "Origin {} is not this server's own, so a web page could have forged the request",
+            "Origin {} is not this server's own, so a web page could have forged the request; behind \
+             a proxy name it with --control-host, or have the proxy pass Host on as it came (nginx: \
+             proxy_set_header Host $http_host)",
             quoted(origin.as_bytes())
         ));
     }
+    let site = request.sec_fetch_site.as_deref().unwrap_or("none");
+    let follows_link = request.path == "/"
+        && matches!(request.method, Method::Get | Method::Head)
+        && request.sec_fetch_mode.as_deref() == Some("navigate");
+    if !matches!(site, "same-origin" | "none") && !follows_link && !origin.is_some_and(listed) {
+        return Some(format!(
+            "Sec-Fetch-Site {}: a web page from elsewhere could have made the request",
+            quoted(site.as_bytes())
+        ));
+    }
+    let hosts = [request.host.as_deref(), request.other_host.as_deref()];
+    let strange = hosts
+        .into_iter()
+        .flatten()
+        .find(|host| names && !is_known(host, allowed))?;
+    Some(format!(
+        "Host {} is neither an IP address nor named by --control-host",
+        quoted(strange.as_bytes())
+    ))
+}
+
+fn is_known(host: &str, allowed: &[String]) -> bool {
     let name = split_port(host).0;
-    let known = !name.contains('.')
-        || is_address(name)
-        || allowed_hosts
-            .iter()
-            .any(|allowed| allowed.eq_ignore_ascii_case(name.strip_suffix('.').unwrap_or(name)));
-    (!known).then(|| {
-        format!(
-            "Host {} is neither an IP address nor named by --control-host",
-            quoted(host.as_bytes())
-        )
-    })
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let named = |allowed: &String| {
+        let host = allowed
+            .split_once("://")
+            .map_or(&**allowed, |(_, host)| host);
+        split_port(host).0.eq_ignore_ascii_case(name)
+    };
+    !split_port(host).0.contains('.') || is_address(split_port(host).0) || allowed.iter().any(named)
 }
 
 /// Whether `origin` is that of a page which this very host and port served.
@@ -79,11 +108,22 @@ fn is_address(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::super::Reader;
     use super::*;
 
+    /// Judges a GET of `/status` with these fields, each with its line end.
+    fn judge(target: &str, fields: &str) -> Option<String> {
+        let allowed = ["hasses.example.com", "https://ops.example:8443"].map(str::to_owned);
+        let head = format!("GET {target} HTTP/1.0\r\n{fields}\r\n");
+        let head = Reader::new().read(head.as_bytes()).unwrap().unwrap();
+        forged(&head.request, &allowed, true)
+    }
+
     fn good(host: &str, origin: Option<&str>) -> bool {
-        let allowed = ["hasses.example.com".to_owned()];
-        forged(Some(host), origin, &allowed).is_none()
+        let origin = origin.map_or(String::new(), |origin| format!("Origin: {origin}\r\n"));
+        judge("/status", &format!("Host: {host}\r\n{origin}")).is_none()
     }
 
     #[test]
@@ -120,7 +160,11 @@ mod tests {
         ] {
             assert!(!good(host, None), "{host}");
         }
-        assert!(forged(None, None, &[]).is_none());
+        assert!(judge("/status", "").is_none());
+        // An absolute target wins over Host, but neither may be a stranger's.
+        assert!(judge("http://localhost/status", "Host: evil.example\r\n").is_some());
+        assert!(judge("http://evil.example/status", "Host: localhost\r\n").is_some());
+        assert!(judge("http://localhost/status", "Host: LOCALHOST\r\n").is_none());
     }
 
     #[test]
@@ -155,12 +199,63 @@ mod tests {
         ] {
             assert!(!good(host, Some(origin)), "{host} {origin}");
         }
-        assert!(forged(None, Some("http://localhost"), &[]).is_some());
+        assert!(judge("/status", "Origin: http://localhost\r\n").is_some());
+        // Behind a proxy that changes Host.
+        assert!(good("127.0.0.1:8085", Some("https://ops.example:8443")));
+        assert!(good("ops.example", Some("https://ops.example:8443")));
+        assert!(good("ops.example:8443", None));
+        assert!(!good("127.0.0.1:8085", Some("https://ops.example")));
+        assert!(!good("127.0.0.1:8085", Some("http://ops.example:8443")));
+        assert!(!good("127.0.0.1:8085", Some("https://hasses.example.com")));
+    }
+
+    #[test]
+    fn sites() {
+        for (target, fields, is_good) in [
+            ("/live", "Sec-Fetch-Site: same-origin\r\n", true),
+            ("/live", "Sec-Fetch-Site: none\r\n", true),
+            ("/live", "Sec-Fetch-Site: cross-site\r\n", false),
+            ("/live", "Sec-Fetch-Site: same-site\r\n", false),
+            (
+                "/",
+                "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\n",
+                true,
+            ),
+            (
+                "/",
+                "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\n",
+                false,
+            ),
+            (
+                "/live",
+                "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\n",
+                false,
+            ),
+            (
+                "/live",
+                "Origin: https://ops.example:8443\r\nSec-Fetch-Site: cross-site\r\n",
+                true,
+            ),
+        ] {
+            let why = judge(target, &format!("Host: localhost\r\n{fields}"));
+            assert_eq!(why.is_none(), is_good, "{target} {fields} {why:?}");
+        }
+    }
+
+    #[test]
+    fn a_unix_socket_has_no_name() {
+        let judge = |fields: &str| {
+            let head = format!("GET /status HTTP/1.1\r\nHost: some.where\r\n{fields}\r\n");
+            let head = Reader::new().read(head.as_bytes()).unwrap().unwrap();
+            forged(&head.request, &[], false)
+        };
+        assert_eq!(judge(""), None);
+        assert!(judge("Origin: http://evil.example\r\n").is_some());
     }
 
     #[test]
     fn the_reason_cannot_break_a_log_line() {
-        let why = forged(Some("localhost"), Some("http://a\u{1b}[0m\nb"), &[]);
-        assert!(why.is_some_and(|why| !why.contains(['\n', '\u{1b}'])));
+        let why = judge("/status", "Host: localhost\r\nOrigin: http://a\tb\r\n");
+        assert!(why.is_some_and(|why| !why.contains(['\n', '\t'])));
     }
 }

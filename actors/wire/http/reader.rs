@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use memchr::memchr;
 
-use super::refused::{without_query, without_secret};
+use super::refused::{field_name, without_query};
 use super::{Refused, Request};
 
 /// The most bytes a request line may have, its line end apart: 8 KiB.
@@ -231,7 +231,7 @@ fn malformed(head: &[u8], error: httparse::Error) -> String {
         }
         Some(line) => format!(
             "{} is no header field: {error}",
-            without_secret(line.trim_ascii_end())
+            field_name(line.trim_ascii_end())
         ),
         None => format!("malformed header fields: {error}"),
     }
@@ -355,14 +355,15 @@ mod tests {
     #[test]
     fn wrong_fields_are_named() {
         for (fields, named) in [
-            ("Host : h\r\n", "Host : h"),
+            ("Host : h\r\n", "\"Host ...\""),
             ("Host: h\r\n folded\r\n", "folded fields"),
             (" Host: h\r\n", "folded fields"),
-            ("Host: h\r\nX: a\rb\r\n", r"X: a\rb"),
-            ("Host: h\r\nX: a\0b\r\n", r"X: a\0b"),
-            ("Host: h\r\nno colon\r\n", "no colon"),
-            ("Host: h\r\n: x\r\n", ": x"),
-            ("Host: h\r\nÁ: x\r\n", "Á: x"),
+            ("Host: h\r\nX: a\rb\r\n", "\"X ...\""),
+            ("Host: h\r\nX: a\0b\r\n", "\"X ...\""),
+            ("Host: h\r\nno colon\r\n", "\"no ...\""),
+            ("Host: h\r\nbare\r\n", "a field of 4 bytes without a colon"),
+            ("Host: h\r\n: x\r\n", "\" ...\""),
+            ("Host: h\r\nÁ: x\r\n", "\"Á ...\""),
         ] {
             let refused = read(format!("GET / HTTP/1.1\r\n{fields}\r\n")).unwrap_err();
             assert_eq!(refused.status, 400);
@@ -379,6 +380,9 @@ mod tests {
             "GET / HTTP/1.1\r\nAuthorization : Bearer hush\r\n\r\n",
             "GET / HTTP/1.1\r\nauthorization Bearer hush\r\n\r\n",
             "GET / HTTP/1.1\r\nCookie: hasses=hush\0\r\n\r\n",
+            "GET / HTTP/1.1\r\nAuthoriza tion: Bearer hush\r\n\r\n",
+            "GET / HTTP/1.1\r\nX-Api-Key: hush\0\r\n\r\n",
+            "GET / HTTP/1.1\r\nIdempotency-Key\t: hush\r\n\r\n",
         ] {
             let refused = read(head).unwrap_err();
             assert!(!refused.reason.contains("hush"), "{refused}");

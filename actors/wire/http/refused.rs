@@ -84,19 +84,16 @@ pub(crate) fn without_query(line: &[u8]) -> String {
     }
 }
 
-/// A header field as an error may show it: [`quoted`], without the value of one that holds secrets.
-pub(crate) fn without_secret(field: &[u8]) -> String {
-    let lower = field.to_ascii_lowercase();
-    let secret = ["authorization", "proxy-authorization", "cookie"]
-        .into_iter()
-        .find(|name| {
-            lower
-                .windows(name.len())
-                .any(|part| part == name.as_bytes())
-        });
-    match secret {
-        Some(name) => format!("\"{name} ...\""),
-        None => quoted(field),
+/// A malformed header field as an error may show it: [`quoted`], as far as its first colon or space. What
+/// follows may be a secret, however the name is misspelt.
+pub(crate) fn field_name(field: &[u8]) -> String {
+    let end = field
+        .iter()
+        .position(|byte| matches!(byte, b':' | b' ' | b'\t'));
+    match end {
+        Some(end) => quoted(&[&field[..end], b" ..."].concat()),
+        // A name without an end may be a value whose name is missing.
+        None => format!("a field of {} bytes without a colon", field.len()),
     }
 }
 

@@ -79,8 +79,14 @@ pub struct Request {
     pub query: Option<String>,
     /// `Host`, or an absolute target's host, which wins (RFC 9112 §3.2.2). May be empty.
     pub host: Option<String>,
+    /// `Host`, where an absolute target names another host.
+    pub other_host: Option<String>,
     /// `Origin`.
     pub origin: Option<String>,
+    /// `Sec-Fetch-Site`, by which a browser says whether the page is of the same site (Fetch Metadata).
+    pub sec_fetch_site: Option<String>,
+    /// `Sec-Fetch-Mode`: `navigate` where a link was followed or an address typed.
+    pub sec_fetch_mode: Option<String>,
     /// `User-Agent`; bytes that are not UTF-8 are replaced, as in all further fields but
     /// `Authorization` and `Content-Type`.
     pub user_agent: Option<String>,
@@ -102,6 +108,8 @@ pub struct Request {
     pub if_none_match: Option<String>,
     /// `Access-Control-Request-Headers`, of a preflight.
     pub request_headers: Option<String>,
+    /// `Idempotency-Key`, as it was sent.
+    pub idempotency_key: Option<String>,
     /// Whether and how a body follows.
     pub body: BodyLength,
     /// Whether the connection ends after the answer (RFC 9112 §9.3).
@@ -129,8 +137,15 @@ impl Request {
         let expect_continue = fields.expects_continue(version);
         let method = Method::new(head.method.unwrap_or_default());
         let target = Target::split(method, head.path.unwrap_or_default())?;
-        let host = target.host.map(str::to_owned).or(fields.host);
-        if let Some(host) = host.as_deref().filter(|host| !is_host(host)) {
+        let (host, other_host) = match (target.host, fields.host) {
+            (None, host) => (host, None),
+            (Some(host), other) => {
+                let other = other.filter(|other| !other.eq_ignore_ascii_case(host));
+                (Some(host.to_owned()), other)
+            }
+        };
+        let hosts = [&host, &other_host].into_iter().flatten();
+        if let Some(host) = hosts.into_iter().find(|host| !is_host(host)) {
             return Err(Refused::new(
                 400,
                 format!("{} is no host", quoted(host.as_bytes())),
@@ -142,7 +157,10 @@ impl Request {
             path: target.path.to_owned(),
             query: target.query.map(str::to_owned),
             host,
+            other_host,
             origin: fields.origin,
+            sec_fetch_site: fields.sec_fetch_site,
+            sec_fetch_mode: fields.sec_fetch_mode,
             user_agent: fields.user_agent,
             accept: fields.accept,
             last_event_id: fields.last_event_id,
@@ -153,6 +171,7 @@ impl Request {
             referer: fields.referer,
             if_none_match: fields.if_none_match,
             request_headers: fields.request_headers,
+            idempotency_key: fields.idempotency_key,
             body,
             close,
             expect_continue,
@@ -242,7 +261,8 @@ mod tests {
              Accept: text/event-stream|Accept: */*|Last-Event-ID: 7|Authorization: Bearer x|\
              Cookie: a=b|Cookie: c=d|Content-Type: text/plain|X-Forwarded-For: 1.2.3.4|\
              X-Forwarded-For: 5.6.7.8|X-Something-Else-Very-Long: y|Connection: Keep-Alive, CLOSE|\
-             Expect: 100-Continue|Content-Length: 3",
+             Expect: 100-Continue|Content-Length: 3|Idempotency-Key: \"k\"|Sec-Fetch-Site: none|\
+             sec-fetch-mode: navigate",
         );
         let expected = Request {
             method: Method::Get,
@@ -250,7 +270,10 @@ mod tests {
             path: "/sse".into(),
             query: Some("subscribe=a&id=b?c".into()),
             host: Some("h:8080".into()),
+            other_host: None,
             origin: Some("http://p".into()),
+            sec_fetch_site: Some("none".into()),
+            sec_fetch_mode: Some("navigate".into()),
             user_agent: Some("Ágent".into()),
             accept: Some("text/event-stream, */*".into()),
             last_event_id: Some("7".into()),
@@ -261,6 +284,7 @@ mod tests {
             referer: None,
             if_none_match: None,
             request_headers: None,
+            idempotency_key: Some("\"k\"".into()),
             body: BodyLength::Length(3),
             close: true,
             expect_continue: true,
@@ -298,6 +322,8 @@ mod tests {
                 (path, query)
             );
             assert_eq!(request.host.as_deref(), Some(host), "{line}");
+            let other = (host != "h").then_some("h");
+            assert_eq!(request.other_host.as_deref(), other, "{line}");
         }
         for target in [
             "*",

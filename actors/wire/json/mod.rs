@@ -3,21 +3,28 @@
 mod body;
 mod raw;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::model::names::MAX_NAME;
+use crate::model::names::{RESERVED_EVENTS, check_event, check_key};
 use crate::model::publication::Targets;
 use crate::model::{EventId, NameError, Publication};
 
 use super::address::{client_id, target};
 use super::command::decode;
 use super::refusal::{Kind, Refusal, shown};
-use raw::{Key, Raw};
+use raw::{Member, Raw, Text};
 
-pub use body::{Shape, body};
+pub use body::{MAX_MESSAGES, Shape, body, keyed};
+pub use raw::MAX_TARGETS;
+
+/// The keys of a message.
+const KEYS: [&str; 8] = [
+    "to", "data", "event", "except", "retain", "key", "private", "ack",
+];
 
 /// A message with what its publisher wants to hear.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +35,8 @@ pub struct JsonMessage {
     pub ack: bool,
 }
 
-/// Reads one message: `{"to":…,"data":…}` with optional `event`, `except`, `retain`, `private` and `ack`.
+/// Reads one message: `{"to":…,"data":…}` with optional `event`, `except`,
+/// `retain`, `key`, `private` and `ack`; `null` is as absent.
 ///
 /// `max_message` bounds the bytes of the decoded `data`. Bytes that are no UTF-8 are replaced by
 /// U+FFFD; `invalid_utf8` counts the lines that had any.
@@ -41,22 +49,31 @@ pub fn message(
     checked(parsed(&text)?, max_message)
 }
 
-/// The name of an event: 1–255 bytes of UTF-8 without control characters, so that it is one line of
-/// a stream.
+/// The name of an event: 1–255 bytes of UTF-8 without line ends or NUL, so that it is one line of a
+/// stream, and none that means something else there.
 pub fn event_name(text: &str) -> Result<Box<str>, Refusal> {
-    let problem = if text.is_empty() {
-        NameError::Empty
-    } else if text.len() > MAX_NAME {
-        NameError::TooLong
-    } else if text.chars().any(char::is_control) {
-        NameError::Control
-    } else {
-        return Ok(text.into());
-    };
-    Err(Refusal::new(
-        Kind::BadEvent,
-        format!("the event name {} {problem}", shown(text)),
-    ))
+    let checked = check_event(text).and_then(|()| match RESERVED_EVENTS.contains(&text) {
+        true => Err(NameError::Reserved),
+        false => Ok(text.into()),
+    });
+    checked.map_err(|problem| {
+        Refusal::new(
+            Kind::BadEvent,
+            format!("the event name {} {problem}", shown(text)),
+        )
+    })
+}
+
+/// The key by which a message that is sent again is known: 1–255 bytes, no control characters. It is
+/// never shown.
+pub fn message_key(text: &str) -> Result<Box<str>, Refusal> {
+    match check_key(text) {
+        Ok(()) => Ok(text.into()),
+        Err(problem) => Err(Refusal::new(
+            Kind::BadKey,
+            format!("the idempotency key {problem}"),
+        )),
+    }
 }
 
 /// The answer to a message that was taken in, without a newline: its id, and how many subscribers it
@@ -87,8 +104,11 @@ fn checked(raw: Raw<'_>, max_message: usize) -> Result<JsonMessage, Refusal> {
         }
     };
     let (mut to, mut data, mut event, mut except) = (None, None, None, None);
-    let (mut retain, mut private, mut ack) = (None, None, None);
-    for (Key(key), value) in members {
+    let (mut retain, mut ack, mut private, mut name) = (None, None, None, None);
+    for (Text(key), value) in members {
+        if value == Member::Null && KEYS.contains(&&*key) {
+            continue;
+        }
         let again = match &*key {
             "to" => to.replace(targets(value)?).is_some(),
             "data" => data.replace(text_of("data", value)?).is_some(),
@@ -102,11 +122,15 @@ fn checked(raw: Raw<'_>, max_message: usize) -> Result<JsonMessage, Refusal> {
                     .is_some()
             }
             "retain" => retain.replace(flag("retain", &value)?).is_some(),
+            "key" => name
+                .replace(message_key(&text_of("key", value)?)?)
+                .is_some(),
             "private" => private.replace(flag("private", &value)?).is_some(),
             "ack" => ack.replace(flag("ack", &value)?).is_some(),
             _ => {
                 return Err(bad(format!(
-                    "unknown key {}; the keys are to, data, event, except, retain, private and ack",
+                    "unknown key {}; the keys are to, data, event, except, retain, key, private \
+                     and ack",
                     shown(&key)
                 )));
             }
@@ -128,6 +152,7 @@ fn checked(raw: Raw<'_>, max_message: usize) -> Result<JsonMessage, Refusal> {
             data: data.into(),
             retain: retain.unwrap_or(true),
             private,
+            key: name,
             update: None,
         },
         ack: ack.unwrap_or(false),
@@ -135,19 +160,17 @@ fn checked(raw: Raw<'_>, max_message: usize) -> Result<JsonMessage, Refusal> {
 }
 
 /// The value of `to`: a target or a list of them, each kept once.
-fn targets(value: Value) -> Result<Targets, Refusal> {
+fn targets(value: Member<'_>) -> Result<Targets, Refusal> {
     let at = |refusal: Refusal| refusal.at(r#""to""#);
     let list = match value {
-        Value::String(text) => return Ok(Targets::One(target(&text).map_err(at)?)),
-        Value::Array(list) => list,
-        other => return Err(wrong("to", "a string or a list of strings", &other)),
+        Member::Text(text) => return Ok(Targets::One(target(&text).map_err(at)?)),
+        Member::List(_, Some(kind)) => return Err(wrong("to", "a list of strings only", kind)),
+        Member::List(list, None) => list,
+        other => return Err(wrong("to", "a string or a list of strings", other.kind())),
     };
     let mut seen = HashSet::new();
     let mut targets = Vec::new();
-    for value in &list {
-        let Value::String(text) = value else {
-            return Err(wrong("to", "a list of strings only", value));
-        };
+    for text in &list {
         if seen.insert(text) {
             targets.push(target(text).map_err(at)?);
         }
@@ -159,28 +182,21 @@ fn targets(value: Value) -> Result<Targets, Refusal> {
     }
 }
 
-fn text_of(key: &str, value: Value) -> Result<String, Refusal> {
+fn text_of<'a>(key: &str, value: Member<'a>) -> Result<Cow<'a, str>, Refusal> {
     match value {
-        Value::String(text) => Ok(text),
-        other => Err(wrong(key, "a string", &other)),
+        Member::Text(text) => Ok(text),
+        other => Err(wrong(key, "a string", other.kind())),
     }
 }
 
-fn flag(key: &str, value: &Value) -> Result<bool, Refusal> {
-    value
-        .as_bool()
-        .ok_or_else(|| wrong(key, "true or false", value))
+fn flag(key: &str, value: &Member<'_>) -> Result<bool, Refusal> {
+    match value {
+        Member::Flag(flag) => Ok(*flag),
+        other => Err(wrong(key, "true or false", other.kind())),
+    }
 }
 
-fn wrong(key: &str, right: &str, value: &Value) -> Refusal {
-    let kind = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    };
+fn wrong(key: &str, right: &str, kind: &str) -> Refusal {
     bad(format!("{key:?} must be {right}, not {kind}"))
 }
 
@@ -245,7 +261,7 @@ mod tests {
             ),
             (
                 r#"{"to":"a","data":null}"#,
-                r#""data" must be a string, not null"#,
+                r#""data" is missing: the text of the message"#,
             ),
             (
                 r#"{"to":{},"data":""}"#,
@@ -277,7 +293,19 @@ mod tests {
             ),
             (
                 r#"{"to":"a","data":"","event":"a\nb"}"#,
-                r#"the event name "a\nb" has a control character in it"#,
+                r#"the event name "a\nb" has a line end or NUL in it"#,
+            ),
+            (
+                r#"{"to":"a","data":"","private":"yes"}"#,
+                r#""private" must be true or false, not a string"#,
+            ),
+            (
+                r#"{"to":"a","data":"","key":""}"#,
+                "the idempotency key is empty; it needs 1 to 255 bytes",
+            ),
+            (
+                r#"{"to":"a","data":"","key":"hush\n"}"#,
+                "the idempotency key has a control character in it",
             ),
             (
                 r#"{"to":"a","data":"","except":7}"#,
@@ -298,7 +326,7 @@ mod tests {
             ),
             (
                 r#"{"to":"a","dat\na":""}"#,
-                r#"unknown key "dat\na"; the keys are to, data, event, except, retain, private and ack"#,
+                r#"unknown key "dat\na"; the keys are to, data, event, except, retain, key, private and ack"#,
             ),
             ("[]", "a message must be an object, not a list"),
             ("-1e3", "a message must be an object, not a number"),
@@ -314,6 +342,74 @@ mod tests {
             assert_eq!(read(line).unwrap_err().to_string(), text);
         }
         assert!(read(&format!("{{\"to\":{}", "[".repeat(10_000))).is_err());
+    }
+
+    #[test]
+    fn null_is_as_absent() {
+        let nulls = r#"{"to":"a","data":"x","event":null,"except":null,"retain":null,"key":null,
+            "private":null,"ack":null}"#;
+        let plain = read(r#"{"to":"a","data":"x"}"#);
+        assert_eq!(read(&nulls.replace('\n', "")), plain);
+        let why = read(r#"{"to":"a","data":"x","other":null}"#).unwrap_err();
+        assert!(
+            why.to_string().starts_with(r#"unknown key "other""#),
+            "{why}"
+        );
+    }
+
+    #[test]
+    fn some_names_of_events_are_reserved() {
+        for name in RESERVED_EVENTS {
+            let why = event_name(name).unwrap_err();
+            assert_eq!(why.reason(), "bad_event");
+            assert!(why.to_string().contains("is reserved"), "{why}");
+        }
+        for name in [
+            "Error",
+            "errors",
+            "a\tb",
+            "\u{85}",
+            "mercure",
+            &"é".repeat(127),
+        ] {
+            assert_eq!(event_name(name).as_deref(), Ok(name));
+        }
+        for name in ["", "a\rb", "a\nb", "a\0", &"x".repeat(256)] {
+            assert!(event_name(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_carried_for_others() {
+        let message = read(r#"{"to":"a","data":"","private":false,"key":"é 1"}"#).unwrap();
+        assert_eq!(message.publication.private, Some(false));
+        assert_eq!(message.publication.key.as_deref(), Some("é 1"));
+    }
+
+    #[test]
+    fn a_message_has_so_many_targets_at_most() {
+        let list = |count| {
+            let each: Vec<_> = (0..count).map(|n| format!("\"{n}\"")).collect();
+            read(&format!(r#"{{"to":[{}],"data":""}}"#, each.join(",")))
+        };
+        assert!(list(MAX_TARGETS).is_ok());
+        let why = list(MAX_TARGETS + 1).unwrap_err().to_string();
+        assert!(
+            why.starts_with("bad JSON: a message has at most 1000 targets"),
+            "{why}"
+        );
+    }
+
+    #[test]
+    fn members_that_no_message_has_are_not_kept() {
+        let many = format!("{{{}\"x\":1}}", "\"to\":\"a\",".repeat(1000));
+        assert_eq!(
+            read(&many).unwrap_err().to_string(),
+            r#""to" is there twice"#
+        );
+        let many = format!("{{{}\"to\":1", "\"x\":{},".repeat(1000));
+        let why = read(&many).unwrap_err().to_string();
+        assert!(why.starts_with("bad JSON: EOF"), "{why}");
     }
 
     #[test]

@@ -128,6 +128,7 @@ pub fn read(
         retain: true,
         private: Some(private),
         update: Some(Box::new(update)),
+        key: None,
     })
 }
 

@@ -464,7 +464,7 @@ mod tests {
             ("/books/:id(\\d+)", "/books/x", false),
             ("/books/:id.html", "/books/x.html", true),
             ("/books/*/pages", "/books/1/2/pages", true),
-            ("/books/:id?page=:page", "/books/1?page=2", true),
+            ("/books/:id\\?page=:page", "/books/1?page=2", true),
             ("/books/:id\\?page=:page", "/books/1", false),
             ("/books{/old}?/:id", "/books/old/1", true),
             ("/books/:id+", "/books/1/2/3", true),
@@ -488,7 +488,7 @@ mod tests {
             "/(?<=x)y",
             "/a{",
             "https://[/x",
-            "/(a{1000}){1000}",
+            "/((?:(?:a{99}){99}){99})",
             "/(\\1)",
         ] {
             assert!(Pattern::read(text, &hub()).is_err(), "{text}");

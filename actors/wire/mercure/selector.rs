@@ -165,7 +165,8 @@ impl Selector {
             Self::Exact(text) => hub.reserves(text),
             // What stands before the first variable says where all of its topics are.
             Self::Template(text, _) => {
-                hub.reserves(text.split('{').next().unwrap_or_default()) || hub.reserves(text)
+                let literal = text.split('{').next().unwrap_or_default();
+                !literal.is_empty() && hub.reserves(literal)
             }
             Self::Pattern(pattern) => pattern.may_be_reserved(hub),
         }

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::bus;
 use crate::config::LogLevel;
-use crate::model::{Channel, Counters, Histogram};
+use crate::model::{BusFigures, Channel, Counters, Histogram};
 
 /// What the registry knows in numbers.
 #[derive(Debug, Clone)]
@@ -43,7 +42,7 @@ pub struct Figures {
     /// Log lines that nobody can read.
     pub log_dropped: u64,
     /// What the bus counts, if there is one.
-    pub bus: Option<bus::Figures>,
+    pub bus: Option<BusFigures>,
 }
 
 /// Subscribers' connections by state.

@@ -8,8 +8,7 @@ use std::fmt::{Display, Write};
 use std::time::Duration;
 
 use super::Figures;
-use crate::bus;
-use crate::model::Histogram;
+use crate::model::{BusFigures, Histogram};
 
 /// The media type of [`metrics`].
 pub const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -130,7 +129,7 @@ fn traffic(figures: &Figures, page: &mut Page) {
     );
 }
 
-fn bus(figures: &bus::Figures, page: &mut Page) {
+fn bus(figures: &BusFigures, page: &mut Page) {
     page.gauge(
         "hasses_bus_up",
         "Whether the bus is there.",

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::{clock, json};
-use crate::bus;
 use crate::config::LogLevel;
+use crate::model::BusFigures;
 use crate::wire::escape::escape;
 
 /// What `status` and `tcpstatus` tell.
@@ -60,7 +60,7 @@ pub struct TlsFiles {
 }
 
 /// What `tcpstatus` says of the bus.
-pub fn bus_keys(figures: &bus::Figures) -> [(&'static str, u64); 9] {
+pub fn bus_keys(figures: &BusFigures) -> [(&'static str, u64); 9] {
     [
         ("bus_up", figures.up.get().into()),
         ("cluster_nodes", figures.nodes.get()),

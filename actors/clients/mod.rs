@@ -1,0 +1,18 @@
+//! The subscribers' side: very many client actors in one pool, and what each does with its connection.
+//!
+//! [`pool`] holds the clients and gives them their turns, [`slot`] is one client's place in it, and
+//! [`handle`] is all that a client has of the pool. [`life`] is what a client does, from its request to
+//! its last chunk.
+
+pub mod handle;
+pub mod life;
+mod mailbox;
+pub mod pool;
+mod reactor;
+mod slot;
+#[cfg(test)]
+mod tests;
+mod timing;
+
+pub use handle::{ClientHandle, Flushed};
+pub use pool::{ClientKey, ClientPool, Totals};

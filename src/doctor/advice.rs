@@ -1,0 +1,271 @@
+//! The lines of configuration that mend what the doctor finds.
+
+use super::between::Between::{self, Apache, Caddy, Cloudflare, Haproxy, Nginx, Traefik, Varnish};
+
+/// What is to be mended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Topic {
+    /// Events are held back.
+    Buffering,
+    /// Compression holds events back.
+    Compression,
+    /// Compression is on, and holds nothing back.
+    Compressed,
+    /// A silent stream is cut.
+    ReadTimeout,
+    /// Another server or file answers at the path.
+    Path,
+    /// A redirect or rewrite drops the query.
+    Query,
+    /// `Last-Event-ID` does not arrive.
+    LastEventId,
+    /// An answer comes from a cache.
+    Cache,
+    /// Pages of the origin may not read the stream.
+    Cors,
+    /// Two programs add CORS fields.
+    CorsTwice,
+    /// The certificate has ended, or will soon.
+    Expired,
+    /// The certificate's chain is not whole, or not trusted.
+    Chain,
+    /// The certificate is for another name.
+    Name,
+    /// hasses sees the proxy's address instead of the client's.
+    Address,
+    /// The proxy cannot reach hasses.
+    Gateway,
+    /// Cookies do not arrive.
+    Cookie,
+    /// Browsers allow six streams only.
+    Http2,
+    /// The proxy speaks HTTP/1.0 to hasses.
+    Upstream10,
+}
+
+/// The program's name and its lines, for the program that stands between, or for all.
+pub(crate) fn lines(topic: Topic, between: Between) -> Vec<(&'static str, &'static str)> {
+    let of = |program: Between| Some((program.name(), mends(topic, program)?));
+    match (of(between), anywhere(topic)) {
+        (Some(found), _) => vec![found],
+        (None, Some(lines)) => vec![("hasses", lines)],
+        (None, None) => Between::ALL.into_iter().filter_map(of).collect(),
+    }
+}
+
+/// What helps whatever stands between.
+fn anywhere(topic: Topic) -> Option<&'static str> {
+    match topic {
+        Topic::Cors => Some(
+            "--cors https://www.example.com     # the page's origin; also: the proxy must not remove the field",
+        ),
+        Topic::Gateway => {
+            Some("is hasses running, and does the proxy name the address of its --listen?")
+        }
+        _ => None,
+    }
+}
+
+fn mends(topic: Topic, program: Between) -> Option<&'static str> {
+    Some(match (topic, program) {
+        (Topic::Buffering, Nginx) => {
+            "location /sse {\n    proxy_buffering off;\n    # and remove any: proxy_ignore_headers X-Accel-Buffering;\n}"
+        }
+        (Topic::Buffering, Apache) => "ProxyPass /sse http://127.0.0.1:8080/sse flushpackets=on",
+        (Topic::Buffering, Caddy) => {
+            "reverse_proxy /sse* 127.0.0.1:8080 {\n    flush_interval -1\n}"
+        }
+        (Topic::Buffering, Haproxy) => {
+            "option http-no-delay\n# and remove: option http-buffer-request, filter compression on this backend"
+        }
+        (Topic::Buffering, Varnish) => {
+            "sub vcl_recv { if (req.url ~ \"^/sse\") { return (pipe); } }"
+        }
+        (Topic::Buffering, Traefik) => {
+            "# remove the buffering and compress middlewares from this router, and set\nloadBalancer.responseForwarding.flushInterval: \"-1\""
+        }
+        (Topic::Buffering, Cloudflare) => {
+            "# Network > Response buffering: off (Enterprise); quick tunnels hold streams back: use a named tunnel"
+        }
+        (Topic::Compression | Topic::Compressed, Nginx) => {
+            "location /sse { gzip off; brotli off; }"
+        }
+        (Topic::Compression | Topic::Compressed, Apache) => {
+            "SetEnvIf Request_URI \"^/sse\" no-gzip no-brotli"
+        }
+        (Topic::Compression | Topic::Compressed, Caddy) => {
+            "@notstream not path /sse*\nencode @notstream gzip zstd"
+        }
+        (Topic::Compression | Topic::Compressed, Haproxy) => {
+            "# remove text/event-stream from: compression type"
+        }
+        (Topic::Compression | Topic::Compressed, Varnish) => {
+            "sub vcl_backend_response { if (bereq.url ~ \"^/sse\") { set beresp.do_gzip = false; set beresp.do_stream = true; } }"
+        }
+        (Topic::Compression | Topic::Compressed, Traefik) => {
+            "compress.excludedContentTypes: [\"text/event-stream\"]"
+        }
+        (Topic::Compression | Topic::Compressed, Cloudflare) => {
+            "# Rules > Compression: no compression for this path"
+        }
+        (Topic::ReadTimeout, Nginx) => {
+            "location /sse {\n    proxy_read_timeout 60s;     # longer than --heartbeat of hasses\n}"
+        }
+        (Topic::ReadTimeout, Apache) => {
+            "ProxyPass /sse http://127.0.0.1:8080/sse timeout=60     # longer than --heartbeat of hasses"
+        }
+        (Topic::ReadTimeout, Caddy) => {
+            "reverse_proxy /sse* 127.0.0.1:8080 {\n    transport http { read_timeout 60s }     # longer than --heartbeat of hasses\n}"
+        }
+        (Topic::ReadTimeout, Haproxy) => {
+            "timeout server 60s     # longer than --heartbeat of hasses\ntimeout tunnel 1h"
+        }
+        (Topic::ReadTimeout, Varnish) => {
+            "sub vcl_backend_fetch { set bereq.between_bytes_timeout = 60s; }     # longer than --heartbeat\nsub vcl_pipe { set bereq.between_bytes_timeout = 1h; }"
+        }
+        (Topic::ReadTimeout, Traefik) => {
+            "entryPoints.web.transport.respondingTimeouts.writeTimeout: 0     # and idleTimeout above --heartbeat"
+        }
+        (Topic::ReadTimeout, Cloudflare) => {
+            "# Cloudflare cuts what is silent for 100 s: hasses --heartbeat 15 (the default) is enough"
+        }
+        (Topic::Path, Nginx) => {
+            "location /sse {\n    proxy_pass http://127.0.0.1:8080;     # no path and no slash behind the port\n}"
+        }
+        (Topic::Path, Apache) => "ProxyPass /sse http://127.0.0.1:8080/sse",
+        (Topic::Path, Caddy) => "reverse_proxy /sse* 127.0.0.1:8080",
+        (Topic::Path, Haproxy) => {
+            "use_backend hasses if { path_beg /sse }\nbackend hasses\n    server one 127.0.0.1:8080"
+        }
+        (Topic::Path, Varnish) => {
+            "backend hasses { .host = \"127.0.0.1\"; .port = \"8080\"; }\nsub vcl_recv { if (req.url ~ \"^/sse\") { set req.backend_hint = hasses; return (pipe); } }"
+        }
+        (Topic::Path, Traefik) => "rule: PathPrefix(`/sse`)     # without stripPrefix",
+        (Topic::Query, Nginx) => {
+            "return 301 https://$host$request_uri;     # $request_uri, as $uri has no query"
+        }
+        (Topic::Query, Apache) => {
+            "Redirect permanent / https://www.example.com/     # keeps the query"
+        }
+        (Topic::Query, Caddy) => {
+            "redir https://{host}{uri} permanent     # {uri}, as {path} has no query"
+        }
+        (Topic::Query, Haproxy) => "http-request redirect scheme https code 301",
+        (Topic::Query, Varnish) => {
+            "sub vcl_recv { if (req.url ~ \"^/sse\") { return (pipe); } }     # before anything that edits req.url"
+        }
+        (Topic::LastEventId, Nginx) => {
+            "# remove any: proxy_set_header Last-Event-ID \"\";\n# remove any: proxy_pass_request_headers off;"
+        }
+        (Topic::LastEventId, Apache) => "# remove any: RequestHeader unset Last-Event-ID",
+        (Topic::LastEventId, Caddy) => "# remove any: header_up -Last-Event-ID",
+        (Topic::LastEventId, Haproxy) => "# remove any: http-request del-header last-event-id",
+        (Topic::LastEventId, Varnish) => "# remove any: unset req.http.Last-Event-ID;",
+        (Topic::LastEventId, Traefik) => {
+            "# remove from headers.customRequestHeaders: Last-Event-ID"
+        }
+        (Topic::Cache, Nginx) => "location /sse { proxy_cache off; }",
+        (Topic::Cache, Apache) => "CacheDisable /sse",
+        (Topic::Cache, Varnish) => "sub vcl_recv { if (req.url ~ \"^/sse\") { return (pipe); } }",
+        (Topic::Cache, Haproxy) => "# remove: http-request cache-use, http-response cache-store",
+        (Topic::Cache, Cloudflare) => "# Rules > Cache Rules: bypass cache for this path",
+        (Topic::CorsTwice, Nginx) => {
+            "location /sse { proxy_hide_header Access-Control-Allow-Origin; }     # or remove add_header Access-Control-Allow-Origin"
+        }
+        (Topic::CorsTwice, Apache) => {
+            "# remove: Header add Access-Control-Allow-Origin (hasses sends the field itself)"
+        }
+        (Topic::CorsTwice, Caddy) => {
+            "# remove: header Access-Control-Allow-Origin (hasses sends the field itself)"
+        }
+        (Topic::CorsTwice, Haproxy) => {
+            "# remove: http-response add-header Access-Control-Allow-Origin"
+        }
+        (Topic::Expired, Nginx) => "certbot renew && nginx -s reload",
+        (Topic::Expired, Apache) => "certbot renew && apachectl graceful",
+        (Topic::Expired, Haproxy) => {
+            "certbot renew, then join fullchain.pem and privkey.pem, and reload HAProxy"
+        }
+        (Topic::Expired, Caddy) => {
+            "# Caddy renews by itself: look for its error with journalctl -u caddy"
+        }
+        (Topic::Chain, Nginx) => {
+            "ssl_certificate /etc/letsencrypt/live/NAME/fullchain.pem;     # not cert.pem"
+        }
+        (Topic::Chain, Apache) => {
+            "SSLCertificateFile /etc/letsencrypt/live/NAME/fullchain.pem     # not cert.pem"
+        }
+        (Topic::Chain, Haproxy) => {
+            "cat fullchain.pem privkey.pem > /etc/haproxy/site.pem     # fullchain.pem, not cert.pem"
+        }
+        (Topic::Chain, Caddy) => {
+            "tls /etc/ssl/fullchain.pem /etc/ssl/privkey.pem     # fullchain.pem, not cert.pem"
+        }
+        (Topic::Name, Nginx) => {
+            "server_name www.example.com;     # the name in the URL, with a certificate for that name"
+        }
+        (Topic::Name, Apache) => {
+            "ServerName www.example.com     # the name in the URL, with a certificate for that name"
+        }
+        (Topic::Name, Haproxy) => {
+            "bind :443 ssl crt /etc/haproxy/certs/     # one file for each name"
+        }
+        (Topic::Name, Caddy) => "www.example.com { … }     # the name in the URL",
+        (Topic::Address, Nginx) => {
+            "location /sse {\n    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n}\n# and start hasses with: --trust-proxy ADDRESS-OF-NGINX"
+        }
+        (Topic::Address, Apache) => {
+            "# Apache sends X-Forwarded-For by itself; start hasses with: --trust-proxy ADDRESS-OF-APACHE"
+        }
+        (Topic::Address, Caddy) => {
+            "# Caddy sends X-Forwarded-For by itself; start hasses with: --trust-proxy ADDRESS-OF-CADDY"
+        }
+        (Topic::Address, Haproxy) => {
+            "option forwardfor\n# and start hasses with: --trust-proxy ADDRESS-OF-HAPROXY"
+        }
+        (Topic::Address, Varnish) => {
+            "# Varnish sends X-Forwarded-For by itself; start hasses with: --trust-proxy ADDRESS-OF-VARNISH"
+        }
+        (Topic::Address, Traefik) => {
+            "# Traefik sends X-Forwarded-For by itself; start hasses with: --trust-proxy ADDRESS-OF-TRAEFIK"
+        }
+        (Topic::Address, Cloudflare) => {
+            "# name the proxy behind Cloudflare and https://www.cloudflare.com/ips/ in --trust-proxy of hasses"
+        }
+        (Topic::Cookie, Nginx) => "# remove any: proxy_set_header Cookie \"\";",
+        (Topic::Cookie, Apache) => "# remove any: RequestHeader unset Cookie",
+        (Topic::Cookie, Caddy) => "# remove any: header_up -Cookie",
+        (Topic::Cookie, Haproxy) => "# remove any: http-request del-header cookie",
+        (Topic::Cookie, Varnish) => {
+            "sub vcl_recv { if (req.url ~ \"^/sse\") { return (pipe); } }     # before: unset req.http.Cookie"
+        }
+        (Topic::Http2, Nginx) => "listen 443 ssl http2;     # since nginx 1.25.1: http2 on;",
+        (Topic::Http2, Apache) => "Protocols h2 http/1.1     # with: a2enmod http2",
+        (Topic::Http2, Haproxy) => "bind :443 ssl crt /etc/haproxy/site.pem alpn h2,http/1.1",
+        (Topic::Upstream10, Nginx) => {
+            "location /sse {\n    proxy_http_version 1.1;\n    proxy_set_header Connection \"\";\n}"
+        }
+        (Topic::Upstream10, Apache) => "# remove any: SetEnv force-proxy-request-1.0",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_is_for_who_is_there_else_for_all() {
+        let [(name, lines)] = lines(Topic::ReadTimeout, Nginx)[..] else {
+            panic!("one program");
+        };
+        assert_eq!(name, "nginx");
+        assert!(lines.contains("proxy_read_timeout"));
+        let all = super::lines(Topic::Buffering, Between::Unknown);
+        assert_eq!(all.len(), Between::ALL.len());
+        assert_eq!(
+            super::lines(Topic::Gateway, Between::Unknown)[0].0,
+            "hasses"
+        );
+    }
+}

@@ -1,0 +1,298 @@
+//! The first half: name, TLS, HTTP version, redirects, status, content type, CORS, cookies.
+
+use std::time::Duration;
+
+use super::Patient;
+use super::advice::Topic;
+use super::between::Between;
+use super::certificate;
+use super::finding::{Level, Report};
+use super::look::{Failed, Looked, Request, look};
+use crate::http::{self, Site, Trouble};
+
+/// A certificate that ends within so many days is worth a note.
+const SOON: i64 = 14;
+/// The longest body of a refusal that is shown.
+const LONGEST_REASON: u64 = 300;
+
+/// Looks at everything up to the head of the stream. The open stream, if there is one.
+pub(crate) fn check(patient: &Patient<'_>, report: &mut Report) -> Option<Looked> {
+    encryption(patient, report)?;
+    let request = Request {
+        origin: patient.origin.clone(),
+        cookie: patient.cookie.clone(),
+        ..Request::default()
+    };
+    let mut looked = match look(&patient.url, &request) {
+        Ok(looked) => looked,
+        Err(failed) => {
+            report.mend("request", Level::Wrong, Topic::Gateway, failed.to_string());
+            return None;
+        }
+    };
+    if report.between == Between::Unknown {
+        report.between = Between::of(&looked.answer);
+    }
+    redirects(patient, &looked, report);
+    if !status(patient, &mut looked, report) {
+        return None;
+    }
+    content_type(&looked, report);
+    cache(&looked, report);
+    cors(patient, &looked, report);
+    cookie(patient, report);
+    Some(looked)
+}
+
+/// Name, TLS and the HTTP versions that browsers get.
+fn encryption(patient: &Patient<'_>, report: &mut Report) -> Option<()> {
+    let site = match Site::of_url(&patient.url) {
+        Ok(site) => site,
+        Err(why) => {
+            report.add("URL", Level::Wrong, why);
+            return None;
+        }
+    };
+    let name = site.name().to_owned();
+    let connected = http::connect(&site, Duration::from_secs(10), None, &["h2", "http/1.1"]);
+    let socket = match connected {
+        Ok(socket) => socket,
+        Err(trouble) => {
+            match &trouble {
+                Trouble::Tls(error) => {
+                    let (topic, text) = certificate::told(error, &name);
+                    report.mend("TLS", Level::Wrong, topic, text);
+                }
+                Trouble::Name(_) => report.add("name", Level::Wrong, trouble.to_string()),
+                _ => report.add("connection", Level::Wrong, trouble.to_string()),
+            }
+            return None;
+        }
+    };
+    if let Some((_, remote)) = socket.addresses {
+        report.add("name", Level::Ok, format!("{name} is {}", remote.ip()));
+    }
+    let Some(tls) = socket.tls() else {
+        report.mend(
+            "TLS",
+            Level::Note,
+            Topic::Http2,
+            "plain http: browsers open at most six streams to a host, for all tabs together, and \
+             /sse.js cannot share one stream between tabs",
+        );
+        return Some(());
+    };
+    let days = (tls.peer_certificates())
+        .and_then(|chain| chain.first())
+        .and_then(|certificate| certificate::days_left(certificate));
+    match days {
+        Some(days) if days < SOON => report.mend(
+            "TLS",
+            Level::Note,
+            Topic::Expired,
+            format!("the certificate is trusted, and ends in {days} days"),
+        ),
+        Some(days) => report.add(
+            "TLS",
+            Level::Ok,
+            format!("the certificate is trusted, for {days} more days"),
+        ),
+        None => report.add("TLS", Level::Ok, "the certificate is trusted"),
+    }
+    if tls.alpn_protocol() == Some(b"h2") {
+        report.add("HTTP version", Level::Ok, "HTTP/2 is offered");
+    } else {
+        report.mend(
+            "HTTP version",
+            Level::Note,
+            Topic::Http2,
+            "HTTP/1.1 only: browsers open at most six streams to a host, for all tabs together",
+        );
+    }
+    Some(())
+}
+
+fn redirects(patient: &Patient<'_>, looked: &Looked, report: &mut Report) {
+    let Some((code, _)) = looked.redirects.first() else {
+        return;
+    };
+    if patient.url.query() != looked.url.query() {
+        report.mend(
+            "redirect",
+            Level::Wrong,
+            Topic::Query,
+            format!(
+                "{code} to {} loses the query, and with it the tokens",
+                looked.url
+            ),
+        );
+        return;
+    }
+    report.add(
+        "redirect",
+        Level::Note,
+        format!(
+            "{code} to {}: use that URL, as every reconnect takes this detour",
+            looked.url
+        ),
+    );
+}
+
+/// Whether there is a stream.
+fn status(patient: &Patient<'_>, looked: &mut Looked, report: &mut Report) -> bool {
+    let status = looked.answer.status;
+    if status == 200 {
+        let version = format!("200, in HTTP/1.{}", looked.answer.minor);
+        report.add("status", Level::Ok, version);
+        return true;
+    }
+    let from_hasses = looked.answer.field("content-type").unwrap_or_default();
+    let from_hasses = from_hasses.starts_with("text/plain");
+    let body = looked.answer.body(LONGEST_REASON).unwrap_or_default();
+    let reason = String::from_utf8_lossy(&body);
+    let reason = if from_hasses { reason.trim() } else { "" };
+    let because = if reason.is_empty() {
+        String::new()
+    } else {
+        format!(": {reason}")
+    };
+    let dropped = looked.redirects.is_empty() && patient.url.query().is_some();
+    match status {
+        400 if dropped => report.mend(
+            "status",
+            Level::Wrong,
+            Topic::Query,
+            format!("400{because}; does the proxy pass the query on?"),
+        ),
+        401 | 403 => report.add(
+            "status",
+            Level::Wrong,
+            format!("{status}{because}; --key FILE signs the doctor's own query"),
+        ),
+        429 => report.add("status", Level::Wrong, format!("429{because}")),
+        500..=599 => report.mend(
+            "status",
+            Level::Wrong,
+            Topic::Gateway,
+            format!("{status}: the proxy answers, and hasses behind it cannot be reached{because}"),
+        ),
+        _ => report.mend(
+            "status",
+            Level::Wrong,
+            Topic::Path,
+            format!("{status}{because}; this path does not lead to the --path of hasses"),
+        ),
+    }
+    false
+}
+
+fn content_type(looked: &Looked, report: &mut Report) {
+    let kind = looked.answer.field("content-type").unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("text/event-stream") {
+        report.add("content type", Level::Ok, kind.to_owned());
+    } else {
+        report.mend(
+            "content type",
+            Level::Wrong,
+            Topic::Path,
+            format!("'{kind}' is not text/event-stream: another program answers at this path"),
+        );
+    }
+}
+
+fn cache(looked: &Looked, report: &mut Report) {
+    let field = |name: &str| looked.answer.field(name).unwrap_or_default();
+    let aged = field("age").parse::<u64>().is_ok_and(|age| age > 0);
+    let hit = [
+        "x-cache",
+        "x-cache-status",
+        "cf-cache-status",
+        "x-proxy-cache",
+    ]
+    .iter()
+    .any(|name| field(name).to_ascii_uppercase().starts_with("HIT"));
+    if aged || hit {
+        report.mend(
+            "cache",
+            Level::Wrong,
+            Topic::Cache,
+            "the answer comes from a cache, not from hasses",
+        );
+    }
+}
+
+/// Whether a page of `--origin` may read the stream (Fetch, CORS protocol).
+fn cors(patient: &Patient<'_>, looked: &Looked, report: &mut Report) {
+    let Some(origin) = &patient.origin else {
+        return;
+    };
+    let allowed: Vec<&str> = (looked.answer.fields.iter())
+        .filter(|(name, _)| name == "access-control-allow-origin")
+        .map(|(_, value)| value.as_str())
+        .collect();
+    let credentials = looked.answer.field("access-control-allow-credentials") == Some("true");
+    match allowed.as_slice() {
+        [one] if *one == "*" || one == origin => {
+            let cookies = match credentials {
+                true => "with cookies",
+                false => "without cookies, as --cors does not name the origin",
+            };
+            report.add(
+                "CORS",
+                Level::Ok,
+                format!("pages of {origin} may read the stream, {cookies}"),
+            );
+        }
+        [] => report.mend(
+            "CORS",
+            Level::Wrong,
+            Topic::Cors,
+            format!("pages of {origin} may not read the stream: no Access-Control-Allow-Origin"),
+        ),
+        [other] if !other.contains(',') => report.mend(
+            "CORS",
+            Level::Wrong,
+            Topic::Cors,
+            format!("pages of {origin} may not read the stream, only those of {other}"),
+        ),
+        _ => report.mend(
+            "CORS",
+            Level::Wrong,
+            Topic::CorsTwice,
+            "Access-Control-Allow-Origin stands there twice, which browsers refuse: hasses sends \
+             it, and so does the proxy",
+        ),
+    }
+}
+
+/// Whether a cookie arrives: without a signature in the query, hasses must let the doctor in by it.
+fn cookie(patient: &Patient<'_>, report: &mut Report) {
+    let Some(cookie) = &patient.cookie else {
+        return;
+    };
+    let with = Request {
+        cookie: Some(cookie.clone()),
+        ..Request::default()
+    };
+    let status = |request: &Request| look(&patient.url, request).map(|looked| looked.answer.status);
+    match (status(&with), status(&Request::default())) {
+        (Ok(200), Ok(401 | 403)) => report.add("cookie", Level::Ok, "the cookie reaches hasses"),
+        (Ok(200), Ok(200)) => report.add(
+            "cookie",
+            Level::Skipped,
+            "hasses lets everybody in, with the cookie or without",
+        ),
+        (Ok(status), _) => report.mend(
+            "cookie",
+            Level::Wrong,
+            Topic::Cookie,
+            format!("{status} in spite of the cookie: the proxy drops it, or the JWT is refused"),
+        ),
+        (Err(failed), _) => report.add("cookie", Level::Wrong, failed_text(&failed)),
+    }
+}
+
+fn failed_text(failed: &Failed) -> String {
+    format!("the request with the cookie failed: {failed}")
+}
