@@ -1,6 +1,7 @@
 //! What a publisher asks for.
 
-use super::{ClientId, Token, Update};
+use super::mercure::Update;
+use super::{ClientId, Token};
 
 /// Whom a message is for.
 #[derive(Debug, Clone, PartialEq, Eq)]

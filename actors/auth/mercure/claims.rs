@@ -9,11 +9,12 @@ use jsonwebtoken::Algorithm;
 use jsonwebtoken::errors::ErrorKind;
 use serde_json::{Map, Value};
 
-use super::{Grant, Readable, Rights, Rules};
+use super::{Rights, Rules};
+use crate::model::mercure::selector::{MatchType, Selector};
+use crate::model::mercure::{Form, Identity, MAX_SELECTORS};
+use crate::model::mercure::{Grant, Readable};
 use crate::wire::http::refused::quoted;
 use crate::wire::mercure::answer::{DETAIL_TYPE, Denied};
-use crate::wire::mercure::selector::{MatchType, Selector};
-use crate::wire::mercure::{Form, Identity, MAX_SELECTORS};
 
 /// How much the clock of who made a token of form 7 may be ahead of ours.
 const LEEWAY: f64 = 30.0;

@@ -2,10 +2,10 @@
 
 use url::Url;
 
+use crate::model::mercure::Form;
 use crate::wire::auth::bearer;
 use crate::wire::http::refused::quoted;
 use crate::wire::http::{Refused, Request};
-use crate::wire::mercure::Form;
 use crate::wire::mercure::answer::Denied;
 
 /// The cookie of form 7.

@@ -177,16 +177,20 @@ fn form_8_has_details() {
     let hub = Hub::new().hub;
     for (kind, text, told) in [
         (
-            crate::wire::mercure::selector::MatchType::Exact,
+            crate::model::mercure::selector::MatchType::Exact,
             "/books/1",
             true,
         ),
         (
-            crate::wire::mercure::selector::MatchType::UrlPattern,
+            crate::model::mercure::selector::MatchType::UrlPattern,
             "/books/:id",
             true,
         ),
-        (crate::wire::mercure::selector::MatchType::Exact, "a", false),
+        (
+            crate::model::mercure::selector::MatchType::Exact,
+            "a",
+            false,
+        ),
     ] {
         let selector = Selector::eight(kind, text, &hub).unwrap();
         assert_eq!(
@@ -355,9 +359,7 @@ fn signatures_are_not_got_around() {
 fn a_token_has_its_places() {
     let old = seven(&json!({"mercure": {"publish": ["*"]}}));
     let new = eight(&standard(json!([all(&["publish"])])));
-    let found = |fields: &str, form, in_query| {
-        find(&request("GET", fields), form, in_query, None).map(|(token, place)| (token, place))
-    };
+    let found = |fields: &str, form, in_query| find(&request("GET", fields), form, in_query, None);
     let field = format!("authorization: bearer {new}\r\nCookie: {COOKIE_8}=c\r\n");
     assert_eq!(
         found(&field, Some(Form::Eight), None),

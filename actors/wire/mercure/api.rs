@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use super::selector::MatchType;
-use super::{Form, Identity};
+use crate::model::mercure::{Form, Identity, MatchType};
 use crate::wire::http::Refused;
 use crate::wire::http::query::decode;
 

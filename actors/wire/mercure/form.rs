@@ -6,11 +6,12 @@ use std::fmt;
 
 use percent_encoding::percent_decode_str;
 
-use super::text;
-use super::{Form, Identity, MAX_TOPIC, MAX_TOPICS};
-use crate::model::names::MAX_NAME;
+use super::MAX_TOPICS;
+use crate::model::mercure::Update;
+use crate::model::mercure::{Form, Identity, text};
+use crate::model::names::{MAX_NAME, MAX_TOPIC};
 use crate::model::publication::Targets;
-use crate::model::{Publication, Target, Token, Update};
+use crate::model::{Publication, Target, Token};
 use crate::wire::http::Refused;
 use crate::wire::http::query::{decode, parameters};
 use crate::wire::http::refused::quoted;

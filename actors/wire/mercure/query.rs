@@ -1,7 +1,6 @@
 //! The query of a subscriber, in either form.
 
-use super::selector::{MatchType, Selector};
-use super::{Form, Identity, MAX_SELECTORS};
+use crate::model::mercure::{Form, Identity, MAX_SELECTORS, MatchType, Selector};
 use crate::wire::http::Refused;
 use crate::wire::http::query::{decode, parameters};
 use crate::wire::http::refused::quoted;

@@ -305,7 +305,28 @@ impl RegExp for Lite {
 
 type Compiled = UrlPattern<Lite>;
 
+/// Whether a group ends that did not begin: the crate counts on it that none does.
+fn ends_too_often(text: &str) -> bool {
+    let (mut groups, mut expressions, mut escaped) = (0_usize, 0_usize, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if std::mem::take(&mut escaped) => {}
+            b'\\' => escaped = true,
+            b'(' => expressions += 1,
+            b')' => expressions = expressions.saturating_sub(1),
+            b'{' if expressions == 0 => groups += 1,
+            b'}' if expressions == 0 && groups == 0 => return true,
+            b'}' if expressions == 0 => groups -= 1,
+            _ => {}
+        }
+    }
+    false
+}
+
 fn compile(text: &str, hub: &Identity) -> Result<Compiled, PatternError> {
+    if ends_too_often(text) {
+        return Err(PatternError("a '}' has no '{'".into()));
+    }
     let refused = |error: urlpattern::Error| PatternError(error.to_string());
     let base = hub
         .resolve("")
@@ -485,6 +506,7 @@ mod tests {
         for text in [
             "/:a/:a",
             "/a(",
+            "/a}",
             "/(?<=x)y",
             "/a{",
             "https://[/x",

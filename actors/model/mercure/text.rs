@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::MAX_TOPIC;
+use crate::model::names::MAX_TOPIC;
 
 /// Why a text can be no topic, selector or id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
