@@ -10,6 +10,7 @@ use crate::failure::{Failure, short};
 use crate::http::{self, Answer, Site, Socket};
 use crate::options::CONTROL;
 use crate::secret_file;
+use crate::suggest;
 use crate::values;
 use crate::words::{self, Word};
 
@@ -59,7 +60,7 @@ impl Asked {
                     Ok(())
                 }
                 Word::Option { name, value } => asked.take(options, name, value),
-                Word::Old(text) => Err(format!("there is no option {}", short(&text))),
+                Word::Old(text) => Err(format!("{} is not an option", short(&text))),
             };
             taken.map_err(|why| {
                 let more = format!("hasses {helper} --help shows how it is used");
@@ -73,7 +74,12 @@ impl Asked {
     fn take(&mut self, known: &[&str], name: String, value: Option<String>) -> Result<(), String> {
         let common = ["control", "control-secret"];
         if !known.iter().chain(&common).any(|known| *known == name) {
-            return Err(format!("there is no option --{}", short(&name)));
+            let shown = short(&name);
+            let known = known.iter().chain(&common).copied();
+            return Err(match suggest::nearest(&name, known) {
+                Some(meant) => format!("--{shown} is not an option; did you mean --{meant}?"),
+                None => format!("--{shown} is not an option"),
+            });
         }
         if words::is_switch(&name) && value.is_some() {
             return Err(format!("--{name} takes no value"));
@@ -238,12 +244,12 @@ mod tests {
             ["a", "-x", "--event"]
         );
         for (line, why) in [
-            ("--except 7", "no option --except"),
-            ("-x", "no option -x"),
+            ("--except 7", "--except is not an option"),
+            ("-x", "-x is not an option"),
             ("--event", "--event needs a value"),
             ("--event a --event b", "--event is given twice"),
             ("--control a:1 --control b:1", "--control is given twice"),
-            ("--control nowhere", "--control 'nowhere': no address"),
+            ("--control nowhere", "--control 'nowhere': not an address"),
         ] {
             let told = read(line).unwrap_err();
             assert!(

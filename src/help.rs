@@ -1,5 +1,8 @@
 //! What `--help` says.
 
+use crate::failure::Failure;
+use crate::suggest;
+
 /// All options, grouped, with their defaults.
 pub(crate) const HELP: &str = "\
 Usage: hasses [--option value | --option=value]...
@@ -66,3 +69,64 @@ Process:
 
 The switches of hasses 1.x (-p=8080 -cp=8085 -fifo=FILE ...) are understood too.
 ";
+
+/// `hasses help`, alone or with the name of a helper.
+pub(crate) fn help(arguments: Vec<String>) -> Result<String, Failure> {
+    let Some(name) = arguments.into_iter().next() else {
+        return Ok(HELP.to_owned());
+    };
+    match crate::helper(&name) {
+        Some(helper) if name != "help" => helper(vec!["--help".to_owned()]),
+        _ => Err(Failure::usage(suggest::no_word(&name))),
+    }
+}
+
+/// An option as the help lists it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Listed {
+    /// Without its dashes.
+    pub(crate) name: &'static str,
+    /// What stands for its value, such as `FILE`; none for a switch.
+    pub(crate) value: Option<&'static str>,
+    /// The first line of what is said of it.
+    pub(crate) about: &'static str,
+}
+
+/// The options of the daemon, in the order of the help.
+pub(crate) fn options() -> impl Iterator<Item = Listed> {
+    HELP.lines().filter_map(listed)
+}
+
+fn listed(line: &'static str) -> Option<Listed> {
+    let option = line.strip_prefix("  --")?;
+    // `--help, --version` stand in one line, and mean nothing to a config file.
+    if option.starts_with("help,") {
+        return None;
+    }
+    let (head, about) = option.split_once("  ").unwrap_or((option, ""));
+    let (name, value) = match head.split_once(' ') {
+        Some((name, value)) => (name, Some(value)),
+        None => (head, None),
+    };
+    Some(Listed {
+        name,
+        value,
+        about: about.trim(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::is_switch;
+
+    #[test]
+    fn every_option_is_listed_with_its_value() {
+        let listed: Vec<Listed> = options().collect();
+        assert!(listed.len() > 30, "{}", listed.len());
+        for option in &listed {
+            assert_eq!(option.value.is_none(), is_switch(option.name), "{option:?}");
+            assert!(!option.about.is_empty(), "{option:?}");
+        }
+    }
+}

@@ -78,7 +78,7 @@ fn parts(word: &str) -> Result<(&'static Switch, Option<String>), String> {
     let known = SWITCHES.iter().find(|switch| switch.name == name);
     match (known, &value) {
         (None, _) => Err(format!(
-            "{} is no option; hasses --help lists them",
+            "{} is not an option; hasses --help lists them",
             short(name)
         )),
         (Some(switch), Some(_)) if !switch.takes_value => Err(format!("{name} takes no value")),
@@ -224,7 +224,7 @@ mod tests {
                 "-cert-file",
                 "-cert-file needs a value, as in -cert-file=VALUE",
             ),
-            ("-x=1", "-x is no option; hasses --help lists them"),
+            ("-x=1", "-x is not an option; hasses --help lists them"),
         ] {
             assert_eq!(translate(word), Err(why.to_owned()), "{word}");
         }

@@ -2,6 +2,7 @@
 
 mod boot;
 mod check;
+mod completions;
 mod config_file;
 mod control;
 mod daemon;
@@ -27,6 +28,7 @@ mod sign;
 mod sockets;
 mod source;
 mod status;
+mod suggest;
 mod typed;
 mod values;
 mod words;
@@ -38,6 +40,9 @@ use std::process::ExitCode;
 
 use failure::{Failure, short};
 use options::Request;
+
+/// What `--version` says.
+const VERSION: &str = concat!("hasses ", env!("CARGO_PKG_VERSION"), "\n");
 
 fn main() -> ExitCode {
     match run() {
@@ -70,7 +75,7 @@ fn run() -> Result<(), Failure> {
     let reread = reread::again(arguments.clone(), folder.clone());
     match options::read(arguments, |path| fs::read_to_string(path))? {
         Request::Help => say(help::HELP),
-        Request::Version => say(concat!("hasses ", env!("CARGO_PKG_VERSION"), "\n")),
+        Request::Version => say(VERSION),
         Request::Check(plan) => {
             check::check(*plan, &folder).and_then(|()| say("configuration ok\n"))
         }
@@ -88,9 +93,12 @@ type Helper = fn(Vec<String>) -> Result<String, Failure>;
 
 fn helper(name: &str) -> Option<Helper> {
     match name {
+        "completions" => Some(completions::completions),
+        "help" => Some(help::help),
         "publish" => Some(publish::publish),
         "sign" => Some(sign::sign),
         "status" => Some(status::status),
+        "version" => Some(|_| Ok(VERSION.to_owned())),
         _ => None,
     }
 }

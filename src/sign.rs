@@ -84,7 +84,7 @@ fn understand(arguments: Vec<String>) -> Result<Asked, String> {
                         .lasts
                         .replace(lasting(&value).map_err(told)?)
                         .is_some(),
-                    _ => return Err(format!("sign: there is no option --{}", short(&name))),
+                    _ => return Err(format!("sign: --{} is not an option", short(&name))),
                 };
                 if twice {
                     return Err(format!("sign: --{name} is given twice"));
@@ -189,7 +189,7 @@ mod tests {
             (&["--key", "/k", "--for", "soon", "subscribe=a"], "'soon'"),
             (&["--key", "/k", "--key", "/l"], "--key is given twice"),
             (&["--for"], "--for needs a value"),
-            (&["--four", "1h"], "no option --four"),
+            (&["--four", "1h"], "--four is not an option"),
             (&["a", "b"], "'b' is too much"),
             (
                 &["--key", "/none", "--for", "1h", "subscribe=a"],

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::config_file;
-use crate::failure::short;
 use crate::legacy::{self, Meaning};
+use crate::suggest;
 use crate::typed::Typed;
 use crate::words::Word;
 
@@ -67,13 +67,7 @@ impl Source {
             match word {
                 Word::Option { .. } => {}
                 Word::Old(switch) => self.add_old(switch)?,
-                Word::Stray(text) => {
-                    return Err(format!(
-                        "'{}' is no option; options are written --option value, \
-                         and hasses --help lists them",
-                        short(text)
-                    ));
-                }
+                Word::Stray(text) => return Err(suggest::no_word(text)),
             }
         }
         Ok(())

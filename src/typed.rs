@@ -10,9 +10,33 @@ use hasses_actors::net::Door;
 use hasses_actors::net::trust::Range;
 
 use crate::failure::{short, without_login};
+use crate::help;
 use crate::privileges::{self, Account};
+use crate::suggest;
 use crate::values;
 use crate::words::{Word, is_switch};
+
+/// What argh complains of, in the words of this program: `--option 'value': why`.
+fn told(complaint: &str, arguments: &[String]) -> String {
+    let complaint = complaint.trim_end();
+    if complaint.ends_with(": duplicate values provided") {
+        let option = complaint.split('\'').nth(1).unwrap_or_default();
+        return format!("{option} is given twice; it takes one value");
+    }
+    let mut told = complaint.to_owned();
+    if let Some(rest) = complaint.strip_prefix("Error parsing option '")
+        && let Some((option, rest)) = rest.split_once("' with value ")
+    {
+        told = format!("{option} {rest}");
+    }
+    for argument in arguments {
+        let shown = short(&without_login(argument));
+        if shown != *argument {
+            told = told.replace(argument, &shown);
+        }
+    }
+    told
+}
 
 /// Options from one place: the command line, the config file, or old switches. What the user reads
 /// about them is in `help.rs`.
@@ -133,33 +157,19 @@ impl Typed {
             let Word::Option { name, value } = word else {
                 continue;
             };
+            if !help::options().any(|option| option.name == name) {
+                return Err(suggest::no_option(name));
+            }
             arguments.push(format!("--{name}"));
             match value {
                 Some(_) if is_switch(name) => return Err(format!("--{name} takes no value")),
                 Some(value) => arguments.push(value.clone()),
                 None if is_switch(name) => {}
-                // argh takes what follows as the value: nothing may follow.
-                None => break,
+                None => return Err(format!("--{name} needs a value")),
             }
         }
         let borrowed: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        Self::from_args(&["hasses"], &borrowed).map_err(|exit| {
-            let mut told = exit.output.trim_end().to_owned();
-            if told.ends_with(": duplicate values provided") {
-                let option = told.split('\'').nth(1).unwrap_or_default();
-                return format!("{option} is given twice; it takes one value");
-            }
-            for argument in &arguments {
-                let shown = short(&without_login(argument));
-                if shown != *argument {
-                    told = told.replace(argument, &shown);
-                }
-            }
-            if told.starts_with("Unrecognized") {
-                told.push_str("; hasses --help lists the options");
-            }
-            told
-        })
+        Self::from_args(&["hasses"], &borrowed).map_err(|exit| told(&exit.output, &arguments))
     }
 
     /// These options, and where they say nothing those of `lower`.

@@ -35,7 +35,17 @@ fn number(text: &str, range: RangeInclusive<u64>, of: &str) -> Result<u64, Strin
 
 pub(crate) fn address(text: &str) -> Result<Door, String> {
     text.parse()
-        .map_err(|error: hasses_actors::net::EndpointError| error.to_string())
+        .map_err(|error: hasses_actors::net::EndpointError| {
+            // `8080` and `:8080` are what other programs take.
+            let port = text.strip_prefix(':').unwrap_or(text);
+            let meant = port.parse::<u16>().is_ok();
+            let meant = if meant {
+                format!("; did you mean 127.0.0.1:{port}?")
+            } else {
+                String::new()
+            };
+            format!("{error}{meant}")
+        })
 }
 
 pub(crate) fn heartbeat(text: &str) -> Result<u64, String> {
@@ -231,7 +241,7 @@ mod tests {
             (
                 |text| host(text).is_ok(),
                 &["a", "hasses.example.com"],
-                &["", "a:80", "http://a", "a b"],
+                &["", "a:80", "http://a/b", "a b"],
             ),
             (
                 |text| log_level(text).is_ok(),

@@ -112,15 +112,19 @@ fn what_does_not_work_is_told() {
             "publish: the token is missing; hasses publish --help",
         ),
         (2, &["publish", "a", "b", "c"], "quote the data"),
-        (2, &["publish", "a", "--retain", "no"], "no option --retain"),
+        (
+            2,
+            &["publish", "a", "--retain", "no"],
+            "--retain is not an option",
+        ),
         (2, &["publish", "a", "--event"], "--event needs a value"),
         (
             2,
             &["publish", "a", "--control", "x"],
-            "--control 'x': no address",
+            "--control 'x': not an address",
         ),
         (2, &["status", "now"], "'now' is too much"),
-        (2, &["status", "--event", "x"], "no option --event"),
+        (2, &["status", "--event", "x"], "--event is not an option"),
         (1, &["status", "--control", &nobody], "refused"),
         (
             1,

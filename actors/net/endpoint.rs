@@ -44,12 +44,12 @@ pub enum EndpointError {
 impl fmt::Display for EndpointError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Form => "no address; it needs HOST:PORT, [::]:PORT or unix:/path, with tls: in front for TLS",
-            Self::Port => "no address: the port is a number from 0 to 65535",
+            Self::Form => "not an address; it needs HOST:PORT, [::]:PORT or unix:/path, with tls: in front for TLS",
+            Self::Port => "not an address: the port is a number from 0 to 65535",
             Self::Host => {
-                "no address: the host is a name, an IPv4 address or an IPv6 address in brackets"
+                "not an address: the host is a name, an IPv4 address or an IPv6 address in brackets"
             }
-            Self::NoPath => "no address: a path stands after unix:",
+            Self::NoPath => "not an address: a path stands after unix:",
             Self::LongPath => "the path of a Unix socket has at most 107 bytes",
         })
     }
