@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::{Rights, Rules};
 use crate::model::mercure::selector::{MatchType, Selector};
-use crate::model::mercure::{Form, Identity, MAX_SELECTORS};
+use crate::model::mercure::{Draft, Identity, MAX_SELECTORS};
 use crate::model::mercure::{Grant, Readable};
 use crate::wire::http::refused::quoted;
 use crate::wire::mercure::answer::{DETAIL_TYPE, Denied};
@@ -34,29 +34,29 @@ type Claims = Map<String, Value>;
 pub(super) fn read(
     rules: &Rules<'_>,
     token: &str,
-    asked: Option<Form>,
+    asked: Option<Draft>,
     now: Duration,
 ) -> Result<Rights, Denied> {
     let Some(header) = header(token) else {
         let why = "this is no JWT, which has the form header.claims.signature, each of them base64url \
                    without padding";
         return Err(match asked {
-            Some(Form::Eight) => Denied::request(why),
+            Some(Draft::Eight) => Denied::request(why),
             _ => Denied::token(why),
         });
     };
-    let form = form(&header);
+    let draft = draft(&header);
     let claims = verified(rules, token, &header)?;
-    let ends = check_times(&claims, form, now)?;
-    let (publish, subscribe) = match form {
-        Form::Seven => old(&claims)?,
-        Form::Eight => {
+    let ends = check_times(&claims, draft, now)?;
+    let (publish, subscribe) = match draft {
+        Draft::Seven => old(&claims)?,
+        Draft::Eight => {
             check_audience(rules, &claims)?;
             details(&claims, rules.hub)?
         }
     };
     Ok(Rights {
-        form,
+        draft,
         publish,
         subscribe: Rc::new(subscribe),
         ends,
@@ -74,15 +74,15 @@ fn header(token: &str) -> Option<Claims> {
 }
 
 /// `typ` (RFC 9068 §2.1), with or without `application/`, in any case (RFC 7515 §4.1.9).
-fn form(header: &Claims) -> Form {
+fn draft(header: &Claims) -> Draft {
     let typ = header
         .get("typ")
         .and_then(Value::as_str)
         .unwrap_or_default();
     let typ = typ.to_ascii_lowercase();
     match typ.strip_prefix("application/").unwrap_or(&typ) {
-        "at+jwt" => Form::Eight,
-        _ => Form::Seven,
+        "at+jwt" => Draft::Eight,
+        _ => Draft::Seven,
     }
 }
 
@@ -127,7 +127,7 @@ fn reason(kind: &ErrorKind, error: &jsonwebtoken::errors::Error) -> String {
 }
 
 /// Checks `exp` and `nbf` (RFC 7519 §4.1); when the token expires. Form 8 must have an `exp`.
-fn check_times(claims: &Claims, form: Form, now: Duration) -> Result<Option<Duration>, Denied> {
+fn check_times(claims: &Claims, draft: Draft, now: Duration) -> Result<Option<Duration>, Denied> {
     let now = now.as_secs_f64();
     let moment = |name: &str| match claims.get(name) {
         None => Ok(None),
@@ -141,14 +141,14 @@ fn check_times(claims: &Claims, form: Form, now: Duration) -> Result<Option<Dura
             ))),
         },
     };
-    let leeway = if form == Form::Seven { LEEWAY } else { 0.0 };
+    let leeway = if draft == Draft::Seven { LEEWAY } else { 0.0 };
     if moment("nbf")?.is_some_and(|nbf| now + leeway < nbf) {
         return Err(Denied::token("the token is not valid yet (nbf)"));
     }
     match moment("exp")? {
         Some(exp) if now >= exp => Err(Denied::token("the token expired (exp)")),
         Some(exp) => Ok(Duration::try_from_secs_f64(exp).ok()),
-        None if form == Form::Eight => {
+        None if draft == Draft::Eight => {
             Err(Denied::token("the token has no exp, which it must have"))
         }
         None => Ok(None),

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use crate::model::mercure::Form;
+use crate::model::mercure::Draft;
 use crate::wire::auth::bearer;
 use crate::wire::http::refused::quoted;
 use crate::wire::http::{Refused, Request};
@@ -28,20 +28,20 @@ pub enum Place {
 /// else in the cookie of the form, or of either where the request does not say its form.
 pub fn find(
     request: &Request,
-    form: Option<Form>,
+    draft: Option<Draft>,
     in_query: Option<&str>,
     cookie_name: Option<&str>,
 ) -> Option<(String, Place)> {
     if let Some(token) = bearer(request.authorization.as_deref()) {
         return Some((token.to_owned(), Place::Field));
     }
-    if let Some(token) = in_query.filter(|_| form != Some(Form::Eight)) {
+    if let Some(token) = in_query.filter(|_| draft != Some(Draft::Eight)) {
         return Some((token.to_owned(), Place::Query));
     }
-    let names = match (cookie_name, form) {
+    let names = match (cookie_name, draft) {
         (Some(name), _) => vec![name],
-        (None, Some(Form::Seven)) => vec![COOKIE_7],
-        (None, Some(Form::Eight)) => vec![COOKIE_8],
+        (None, Some(Draft::Seven)) => vec![COOKIE_7],
+        (None, Some(Draft::Eight)) => vec![COOKIE_8],
         (None, None) => vec![COOKIE_8, COOKIE_7],
     };
     let field = request.cookie.as_deref()?;
@@ -84,8 +84,8 @@ pub(super) fn check_origin(
             "a request with a cookie must say its Origin, so that no other page can forge it".into()
         }
     };
-    Err(match form {
-        Form::Eight => Denied::request(why),
-        Form::Seven => Refused::new(403, why).into(),
+    Err(match draft {
+        Draft::Eight => Denied::request(why),
+        Draft::Seven => Refused::new(403, why).into(),
     })
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::Key;
 use crate::model::mercure::selector::any_selects;
-use crate::model::mercure::{Form, Identity, Readable, Selector, Topic};
+use crate::model::mercure::{Draft, Identity, Readable, Selector, Topic};
 use crate::wire::http::{Method, Request};
 use crate::wire::mercure::answer::Denied;
 
@@ -29,7 +29,7 @@ pub use find::{COOKIE_7, COOKIE_8, Place, find};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rights {
     /// The token's form.
-    pub form: Form,
+    pub draft: Draft,
     /// What may be published; none = nothing.
     pub publish: Vec<Selector>,
     /// Of which topics private updates may be read, and what is told of the subscriber.
@@ -71,7 +71,7 @@ pub struct Rules<'a> {
     /// The cookie's name, if it is not the form's own.
     pub cookie: Option<&'a str>,
     /// The only form that is spoken.
-    pub only: Option<Form>,
+    pub only: Option<Draft>,
 }
 
 impl Rules<'_> {
@@ -84,30 +84,30 @@ impl Rules<'_> {
     pub fn rights(
         &self,
         request: &Request,
-        form: Option<Form>,
+        draft: Option<Draft>,
         in_query: Option<&str>,
         now: Duration,
     ) -> Result<Option<Rights>, Denied> {
-        let form = form.or(self.only);
-        let Some((token, place)) = find(request, form, in_query, self.cookie) else {
+        let draft = draft.or(self.only);
+        let Some((token, place)) = find(request, draft, in_query, self.cookie) else {
             return Ok(None);
         };
-        let rights = claims::read(self, &token, form, now)?;
-        if let Some(form) = form.filter(|form| *form != rights.form) {
-            return Err(Denied::token(match form {
-                Form::Seven => "the token is one of version 1.0 (typ: at+jwt), the request is not",
-                Form::Eight => {
+        let rights = claims::read(self, &token, draft, now)?;
+        if let Some(draft) = draft.filter(|draft| *draft != rights.draft) {
+            return Err(Denied::token(match draft {
+                Draft::Seven => "the token is one of version 1.0 (typ: at+jwt), the request is not",
+                Draft::Eight => {
                     "the token must be one of version 1.0, with typ: at+jwt in its header"
                 }
             }));
         }
-        if place == Place::Query && rights.form == Form::Eight {
+        if place == Place::Query && rights.draft == Draft::Eight {
             return Err(Denied::request(
                 "a token of version 1.0 has no place in a query",
             ));
         }
         if place == Place::Cookie && request.method == Method::Post {
-            find::check_origin(request, self.origins, rights.form)?;
+            find::check_origin(request, self.origins, rights.draft)?;
         }
         Ok(Some(rights))
     }

@@ -86,13 +86,13 @@ impl Hub {
     }
 }
 
-fn rights_of(request: &Request, form: Option<Form>) -> Result<Option<Rights>, Denied> {
-    Hub::new().rules().rights(request, form, None, NOW)
+fn rights_of(request: &Request, draft: Option<Draft>) -> Result<Option<Rights>, Denied> {
+    Hub::new().rules().rights(request, draft, None, NOW)
 }
 
-fn by_field(token: &str, form: Option<Form>) -> Result<Rights, Denied> {
+fn by_field(token: &str, draft: Option<Draft>) -> Result<Rights, Denied> {
     let request = request("GET", &format!("Authorization: Bearer {token}\r\n"));
-    rights_of(&request, form).map(Option::unwrap)
+    rights_of(&request, draft).map(Option::unwrap)
 }
 
 fn denied(token: &str) -> (u16, String) {
@@ -115,7 +115,7 @@ fn form_7_has_its_claim() {
         "publish": ["https://e/{id}", "b"], "subscribe": ["c"], "payload": {"name": "ann"},
     }});
     let rights = by_field(&seven(&claims), None).unwrap();
-    assert_eq!((rights.form, rights.ends), (Form::Seven, None));
+    assert_eq!((rights.draft, rights.ends), (Draft::Seven, None));
     assert!(may_publish(&rights, &["https://e/1", "b"]));
     assert!(
         !may_publish(&rights, &["https://e/1", "c"]),
@@ -169,8 +169,8 @@ fn form_8_has_details() {
     ]));
     let rights = by_field(&eight(&claims), None).unwrap();
     assert_eq!(
-        (rights.form, rights.ends),
-        (Form::Eight, Some(Duration::from_secs(1_000_100)))
+        (rights.draft, rights.ends),
+        (Draft::Eight, Some(Duration::from_secs(1_000_100)))
     );
     assert!(may_publish(&rights, &["a"]) && !may_publish(&rights, &["/books/1"]));
     assert!(may_read(&rights, "https://example.org/books/1") && !may_read(&rights, "a"));
@@ -295,9 +295,9 @@ fn the_two_forms_are_told_apart() {
     let claims = standard(json!([all(&["publish"])]));
     for typ in ["at+jwt", "AT+JWT", "application/at+jwt"] {
         let token = signed(&json!({"alg": "HS256", "typ": typ}), &claims);
-        assert_eq!(by_field(&token, None).unwrap().form, Form::Eight, "{typ}");
+        assert_eq!(by_field(&token, None).unwrap().draft, Draft::Eight, "{typ}");
         assert_eq!(
-            by_field(&token, Some(Form::Seven))
+            by_field(&token, Some(Draft::Seven))
                 .unwrap_err()
                 .refused
                 .status,
@@ -309,22 +309,22 @@ fn the_two_forms_are_told_apart() {
         json!({"alg": "HS256", "typ": "JWT"}),
     ] {
         let token = signed(&header, &claims);
-        assert_eq!(by_field(&token, None).unwrap().form, Form::Seven);
+        assert_eq!(by_field(&token, None).unwrap().draft, Draft::Seven);
         assert_eq!(
-            by_field(&token, Some(Form::Eight))
+            by_field(&token, Some(Draft::Eight))
                 .unwrap_err()
                 .refused
                 .status,
             401
         );
     }
-    for (form, status) in [
+    for (draft, status) in [
         (None, 401),
-        (Some(Form::Seven), 401),
-        (Some(Form::Eight), 400),
+        (Some(Draft::Seven), 401),
+        (Some(Draft::Eight), 400),
     ] {
         for no_token in ["x", "a.b", "a.b.c.d", "e30.e30", "!.e30.e30"] {
-            let denied = by_field(no_token, form).unwrap_err();
+            let denied = by_field(no_token, draft).unwrap_err();
             assert_eq!(denied.refused.status, status, "{no_token}");
         }
     }
@@ -359,35 +359,36 @@ fn signatures_are_not_got_around() {
 fn a_token_has_its_places() {
     let old = seven(&json!({"mercure": {"publish": ["*"]}}));
     let new = eight(&standard(json!([all(&["publish"])])));
-    let found = |fields: &str, form, in_query| find(&request("GET", fields), form, in_query, None);
+    let found =
+        |fields: &str, draft, in_query| find(&request("GET", fields), draft, in_query, None);
     let field = format!("authorization: bearer {new}\r\nCookie: {COOKIE_8}=c\r\n");
     assert_eq!(
-        found(&field, Some(Form::Eight), None),
+        found(&field, Some(Draft::Eight), None),
         Some((new, Place::Field))
     );
     assert_eq!(
-        found("", Some(Form::Seven), Some("q")),
+        found("", Some(Draft::Seven), Some("q")),
         Some(("q".into(), Place::Query))
     );
-    assert_eq!(found("", Some(Form::Eight), Some("q")), None);
-    for (cookies, form, token) in [
+    assert_eq!(found("", Some(Draft::Eight), Some("q")), None);
+    for (cookies, draft, token) in [
         (
             format!("a=b; {COOKIE_7}={old}"),
-            Some(Form::Seven),
+            Some(Draft::Seven),
             Some(&*old),
         ),
-        (format!("{COOKIE_7}={old}"), Some(Form::Eight), None),
+        (format!("{COOKIE_7}={old}"), Some(Draft::Eight), None),
         (
             format!("{COOKIE_8}=x; {COOKIE_8}=y"),
-            Some(Form::Eight),
+            Some(Draft::Eight),
             Some("x"),
         ),
-        (format!("{COOKIE_8}=x"), Some(Form::Seven), None),
+        (format!("{COOKIE_8}=x"), Some(Draft::Seven), None),
         (format!("{COOKIE_7}=x; {COOKIE_8}=y"), None, Some("y")),
         (format!("{COOKIE_7}=x"), None, Some("x")),
         (format!("x{COOKIE_7}=x; {COOKIE_7}="), None, None),
     ] {
-        let found = found(&format!("Cookie: {cookies}\r\n"), form, None);
+        let found = found(&format!("Cookie: {cookies}\r\n"), draft, None);
         assert_eq!(
             found.as_ref().map(|(token, _)| &**token),
             token,

@@ -21,7 +21,7 @@ pub mod update;
 pub use identity::Identity;
 pub use readable::{Grant, Readable};
 pub use selector::{MatchType, Selector, Topic};
-pub use update::{Form, Update};
+pub use update::{Draft, Update};
 
 /// The most selectors of one subscription, and of one token's rights.
 pub const MAX_SELECTORS: usize = 100;

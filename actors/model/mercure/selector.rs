@@ -8,7 +8,7 @@ use url::Url;
 use super::pattern::{Pattern, PatternError};
 use super::template::Template;
 use super::text::{self, TextError};
-use super::{Form, Identity};
+use super::{Draft, Identity};
 
 /// A topic selector (a matcher in draft 8).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,8 +180,8 @@ pub fn any_selects(selectors: &[Selector], topics: &[Topic<'_>]) -> bool {
 }
 
 /// The form in which a subscription is shown, from the selector's own kind and the subscriber's form.
-pub fn shown_type(selector: &Selector, form: Form) -> Option<MatchType> {
-    (form == Form::Eight).then(|| selector.match_type())
+pub fn shown_type(selector: &Selector, draft: Draft) -> Option<MatchType> {
+    (draft == Draft::Eight).then(|| selector.match_type())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 /// One of the two forms of the Mercure protocol, by the number of its draft.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Form {
+pub enum Draft {
     /// Draft 7 (0.x): `topic=`, URI Templates, the claim `mercure`.
     Seven,
     /// Draft 8 (1.0): `match=`, URL patterns, `authorization_details`.
@@ -18,7 +18,7 @@ pub struct Update {
     /// The reconnection time that its publisher wants clients to have, in milliseconds.
     pub retry: Option<u64>,
     /// In which form it was published.
-    pub form: Form,
+    pub draft: Draft,
     /// Whether it is an event about a subscription, which the hub publishes itself and only clients of
     /// the same form get.
     pub about_subscription: bool,
@@ -26,11 +26,11 @@ pub struct Update {
 
 impl Update {
     /// An update without an id and a time of its own.
-    pub fn new(form: Form) -> Self {
+    pub fn new(draft: Draft) -> Self {
         Self {
             id: None,
             retry: None,
-            form,
+            draft,
             about_subscription: false,
         }
     }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::json;
 
-use crate::model::mercure::{Form, Identity};
+use crate::model::mercure::{Draft, Identity};
 use crate::wire::http::{Answer, Refused};
 
 /// The type of the entries of `authorization_details` that concern a hub.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use crate::model::mercure::{Form, Identity, MatchType};
+use crate::model::mercure::{Draft, Identity, MatchType};
 use crate::wire::http::Refused;
 use crate::wire::http::query::decode;
 
@@ -23,7 +23,7 @@ const CONTEXT: &str = "https://mercure.rocks/";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
     /// Whose form.
-    pub form: Form,
+    pub draft: Draft,
     /// The path as it was asked for.
     pub path: String,
     /// Subscriptions of this type alone (form 8).
@@ -39,13 +39,13 @@ impl Asked {
     ///
     /// # Errors
     /// 404 for another path, 400 for an unknown type or bad encoding.
-    pub fn read(form: Form, path: &str, hub: &Identity) -> Result<Self, Refused> {
+    pub fn read(draft: Draft, path: &str, hub: &Identity) -> Result<Self, Refused> {
         let unknown = || Refused::new(404, "there is no such subscription");
         let rest = path
             .strip_prefix(&hub.subscriptions_path())
             .ok_or_else(unknown)?;
         let mut asked = Self {
-            form,
+            draft,
             path: path.to_owned(),
             match_type: None,
             selector: None,
@@ -56,7 +56,7 @@ impl Asked {
         }
         let mut segments = rest.strip_prefix('/').ok_or_else(unknown)?.split('/');
         let mut next = || segments.next().filter(|segment| !segment.is_empty());
-        if form == Form::Eight {
+        if draft == Draft::Eight {
             let kind = text(next().ok_or_else(unknown)?)?;
             let known = MatchType::read(&kind);
             asked.match_type =
@@ -85,7 +85,7 @@ fn text(segment: &str) -> Result<String, Refused> {
 #[derive(Debug, Clone, Copy)]
 pub struct Shown<'a> {
     /// The form that it is shown in.
-    pub form: Form,
+    pub draft: Draft,
     /// Its selector's type.
     pub match_type: MatchType,
     /// Its selector, as the subscriber wrote it.
@@ -102,7 +102,7 @@ impl Shown<'_> {
     /// The subscription's path, which is the topic of events about it too.
     pub fn path(&self, hub: &Identity) -> String {
         let Self {
-            form,
+            draft,
             match_type,
             selector,
             subscriber,
@@ -110,23 +110,23 @@ impl Shown<'_> {
         } = self;
         let (selector, subscriber) = (segment(selector), segment(subscriber));
         let root = hub.subscriptions_path();
-        match form {
-            Form::Seven => format!("{root}/{selector}/{subscriber}"),
-            Form::Eight => format!("{root}/{}/{selector}/{subscriber}", match_type.name()),
+        match draft {
+            Draft::Seven => format!("{root}/{selector}/{subscriber}"),
+            Draft::Eight => format!("{root}/{}/{selector}/{subscriber}", match_type.name()),
         }
     }
 
     /// The subscription as JSON: a document's content, or a part of a list's.
     pub fn json(&self, hub: &Identity) -> Value {
-        let mut document = match self.form {
-            Form::Seven => json!({
+        let mut document = match self.draft {
+            Draft::Seven => json!({
                 "id": self.path(hub),
                 "type": "Subscription",
                 "topic": self.selector,
                 "subscriber": self.subscriber,
                 "active": self.active,
             }),
-            Form::Eight => json!({
+            Draft::Eight => json!({
                 "id": self.path(hub),
                 "type": "subscription",
                 "match_type": self.match_type.name(),
@@ -144,7 +144,7 @@ impl Shown<'_> {
     /// The data of an event about the subscription.
     pub fn event(&self, hub: &Identity) -> String {
         let mut document = self.json(hub);
-        if self.form == Form::Seven {
+        if self.draft == Draft::Seven {
             document["@context"] = CONTEXT.into();
         }
         document.to_string()
@@ -158,15 +158,15 @@ fn segment(text: &str) -> String {
 
 /// The document of a list of subscriptions; `last_event_id` is where the hub stands.
 pub fn list(asked: &Asked, subscriptions: Vec<Value>, last_event_id: &str) -> String {
-    let document = match asked.form {
-        Form::Seven => json!({
+    let document = match asked.draft {
+        Draft::Seven => json!({
             "@context": CONTEXT,
             "id": asked.path,
             "type": "Subscriptions",
             "lastEventID": last_event_id,
             "subscriptions": subscriptions,
         }),
-        Form::Eight => json!({
+        Draft::Eight => json!({
             "id": asked.path,
             "type": "subscriptions",
             "subscriptions": subscriptions,
@@ -177,7 +177,7 @@ pub fn list(asked: &Asked, subscriptions: Vec<Value>, last_event_id: &str) -> St
 
 /// The document of one subscription.
 pub fn one(asked: &Asked, mut subscription: Value, last_event_id: &str) -> String {
-    if asked.form == Form::Seven {
+    if asked.draft == Draft::Seven {
         subscription["@context"] = CONTEXT.into();
         subscription["lastEventID"] = last_event_id.into();
     }
@@ -185,19 +185,19 @@ pub fn one(asked: &Asked, mut subscription: Value, last_event_id: &str) -> Strin
 }
 
 /// The media type of the documents.
-pub fn media_type(form: Form) -> &'static str {
-    match form {
-        Form::Seven => "application/ld+json",
-        Form::Eight => "application/json",
+pub fn media_type(draft: Draft) -> &'static str {
+    match draft {
+        Draft::Seven => "application/ld+json",
+        Draft::Eight => "application/json",
     }
 }
 
 /// The lines of an answer of the API that say where the hub stands.
-pub fn lines(form: Form, hub: &Identity, last_event_id: &str) -> String {
+pub fn lines(draft: Draft, hub: &Identity, last_event_id: &str) -> String {
     let path = hub.path();
-    let link = match form {
-        Form::Seven => format!("<{path}>; rel=\"mercure\""),
-        Form::Eight => format!(
+    let link = match draft {
+        Draft::Seven => format!("<{path}>; rel=\"mercure\""),
+        Draft::Eight => format!(
             "<{path}>; rel=\"mercure\"; last-event-id=\"{last_event_id}\"; type=\"mercure\"; \
              content-type=\"application/json\""
         ),
@@ -228,45 +228,45 @@ mod tests {
         Identity::new("https://example.org/.well-known/mercure").unwrap()
     }
 
-    fn asked(form: Form, path: &str) -> Result<Asked, u16> {
+    fn asked(draft: Draft, path: &str) -> Result<Asked, u16> {
         let whole = format!("/.well-known/mercure/subscriptions{path}");
-        Asked::read(form, &whole, &hub()).map_err(|refused| refused.status)
+        Asked::read(draft, &whole, &hub()).map_err(|refused| refused.status)
     }
 
     #[test]
     fn a_path_names_subscriptions() {
-        let all = asked(Form::Eight, "").unwrap();
+        let all = asked(Draft::Eight, "").unwrap();
         assert_eq!(
             (all.match_type, all.selector, all.subscriber),
             (None, None, None)
         );
-        let some = asked(Form::Eight, "/exact/https%3A%2F%2Fe%2F1").unwrap();
+        let some = asked(Draft::Eight, "/exact/https%3A%2F%2Fe%2F1").unwrap();
         assert_eq!(some.match_type, Some(MatchType::Exact));
         assert_eq!(some.selector.as_deref(), Some("https://e/1"));
-        let one = asked(Form::Eight, "/urlpattern/%2F%3Aa/urn%3Auuid%3A1").unwrap();
+        let one = asked(Draft::Eight, "/urlpattern/%2F%3Aa/urn%3Auuid%3A1").unwrap();
         assert_eq!(one.subscriber.as_deref(), Some("urn:uuid:1"));
-        let old = asked(Form::Seven, "/a%2Fb/x").unwrap();
+        let old = asked(Draft::Seven, "/a%2Fb/x").unwrap();
         assert_eq!(
             (old.match_type, old.selector.as_deref()),
             (None, Some("a/b"))
         );
-        for (form, path, status) in [
-            (Form::Eight, "/exact", 404),
-            (Form::Eight, "/exact/", 404),
-            (Form::Eight, "/template/a", 400),
-            (Form::Eight, "/exact/a/b/c", 404),
-            (Form::Eight, "/exact/%zz", 400),
-            (Form::Eight, "x", 404),
-            (Form::Seven, "/", 404),
-            (Form::Seven, "/a/b/c", 404),
+        for (draft, path, status) in [
+            (Draft::Eight, "/exact", 404),
+            (Draft::Eight, "/exact/", 404),
+            (Draft::Eight, "/template/a", 400),
+            (Draft::Eight, "/exact/a/b/c", 404),
+            (Draft::Eight, "/exact/%zz", 400),
+            (Draft::Eight, "x", 404),
+            (Draft::Seven, "/", 404),
+            (Draft::Seven, "/a/b/c", 404),
         ] {
-            assert_eq!(asked(form, path), Err(status), "{path}");
+            assert_eq!(asked(draft, path), Err(status), "{path}");
         }
     }
 
-    fn shown(form: Form, payload: Option<&Value>) -> Shown<'_> {
+    fn shown(draft: Draft, payload: Option<&Value>) -> Shown<'_> {
         Shown {
-            form,
+            draft,
             match_type: MatchType::Exact,
             selector: "https://e/é",
             subscriber: "urn:uuid:1",
@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn a_subscription_is_shown_in_its_form() {
         let payload = json!({"name": "ann"});
-        let eight = shown(Form::Eight, Some(&payload)).json(&hub());
+        let eight = shown(Draft::Eight, Some(&payload)).json(&hub());
         assert_eq!(
             eight,
             json!({
@@ -291,7 +291,7 @@ mod tests {
                 "payload": {"name": "ann"},
             })
         );
-        let seven: Value = serde_json::from_str(&shown(Form::Seven, None).event(&hub())).unwrap();
+        let seven: Value = serde_json::from_str(&shown(Draft::Seven, None).event(&hub())).unwrap();
         assert_eq!(
             seven,
             json!({
@@ -304,17 +304,17 @@ mod tests {
             })
         );
         // The path leads back.
-        let path = shown(Form::Eight, None).path(&hub());
-        let back = Asked::read(Form::Eight, &path, &hub()).unwrap();
+        let path = shown(Draft::Eight, None).path(&hub());
+        let back = Asked::read(Draft::Eight, &path, &hub()).unwrap();
         assert_eq!(back.selector.as_deref(), Some("https://e/é"));
     }
 
     #[test]
     fn lists_say_where_the_hub_stands() {
-        let asked = asked(Form::Seven, "").unwrap();
+        let asked = asked(Draft::Seven, "").unwrap();
         let document: Value = serde_json::from_str(&list(&asked, vec![], "#7")).unwrap();
         assert_eq!(document["lastEventID"], "#7");
-        let lines = lines(Form::Eight, &hub(), "#7");
+        let lines = lines(Draft::Eight, &hub(), "#7");
         assert!(lines.contains("</.well-known/mercure>; rel=\"mercure\"; last-event-id=\"#7\""));
         assert!(lines.contains("ETag: \"#7\"\r\n"));
         for (field, known) in [

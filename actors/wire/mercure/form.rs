@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 
 use super::MAX_TOPICS;
 use crate::model::mercure::Update;
-use crate::model::mercure::{Form, Identity, text};
+use crate::model::mercure::{Draft, Identity, text};
 use crate::model::names::{MAX_NAME, MAX_TOPIC};
 use crate::model::publication::Targets;
 use crate::model::{Publication, Target, Token};
@@ -53,7 +53,7 @@ pub fn check_type(content_type: Option<&str>) -> Result<(), Refused> {
 /// number; bad encoding. A topic below the hub's own path: 400 in form 8, 403 in form 7. 413 for `data`
 /// of more than `max_message` bytes.
 pub fn read(
-    form: Form,
+    draft: Draft,
     body: &[u8],
     hub: &Identity,
     max_message: usize,
@@ -61,13 +61,13 @@ pub fn read(
     let body = std::str::from_utf8(body)
         .map_err(|_| Refused::new(400, "the body is not UTF-8; it must be percent-encoded"))?;
     let (mut topics, mut seen) = (Vec::new(), HashSet::new());
-    let mut update = Update::new(form);
+    let mut update = Update::new(draft);
     let (mut data, mut event, mut private) = (None, None, false);
     for (raw_name, value) in parameters(body) {
         let text = |name| decode(value, true).map_err(|error| wrong(name, value, &error));
         match &*decode(raw_name, true).unwrap_or(raw_name.into()) {
             "topic" => {
-                let topic = topic(form, &text("topic")?, hub)?;
+                let topic = topic(draft, &text("topic")?, hub)?;
                 if seen.insert(topic.clone()) {
                     topics.push(Target::Token(topic));
                 }
@@ -145,17 +145,17 @@ fn any_text(value: &str) -> Result<String, Refused> {
     }
 }
 
-fn topic(form: Form, topic: &str, hub: &Identity) -> Result<Token, Refused> {
+fn topic(draft: Draft, topic: &str, hub: &Identity) -> Result<Token, Refused> {
     let bad = |error: &dyn fmt::Display| wrong("topic", topic, error);
-    match (form, topic) {
-        (Form::Eight, "") => return Err(bad(&"is the hub's own name")),
-        (Form::Eight, "*") => return Err(bad(&"stands for every topic, and is none")),
+    match (draft, topic) {
+        (Draft::Eight, "") => return Err(bad(&"is the hub's own name")),
+        (Draft::Eight, "*") => return Err(bad(&"stands for every topic, and is none")),
         _ => text::check(topic).map_err(|error| bad(&error))?,
     }
     if hub.reserves(topic) {
-        let status = match form {
-            Form::Eight => 400,
-            Form::Seven => 403,
+        let status = match draft {
+            Draft::Eight => 400,
+            Draft::Seven => 403,
         };
         let mut refused = bad(&"is the hub's own: no publisher may use a name below its path");
         refused.status = status;
@@ -211,11 +211,11 @@ mod tests {
     }
 
     fn eight(body: &str) -> Result<Publication, Refused> {
-        read(Form::Eight, body.as_bytes(), &hub(), 100)
+        read(Draft::Eight, body.as_bytes(), &hub(), 100)
     }
 
     fn seven(body: &str) -> Result<Publication, Refused> {
-        read(Form::Seven, body.as_bytes(), &hub(), 100)
+        read(Draft::Seven, body.as_bytes(), &hub(), 100)
     }
 
     fn token(topic: &str) -> Target {
@@ -240,7 +240,7 @@ mod tests {
             (update.id.as_deref(), update.retry),
             (Some("urn:x"), Some(5))
         );
-        assert!(!update.about_subscription && update.form == Form::Eight);
+        assert!(!update.about_subscription && update.draft == Draft::Eight);
     }
 
     #[test]
@@ -317,7 +317,7 @@ mod tests {
         assert_eq!(seven("topic=mercure").unwrap_err().status, 403);
         assert_eq!(seven("topic=").unwrap_err().status, 400);
         assert_eq!(seven("topic=a&type=mercure").unwrap_err().status, 400);
-        let not_utf8 = read(Form::Seven, b"topic=\xff", &hub(), 9);
+        let not_utf8 = read(Draft::Seven, b"topic=\xff", &hub(), 9);
         assert!(not_utf8.unwrap_err().reason.contains("UTF-8"));
     }
 

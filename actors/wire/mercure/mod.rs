@@ -7,7 +7,7 @@
 //! | [`api`] | the subscriptions API: its paths and its documents |
 //! | [`answer`] | refusals with their `WWW-Authenticate`, CORS lines, the metadata document |
 //!
-//! Two forms of the protocol are spoken ([`Form`](crate::model::mercure::Form)): a query with a
+//! Two forms of the protocol are spoken ([`Draft`](crate::model::mercure::Draft)): a query with a
 //! parameter that begins with `match` has form 8, and so has a token with `typ: at+jwt`; all else has
 //! form 7.
 

@@ -1,6 +1,6 @@
 //! The query of a subscriber, in either form.
 
-use crate::model::mercure::{Form, Identity, MAX_SELECTORS, MatchType, Selector};
+use crate::model::mercure::{Draft, Identity, MAX_SELECTORS, MatchType, Selector};
 use crate::wire::http::Refused;
 use crate::wire::http::query::{decode, parameters};
 use crate::wire::http::refused::quoted;
@@ -9,7 +9,7 @@ use crate::wire::http::refused::quoted;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
     /// The form that it is written in.
-    pub form: Form,
+    pub draft: Draft,
     /// Each once, in the order in which they were asked for; at least one.
     pub selectors: Vec<Selector>,
     /// The last event that the subscriber has.
@@ -28,10 +28,10 @@ const LAST_EVENT_ID: [&str; 5] = [
 ];
 
 /// Which form a query has: 8 with any parameter that begins with `match`, else 7.
-pub fn form(query: &str) -> Form {
+pub fn draft(query: &str) -> Draft {
     match parameters(query).any(|(name, _)| is_match(name)) {
-        true => Form::Eight,
-        false => Form::Seven,
+        true => Draft::Eight,
+        false => Draft::Seven,
     }
 }
 
@@ -50,9 +50,9 @@ impl Query {
     /// `topic` beside `match`, for more than [`MAX_SELECTORS`], and where there are none.
     pub fn read(query: Option<&str>, hub: &Identity) -> Result<Self, Refused> {
         let query = query.unwrap_or_default();
-        let form = form(query);
+        let draft = draft(query);
         let mut read = Self {
-            form,
+            draft,
             selectors: Vec::new(),
             last_event_id: None,
             authorization: None,
@@ -60,27 +60,27 @@ impl Query {
         for (raw_name, value) in parameters(query) {
             let name = decode(raw_name, true).unwrap_or(raw_name.into());
             let text = || decode(value, true).map_err(|error| wrong(&name, value, &error));
-            let selector = match (form, &*name) {
-                (Form::Seven, "topic") => Selector::seven(&text()?),
-                (Form::Eight, "topic") => {
+            let selector = match (draft, &*name) {
+                (Draft::Seven, "topic") => Selector::seven(&text()?),
+                (Draft::Eight, "topic") => {
                     let why =
                         "topic= is of another version of the protocol than match=; use one of them";
                     return Err(Refused::new(400, why));
                 }
-                (Form::Eight, "match" | "match_exact") => {
+                (Draft::Eight, "match" | "match_exact") => {
                     Selector::eight(MatchType::Exact, &text()?, hub)
                 }
-                (Form::Eight, "match_urlpattern") => {
+                (Draft::Eight, "match_urlpattern") => {
                     Selector::eight(MatchType::UrlPattern, &text()?, hub)
                 }
-                (Form::Eight, name) if is_match(raw_name) => {
+                (Draft::Eight, name) if is_match(raw_name) => {
                     let why = format!(
                         "{} is no kind of match; there are match, match_exact and match_urlpattern",
                         quoted(name.as_bytes())
                     );
                     return Err(Refused::new(400, why));
                 }
-                (Form::Seven, "authorization") if !value.is_empty() => {
+                (Draft::Seven, "authorization") if !value.is_empty() => {
                     if read.authorization.replace(text()?.into_owned()).is_some() {
                         return Err(Refused::new(400, "authorization= is given twice"));
                     }
@@ -148,15 +148,15 @@ mod tests {
 
     #[test]
     fn the_parameters_tell_the_form() {
-        for (query, form) in [
-            ("topic=a", Form::Seven),
-            ("topic=a&x=match", Form::Seven),
-            ("match=a", Form::Eight),
-            ("match_exact=a", Form::Eight),
-            ("match_urlpattern=/a", Form::Eight),
-            ("x=1&match=%2A", Form::Eight),
+        for (query, draft) in [
+            ("topic=a", Draft::Seven),
+            ("topic=a&x=match", Draft::Seven),
+            ("match=a", Draft::Eight),
+            ("match_exact=a", Draft::Eight),
+            ("match_urlpattern=/a", Draft::Eight),
+            ("x=1&match=%2A", Draft::Eight),
         ] {
-            assert_eq!(read(query).unwrap().form, form, "{query}");
+            assert_eq!(read(query).unwrap().draft, draft, "{query}");
         }
     }
 
