@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use super::support::{Daemon, eventually, without_what_cargo_tells};
+use support::{Daemon, eventually, without_what_cargo_tells};
 
 /// What is counted.
 #[derive(Debug, Clone, Copy)]

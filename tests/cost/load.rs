@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use nix::sys::signal::Signal;
 
-use super::support::{Daemon, PATIENCE};
+use support::{Daemon, PATIENCE};
 
 /// A subscriber's connection and what has come on it that was not asked for yet.
 pub(crate) struct Subscriber {

@@ -12,8 +12,6 @@
 
 mod counted;
 mod load;
-#[path = "../support/mod.rs"]
-mod support;
 
 use counted::{Counter, per_operation};
 use load::{come_and_go, connect, deliver, publish};

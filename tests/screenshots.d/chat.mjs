@@ -1,6 +1,6 @@
 // The chat, with a few people in it; its own command starts a hasses for it.
 //   node chat.mjs SUBSCRIBERS-URL CONTROL-URL USER-DATA-DIR PICTURE
-import { Stage } from '../chat/stage.mjs';
+import { Stage } from '../all/chat/stage.mjs';
 
 const picture = process.argv[5];
 const stage = await Stage.open('target/release/hasses', ['examples/chat/chat.py', '127.0.0.1:0']);

@@ -1,6 +1,6 @@
 //! The real binary, started on free ports, awaited, watched and stopped.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
@@ -11,17 +11,21 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{Connection, PATIENCE, Program, Response, Stream, TempDir, eventually};
+use super::{
+    Connection, PATIENCE, Port, Program, Response, Stream, TempDir, eventually, hasses, temp_dir,
+};
 
 /// One running daemon; killed, and its directory removed, when dropped.
-pub(crate) struct Daemon {
+pub struct Daemon {
     program: Program,
     /// What it was started with.
     command: Launch,
     /// Where it answers subscribers.
-    pub(crate) listen: SocketAddr,
+    pub listen: SocketAddr,
     /// Where it answers publishers.
-    pub(crate) control: SocketAddr,
+    pub control: SocketAddr,
+    /// Nobody else gets them, also between a stop and the next start.
+    _ports: [Port; 2],
     dir: TempDir,
     notify: UnixDatagram,
 }
@@ -29,7 +33,7 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts it on free TCP ports of 127.0.0.1 with further options, separated by blanks.
     /// `{dir}` stands for a directory of its own.
-    pub(crate) fn start(options: &str) -> Self {
+    pub fn start(options: &str) -> Self {
         Self::command_line(&format!(
             "--listen 127.0.0.1:{{listen}} --control 127.0.0.1:{{control}} {options}"
         ))
@@ -37,48 +41,33 @@ impl Daemon {
 
     /// Starts it with exactly these arguments, in which `{listen}` and `{control}` stand for free
     /// ports and `{dir}` for a directory of its own, and waits until it says that it is ready.
-    pub(crate) fn command_line(arguments: &str) -> Self {
+    pub fn command_line(arguments: &str) -> Self {
         Self::prepared(arguments, |_| {})
     }
 
     /// As [`Daemon::command_line`], with a directory that `prepare` has put something into.
-    pub(crate) fn prepared(arguments: &str, prepare: impl Fn(&Preparation)) -> Self {
+    pub fn prepared(arguments: &str, prepare: impl Fn(&Preparation)) -> Self {
         Self::launched("", arguments, prepare)
     }
 
     /// As [`Daemon::start`], in a process in which the shell ran `before` first, such as `ulimit`.
-    pub(crate) fn start_after(before: &str, options: &str) -> Self {
+    pub fn start_after(before: &str, options: &str) -> Self {
         let addresses = "--listen 127.0.0.1:{listen} --control 127.0.0.1:{control}";
         Self::launched(before, &format!("{addresses} {options}"), |_| {})
     }
 
     /// As [`Daemon::start`], but `program` is run, with the options behind its own arguments: the
     /// daemon in another build, or under a tool that watches it.
-    pub(crate) fn instead(program: &str, options: &str) -> Self {
+    pub fn instead(program: &str, options: &str) -> Self {
         let addresses = "--listen 127.0.0.1:{listen} --control 127.0.0.1:{control}";
         let before = format!("set -- {program} \"$@\" && exec \"$@\"");
         Self::launched(&before, &format!("{addresses} {options}"), |_| {})
     }
 
     fn launched(before: &str, arguments: &str, prepare: impl Fn(&Preparation)) -> Self {
-        for _ in 0..5 {
-            match Self::try_start(before, arguments, &prepare) {
-                Ok(daemon) => return daemon,
-                // Another process took the port between our look and the daemon's bind.
-                Err(text) if text.contains("in use") => {}
-                Err(text) => panic!("hasses {arguments} did not start: {text}"),
-            }
-        }
-        panic!("no free port in five attempts");
-    }
-
-    fn try_start(
-        before: &str,
-        arguments: &str,
-        prepare: &impl Fn(&Preparation),
-    ) -> Result<Self, String> {
-        let (listen, control) = (free_address(), free_address());
-        let dir = TempDir::new();
+        let ports = [Port::reserve(), Port::reserve()];
+        let [listen, control] = ports.each_ref().map(Port::address);
+        let dir = temp_dir();
         let preparation = Preparation {
             dir: dir.path().to_owned(),
             listen: listen.port(),
@@ -97,11 +86,14 @@ impl Daemon {
             command,
             listen,
             control,
+            _ports: ports,
             dir,
             notify,
         };
-        daemon.await_ready()?;
-        Ok(daemon)
+        if let Err(text) = daemon.await_ready() {
+            panic!("hasses {arguments} did not start: {text}");
+        }
+        daemon
     }
 
     fn await_ready(&mut self) -> Result<(), String> {
@@ -120,7 +112,7 @@ impl Daemon {
     }
 
     /// Whether the service manager was told `word` within `patience`.
-    pub(crate) fn heard(&self, word: &str, patience: Duration) -> bool {
+    pub fn heard(&self, word: &str, patience: Duration) -> bool {
         self.notify.set_read_timeout(Some(patience)).unwrap();
         let mut buffer = [0; 1024];
         while let Ok(length) = self.notify.recv(&mut buffer) {
@@ -133,54 +125,54 @@ impl Daemon {
     }
 
     /// A file in its directory.
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
+    pub fn file(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// The text of a file in its directory; empty while there is none.
-    pub(crate) fn text_of(&self, name: &str) -> String {
+    pub fn text_of(&self, name: &str) -> String {
         String::from_utf8_lossy(&std::fs::read(self.file(name)).unwrap_or_default()).into_owned()
     }
 
     /// What it wrote to its standard output and error so far.
-    pub(crate) fn log(&self) -> String {
+    pub fn log(&self) -> String {
         self.program.output()
     }
 
     /// Waits for a complete line with `part` in it and returns that line.
-    pub(crate) fn wait_for_log(&self, part: &str) -> String {
+    pub fn wait_for_log(&self, part: &str) -> String {
         self.program.wait_for(part)
     }
 
-    pub(crate) fn pid(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.program.id()
     }
 
-    pub(crate) fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.pid() as i32), signal).unwrap();
     }
 
     /// Waits until the process has ended.
-    pub(crate) fn wait_for_exit(&mut self) -> ExitStatus {
+    pub fn wait_for_exit(&mut self) -> ExitStatus {
         self.program.wait_for_end()
     }
 
     /// Ends it as an administrator does; it must end well.
-    pub(crate) fn stop(&mut self) {
+    pub fn stop(&mut self) {
         self.signal(Signal::SIGTERM);
         let status = self.wait_for_exit();
         assert_eq!(status.code(), Some(0), "a graceful stop: {}", self.log());
     }
 
     /// Ends it as a crash does.
-    pub(crate) fn crash(&mut self) {
+    pub fn crash(&mut self) {
         self.signal(Signal::SIGKILL);
         self.wait_for_exit();
     }
 
     /// Starts it again, after it has ended: on the same ports, in the same directory. What it had
     /// written before is forgotten.
-    pub(crate) fn start_again(&mut self) {
+    pub fn start_again(&mut self) {
         self.program = self.command.run();
         if let Err(text) = self.await_ready() {
             panic!("it did not start again: {text}");
@@ -188,13 +180,13 @@ impl Daemon {
     }
 
     /// As [`Daemon::start_again`], with further options.
-    pub(crate) fn start_again_with(&mut self, options: &str) {
+    pub fn start_again_with(&mut self, options: &str) {
         self.command.arguments = format!("{} {options}", self.command.arguments);
         self.start_again();
     }
 
     /// Memory that it holds at present, in KiB (proc(5): VmRSS).
-    pub(crate) fn resident_kib(&self) -> u64 {
+    pub fn resident_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:"));
         let words = line.unwrap().split_whitespace().nth(1);
@@ -202,24 +194,24 @@ impl Daemon {
     }
 
     /// Processor time it has used, in clock ticks of 10 ms (proc(5): utime and stime).
-    pub(crate) fn cpu_ticks(&self) -> u64 {
+    pub fn cpu_ticks(&self) -> u64 {
         self.program.cpu_ticks()
     }
 
     /// Sends one request to the subscribers' side and reads its whole answer.
-    pub(crate) fn ask(&self, request: impl AsRef<[u8]>) -> Response {
+    pub fn ask(&self, request: impl AsRef<[u8]>) -> Response {
         Connection::to(self.listen)
             .send(request.as_ref())
             .response()
     }
 
     /// `GET /sse?QUERY`, awaited until it gets what is published from now on.
-    pub(crate) fn subscribe(&self, query: &str) -> Stream {
+    pub fn subscribe(&self, query: &str) -> Stream {
         Stream::open(self.listen, query)
     }
 
     /// Waits until this many subscribers are there.
-    pub(crate) fn wait_for_clients(&self, count: usize) {
+    pub fn wait_for_clients(&self, count: usize) {
         eventually(&format!("{count} clients"), || {
             let now = super::publish::ask_tcp(self.control, "tcpnumberofclients\n");
             let now: serde_json::Value = serde_json::from_str(&now).unwrap();
@@ -250,7 +242,7 @@ struct Launch {
 
 impl Launch {
     fn run(&self) -> Program {
-        let binary = env!("CARGO_BIN_EXE_hasses");
+        let binary = hasses();
         let mut command = if self.before.is_empty() {
             Command::new(binary)
         } else {
@@ -269,30 +261,22 @@ impl Launch {
 }
 
 /// What is known of a daemon before it runs.
-pub(crate) struct Preparation {
-    pub(crate) dir: PathBuf,
-    pub(crate) listen: u16,
-    pub(crate) control: u16,
+pub struct Preparation {
+    pub dir: PathBuf,
+    pub listen: u16,
+    pub control: u16,
 }
 
 impl Preparation {
     /// Puts the directory and the ports into `text`.
-    pub(crate) fn fill(&self, text: &str) -> String {
+    pub fn fill(&self, text: &str) -> String {
         text.replace("{dir}", self.dir.to_str().unwrap())
             .replace("{listen}", &self.listen.to_string())
             .replace("{control}", &self.control.to_string())
     }
 
     /// Writes a file into the directory.
-    pub(crate) fn write(&self, name: &str, text: &str) {
+    pub fn write(&self, name: &str, text: &str) {
         std::fs::write(self.dir.join(name), self.fill(text)).unwrap();
     }
-}
-
-/// An address that nobody used a moment ago.
-pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
 }

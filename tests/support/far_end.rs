@@ -5,7 +5,7 @@ use std::process::Command;
 use super::run;
 
 /// A network at the other end of a virtual cable: 198.18.NUMBER.1 here, 198.18.NUMBER.2 there.
-pub(crate) struct FarEnd {
+pub struct FarEnd {
     name: String,
     near: String,
     far: String,
@@ -13,17 +13,18 @@ pub(crate) struct FarEnd {
 
 impl FarEnd {
     /// Makes one; none where that needs root, or the program ip.
-    pub(crate) fn new(number: u8) -> Option<Self> {
+    pub fn new(number: u8) -> Option<Self> {
         let possible =
             rustix::process::geteuid().is_root() && Command::new("ip").arg("-V").output().is_ok();
         if !possible {
             return None;
         }
-        let pid = std::process::id();
+        // An interface's name has at most 15 bytes.
+        let unique = format!("{}-{number}", std::process::id());
         let (name, near, far) = (
-            format!("hasses{pid}"),
-            format!("hsn{pid}"),
-            format!("hsf{pid}"),
+            format!("hasses{unique}"),
+            format!("hn{unique}"),
+            format!("hf{unique}"),
         );
         ip(&format!("netns add {name}"));
         let end = Self { name, near, far };
@@ -41,19 +42,19 @@ impl FarEnd {
     }
 
     /// A program that runs there.
-    pub(crate) fn command(&self, program: &str) -> Command {
+    pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name, program]);
         command
     }
 
     /// From now on nothing comes back, as if the machine had lost its power.
-    pub(crate) fn vanish(&self) {
+    pub fn vanish(&self) {
         ip(&format!("-n {} addr flush scope global", self.name));
     }
 
     /// Cuts the cable, or mends it; nobody is told.
-    pub(crate) fn connect(&self, connected: bool) {
+    pub fn connect(&self, connected: bool) {
         let state = if connected { "up" } else { "down" };
         ip(&format!("-n {} link set {} {state}", self.name, self.far));
     }

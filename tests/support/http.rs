@@ -4,10 +4,12 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
 
+use rustls::{ClientConnection, StreamOwned};
+
 use super::PATIENCE;
 
 /// What a connection goes over: a socket, or TLS on one.
-pub(crate) trait Wire: Read + Write + Send {
+pub trait Wire: Read + Write + Send {
     /// The socket.
     fn tcp(&self) -> &TcpStream;
 }
@@ -18,8 +20,17 @@ impl Wire for TcpStream {
     }
 }
 
+/// TLS over any of these, as a client speaks it.
+pub type Tls<T> = StreamOwned<ClientConnection, T>;
+
+impl<T: Wire> Wire for Tls<T> {
+    fn tcp(&self) -> &TcpStream {
+        self.sock.tcp()
+    }
+}
+
 /// One connection, with what was read but not yet used.
-pub(crate) struct Connection {
+pub struct Connection {
     socket: Box<dyn Wire>,
     /// What was read; what stands before `used` has been taken.
     unread: Vec<u8>,
@@ -29,16 +40,16 @@ pub(crate) struct Connection {
 
 /// The head of an answer, and its body where it has one that ends.
 #[derive(Debug)]
-pub(crate) struct Response {
-    pub(crate) version: String,
-    pub(crate) status: u16,
+pub struct Response {
+    pub version: String,
+    pub status: u16,
     headers: Vec<(String, String)>,
-    pub(crate) body: String,
+    pub body: String,
 }
 
 impl Response {
     /// The header's value; several are joined by a comma (RFC 9110 §5.3).
-    pub(crate) fn header(&self, name: &str) -> Option<String> {
+    pub fn header(&self, name: &str) -> Option<String> {
         let values: Vec<&str> = self
             .headers
             .iter()
@@ -48,18 +59,18 @@ impl Response {
         (!values.is_empty()).then(|| values.join(", "))
     }
 
-    pub(crate) fn json(&self) -> serde_json::Value {
+    pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap()
     }
 }
 
 impl Connection {
-    pub(crate) fn to(address: SocketAddr) -> Self {
+    pub fn to(address: SocketAddr) -> Self {
         Self::over(TcpStream::connect(address).unwrap())
     }
 
     /// Over a socket that is connected already.
-    pub(crate) fn over(socket: impl Wire + 'static) -> Self {
+    pub fn over(socket: impl Wire + 'static) -> Self {
         socket.tcp().set_nodelay(true).unwrap();
         Self {
             socket: Box::new(socket),
@@ -70,13 +81,13 @@ impl Connection {
     }
 
     /// Sends bytes; the other side may have hung up already, which the answer will show.
-    pub(crate) fn send(&mut self, bytes: &[u8]) -> &mut Self {
+    pub fn send(&mut self, bytes: &[u8]) -> &mut Self {
         let _ = self.socket.write_all(bytes);
         self
     }
 
     /// Whether something has come or the other side has hung up; does not wait.
-    pub(crate) fn is_answered(&self) -> bool {
+    pub fn is_answered(&self) -> bool {
         self.socket.tcp().set_nonblocking(true).unwrap();
         let peeked = self.socket.tcp().peek(&mut [0]);
         self.socket.tcp().set_nonblocking(false).unwrap();
@@ -84,13 +95,13 @@ impl Connection {
     }
 
     /// Says that nothing more will be sent.
-    pub(crate) fn finish(&mut self) -> &mut Self {
+    pub fn finish(&mut self) -> &mut Self {
         let _ = self.socket.tcp().shutdown(std::net::Shutdown::Write);
         self
     }
 
     /// Reads more; false at the end of the connection (a reset is an end too).
-    pub(crate) fn read_more(&mut self, deadline: Instant) -> bool {
+    pub fn read_more(&mut self, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
         assert!(!left.is_zero(), "waited in vain for more");
         self.socket.tcp().set_read_timeout(Some(left)).unwrap();
@@ -112,7 +123,7 @@ impl Connection {
     }
 
     /// Takes everything up to and including `end`; none when the connection ends before it.
-    pub(crate) fn until(&mut self, end: &[u8], deadline: Instant) -> Option<Vec<u8>> {
+    pub fn until(&mut self, end: &[u8], deadline: Instant) -> Option<Vec<u8>> {
         let mut searched = 0;
         loop {
             let waiting = &self.unread[self.used..];
@@ -130,7 +141,7 @@ impl Connection {
     }
 
     /// Takes exactly this many bytes.
-    pub(crate) fn exactly(&mut self, count: usize, deadline: Instant) -> Vec<u8> {
+    pub fn exactly(&mut self, count: usize, deadline: Instant) -> Vec<u8> {
         while self.unread.len() - self.used < count {
             assert!(self.read_more(deadline), "the connection ended too early");
         }
@@ -144,14 +155,14 @@ impl Connection {
     }
 
     /// Takes everything up to the end of the connection.
-    pub(crate) fn rest(&mut self) -> Vec<u8> {
+    pub fn rest(&mut self) -> Vec<u8> {
         let deadline = Instant::now() + PATIENCE;
         while !self.ended && self.read_more(deadline) {}
         self.take(self.unread.len() - self.used)
     }
 
     /// One line without its end.
-    pub(crate) fn line(&mut self) -> String {
+    pub fn line(&mut self) -> String {
         let line = self
             .until(b"\n", Instant::now() + PATIENCE)
             .expect("a line");
@@ -159,7 +170,7 @@ impl Connection {
     }
 
     /// Reads the head of an answer.
-    pub(crate) fn head(&mut self) -> Response {
+    pub fn head(&mut self) -> Response {
         let head = self.until(b"\r\n\r\n", Instant::now() + PATIENCE);
         let head = head.expect("an answer, not the end of the connection");
         let head = String::from_utf8(head).unwrap();
@@ -183,7 +194,7 @@ impl Connection {
     }
 
     /// Reads a whole answer: by its Content-Length, else to the end of the connection.
-    pub(crate) fn response(&mut self) -> Response {
+    pub fn response(&mut self) -> Response {
         let mut response = self.head();
         let length = response.header("content-length").map(|text| text.parse());
         let body = match length {

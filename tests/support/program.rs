@@ -13,7 +13,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use super::PATIENCE;
 
 /// A running program; killed when dropped.
-pub(crate) struct Program {
+pub struct Program {
     child: Child,
     output: Arc<Transcript>,
 }
@@ -34,7 +34,7 @@ struct Written {
 
 impl Program {
     /// Starts it without input.
-    pub(crate) fn start(command: &mut Command) -> Self {
+    pub fn start(command: &mut Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -47,12 +47,12 @@ impl Program {
         Self { child, output }
     }
 
-    pub(crate) fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Processor time it has used, in clock ticks of 10 ms (proc(5): utime and stime).
-    pub(crate) fn cpu_ticks(&self) -> u64 {
+    pub fn cpu_ticks(&self) -> u64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap();
         let after_name = stat.rsplit_once(") ").unwrap().1;
         let fields: Vec<&str> = after_name.split(' ').collect();
@@ -60,27 +60,23 @@ impl Program {
     }
 
     /// How it ended, if it has.
-    pub(crate) fn has_ended(&mut self) -> Option<ExitStatus> {
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().unwrap()
     }
 
     /// Waits for its end.
-    pub(crate) fn wait_for_end(&mut self) -> ExitStatus {
+    pub fn wait_for_end(&mut self) -> ExitStatus {
         let status = self.end_within(PATIENCE);
         status.unwrap_or_else(|| panic!("it does not end:\n{}", self.output()))
     }
 
     /// Waits for its end, at most for `patience`.
-    pub(crate) fn end_within(&mut self, patience: Duration) -> Option<ExitStatus> {
+    pub fn end_within(&mut self, patience: Duration) -> Option<ExitStatus> {
         self.end_or(&[], patience)
     }
 
     /// As [`Program::end_within`], but also until something can be read from one of `others`.
-    pub(crate) fn end_or(
-        &mut self,
-        others: &[BorrowedFd],
-        patience: Duration,
-    ) -> Option<ExitStatus> {
+    pub fn end_or(&mut self, others: &[BorrowedFd], patience: Duration) -> Option<ExitStatus> {
         if let Some(status) = self.has_ended() {
             return Some(status);
         }
@@ -99,12 +95,12 @@ impl Program {
     }
 
     /// What it wrote so far.
-    pub(crate) fn output(&self) -> String {
+    pub fn output(&self) -> String {
         self.output.lock().text.clone()
     }
 
     /// What it wrote before it ended: all, unless another process that it left has its output open.
-    pub(crate) fn last_words(&self) -> String {
+    pub fn last_words(&self) -> String {
         let written = self.output.lock();
         let second = Duration::from_secs(1);
         let is_open = |written: &mut Written| written.open > 0;
@@ -116,13 +112,13 @@ impl Program {
     }
 
     /// Waits for a complete line with `part` in it and returns that line.
-    pub(crate) fn wait_for(&self, part: &str) -> String {
+    pub fn wait_for(&self, part: &str) -> String {
         let line = self.line_with(part);
         line.unwrap_or_else(|| panic!("{part:?} was never written:\n{}", self.output()))
     }
 
     /// As [`Program::wait_for`], but none when it writes no more.
-    pub(crate) fn line_with(&self, part: &str) -> Option<String> {
+    pub fn line_with(&self, part: &str) -> Option<String> {
         let deadline = Instant::now() + PATIENCE;
         let mut written = self.output.lock();
         loop {

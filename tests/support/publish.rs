@@ -9,25 +9,25 @@ use std::path::Path;
 use super::{Connection, PATIENCE, Response};
 
 /// Connects, writes, closes.
-pub(crate) fn tcp(address: SocketAddr, text: impl AsRef<[u8]>) {
+pub fn tcp(address: SocketAddr, text: impl AsRef<[u8]>) {
     let mut socket = TcpStream::connect(address).unwrap();
     socket.write_all(text.as_ref()).unwrap();
 }
 
 /// Connects to a Unix socket, writes, closes.
-pub(crate) fn unix(path: &Path, text: impl AsRef<[u8]>) {
+pub fn unix(path: &Path, text: impl AsRef<[u8]>) {
     let mut socket = UnixStream::connect(path).unwrap();
     socket.write_all(text.as_ref()).unwrap();
 }
 
 /// Opens the FIFO as `echo text > fifo` does, writes at once, closes.
-pub(crate) fn fifo(path: &Path, text: impl AsRef<[u8]>) {
+pub fn fifo(path: &Path, text: impl AsRef<[u8]>) {
     let mut pipe = OpenOptions::new().write(true).open(path).unwrap();
     pipe.write_all(text.as_ref()).unwrap();
 }
 
 /// Writes over TCP, says that this was all, and reads the lines that come back.
-pub(crate) fn talk_tcp(address: SocketAddr, text: impl AsRef<[u8]>) -> Vec<String> {
+pub fn talk_tcp(address: SocketAddr, text: impl AsRef<[u8]>) -> Vec<String> {
     let mut socket = TcpStream::connect(address).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.write_all(text.as_ref()).unwrap();
@@ -36,12 +36,12 @@ pub(crate) fn talk_tcp(address: SocketAddr, text: impl AsRef<[u8]>) -> Vec<Strin
 }
 
 /// Writes over TCP and reads one line.
-pub(crate) fn ask_tcp(address: SocketAddr, text: &str) -> String {
+pub fn ask_tcp(address: SocketAddr, text: &str) -> String {
     Connection::to(address).send(text.as_bytes()).line()
 }
 
 /// One HTTP request with a body to the control port.
-pub(crate) fn post(address: SocketAddr, target: &str, kind: &str, body: &[u8]) -> Response {
+pub fn post(address: SocketAddr, target: &str, kind: &str, body: &[u8]) -> Response {
     let kind = match kind {
         "" => String::new(),
         kind => format!("Content-Type: {kind}\r\n"),
@@ -57,7 +57,7 @@ pub(crate) fn post(address: SocketAddr, target: &str, kind: &str, body: &[u8]) -
 }
 
 /// `POST /publish/TARGET`, which must succeed; returns the id and the number of recipients.
-pub(crate) fn http(address: SocketAddr, target: &str, data: &str) -> (u64, u64) {
+pub fn http(address: SocketAddr, target: &str, data: &str) -> (u64, u64) {
     let answer = post(address, &format!("/publish/{target}"), "", data.as_bytes());
     assert_eq!(answer.status, 200, "{answer:?}");
     let answer = answer.json();
@@ -67,7 +67,7 @@ pub(crate) fn http(address: SocketAddr, target: &str, data: &str) -> (u64, u64) 
 
 /// Publishes one JSON line after the other over one connection; each must be taken in. Returns
 /// their ids.
-pub(crate) fn json_lines(address: SocketAddr, lines: impl IntoIterator<Item = String>) -> Vec<u64> {
+pub fn json_lines(address: SocketAddr, lines: impl IntoIterator<Item = String>) -> Vec<u64> {
     let mut connection = Connection::to(address);
     let ids = lines.into_iter().map(|line| {
         let line = line.strip_suffix('}').expect("an object");

@@ -4,19 +4,19 @@
 use std::fs;
 use std::process::Command;
 
-use super::{Daemon, run};
+use super::{Daemon, TOP, hasses, run};
 
 /// A fenced block with `<!-- test: KIND -->` before it.
 #[derive(Debug)]
-pub(crate) struct Snippet {
-    pub(crate) kind: String,
-    pub(crate) language: String,
-    pub(crate) text: String,
+pub struct Snippet {
+    pub kind: String,
+    pub language: String,
+    pub text: String,
 }
 
 /// All that are marked, in order; fails if a block in a language that can be run is not marked.
-pub(crate) fn snippets() -> Vec<Snippet> {
-    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+pub fn snippets() -> Vec<Snippet> {
+    let text = fs::read_to_string(format!("{TOP}/README.md")).unwrap();
     let mut found = Vec::new();
     let mut kind = None;
     let mut lines = text.lines();
@@ -43,17 +43,14 @@ pub(crate) fn snippets() -> Vec<Snippet> {
 
 impl Snippet {
     /// The snippet for this daemon: its ports, its pipe named `in`, its secret in `key`.
-    pub(crate) fn text_for(&self, daemon: &Daemon) -> String {
+    pub fn text_for(&self, daemon: &Daemon) -> String {
         self.text
             .replace("8080", &daemon.listen.port().to_string())
             .replace("8085", &daemon.control.port().to_string())
-            .replace("target/release/hasses", env!("CARGO_BIN_EXE_hasses"))
+            .replace("target/release/hasses", hasses())
             .replace("/run/hasses.fifo", daemon.file("in").to_str().unwrap())
             .replace("/etc/hasses/secret", daemon.file("key").to_str().unwrap())
-            .replace(
-                "hasses sign",
-                concat!(env!("CARGO_BIN_EXE_hasses"), " sign"),
-            )
+            .replace("hasses sign", &format!("{} sign", hasses()))
             .replace("/etc/hasses", daemon.file("").to_str().unwrap())
     }
 
@@ -72,21 +69,21 @@ impl Snippet {
     }
 
     /// Runs it to its end, which must be a success, and returns what it wrote.
-    pub(crate) fn run(&self, daemon: &Daemon) -> String {
+    pub fn run(&self, daemon: &Daemon) -> String {
         let (program, arguments) = self.command(daemon);
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         String::from_utf8(run(program, &arguments).stdout).unwrap()
     }
 
     /// A command that runs it beside the test.
-    pub(crate) fn in_background(&self, daemon: &Daemon) -> Command {
+    pub fn in_background(&self, daemon: &Daemon) -> Command {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("exec {}", self.text_for(daemon))]);
         command
     }
 
     /// The texts of the events that it publishes: those in it that begin with `hello`.
-    pub(crate) fn published(&self) -> Vec<String> {
+    pub fn published(&self) -> Vec<String> {
         let ends = ['\'', '"', ';', '\\', '\n'];
         let mut texts: Vec<String> = Vec::new();
         for (at, _) in self.text.match_indices("hello") {

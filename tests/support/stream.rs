@@ -9,25 +9,25 @@ use std::time::Instant;
 use super::{Connection, PATIENCE, Response};
 
 /// An open event stream.
-pub(crate) struct Stream {
+pub struct Stream {
     connection: Connection,
-    pub(crate) head: Response,
+    pub head: Response,
     chunked: bool,
     blocks: VecDeque<Block>,
     /// Whether the stream ended as it should: by the last chunk, or over HTTP/1.0 by the end of
     /// the connection.
-    pub(crate) ended_well: bool,
+    pub ended_well: bool,
 }
 
 /// What stands between two empty lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Block {
-    pub(crate) id: Option<u64>,
-    pub(crate) event: Option<String>,
-    pub(crate) data: Option<String>,
-    pub(crate) retry: Option<u64>,
+pub struct Block {
+    pub id: Option<u64>,
+    pub event: Option<String>,
+    pub data: Option<String>,
+    pub retry: Option<u64>,
     /// As it came, with the empty line.
-    pub(crate) raw: String,
+    pub raw: String,
 }
 
 impl Block {
@@ -53,29 +53,29 @@ impl Block {
     }
 
     /// Whether it only says how far the stream has come.
-    pub(crate) fn is_position(&self) -> bool {
+    pub fn is_position(&self) -> bool {
         self.id.is_some() && self.data.is_none() && self.event.is_none()
     }
 }
 
 /// What a stream said before its first position.
-pub(crate) struct Start {
-    pub(crate) gap: Option<Block>,
-    pub(crate) events: Vec<Block>,
-    pub(crate) position: u64,
+pub struct Start {
+    pub gap: Option<Block>,
+    pub events: Vec<Block>,
+    pub position: u64,
     /// The rest.
-    pub(crate) stream: Stream,
+    pub stream: Stream,
 }
 
 impl Start {
     /// What the events before the position said.
-    pub(crate) fn data(&self) -> Vec<&str> {
+    pub fn data(&self) -> Vec<&str> {
         let data = self.events.iter().map(|event| event.data.as_deref());
         data.map(|data| data.expect("data")).collect()
     }
 
     /// The gap's data, in full; fails without a gap.
-    pub(crate) fn gap_data(&self) -> &str {
+    pub fn gap_data(&self) -> &str {
         let gap = self.gap.as_ref().expect("a gap");
         let data = gap.data.as_deref().expect("a gap has data");
         assert_eq!(gap.raw, format!("event: gap\ndata: {data}\n\n"));
@@ -86,18 +86,18 @@ impl Start {
 impl Stream {
     /// Subscribes with a `Last-Event-ID`, as an EventSource that comes back, and reads up to the
     /// position.
-    pub(crate) fn resume(address: SocketAddr, query: &str, last: impl Display) -> Start {
+    pub fn resume(address: SocketAddr, query: &str, last: impl Display) -> Start {
         Self::starting(address, query, &format!("Last-Event-ID: {last}\r\n"))
     }
 
     /// Subscribes with further header fields and reads up to the position.
-    pub(crate) fn starting(address: SocketAddr, query: &str, headers: &str) -> Start {
+    pub fn starting(address: SocketAddr, query: &str, headers: &str) -> Start {
         let request = format!("GET /sse?{query} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n");
         Self::request(address, &request).start()
     }
 
     /// Reads up to the position.
-    pub(crate) fn start(mut self) -> Start {
+    pub fn start(mut self) -> Start {
         let (mut gap, mut events) = (None, Vec::new());
         loop {
             let block = self.block().expect("a position, not the stream's end");
@@ -119,7 +119,7 @@ impl Stream {
     }
 
     /// Subscribes over HTTP/1.1 and waits for the position block: from then on nothing is missed.
-    pub(crate) fn open(address: SocketAddr, query: &str) -> Self {
+    pub fn open(address: SocketAddr, query: &str) -> Self {
         let request = format!("GET /sse?{query} HTTP/1.1\r\nHost: {address}\r\n\r\n");
         let mut stream = Self::request(address, &request);
         stream.position();
@@ -127,14 +127,14 @@ impl Stream {
     }
 
     /// Sends any request whose answer must be a stream.
-    pub(crate) fn request(address: SocketAddr, request: &str) -> Self {
+    pub fn request(address: SocketAddr, request: &str) -> Self {
         let mut connection = Connection::to(address);
         connection.send(request.as_bytes());
         Self::answered(connection)
     }
 
     /// Reads the head of the answer to a request that was sent.
-    pub(crate) fn answered(mut connection: Connection) -> Self {
+    pub fn answered(mut connection: Connection) -> Self {
         let head = connection.head();
         assert_eq!(head.status, 200, "{head:?} {:?}", connection.rest());
         let chunked = head.header("transfer-encoding").as_deref() == Some("chunked");
@@ -148,7 +148,7 @@ impl Stream {
     }
 
     /// The next chunk's content; none at the end. Every chunk must hold whole blocks alone.
-    pub(crate) fn chunk(&mut self, deadline: Instant) -> Option<String> {
+    pub fn chunk(&mut self, deadline: Instant) -> Option<String> {
         let size = self.connection.until(b"\r\n", deadline)?;
         let size = std::str::from_utf8(&size).unwrap().trim_end();
         let size = usize::from_str_radix(size, 16).expect("a chunk size");
@@ -179,7 +179,7 @@ impl Stream {
     }
 
     /// The next block of any kind; none at the end of the stream.
-    pub(crate) fn block(&mut self) -> Option<Block> {
+    pub fn block(&mut self) -> Option<Block> {
         self.block_until(Instant::now() + PATIENCE)
     }
 
@@ -193,7 +193,7 @@ impl Stream {
     }
 
     /// The next event as a browser would show it; none at the end of the stream.
-    pub(crate) fn try_event(&mut self) -> Option<Block> {
+    pub fn try_event(&mut self) -> Option<Block> {
         // One deadline for all: heartbeats must not keep a hopeless wait alive.
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -205,17 +205,17 @@ impl Stream {
     }
 
     /// The next event; fails the test when none comes.
-    pub(crate) fn event(&mut self) -> Block {
+    pub fn event(&mut self) -> Block {
         self.try_event().expect("an event, not the stream's end")
     }
 
     /// The next event's data.
-    pub(crate) fn data(&mut self) -> String {
+    pub fn data(&mut self) -> String {
         self.event().data.unwrap()
     }
 
     /// The data of the events up to one that says `end`.
-    pub(crate) fn data_until(&mut self, end: &str) -> Vec<String> {
+    pub fn data_until(&mut self, end: &str) -> Vec<String> {
         let mut all = Vec::new();
         loop {
             match self.data() {
@@ -226,7 +226,7 @@ impl Stream {
     }
 
     /// The number of the next position block.
-    pub(crate) fn position(&mut self) -> u64 {
+    pub fn position(&mut self) -> u64 {
         loop {
             let block = self.block().expect("a position, not the stream's end");
             assert_eq!(block.data, None, "a position must come first");
@@ -237,12 +237,12 @@ impl Stream {
     }
 
     /// Sends something on the connection that carries the stream.
-    pub(crate) fn send(&mut self, bytes: &[u8]) {
+    pub fn send(&mut self, bytes: &[u8]) {
         self.connection.send(bytes);
     }
 
     /// Reads to the end of the stream and gives the connection back.
-    pub(crate) fn into_connection(mut self) -> Connection {
+    pub fn into_connection(mut self) -> Connection {
         let deadline = Instant::now() + PATIENCE;
         while self.block_until(deadline).is_some() {}
         assert!(self.ended_well, "the stream broke off");

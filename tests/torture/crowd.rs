@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 
-use super::client::{Client, Seen, Sightings};
-use super::support::PATIENCE;
-use super::topic::Interest;
+use support::PATIENCE;
+use support::crowd::client::{Client, Seen, Sightings};
+use support::crowd::topic::Interest;
 
 /// Bytes taken from one client before the others have their turn, in reads.
 const TURNS: usize = 4;

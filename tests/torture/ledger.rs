@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::client::{Client, Seen, Sightings};
-use super::publishers::{Outcome, Sent};
+use support::crowd::client::{Client, Seen, Sightings};
+use support::crowd::publishers::{Outcome, Sent};
 
 /// How far behind the history file may be when the daemon is killed: a second, and a little for
 /// the publisher that learnt the id later than the daemon gave it.

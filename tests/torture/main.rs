@@ -5,20 +5,15 @@
 //! one; `HASSES_TORTURE_SEED` repeats what chance decided in the clients and publishers.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod client;
 mod crowd;
 mod ledger;
-mod publishers;
-#[path = "../support/mod.rs"]
-mod support;
-mod topic;
 
 use std::time::{Duration, Instant};
 
 use crowd::Crowd;
 use ledger::{Figures, Ledger, Run};
 use nix::sys::signal::Signal;
-use publishers::Publishers;
+use support::crowd::publishers::Publishers;
 use support::{Daemon, Stream, number_from};
 
 const CLIENTS: usize = 2000;

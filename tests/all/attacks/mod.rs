@@ -1,0 +1,3 @@
+//! What an attacker may try, each refused with the right status. Beside it stand the tests of what
+//! each door is for: `publish_http`, `control_secret`.
+mod control;

@@ -1,0 +1,152 @@
+//! The dashboard in a browser.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+
+use super::tls::authority::{Authority, ECDSA};
+use nix::sys::signal::Signal;
+use support::{Connection, Daemon, PATIENCE, Program, Stream, eventually, publish};
+
+/// What a name may not do.
+const HOSTILE: &str = "%3Cimg%20src=x%20onerror=hacked%3D1%3E";
+
+/// One of the scripts beside this file, in which the page is used.
+fn browser(daemon: &Daemon, script: &str) -> Program {
+    browser_at(daemon, &format!("http://{}/", daemon.control), script)
+}
+
+fn browser_at(daemon: &Daemon, url: &str, script: &str) -> Program {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/all/dashboard");
+    let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../test-output");
+    Program::start(
+        Command::new("node")
+            .arg(format!("{folder}/{script}.mjs"))
+            .arg(url)
+            .args([daemon.file("chromium"), output]),
+    )
+}
+
+/// Waits for the script's end; each of its steps has its own patience.
+fn passes(mut browser: Program) {
+    let ended = browser.end_within(4 * PATIENCE);
+    let status = ended.unwrap_or_else(|| panic!("no end: {}", browser.output()));
+    assert!(status.success(), "{}", browser.last_words());
+}
+
+fn get(address: SocketAddr, method: &str) -> support::Response {
+    let request = format!("{method} / HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    let mut connection = Connection::to(address);
+    connection.send(request.as_bytes());
+    match method {
+        "HEAD" => connection.head(),
+        _ => connection.response(),
+    }
+}
+
+#[test]
+fn the_page_may_do_little() {
+    let daemon = Daemon::start("");
+    for method in ["GET", "HEAD"] {
+        let answer = get(daemon.control, method);
+        assert_eq!(answer.status, 200);
+        let header = |name: &str| answer.header(name).unwrap();
+        assert_eq!(header("content-type"), "text/html; charset=utf-8");
+        assert_eq!(header("cache-control"), "no-cache");
+        assert_eq!(header("x-content-type-options"), "nosniff");
+        assert_eq!(header("referrer-policy"), "no-referrer");
+        let policy = header("content-security-policy");
+        for part in [
+            "default-src 'none'; script-src 'sha256-",
+            "connect-src 'self'",
+            "frame-ancestors 'none'",
+        ] {
+            assert!(policy.contains(part), "{policy}");
+        }
+        assert!(!policy.contains("unsafe"), "{policy}");
+        let length: usize = header("content-length").parse().unwrap();
+        assert!((10_000..=40 * 1024).contains(&length), "{length}");
+    }
+}
+
+#[test]
+fn charts_publishing_levels_and_names() {
+    let daemon = Daemon::start("");
+    let agent = "User-Agent: <img src=x onerror=hacked=1>\r\n";
+    let query = format!("token={HOSTILE}&token=busy&id={HOSTILE}");
+    let _hostile = Stream::starting(daemon.listen, &query, agent);
+    let mut room = daemon.subscribe("token=test-room&id=listener");
+    let _spared = daemon.subscribe("token=test-room&id=spared");
+    let mut browser = browser(&daemon, "figures");
+    let mut published = 0;
+    eventually("curves that move", || {
+        publish::http(daemon.control, "busy", &"x".repeat(published % 99));
+        published += 1;
+        let over = browser.output().contains("moves: clients") || browser.has_ended().is_some();
+        over.then_some(())
+    });
+    publish::http(daemon.control, "busy", "one more");
+    let news = eventually("the test event", || {
+        publish::http(daemon.control, "busy", "the busiest");
+        (room_has(&daemon) || browser.has_ended().is_some()).then(|| room.event())
+    });
+    assert_eq!(news.event.as_deref(), Some("news"));
+    assert_eq!(news.data.as_deref(), Some("two\nlines"));
+    browser.wait_for("switched");
+    eventually("the log level", || {
+        let status = publish::ask_tcp(daemon.control, "tcpstatus\n");
+        status.contains("\"loglevel\":0").then_some(())
+    });
+    passes(browser);
+}
+
+/// Whether the test event was delivered to the one that it is for.
+fn room_has(daemon: &Daemon) -> bool {
+    let mut connection = Connection::to(daemon.control);
+    connection.send(b"GET /clients?search=listener&limit=1 HTTP/1.1\r\nHost: x\r\n\r\n");
+    connection.response().json()[0]["messages"] == 1
+}
+
+#[test]
+fn two_thousand_clients() {
+    let daemon = Daemon::start("");
+    let _streams: Vec<Connection> = (0..2000)
+        .map(|n| {
+            let mut connection = Connection::to(daemon.listen);
+            let query = format!("subscribe=all-own{n}&id=client+{n}");
+            let request = format!("GET /sse?{query} HTTP/1.1\r\nHost: x\r\n\r\n");
+            connection.send(request.as_bytes());
+            connection
+        })
+        .collect();
+    daemon.wait_for_clients(2000);
+    passes(browser(&daemon, "clients"));
+}
+
+#[test]
+fn the_secret_is_asked_for_and_comes_by_tls() {
+    let line = "--listen 127.0.0.1:{listen} --control tls:127.0.0.1:{control} \
+                --tls-cert {dir}/site.pem --tls-key {dir}/site.key --control-secret {dir}/secret";
+    let daemon = Daemon::prepared(line, |place| {
+        Authority::new(&place.dir).issue("site", ECDSA);
+        place.write("secret", "sésame\n");
+    });
+    let browser = browser_at(&daemon, &format!("https://{}/", daemon.control), "secret");
+    browser.wait_for("known");
+    fs::write(daemon.file("secret"), "another\n").unwrap();
+    daemon.signal(Signal::SIGHUP);
+    passes(browser);
+}
+
+#[test]
+fn it_comes_back_after_a_restart() {
+    let mut daemon = Daemon::start("");
+    let browser = browser(&daemon, "restart");
+    browser.wait_for("live");
+    daemon.stop();
+    browser.wait_for("lost");
+    daemon.start_again();
+    let _stream = daemon.subscribe("subscribe=room1");
+    passes(browser);
+}

@@ -1,0 +1,37 @@
+//! Everything over real sockets: the real binary, started, subscribed to, published to and stopped. A module
+//! for each promise; `tests/README.md` says where a new test goes.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod attacks;
+mod bus;
+mod chat;
+mod client_address;
+mod commands;
+mod control_http;
+mod control_secret;
+mod dashboard;
+mod fifo;
+mod history_file;
+mod keys;
+mod legacy;
+mod limits;
+mod logging;
+mod man;
+mod metrics;
+mod package;
+mod proxies;
+mod publish_http;
+mod publish_text;
+mod readme;
+mod real_clients;
+mod reinit;
+mod reload;
+mod replay;
+mod replay_large;
+mod routing;
+mod shell_helpers;
+mod startup;
+mod stream;
+mod subscribe;
+mod systemd;
+mod tls;

@@ -1,0 +1,225 @@
+//! What README.md shows works as it stands there.
+
+use std::env;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use support::readme::{Snippet, snippets};
+use support::{Daemon, Program};
+
+fn of_kind(kind: &str) -> Vec<Snippet> {
+    let found: Vec<Snippet> = snippets()
+        .into_iter()
+        .filter(|snippet| snippet.kind == kind)
+        .collect();
+    assert!(!found.is_empty(), "README.md has no {kind}");
+    found
+}
+
+#[test]
+fn its_first_two_minutes() {
+    let daemon = Daemon::start("");
+    let subscriber = &of_kind("subscriber")[0];
+    let subscriber = Program::start(&mut subscriber.in_background(&daemon));
+    daemon.wait_for_clients(1);
+    let publisher = &of_kind("publish")[0];
+    publisher.run(&daemon);
+    subscriber.wait_for(&format!("data: {}", publisher.published()[0]));
+}
+
+#[test]
+fn its_publishers() {
+    let daemon = Daemon::start("--fifo {dir}/in");
+    let mut stream = daemon.subscribe("subscribe=room1");
+    for snippet in of_kind("publish") {
+        let written = snippet.run(&daemon);
+        for text in snippet.published() {
+            assert_eq!(stream.data(), text, "{snippet:?}");
+        }
+        if snippet.text.contains("\"ack\":true") {
+            assert!(written.starts_with("{\"id\":"), "{written}");
+        }
+    }
+    // Each published what it shows, and nothing more.
+    support::publish::http(daemon.control, "room1", "end");
+    assert_eq!(stream.data(), "end");
+}
+
+#[test]
+fn its_publishers_with_a_secret() {
+    let line = "--listen 127.0.0.1:{listen} --control 127.0.0.1:{control} \
+                --control-secret {dir}/control-secret";
+    let daemon = Daemon::prepared(line, |place| {
+        place.write("control-secret", "0123456789abcdef\n")
+    });
+    let mut stream = daemon.subscribe("subscribe=room1");
+    for snippet in of_kind("secret") {
+        snippet.run(&daemon);
+        for text in snippet.published() {
+            assert_eq!(stream.data(), text, "{snippet:?}");
+        }
+    }
+}
+
+#[test]
+fn its_hook_for_certificates() {
+    let daemon = Daemon::start("");
+    let folder = daemon.file("");
+    let mut hook = of_kind("hook").remove(0);
+    // There is no group of this name here, and no systemd.
+    hook.text = hook.text.replace(" -g hasses", "");
+    let write = |name: &str, text: &str| fs::write(daemon.file(name), text).unwrap();
+    write("fullchain.pem", "chain");
+    write("privkey.pem", "key");
+    write("hook", &hook.text_for(&daemon));
+    write(
+        "systemctl",
+        "#!/bin/sh\necho \"$@\" > \"$RENEWED_LINEAGE/told\"\n",
+    );
+    let runnable = Permissions::from_mode(0o755);
+    fs::set_permissions(daemon.file("systemctl"), runnable).unwrap();
+    let path = format!("{}:{}", folder.display(), env::var("PATH").unwrap());
+    let status = Command::new("sh")
+        .arg("-e")
+        .arg(daemon.file("hook"))
+        .env("PATH", path)
+        .env("RENEWED_LINEAGE", &folder)
+        .status()
+        .unwrap();
+    assert!(status.success());
+    assert_eq!(daemon.text_of("told"), "reload hasses\n");
+    for (name, text) in [("cert.pem", "chain"), ("key.pem", "key")] {
+        let metadata = fs::metadata(daemon.file(name)).unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o640);
+        assert_eq!(daemon.text_of(name), text);
+    }
+}
+
+#[test]
+fn its_command() {
+    let daemon = Daemon::start("");
+    for snippet in of_kind("command") {
+        let answer = snippet.run(&daemon);
+        assert!(answer.starts_with("------- status of hasses"), "{answer}");
+    }
+}
+
+/// A daemon with a secret in its directory, and further options.
+fn with_secret(options: &str) -> Daemon {
+    let arguments = format!(
+        "--listen 127.0.0.1:{{listen}} --control 127.0.0.1:{{control}} \
+         --subscribe-key {{dir}}/key {options}"
+    );
+    Daemon::prepared(&arguments, |place| {
+        place.write("key", "5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e\n");
+    })
+}
+
+#[test]
+fn its_signed_urls() {
+    let daemon = with_secret("");
+    for snippet in of_kind("sign") {
+        let query = snippet.run(&daemon);
+        let mut stream = daemon.subscribe(query.trim_end());
+        support::publish::http(daemon.control, "room1?except=7", "not for 7");
+        support::publish::http(daemon.control, "room1", &snippet.language);
+        assert_eq!(stream.data(), snippet.language);
+    }
+}
+
+#[test]
+fn its_jwts() {
+    let daemon = with_secret("");
+    for snippet in of_kind("jwt") {
+        let jwt = snippet.run(&daemon);
+        let mut stream = daemon.subscribe(&format!("subscribe=news-room_1&auth={jwt}"));
+        support::publish::http(daemon.control, "news?except=7", "not for 7");
+        support::publish::http(daemon.control, "room_1", "x");
+        assert_eq!(stream.data(), "x");
+        let other = format!("GET /sse?subscribe=room2&auth={jwt} HTTP/1.0\r\n\r\n");
+        assert_eq!(daemon.ask(other).status, 403);
+    }
+}
+
+#[test]
+fn its_page_goes_on_with_a_new_url_when_the_old_one_has_expired() {
+    let daemon = with_secret("--retry 100");
+    let key = daemon.file("key");
+    let sign = |time: &str| {
+        let arguments = ["sign", "--key", key.to_str().unwrap(), "--for", time];
+        let query = [&arguments[..], &["subscribe=room1&id=7"]].concat();
+        let signed = support::run(env!("CARGO_BIN_EXE_hasses"), &query).stdout;
+        std::fs::write(daemon.file("query"), signed.trim_ascii_end()).unwrap();
+    };
+    let script = daemon.file("page.mjs");
+    std::fs::write(&script, of_kind("page")[0].text_for(&daemon)).unwrap();
+    sign("3s");
+    let client = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/page.mjs");
+    let mut command = std::process::Command::new("node");
+    let page = Program::start(command.arg(client).arg(script).arg(daemon.file("query")));
+    daemon.wait_for_clients(1);
+    support::publish::http(daemon.control, "room1", "first");
+    page.wait_for("first");
+    // Its own URL brings it back until that has expired; then it asks for another, and goes on
+    // after the last event that it had.
+    sign("1h");
+    support::eventually("the page's second question", || {
+        support::publish::talk_tcp(daemon.control, "disconnect:7\n");
+        (daemon.log().contains("the URL expired")).then_some(())
+    });
+    support::publish::http(daemon.control, "room1", "missed");
+    page.wait_for("missed");
+    let written = page.output();
+    assert_eq!(written.matches("asked").count(), 2, "{written}");
+    assert_eq!(written.matches("first").count(), 1, "{written}");
+}
+
+#[test]
+fn its_ways_to_watch() {
+    let daemon = Daemon::start("");
+    let status = of_kind("status")[0].run(&daemon);
+    assert!(status.starts_with("version "), "{status}");
+    let live = Program::start(&mut of_kind("live")[0].in_background(&daemon));
+    live.wait_for("data: {\"time\":");
+    let answer = support::Connection::to(daemon.control)
+        .send(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .response();
+    let told = |name: &str| include_str!("../../README.md").contains(&format!("`{name}"));
+    let names = answer.body.lines();
+    for name in names.filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let name = name.split(' ').next().unwrap();
+        assert!(told(name), "{name} is missing in README.md");
+    }
+}
+
+#[test]
+fn its_options_are_those_of_the_program() {
+    let readme = include_str!("../../README.md");
+    let help = support::run(env!("CARGO_BIN_EXE_hasses"), &["--help"]);
+    let help = String::from_utf8(help.stdout).unwrap();
+    let options = |text: &str| -> std::collections::BTreeSet<String> {
+        text.split("--")
+            .skip(1)
+            .map(|rest| {
+                let end = rest.find(|char: char| !char.is_ascii_lowercase() && char != '-');
+                rest[..end.unwrap_or(rest.len())].to_owned()
+            })
+            .filter(|name| {
+                !name.is_empty()
+                    && !name.starts_with('-')
+                    && !["opt", "option"].contains(&name.as_str())
+            })
+            .collect()
+    };
+    let table = readme.split("## Options").nth(1).unwrap();
+    let table = table.split("\n## ").next().unwrap();
+    let (told, known) = (options(table), options(&help));
+    let told: Vec<&String> = told.iter().collect();
+    for option in &told {
+        assert!(known.contains(*option), "--{option} is in README.md alone");
+    }
+    for option in &known {
+        assert!(told.contains(&option), "--{option} is missing in README.md");
+    }
+}

@@ -1,0 +1,107 @@
+//! What is asked for: options, files of options, questions.
+
+use std::fs;
+use std::net::TcpStream;
+
+use super::program::*;
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    let version = output(&["--version"]);
+    assert_eq!(version.status.code(), Some(0));
+    assert_eq!(text(&version.stdout), "hasses 2.0.0\n");
+    let help = output(&["-h"]);
+    assert_eq!(help.status.code(), Some(0));
+    assert!(text(&help.stdout).contains("--client-buffer BYTES"));
+}
+
+#[test]
+fn a_bad_option_is_told_in_one_line() {
+    fails(
+        &["--heartbeat=1x"],
+        2,
+        &["--heartbeat", "'1x'", "0 to 86400"],
+    );
+    fails(&["--bus", "http://x"], 2, &["--bus", "redis://"]);
+    fails(&["-murl=/sse"], 2, &["-murl", "--path"]);
+    let folder = Folder::new();
+    let conf = folder.text("conf");
+    fs::write(&conf, "# x\n--retry abc\n").unwrap();
+    let place = format!("{conf}:2: ");
+    fails(&["--config", &conf], 2, &[&place, "--retry", "'abc'"]);
+    fails(
+        &["--config", &folder.text("none")],
+        1,
+        &["--config", "none"],
+    );
+}
+
+#[test]
+fn check_says_what_is_wrong_and_makes_nothing() {
+    let folder = Folder::new();
+    let fifo = folder.text("fifo");
+    let right = output(&["--check", "--fifo", &fifo, "--log", &folder.text("log")]);
+    assert_eq!(right.status.code(), Some(0));
+    assert_eq!(text(&right.stdout), "configuration ok\n");
+    assert!(folder.names().is_empty());
+
+    fails(&["--check", "--retry", "x"], 2, &["--retry"]);
+    fails(
+        &["--check", "--user", "no-such-user"],
+        2,
+        &["--user", "no-such-user"],
+    );
+    fails(
+        &["--check", "--listen", "no-such-host.invalid:1"],
+        1,
+        &["--listen", "no-such-host"],
+    );
+    for option in ["--log", "--history-file", "--pidfile"] {
+        fails(&["--check", option, &folder.text("no/x")], 1, &[option]);
+        fails(&["--check", option, &folder.text(".")], 1, &[option]);
+    }
+    fs::write(&fifo, "").unwrap();
+    fails(
+        &["--check", "--fifo", &fifo],
+        1,
+        &["--fifo", &fifo, "no FIFO"],
+    );
+    let both = output(&[
+        "--check",
+        "--fifo",
+        &fifo,
+        "--pidfile",
+        "/no/such/folder/pid",
+    ]);
+    assert_eq!(text(&both.stderr).lines().count(), 2);
+}
+
+#[test]
+fn the_greeting_names_the_real_addresses() {
+    let running = Running::start(&BOTH);
+    let subscribers = running.port("http://127.0.0.1:");
+    let publishers = running.port("nc -q1 127.0.0.1 ");
+    TcpStream::connect(("127.0.0.1", subscribers)).unwrap();
+    TcpStream::connect(("127.0.0.1", publishers)).unwrap();
+    assert!(running.greeted(&format!(
+        "\n  dashboard    http://127.0.0.1:{publishers}/\n"
+    )));
+    assert!(running.greeted(&format!(
+        "\n  curl -N 'http://127.0.0.1:{subscribers}/sse?subscribe=room1'\n  \
+         echo 'room1=hello' | nc -q1 127.0.0.1 {publishers}\n"
+    )));
+    running.stop();
+}
+
+#[test]
+fn the_file_holds_options_and_the_command_line_wins() {
+    let folder = Folder::new();
+    let conf = folder.text("conf");
+    fs::write(&conf, "-p=0 -cp=0\r\n-nodaemon\n--path /file # ours\n").unwrap();
+    let running = Running::start(&["--config", &conf]);
+    assert!(running.greeted("/file?subscribe=room1") && running.greeted("http://[::]:"));
+    running.stop();
+    let running = Running::start(&["--config", &conf, "--path=/line", "--listen=127.0.0.1:0"]);
+    assert!(running.greeted("/line?subscribe=room1") && !running.greeted("http://[::]:"));
+    running.stop();
+}
