@@ -67,7 +67,7 @@ fn cookie<'a>(field: &'a str, wanted: &str) -> Option<&'a str> {
 pub(super) fn check_origin(
     request: &Request,
     origins: &[String],
-    form: Form,
+    draft: Draft,
 ) -> Result<(), Denied> {
     let referer = || {
         let referer = Url::parse(request.referer.as_deref()?).ok()?;

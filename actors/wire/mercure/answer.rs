@@ -168,10 +168,10 @@ pub fn preflight(allow: &str, asked: Option<&str>) -> String {
 }
 
 /// The field that says where a replay began, and its name in a form.
-pub fn last_event_id_field(form: Form, id: &str) -> String {
-    let name = match form {
-        Form::Seven => "Last-Event-ID",
-        Form::Eight => "Mercure-Last-Event-ID",
+pub fn last_event_id_field(draft: Draft, id: &str) -> String {
+    let name = match draft {
+        Draft::Seven => "Last-Event-ID",
+        Draft::Eight => "Mercure-Last-Event-ID",
     };
     // A field is bytes; nothing of what an id may have ends its line.
     format!("{name}: {id}\r\n")

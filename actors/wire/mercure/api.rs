@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::Value;
 
 use crate::model::mercure::{Draft, Identity, MatchType};
 use crate::wire::http::Refused;
@@ -95,7 +96,7 @@ pub struct Shown<'a> {
     /// Whether the subscriber is there.
     pub active: bool,
     /// What its token says of it: JSON.
-    pub payload: Option<&'a Value>,
+    pub payload: Option<&'a str>,
 }
 
 impl Shown<'_> {
@@ -116,38 +117,53 @@ impl Shown<'_> {
         }
     }
 
-    /// The subscription as JSON: a document's content, or a part of a list's.
-    pub fn json(&self, hub: &Identity) -> Value {
-        let mut document = match self.draft {
-            Draft::Seven => json!({
-                "id": self.path(hub),
-                "type": "Subscription",
-                "topic": self.selector,
-                "subscriber": self.subscriber,
-                "active": self.active,
-            }),
-            Draft::Eight => json!({
-                "id": self.path(hub),
-                "type": "subscription",
-                "match_type": self.match_type.name(),
-                "match": self.selector,
-                "subscriber": self.subscriber,
-                "active": self.active,
-            }),
+    /// The subscription as JSON, without the closing brace: what a document, an event and a member of
+    /// a list have in common. Written by hand, as a list may have very many.
+    fn open_json(&self, hub: &Identity) -> String {
+        let text = |text: &str| Value::from(text).to_string();
+        let (id, selector) = (text(&self.path(hub)), text(self.selector));
+        let mut json = match self.draft {
+            Draft::Seven => format!(r#"{{"id":{id},"type":"Subscription","topic":{selector}"#),
+            Draft::Eight => format!(
+                r#"{{"id":{id},"type":"subscription","match_type":"{}","match":{selector}"#,
+                self.match_type.name()
+            ),
         };
+        json += &format!(
+            r#","subscriber":{},"active":{}"#,
+            text(self.subscriber),
+            self.active
+        );
         if let Some(payload) = self.payload {
-            document["payload"] = payload.clone();
+            json += &format!(r#","payload":{payload}"#);
         }
-        document
+        json
+    }
+
+    /// The subscription as a member of a list.
+    pub fn member(&self, hub: &Identity) -> String {
+        self.open_json(hub) + "}"
     }
 
     /// The data of an event about the subscription.
     pub fn event(&self, hub: &Identity) -> String {
-        let mut document = self.json(hub);
-        if self.draft == Draft::Seven {
-            document["@context"] = CONTEXT.into();
-        }
-        document.to_string()
+        let context = match self.draft {
+            Draft::Seven => format!(r#","@context":"{CONTEXT}""#),
+            Draft::Eight => String::new(),
+        };
+        self.open_json(hub) + &context + "}"
+    }
+
+    /// The document of this subscription alone; `last_event_id` is where the hub stands.
+    pub fn document(&self, hub: &Identity, last_event_id: &str) -> String {
+        let more = match self.draft {
+            Draft::Seven => {
+                let last = Value::from(last_event_id);
+                format!(r#","@context":"{CONTEXT}","lastEventID":{last}"#)
+            }
+            Draft::Eight => String::new(),
+        };
+        self.open_json(hub) + &more + "}"
     }
 }
 
@@ -156,32 +172,54 @@ fn segment(text: &str) -> String {
     utf8_percent_encode(text, SEGMENT).to_string()
 }
 
-/// The document of a list of subscriptions; `last_event_id` is where the hub stands.
-pub fn list(asked: &Asked, subscriptions: Vec<Value>, last_event_id: &str) -> String {
-    let document = match asked.draft {
-        Draft::Seven => json!({
-            "@context": CONTEXT,
-            "id": asked.path,
-            "type": "Subscriptions",
-            "lastEventID": last_event_id,
-            "subscriptions": subscriptions,
-        }),
-        Draft::Eight => json!({
-            "id": asked.path,
-            "type": "subscriptions",
-            "subscriptions": subscriptions,
-        }),
+/// The document of a list of subscriptions, each a [member](Shown::member); `last_event_id` is where the
+/// hub stands.
+pub fn list(asked: &Asked, members: &[String], last_event_id: &str) -> String {
+    let (id, last) = (Value::from(&*asked.path), Value::from(last_event_id));
+    let head = match asked.draft {
+        Draft::Seven => format!(
+            r#"{{"@context":"{CONTEXT}","id":{id},"type":"Subscriptions","lastEventID":{last}"#
+        ),
+        Draft::Eight => format!(r#"{{"id":{id},"type":"subscriptions""#),
     };
-    document.to_string()
+    format!(r#"{head},"subscriptions":[{}]}}"#, members.join(","))
 }
 
-/// The document of one subscription.
-pub fn one(asked: &Asked, mut subscription: Value, last_event_id: &str) -> String {
-    if asked.draft == Draft::Seven {
-        subscription["@context"] = CONTEXT.into();
-        subscription["lastEventID"] = last_event_id.into();
+/// What an event about a subscription says, for who keeps account of them.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Told {
+    /// Its selector's type (draft 8).
+    #[serde(default)]
+    match_type: Option<String>,
+    /// Its selector, as draft 8 calls it, and as draft 7 does.
+    #[serde(default, rename = "match")]
+    matches: Option<String>,
+    #[serde(default)]
+    topic: Option<String>,
+    /// The subscriber's name.
+    pub subscriber: String,
+    /// Whether the subscriber is there.
+    pub active: bool,
+    /// What its token says of it.
+    #[serde(default)]
+    pub payload: Option<Value>,
+}
+
+impl Told {
+    /// Reads an event's data; none if it is no such event's.
+    pub fn read(data: &str) -> Option<Self> {
+        serde_json::from_str(data).ok()
     }
-    subscription.to_string()
+
+    /// The type of its selector, and the selector.
+    pub fn selector(&self) -> Option<(MatchType, &str)> {
+        let kind = match &self.match_type {
+            Some(name) => MatchType::read(name)?,
+            None => MatchType::Exact,
+        };
+        let text = self.matches.as_deref().or(self.topic.as_deref())?;
+        Some((kind, text))
+    }
 }
 
 /// The media type of the documents.
@@ -221,6 +259,8 @@ pub fn is_known(if_none_match: Option<&str>, last_event_id: &str) -> bool {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use serde_json::json;
 
     use super::*;
 
@@ -264,7 +304,7 @@ mod tests {
         }
     }
 
-    fn shown(draft: Draft, payload: Option<&Value>) -> Shown<'_> {
+    fn shown(draft: Draft, payload: Option<&str>) -> Shown<'_> {
         Shown {
             draft,
             match_type: MatchType::Exact,
@@ -277,8 +317,8 @@ mod tests {
 
     #[test]
     fn a_subscription_is_shown_in_its_form() {
-        let payload = json!({"name": "ann"});
-        let eight = shown(Draft::Eight, Some(&payload)).json(&hub());
+        let eight = shown(Draft::Eight, Some(r#"{"name":"ann"}"#)).member(&hub());
+        let eight: Value = serde_json::from_str(&eight).unwrap();
         assert_eq!(
             eight,
             json!({
@@ -312,8 +352,22 @@ mod tests {
     #[test]
     fn lists_say_where_the_hub_stands() {
         let asked = asked(Draft::Seven, "").unwrap();
-        let document: Value = serde_json::from_str(&list(&asked, vec![], "#7")).unwrap();
-        assert_eq!(document["lastEventID"], "#7");
+        let members = ["1".to_owned(), "2".to_owned()];
+        let document: Value = serde_json::from_str(&list(&asked, &members, "#7")).unwrap();
+        assert_eq!(
+            (&document["lastEventID"], &document["subscriptions"]),
+            (&json!("#7"), &json!([1, 2]))
+        );
+        for draft in [Draft::Seven, Draft::Eight] {
+            let event = shown(draft, Some("[1]")).event(&hub());
+            let told = Told::read(&event).unwrap();
+            assert_eq!(told.selector(), Some((MatchType::Exact, "https://e/é")));
+            assert_eq!((&*told.subscriber, told.active), ("urn:uuid:1", true));
+            assert_eq!(told.payload, Some(json!([1])));
+            let document = shown(draft, None).document(&hub(), "#7");
+            assert!(Told::read(&document).is_some(), "{document}");
+        }
+        assert_eq!(Told::read("{}"), None);
         let lines = lines(Draft::Eight, &hub(), "#7");
         assert!(lines.contains("</.well-known/mercure>; rel=\"mercure\"; last-event-id=\"#7\""));
         assert!(lines.contains("ETag: \"#7\"\r\n"));
