@@ -29,13 +29,19 @@ pub async fn run(
 ) -> Result<(), Failure> {
     let ticks = async {
         loop {
-            let heartbeat = settings.now().heartbeat;
-            let often = heartbeat.is_some_and(|heartbeat| heartbeat <= FREQUENT);
-            Timer::after(if often { OFTEN } else { USUAL }).await;
+            Timer::after(period(settings.now().heartbeat)).await;
             // A full mailbox means that the registry is busy; the next tick does as well.
             let _later = registry.try_send(registry::Message::Tick);
         }
     };
     ticks.or(stop.cancelled()).await;
     Ok(())
+}
+
+/// The time from one tick to the next, with this heartbeat.
+pub fn period(heartbeat: Option<Duration>) -> Duration {
+    match heartbeat.is_some_and(|heartbeat| heartbeat <= FREQUENT) {
+        true => OFTEN,
+        false => USUAL,
+    }
 }

@@ -9,7 +9,9 @@ use super::life::Message;
 use super::pool::{LINGER_TIME, SCRATCH};
 use super::slot::{Flags, Slot};
 use super::{ClientKey, ClientPool};
+use crate::model::Form;
 use crate::net::stream::Stream;
+use crate::wire::sse;
 
 /// An event of at least this many bytes is written from where it lies; smaller ones are joined.
 const JOINED: usize = SCRATCH / 8;
@@ -181,17 +183,26 @@ impl ClientHandle {
         }
     }
 
-    /// Takes the events that wait before any other message, to be written with what is in `bytes`.
-    pub fn gather(&self, bytes: &mut Vec<u8>) {
+    /// Takes the events that wait before any other message, to be written with what is in `bytes`;
+    /// `lead` is a part of the first.
+    pub fn gather(&self, mut lead: &[u8], bytes: &mut Vec<u8>) {
         let events = self.with(|slot| {
-            let before = bytes.len();
+            let chunked = slot.flags.chunked;
+            let mut taken = 0;
             for message in slot.waiting.iter() {
                 let Message::Event(frame) = message else {
                     break;
                 };
-                bytes.extend_from_slice(frame.bytes(slot.flags.chunked));
+                match std::mem::take(&mut lead) {
+                    [] => bytes.extend_from_slice(frame.bytes(chunked)),
+                    lead => sse::append(&[lead, frame.bytes(false)], chunked, bytes),
+                }
+                taken += frame.bytes(chunked).len();
             }
-            slot.written(bytes.len() - before)
+            if !lead.is_empty() {
+                sse::append(&[lead], chunked, bytes);
+            }
+            slot.written(taken)
         });
         self.pool.inner.borrow_mut().totals.events += events;
     }
@@ -215,6 +226,11 @@ impl ClientHandle {
             None | Some(Message::Event(_)) => None,
             Some(_) => slot.waiting.pop(),
         })
+    }
+
+    /// What the stream's blocks look like.
+    pub fn form(&self) -> Form {
+        self.with(|slot| slot.flags.form)
     }
 
     /// Fixes how events are framed, before the first can come.

@@ -15,4 +15,4 @@ mod tests;
 mod timing;
 
 pub use handle::{ClientHandle, Flushed};
-pub use pool::{ClientKey, ClientPool, Totals};
+pub use pool::{ClientKey, ClientPool, Heartbeat, Totals};

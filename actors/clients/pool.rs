@@ -27,6 +27,7 @@ use super::mailbox::Waiting;
 use super::reactor::Reactor;
 use super::slot::{ClientFuture, Inner, Slot};
 use super::timing::Timing;
+use crate::model::{Form, Positions};
 use crate::net::stream::Stream;
 use crate::wire::sse::Frame;
 
@@ -90,7 +91,20 @@ pub struct ClientPool {
     exited: Box<dyn Fn(ClientKey, End)>,
     began: Instant,
     pub(super) now: Cell<u32>,
+    /// When pings were sent last, in tenths of a second.
+    pinged_at: Cell<u32>,
     pub(super) timing: Timing,
+}
+
+/// What a stream gets as a heartbeat, in each of its forms.
+#[derive(Debug)]
+pub struct Heartbeat {
+    /// A position block, and the comment that stands for one: for streams that were silent.
+    pub position: Rc<Frame>,
+    /// See above.
+    pub comment: Rc<Frame>,
+    /// An event that scripts see: for all that asked for it, silent or not.
+    pub ping: Rc<Frame>,
 }
 
 impl ClientPool {
@@ -125,6 +139,7 @@ impl ClientPool {
             exited: Box::new(exited),
             began: Instant::now(),
             now: Cell::new(0),
+            pinged_at: Cell::new(0),
             timing: Timing::default(),
         }))
     }
@@ -226,22 +241,58 @@ impl ClientPool {
         self.inner.borrow_mut().slots[index as usize].flags.live = live;
     }
 
-    /// Sends a position block to every live stream that has had nothing for `tenths` of a second.
-    pub fn send_to_silent(&self, tenths: u32, frame: &Rc<Frame>) {
+    /// Says what a stream's blocks look like.
+    pub fn set_form(&self, index: u32, form: Form) {
+        self.inner.borrow_mut().slots[index as usize].flags.form = form;
+    }
+
+    /// What a stream's blocks look like.
+    pub fn form(&self, index: u32) -> Form {
+        self.inner.borrow().slots[index as usize].flags.form
+    }
+
+    /// Moves those of `recipients` whose events are JSON to `json`.
+    pub fn take_json(&self, recipients: &mut Vec<u32>, json: &mut Vec<u32>) {
+        let inner = self.inner.borrow();
+        recipients.retain(|&index| {
+            let is_json = inner.slots[index as usize].flags.form.is_json();
+            if is_json {
+                json.push(index);
+            }
+            !is_json
+        });
+    }
+
+    /// Sends its heartbeat to every live stream that has had nothing for `silence`, and to those with
+    /// pings one in each `silence`, whatever else they had; both in tenths of a second. `tick` is the
+    /// time from one call to the next.
+    pub fn send_heartbeats(&self, silence: u32, tick: u32, heartbeat: &Heartbeat) {
         let now = self.now.get();
+        let before = self.pinged_at.replace(now);
+        // A call that comes late is so by one `tick` at most, as a rule.
+        let period = silence.saturating_sub(tick).max(1);
         let mut inner = self.inner.borrow_mut();
         for index in 0..inner.slots.len() as u32 {
             let slot = &mut inner.slots[index as usize];
+            let flags = slot.flags;
             // One that is stalled has something to get before.
-            let takes = slot.flags.live && slot.flags.writable;
-            if takes && now.saturating_sub(slot.wrote_at) > tenths {
-                inner.post(
-                    index,
-                    Message::Event(Rc::clone(frame)),
-                    false,
-                    self.limit.get(),
-                );
-            }
+            let silent = flags.writable && now.saturating_sub(slot.wrote_at) > silence;
+            let frame = match flags.form.positions() {
+                _ if !flags.live => continue,
+                Positions::Blocks if silent => &heartbeat.position,
+                Positions::None if silent => &heartbeat.comment,
+                Positions::Pings => {
+                    // Spread over the period, so that not all are written at once.
+                    let offset = index % period;
+                    if (now + offset) / period == (before + offset) / period {
+                        continue;
+                    }
+                    &heartbeat.ping
+                }
+                _ => continue,
+            };
+            let message = Message::Event(Rc::clone(frame));
+            inner.post(index, message, false, self.limit.get());
         }
     }
 
@@ -343,6 +394,12 @@ impl ClientPool {
     #[cfg(test)]
     pub(crate) fn set_writable(&self, index: u32) {
         self.inner.borrow_mut().slots[index as usize].flags.writable = true;
+    }
+
+    /// As if this were the time, in tenths of a second since the pool began.
+    #[cfg(test)]
+    pub(crate) fn set_now(&self, tenths: u32) {
+        self.now.set(tenths);
     }
 
     /// Takes all that waits for a client which does nothing itself.

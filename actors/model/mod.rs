@@ -23,4 +23,4 @@ pub use publication::{Publication, Target};
 pub use record::Record;
 pub use secret::Secret;
 pub use sequence::Sequence;
-pub use subscription::{Resume, Subscription};
+pub use subscription::{Form, Positions, Resume, Subscription};

@@ -2,7 +2,7 @@
 
 use super::{ClientId, EventId, Token};
 
-/// What one stream listens to.
+/// What one stream listens to, and what it looks like.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Subscription {
     /// The tokens, each once, in the order they were asked for.
@@ -11,6 +11,47 @@ pub struct Subscription {
     pub all: bool,
     /// The name it gave itself.
     pub id: Option<ClientId>,
+    /// What its blocks look like.
+    pub form: Form,
+}
+
+/// What the blocks of a stream look like. One byte, as every open stream has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Form(u8);
+
+/// How a stream says where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Positions {
+    /// By blocks of an `id:` alone, of which browsers show nothing.
+    #[default]
+    Blocks,
+    /// By events named `ping` (`ping=1`).
+    Pings,
+    /// Not at all (`positions=0`): for clients that show a block without data as an empty message.
+    None,
+}
+
+impl Form {
+    const JSON: u8 = 4;
+
+    /// A form; `json`: each event is one line of JSON (`format=json`).
+    pub fn new(json: bool, positions: Positions) -> Self {
+        Self(positions as u8 | if json { Self::JSON } else { 0 })
+    }
+
+    /// Whether each event is one line of JSON.
+    pub fn is_json(self) -> bool {
+        self.0 & Self::JSON != 0
+    }
+
+    /// How it says where it stands.
+    pub fn positions(self) -> Positions {
+        match self.0 & !Self::JSON {
+            0 => Positions::Blocks,
+            1 => Positions::Pings,
+            _ => Positions::None,
+        }
+    }
 }
 
 /// Where a stream begins.
@@ -22,4 +63,21 @@ pub enum Resume {
     After(Option<EventId>),
     /// With the last so many kept events of each of its tokens.
     Recent(usize),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_is_what_it_was_made_of() {
+        for positions in [Positions::Blocks, Positions::Pings, Positions::None] {
+            for json in [false, true] {
+                let form = Form::new(json, positions);
+                assert_eq!((form.is_json(), form.positions()), (json, positions));
+            }
+        }
+        assert_eq!(Form::default(), Form::new(false, Positions::Blocks));
+        assert_eq!(size_of::<Form>(), 1);
+    }
 }

@@ -211,16 +211,30 @@ impl Registry {
         self.routes
             .recipients(&[Target::All], None, &mut self.recipients);
         if live {
-            let gap = Rc::new(Frame::gap(Some(last), self.history.oldest()));
-            self.pool.send_all(&self.recipients, &gap);
+            let gap = Rc::new(Frame::gap(Some(last), self.history.oldest(), None));
             // Who is in the midst of a replay reads on behind it.
-            let replaying: Vec<u32> = self.replays.keys().copied().collect();
-            self.pool.send_all(&replaying, &gap);
-            self.counters.gaps += (self.recipients.len() + replaying.len()) as u64;
+            let replaying = self.replays.keys();
+            let mut told: Vec<u32> = self.recipients.iter().chain(replaying).copied().collect();
+            self.counters.gaps += told.len() as u64;
+            let mut json = Vec::new();
+            self.pool.take_json(&mut told, &mut json);
+            self.pool.send_all(&told, &gap);
+            for client in json {
+                let tokens = self.subscribes(client);
+                let tokens: Vec<&str> = match tokens.iter().any(|token| token == "*") {
+                    true => vec!["*"],
+                    false => tokens.iter().map(String::as_str).collect(),
+                };
+                let gap = Frame::gap(Some(last), self.history.oldest(), Some(&tokens));
+                self.pool.send_all(&[client], &Rc::new(gap));
+            }
         }
         // So that who has missed nothing, or knows of it, has no gap when it comes back.
-        let position = self.position();
-        self.pool.send_all(&self.recipients, &position);
+        for client in std::mem::take(&mut self.recipients) {
+            if let Some(position) = self.position(self.pool.form(client)) {
+                self.pool.send_all(&[client], &position);
+            }
+        }
         self.release();
     }
 

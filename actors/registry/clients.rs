@@ -26,6 +26,8 @@ impl Registry {
                 key,
                 subscription,
                 resume,
+                // Not given yet.
+                recent_of: _,
                 ends,
                 agent,
             } => {

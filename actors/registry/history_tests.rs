@@ -47,6 +47,7 @@ fn subscription(tokens: &[&str], id: Option<&str>) -> Subscription {
             .collect(),
         all: tokens.is_empty(),
         id: id.map(|id| ClientId::new(id).unwrap()),
+        ..Subscription::default()
     }
 }
 

@@ -12,12 +12,13 @@ use futures_lite::FutureExt;
 use crate::archive;
 use crate::clients::life::{End, Ending};
 use crate::clients::{ClientKey, ClientPool};
+use crate::clock;
 use crate::config::{Config, LogLevel, Settings};
 use crate::logger;
 use crate::model::deadlines::{Deadlines, since_1970};
 use crate::model::{
     BusFigures, Channel, ClientId, Counters, EventId, Publication, Record, Resume, Sequence,
-    Subscription,
+    Subscription, Token,
 };
 use crate::net::peer::Peer;
 use crate::runtime::{CancellationToken, Failure, Mailbox, Reply};
@@ -29,6 +30,7 @@ mod bus;
 mod clients;
 mod commands;
 mod figures;
+mod forms;
 pub mod history;
 mod publishing;
 mod replay;
@@ -40,6 +42,7 @@ use bus::OnBus;
 pub use bus::{Away, Elsewhere, FromBus, Incoming};
 use figures::Watched;
 pub use figures::{Listed, Search};
+use forms::Forms;
 use history::{Entry, History};
 use replay::Replay;
 use routes::Routes;
@@ -152,6 +155,8 @@ pub enum ClientMessage {
         subscription: Subscription,
         /// Where its stream is to begin.
         resume: Resume,
+        /// Tokens of whose kept events the last so many are wanted besides.
+        recent_of: Vec<(Token, usize)>,
         /// When the stream ends, since 1970.
         ends: Option<Duration>,
         /// What it says it is.
@@ -210,8 +215,7 @@ pub struct Registry {
     pool: Rc<ClientPool>,
     routes: Routes,
     sequence: Sequence,
-    /// The last position block, and its id.
-    position: Option<(EventId, Rc<Frame>)>,
+    forms: Forms,
     counters: Counters,
     connections: Vec<Option<Connection>>,
     /// Streams by address, where there is a limit to them.
@@ -308,7 +312,7 @@ impl Registry {
             history,
             archive,
             sequence,
-            position: None,
+            forms: Forms::default(),
             replays: HashMap::default(),
             bus,
             deadlines: Deadlines::default(),
@@ -445,9 +449,10 @@ impl Registry {
             self.finish(client, Ending::Expired);
         }
         if let Some(silence) = self.settings.now().heartbeat {
-            let tenths = (silence.as_secs() * 10) as u32;
-            let position = self.position();
-            self.pool.send_to_silent(tenths, &position);
+            let tenths = |time: Duration| (time.as_millis() / 100) as u32;
+            let tick = tenths(clock::period(Some(silence)));
+            let heartbeat = self.heartbeat();
+            self.pool.send_heartbeats(tenths(silence), tick, &heartbeat);
         }
     }
 }

@@ -42,7 +42,11 @@ impl Registry {
         if recipients > 0 || replayed {
             let now = Instant::now();
             let frame = Rc::new(Frame::event(id, event.as_deref(), data));
-            self.send(now, &frame);
+            let json = self.json_frames(&frame, to);
+            self.send(now, &self.recipients, &frame);
+            for (clients, frame) in json {
+                self.send(now, &clients, &frame);
+            }
             if replayed {
                 let entry = Entry {
                     id,
@@ -71,9 +75,8 @@ impl Registry {
         Receipt { id, recipients }
     }
 
-    /// Sends an event to the recipients that were found for it.
-    fn send(&self, now: Instant, frame: &Rc<Frame>) {
-        let to = &self.recipients;
+    /// Sends an event in one of its forms.
+    fn send(&self, now: Instant, to: &[u32], frame: &Rc<Frame>) {
         let stopwatch = (!to.is_empty()).then(|| self.pool.stopwatch(now));
         match stopwatch.flatten() {
             None => self.pool.send_all(to, frame),

@@ -13,7 +13,6 @@ use crate::clients::life::{self, Ending};
 use crate::config::SubscribeAll;
 use crate::model::{ClientId, Resume, Subscription};
 use crate::registry::history::{Entry, concerns};
-use crate::wire::sse::Frame;
 
 /// Bytes of one portion, and events that are looked at for it.
 const PORTION: usize = 64 * 1024;
@@ -42,6 +41,7 @@ impl Registry {
     /// Begins a stream: with what it has missed, or live.
     pub(super) fn begin(&mut self, client: u32, subscription: Subscription, resume: Resume) {
         self.leave(client);
+        self.pool.set_form(client, subscription.form);
         let Some(subscription) = self.hold(client, subscription, resume) else {
             return;
         };
@@ -65,7 +65,7 @@ impl Registry {
                 let start = id.map(|id| self.history.after(id, self.sequence.last()));
                 if live_only || start.is_none_or(|start| start.gap) || self.is_foreign(id) {
                     self.counters.gaps += 1;
-                    let gap = Frame::gap(id, self.history.oldest());
+                    let gap = self.gap_frame(id, &replay.subscription);
                     self.pool.send_all(&[client], &Rc::new(gap));
                 }
                 if let Some(start) = start.filter(|_| !live_only) {
@@ -113,8 +113,12 @@ impl Registry {
             }
             let kept = !entry.passing || place >= replay.connected;
             if kept && concerns(entry, &replay.subscription) {
-                bytes += entry.frame.bytes(true).len();
-                self.pool.send_all(&[client], &entry.frame);
+                let frame = match replay.subscription.form.is_json() {
+                    false => Rc::clone(&entry.frame),
+                    true => self.forms.replayed(entry, &replay.subscription),
+                };
+                bytes += frame.bytes(true).len();
+                self.pool.send_all(&[client], &frame);
                 if bytes >= room {
                     break;
                 }
@@ -126,29 +130,19 @@ impl Registry {
 
     /// A client has all that was before now.
     fn go_live(&mut self, client: u32, subscription: &Subscription) {
-        let position = self.position();
-        self.pool.send_all(&[client], &position);
+        if let Some(position) = self.position(subscription.form) {
+            self.pool.send_all(&[client], &position);
+        }
         self.pool.set_live(client, true);
         self.routes.join(client, subscription);
-    }
-
-    /// The block that says how far the stream has come: made once for all who come before the next
-    /// event.
-    pub(super) fn position(&mut self) -> Rc<Frame> {
-        let last = self.sequence.last();
-        match &self.position {
-            Some((id, frame)) if *id == last => Rc::clone(frame),
-            _ => {
-                let frame = Rc::new(Frame::position(last));
-                self.position = Some((last, Rc::clone(&frame)));
-                frame
-            }
-        }
+        self.count_form(subscription.form);
     }
 
     /// Takes a client out of all that sends it events.
     pub(super) fn leave(&mut self, client: u32) {
-        self.routes.leave(client);
+        if self.routes.leave(client) {
+            self.uncount_form(client);
+        }
         self.replays.remove(&client);
         self.let_go(client);
         self.deadlines.remove(client);

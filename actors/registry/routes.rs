@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::ops::Bound;
 
+use foldhash::HashMap;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use smallvec::SmallVec;
@@ -159,6 +160,53 @@ impl Routes {
         }
     }
 
+    /// Which of `targets`, by their numbers, reach each of `clients`, all of whom some target reaches:
+    /// clients that the same ones reach stand together.
+    pub fn met(&mut self, targets: &[Target], clients: &[u32]) -> Vec<(Vec<u32>, Vec<u32>)> {
+        self.mark = self.mark.wrapping_add(1);
+        for &client in clients {
+            if let Some(Some(entry)) = self.clients.get_mut(client as usize) {
+                entry.mark = self.mark;
+            }
+        }
+        let (mark, mut met) = (self.mark, HashMap::<u32, Vec<u32>>::default());
+        let to_all = clients
+            .iter()
+            .filter(|client| self.listens_to_all(**client));
+        let to_all: Vec<u32> = to_all.copied().collect();
+        for (target, number) in targets.iter().zip(0..) {
+            let mut reach = |clients: &mut [Option<Client>], client: u32| {
+                let entry = clients[client as usize].as_ref();
+                if entry.is_some_and(|entry| entry.mark == mark && entry.all == NOWHERE) {
+                    let met = met.entry(client).or_default();
+                    if met.last() != Some(&number) {
+                        met.push(number);
+                    }
+                }
+            };
+            match target {
+                Target::All => clients
+                    .iter()
+                    .for_each(|client| reach(&mut self.clients, *client)),
+                target => self.each_reached(target, reach),
+            }
+        }
+        let mut groups = HashMap::<Vec<u32>, Vec<u32>>::default();
+        for (client, met) in met {
+            groups.entry(met).or_default().push(client);
+        }
+        let mut groups: Vec<_> = groups.into_iter().collect();
+        if !to_all.is_empty() {
+            groups.push(((0..targets.len() as u32).collect(), to_all));
+        }
+        groups
+    }
+
+    fn listens_to_all(&self, client: u32) -> bool {
+        let entry = self.clients.get(client as usize).and_then(Option::as_ref);
+        entry.is_some_and(|entry| entry.all != NOWHERE)
+    }
+
     /// The clients that named themselves `id`.
     pub fn named(&self, id: &ClientId) -> Vec<u32> {
         let named = |client: &u32| self.id(*client) == Some(id);
@@ -215,16 +263,24 @@ impl Routes {
     }
 
     fn reach_target(&mut self, target: &Target, recipients: &mut Vec<u32>) {
+        let mark = self.mark;
+        self.each_reached(target, |clients, client| {
+            reach(clients, mark, client, recipients);
+        });
+    }
+
+    /// Calls `act` for each client in the lists of a target that is not `*`; more than once for one
+    /// that listens to several tokens with one prefix.
+    fn each_reached(&mut self, target: &Target, mut act: impl FnMut(&mut [Option<Client>], u32)) {
         let Self {
             clients,
             topics,
-            mark,
             in_order,
             ..
         } = self;
         let mut reach_topic = |topic: u32| {
             for member in members(topics, topic) {
-                reach(clients, *mark, member.client, recipients);
+                act(clients, member.client);
             }
         };
         match target {

@@ -16,6 +16,7 @@ fn subscription(tokens: &[&str], id: Option<&str>) -> Subscription {
             .collect(),
         all: tokens.contains(&"*"),
         id: id.map(|id| ClientId::new(id).unwrap()),
+        ..Subscription::default()
     }
 }
 
@@ -122,4 +123,32 @@ proptest! {
         prop_assert_eq!(reached(&mut routes, &texts, except.as_deref()), expected);
         prop_assert_eq!(routes.len(), model.iter().flatten().count());
     }
+}
+
+#[test]
+fn the_targets_that_a_client_meets_are_told() {
+    let mut routes = Routes::default();
+    routes.join(0, &subscription(&["a", "b1"], None));
+    routes.join(1, &subscription(&["b1", "b2"], None));
+    routes.join(2, &subscription(&["a", "*"], None));
+    routes.join(3, &subscription(&["b1", "a"], None));
+    routes.join(4, &subscription(&["c"], None));
+    let targets = [
+        Target::Token(token("a")),
+        Target::Prefix(token("b")),
+        Target::Token(token("d")),
+    ];
+    let mut groups = routes.met(&targets, &[0, 1, 2, 3]);
+    for (_, clients) in &mut groups {
+        clients.sort_unstable();
+    }
+    groups.sort();
+    let expected = [
+        (vec![0, 1], vec![0, 3]),
+        (vec![0, 1, 2], vec![2]),
+        (vec![1], vec![1]),
+    ];
+    assert_eq!(groups, expected);
+    let groups = routes.met(&[Target::Token(token("a")), Target::All], &[4]);
+    assert_eq!(groups, [(vec![1], vec![4])]);
 }

@@ -8,7 +8,8 @@ use super::*;
 use crate::clients::life::{LimitReached, Message as ToClient};
 use crate::config::{About, Cors, LogTarget, SubscribeAll};
 use crate::model::Limits;
-use crate::model::{ClientId, Target, Token};
+use crate::model::publication::Targets;
+use crate::model::{ClientId, Form, Positions, Target, Token};
 use crate::net::stream::Stream;
 
 pub(crate) fn config() -> Config {
@@ -100,14 +101,28 @@ impl Rig {
     }
 
     fn subscribe(&mut self, key: ClientKey, token: &str, id: Option<&str>, resume: Resume) {
+        self.subscribe_as(key, token, id, Form::default(), resume);
+    }
+
+    fn subscribe_as(
+        &mut self,
+        key: ClientKey,
+        tokens: &str,
+        id: Option<&str>,
+        form: Form,
+        resume: Resume,
+    ) {
+        let tokens = tokens.split(' ').map(|token| Token::new(token).unwrap());
         self.registry.handle_client(ClientMessage::Subscribe {
             key,
             subscription: Subscription {
-                tokens: vec![Token::new(token).unwrap()],
+                tokens: tokens.collect(),
                 all: false,
                 id: id.map(|id| ClientId::new(id).unwrap()),
+                form,
             },
             resume,
+            recent_of: Vec::new(),
             ends: None,
             agent: Some("agent".into()),
         });
@@ -249,13 +264,13 @@ fn who_has_still_to_catch_up_gets_no_position() {
         rig.told(key);
         rig.registry.pool.set_writable(key.index);
     }
-    let position = Rc::new(Frame::position(ids[2]));
+    let heartbeat = rig.registry.heartbeat();
     let began = Instant::now();
     let mut told = Vec::new();
     while told.is_empty() {
         assert!(began.elapsed() < Duration::from_secs(5), "none for anyone");
         rig.registry.pool.expire();
-        rig.registry.pool.send_to_silent(0, &position);
+        rig.registry.pool.send_heartbeats(0, 1, &heartbeat);
         told = rig.told(live);
     }
     assert_eq!(told, ["position"]);
@@ -365,4 +380,94 @@ fn places_are_counted_for_whom_a_proxy_speaks_for() {
     rig.registry
         .handle_client(ClientMessage::Exited { key, end });
     assert_eq!(counts(&rig), [1]);
+}
+
+#[test]
+fn each_form_gets_its_own_frames() {
+    let mut rig = Rig::with(|config| config.max_clients = 10);
+    let json = Form::new(true, Positions::None);
+    let mut join = |tokens: &str, form| {
+        let address = format!("10.0.1.{}:5", rig.peers.len());
+        let key = rig.connect(&address);
+        rig.subscribe_as(key, tokens, None, form, Resume::Live);
+        key
+    };
+    let plain = join("a b", Form::default());
+    let pings = join("a", Form::new(false, Positions::Pings));
+    let one = join("a b", json);
+    let same = join("b a", json);
+    let other = join("b", json);
+    let frames = |rig: &Rig, key: ClientKey| -> Vec<Rc<Frame>> {
+        let told = rig.registry.pool.take_waiting(key.index);
+        let frame = |message| match message {
+            ToClient::Event(frame) => Some(frame),
+            _ => None,
+        };
+        told.into_iter().filter_map(frame).collect()
+    };
+    let text = |frame: &Frame| String::from_utf8(frame.bytes(false).to_vec()).unwrap();
+    assert!(text(&frames(&rig, plain)[0]).starts_with("id: "));
+    assert!(text(&frames(&rig, pings)[0]).starts_with("event: ping\nid: "));
+    for key in [one, same, other] {
+        assert!(frames(&rig, key).is_empty());
+    }
+
+    let token = |name| Target::Token(Token::new(name).unwrap());
+    let mut publication = Publication::new(token("a"), "x");
+    publication.to = Targets::Many([token("a"), token("b")].into());
+    let receipt = rig.registry.publish(publication, Channel::Tcp);
+    assert_eq!(receipt.recipients, 5);
+    let id = receipt.id;
+    let of = |key| frames(&rig, key).remove(0);
+    let (plain, pings, one, same, other) = (of(plain), of(pings), of(one), of(same), of(other));
+    assert!(Rc::ptr_eq(&plain, &pings) && Rc::ptr_eq(&one, &same));
+    assert_eq!(text(&plain), format!("id: {id}\ndata: x\n\n"));
+    let line = |to| format!("id: {id}\ndata: {{\"id\":{id},\"to\":{to},\"data\":\"x\"}}\n\n");
+    assert_eq!(text(&one), line(r#"["a","b"]"#));
+    assert_eq!(text(&other), line(r#""b""#));
+
+    // In a replay too, and once for all that meet the same.
+    let before = Resume::After(Some(EventId(id.0 - 1)));
+    let mut again = |key: ClientKey| {
+        rig.subscribe_as(key, "b a", None, json, before);
+        let frame = frames(&rig, key).remove(0);
+        assert_eq!(text(&frame), line(r#"["a","b"]"#));
+        frame
+    };
+    let keys = [3, 4].map(ClientKey::from_number);
+    assert!(Rc::ptr_eq(&again(keys[0]), &again(keys[1])));
+}
+
+#[test]
+fn a_ping_comes_in_each_heartbeat_whatever_else_comes() {
+    let mut rig = Rig::with(|config| {
+        config.max_clients = 100;
+        config.heartbeat = Some(Duration::from_secs(2));
+    });
+    let keys: Vec<ClientKey> = (0..50)
+        .map(|number| {
+            let key = rig.connect(&format!("10.0.2.{number}:5"));
+            let form = Form::new(false, Positions::Pings);
+            rig.subscribe_as(key, "a", None, form, Resume::Live);
+            rig.told(key);
+            key
+        })
+        .collect();
+    let mut last = vec![0; keys.len()];
+    let heartbeat = rig.registry.heartbeat();
+    for now in 1..200 {
+        rig.registry.pool.set_now(now);
+        rig.publish("a", None);
+        if now % 2 == 0 {
+            rig.registry.pool.send_heartbeats(20, 2, &heartbeat);
+        }
+        for (key, last) in keys.iter().zip(&mut last) {
+            let told = rig.registry.pool.take_waiting(key.index);
+            if told.contains(&ToClient::Event(Rc::clone(&heartbeat.ping))) {
+                assert!(now - *last >= 16 || *last == 0, "{last} {now}");
+                *last = now;
+            }
+            assert!(now - *last <= 20, "{last} {now}");
+        }
+    }
 }

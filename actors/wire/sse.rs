@@ -3,6 +3,8 @@
 use crate::model::EventId;
 use crate::model::histogram::Stopwatch;
 
+mod forms;
+
 /// One block of the stream, encoded once for all who get it: whole it is one chunk (RFC 9112 §7.1),
 /// and the part between the chunk's size and its end is what HTTP/1.0 gets.
 #[derive(Debug)]
@@ -12,8 +14,16 @@ pub struct Frame {
     /// Where the chunk's size begins.
     start: u8,
     is_event: bool,
+    extra: Option<Box<Extra>>,
+}
+
+/// What few frames have.
+#[derive(Debug, Default)]
+struct Extra {
     /// Ends with the frame, which is when its last recipient has it.
-    _stopwatch: Option<Box<Stopwatch>>,
+    _stopwatch: Option<Stopwatch>,
+    /// The event's text as it was published, where the frame's lines do not tell: it has a CR.
+    text: Option<Box<str>>,
 }
 
 impl PartialEq for Frame {
@@ -40,43 +50,35 @@ impl Frame {
         // Exact for an id of today with one line of data.
         let name_line = name.map_or(0, |name| "\nevent: ".len() + name.len());
         let room = "id: 1795482798583468\ndata: \n\n".len() + name_line + data.len();
-        Self::new(room, true, |block| {
+        let mut has_cr = false;
+        let mut frame = Self::new(room, true, |block| {
             block.extend_from_slice(b"id: ");
             block.extend_from_slice(itoa::Buffer::new().format(id.0).as_bytes());
             if let Some(name) = name {
                 block.extend_from_slice(b"\nevent: ");
                 block.extend_from_slice(name.as_bytes());
             }
-            for line in Lines::of(data.as_bytes()) {
+            let mut lines = Lines::of(data.as_bytes());
+            for line in &mut lines {
                 block.extend_from_slice(b"\ndata: ");
                 block.extend_from_slice(line);
             }
+            has_cr = lines.has_cr;
             block.extend_from_slice(b"\n\n");
-        })
+        });
+        if has_cr {
+            let text = Some(data.into());
+            frame.extra = Some(Box::new(Extra {
+                text,
+                ..Extra::default()
+            }));
+        }
+        frame
     }
 
     /// A position block: browsers keep its id and show nothing.
     pub fn position(id: EventId) -> Self {
         Self::of_number("id: ", id.0)
-    }
-
-    /// The reconnection time, in milliseconds.
-    pub fn retry(milliseconds: u32) -> Self {
-        Self::of_number("retry: ", milliseconds.into())
-    }
-
-    /// Says that events may have been lost after `after` (none: what the subscriber said is no id)
-    /// and that `oldest` is the oldest that is kept. It has no id, so that the next reconnection
-    /// says again what was seen last.
-    pub fn gap(after: Option<EventId>, oldest: Option<EventId>) -> Self {
-        let number =
-            |id: Option<EventId>| id.map_or_else(|| "null".to_string(), |id| id.to_string());
-        let data = format!(
-            r#"{{"after":{},"oldest":{}}}"#,
-            number(after),
-            number(oldest)
-        );
-        Self::of_text(&["event: gap\ndata: ", &data, "\n\n"])
     }
 
     /// A block of one line: a number and what it is.
@@ -114,7 +116,7 @@ impl Frame {
             bytes: bytes.into(),
             start: start as u8,
             is_event,
-            _stopwatch: None,
+            extra: None,
         }
     }
 
@@ -123,7 +125,10 @@ impl Frame {
     pub fn timed(&self, stopwatch: Stopwatch) -> Self {
         Self {
             bytes: self.bytes.clone(),
-            _stopwatch: Some(Box::new(stopwatch)),
+            extra: Some(Box::new(Extra {
+                _stopwatch: Some(stopwatch),
+                text: None,
+            })),
             ..*self
         }
     }
@@ -143,14 +148,39 @@ impl Frame {
     }
 }
 
+/// Appends these parts of a stream as one piece: one chunk, if it is chunked.
+pub fn append(parts: &[&[u8]], chunked: bool, out: &mut Vec<u8>) {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    if chunked {
+        out.extend_from_slice(format!("{length:x}\r\n").as_bytes());
+    }
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+    if chunked {
+        out.extend_from_slice(CHUNK_END);
+    }
+}
+
+/// The line that sets the time after which a client comes back (WHATWG HTML §9.2.6), in
+/// milliseconds. It needs no empty line behind it, which many clients take for an empty message.
+pub fn retry_line(milliseconds: u32) -> String {
+    format!("retry: {milliseconds}\n")
+}
+
 /// The lines of a text, by the line ends of the event stream format.
 struct Lines<'a> {
     rest: Option<&'a [u8]>,
+    /// Whether a CR was among the line ends so far.
+    has_cr: bool,
 }
 
 impl<'a> Lines<'a> {
     fn of(text: &'a [u8]) -> Self {
-        Self { rest: Some(text) }
+        Self {
+            rest: Some(text),
+            has_cr: false,
+        }
     }
 }
 
@@ -163,11 +193,11 @@ impl<'a> Iterator for Lines<'a> {
             self.rest = None;
             return Some(text);
         };
-        let length = if text[end..].starts_with(b"\r\n") {
-            2
-        } else {
-            1
+        let length = match text[end..] {
+            [b'\r', b'\n', ..] => 2,
+            _ => 1,
         };
+        self.has_cr |= text[end] == b'\r';
         self.rest = Some(&text[end + length..]);
         Some(&text[..end])
     }
@@ -210,16 +240,16 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_may_open_with_retry_and_gap() {
-        assert_eq!(plain(&Frame::retry(2900)), "retry: 2900\n\n");
-        assert_eq!(
-            plain(&Frame::gap(Some(EventId(5)), Some(EventId(9)))),
-            "event: gap\ndata: {\"after\":5,\"oldest\":9}\n\n"
-        );
-        assert_eq!(
-            plain(&Frame::gap(None, None)),
-            "event: gap\ndata: {\"after\":null,\"oldest\":null}\n\n"
-        );
+    fn the_parts_of_a_stream_make_one_piece() {
+        let first = Frame::position(EventId(12));
+        let retry = retry_line(2900);
+        let parts = [retry.as_bytes(), first.bytes(false)];
+        let mut plain = Vec::new();
+        append(&parts, false, &mut plain);
+        assert_eq!(plain, b"retry: 2900\nid: 12\n\n");
+        let mut chunked = Vec::new();
+        append(&parts, true, &mut chunked);
+        assert_eq!(chunked, b"14\r\nretry: 2900\nid: 12\n\n\r\n");
     }
 
     /// What an EventSource makes of a stream (WHATWG HTML §9.2.6): (last event id, type, data).

@@ -36,7 +36,7 @@ fn is_put_off(mut connection: Connection, request: &str) -> u64 {
     connection.send(request.as_bytes());
     let mut stream = Stream::answered(connection);
     let kind = stream.head.header("content-type");
-    assert_eq!(kind.as_deref(), Some("text/event-stream"));
+    assert_eq!(kind.as_deref(), Some("text/event-stream; charset=utf-8"));
     assert!(stream.head.header("access-control-allow-origin").is_some());
     let connection = stream.head.header("connection");
     assert_eq!(connection.as_deref(), Some("close"));

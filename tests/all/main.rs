@@ -11,6 +11,7 @@ mod control_http;
 mod control_secret;
 mod dashboard;
 mod fifo;
+mod forms;
 mod history_file;
 mod keys;
 mod legacy;

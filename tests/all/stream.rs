@@ -14,8 +14,12 @@ fn retry_comes_once_with_jitter() {
     for _ in 0..40 {
         let request = "GET /sse?subscribe=a HTTP/1.1\r\nHost: x\r\n\r\n";
         let mut stream = Stream::request(daemon.listen, request);
-        let retry = stream.block().unwrap().retry.expect("retry comes first");
+        let first = stream.block().unwrap();
+        let retry = first.retry.expect("retry comes first");
         assert!((1400..=2600).contains(&retry), "{retry}");
+        // Many clients show a block of its own as an empty message.
+        let id = first.id.expect("the position is in the same block");
+        assert_eq!(first.raw, format!("retry: {retry}\nid: {id}\n\n"));
         seen.insert(retry);
     }
     assert!(seen.len() > 5, "no jitter: {seen:?}");
@@ -139,6 +143,11 @@ fn a_graceful_stop_delivers_what_was_taken_in() {
         for number in 0..500 {
             assert_eq!(stream.data(), number.to_string());
         }
+        // So that browsers which give up after one refused connection come late enough.
+        let last = stream.block().unwrap();
+        let retry = last.retry.unwrap();
+        assert!((2000..=6000).contains(&retry), "{retry}");
+        assert_eq!(last.raw, format!("retry: {retry}\n\n"));
     }
     // The last chunk, then the end of the connection.
     assert_eq!(stream.into_connection().rest(), b"");

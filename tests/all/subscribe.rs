@@ -18,7 +18,7 @@ fn a_stream_over_http_1_1() {
         let head = &stream.head;
         assert_eq!((head.version.as_str(), head.status), ("HTTP/1.1", 200));
         for (name, value) in [
-            ("content-type", "text/event-stream"),
+            ("content-type", "text/event-stream; charset=utf-8"),
             ("transfer-encoding", "chunked"),
             ("cache-control", "no-cache, no-transform"),
             ("x-accel-buffering", "no"),
@@ -40,7 +40,7 @@ fn a_stream_over_http_1_0_is_not_chunked() {
         let mut stream = Stream::request(daemon.listen, &request);
         assert_eq!(stream.head.header("transfer-encoding"), None);
         let kind = stream.head.header("content-type");
-        assert_eq!(kind.as_deref(), Some("text/event-stream"));
+        assert_eq!(kind.as_deref(), Some("text/event-stream; charset=utf-8"));
         stream.position();
         publish::http(daemon.control, "a", "hello");
         assert_eq!(stream.data(), "hello");
@@ -63,7 +63,7 @@ fn head_and_options() {
     assert_eq!(head.status, 200);
     assert_eq!(
         head.header("content-type").as_deref(),
-        Some("text/event-stream")
+        Some("text/event-stream; charset=utf-8")
     );
     assert_eq!(head.header("connection").as_deref(), Some("close"));
     assert_eq!(connection.finish().rest(), b"");

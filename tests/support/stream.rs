@@ -14,6 +14,8 @@ pub struct Stream {
     pub head: Response,
     chunked: bool,
     blocks: VecDeque<Block>,
+    /// A block that has not ended yet.
+    begun: String,
     /// Whether the stream ended as it should: by the last chunk, or over HTTP/1.0 by the end of
     /// the connection.
     pub ended_well: bool,
@@ -44,6 +46,8 @@ impl Block {
                 "data" => data.push(value),
                 "id" => block.id = Some(value.parse().expect("a decimal id")),
                 "event" => block.event = Some(value.to_owned()),
+                // A comment: the heartbeat of a stream without positions.
+                "" if value.is_empty() => {}
                 "retry" => block.retry = Some(value.parse().expect("a decimal retry")),
                 _ => panic!("no field that is promised: {line:?}"),
             }
@@ -78,7 +82,10 @@ impl Start {
     pub fn gap_data(&self) -> &str {
         let gap = self.gap.as_ref().expect("a gap");
         let data = gap.data.as_deref().expect("a gap has data");
-        assert_eq!(gap.raw, format!("event: gap\ndata: {data}\n\n"));
+        // The first block has the line with `retry:` too.
+        let retry = gap.retry.map(|retry| format!("retry: {retry}\n"));
+        let lines = gap.raw.strip_prefix(&retry.unwrap_or_default());
+        assert_eq!(lines.unwrap(), format!("event: gap\ndata: {data}\n\n"));
         data
     }
 }
@@ -143,11 +150,13 @@ impl Stream {
             head,
             chunked,
             blocks: VecDeque::new(),
+            begun: String::new(),
             ended_well: false,
         }
     }
 
-    /// The next chunk's content; none at the end. Every chunk must hold whole blocks alone.
+    /// The next chunk's content; none at the end. Every chunk must hold whole blocks alone, or
+    /// lines that need no block: `retry:` and comments.
     pub fn chunk(&mut self, deadline: Instant) -> Option<String> {
         let size = self.connection.until(b"\r\n", deadline)?;
         let size = std::str::from_utf8(&size).unwrap().trim_end();
@@ -160,7 +169,15 @@ impl Stream {
             self.ended_well = true;
             return None;
         }
-        assert!(content.ends_with("\n\n"), "a block cut in two: {content:?}");
+        let whole = content
+            .rsplit_once("\n\n")
+            .map_or(&*content, |(_, rest)| rest);
+        assert!(
+            whole.is_empty()
+                || whole == ":\n"
+                || whole.starts_with("retry: ") && whole.ends_with('\n'),
+            "a block cut in two: {content:?}"
+        );
         Some(content)
     }
 
@@ -173,8 +190,12 @@ impl Stream {
             block.map(|block| String::from_utf8(block).unwrap())
         };
         let Some(content) = content else { return false };
-        self.blocks
-            .extend(content.split_inclusive("\n\n").map(Block::parse));
+        self.begun += &content;
+        while let Some(end) = self.begun.find("\n\n") {
+            let rest = self.begun.split_off(end + 2);
+            let block = std::mem::replace(&mut self.begun, rest);
+            self.blocks.push_back(Block::parse(&block));
+        }
         true
     }
 

@@ -53,8 +53,7 @@ fn routes(clients: u32) -> Routes {
                     .iter()
                     .map(|name| Token::new(name).unwrap())
                     .collect(),
-                all: false,
-                id: None,
+                ..Subscription::default()
             },
         );
     }

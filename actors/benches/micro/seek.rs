@@ -55,8 +55,7 @@ fn recent(bencher: Bencher) {
     let (history, ..) = full();
     let subscription = Subscription {
         tokens: vec![Token::new("room77").unwrap()],
-        all: false,
-        id: None,
+        ..Subscription::default()
     };
     bencher.bench_local(|| history.recent(black_box(&subscription), 10));
 }

@@ -6,11 +6,11 @@ use super::LimitReached;
 use super::answer::now;
 use crate::auth;
 use crate::config::{Config, SubscribeAll};
-use crate::model::{EventId, Resume, Subscription};
+use crate::model::{EventId, Form, Positions, Resume, Subscription, Token};
 use crate::wire::http::query::Query;
 use crate::wire::http::response::stream_head;
 use crate::wire::http::{Answer, BodyLength, Method, Refused, Request, Version, cors};
-use crate::wire::sse::{Frame, LAST_CHUNK};
+use crate::wire::sse::{self, LAST_CHUNK, retry_line};
 
 /// The longest `User-Agent` that is kept, in bytes.
 const LONGEST_AGENT: usize = 512;
@@ -30,6 +30,8 @@ pub(super) enum Admitted {
 pub(super) struct StreamRequest {
     pub(super) subscription: Subscription,
     pub(super) resume: Resume,
+    /// Tokens of whose kept events the last so many are wanted besides.
+    pub(super) recent_of: Vec<(Token, usize)>,
     /// When the stream ends, since 1970.
     pub(super) ends: Option<Duration>,
     pub(super) version: Version,
@@ -55,7 +57,16 @@ pub(super) fn admit(request: Request, config: &Config, now: Duration) -> Result<
         _ => return Err(Refused::method(cors::ALLOW)),
     }
     let query = Query::read(request.query.as_deref())?;
-    let resume = resume(&request, &query)?;
+    let resume = resume(&request, &query);
+    // A browser that reconnects has had them.
+    let reconnects = request
+        .last_event_id
+        .as_ref()
+        .is_some_and(|id| !id.is_empty());
+    let recent_of = match reconnects {
+        true => Vec::new(),
+        false => query.recent_of,
+    };
     let mut subscription = query.subscription;
     let mut ends = None;
     if let Some(key) = &config.subscribe_key {
@@ -75,6 +86,7 @@ pub(super) fn admit(request: Request, config: &Config, now: Duration) -> Result<
     Ok(Admitted::Stream(Box::new(StreamRequest {
         subscription,
         resume,
+        recent_of,
         ends,
         version: request.version,
         has_body: request.body != BodyLength::None,
@@ -85,22 +97,28 @@ pub(super) fn admit(request: Request, config: &Config, now: Duration) -> Result<
 
 /// Where the stream is to begin: the header that a reconnecting EventSource sends (WHATWG HTML
 /// §9.2.4) wins over the query.
-fn resume(request: &Request, query: &Query) -> Result<Resume, Refused> {
+fn resume(request: &Request, query: &Query) -> Resume {
     let last = [request.last_event_id.as_deref(), query.last_event_id];
     let mut last = last.into_iter().flatten().filter(|id| !id.is_empty());
-    if let Some(last) = last.next() {
-        let digits = last.bytes().all(|byte| byte.is_ascii_digit());
-        let id = last.parse().ok().filter(|id| digits && *id < EventId::END);
-        return Ok(Resume::After(id.map(EventId)));
+    match (last.next(), query.recent) {
+        (Some(last), _) => Resume::After(event_id(last)),
+        (None, Some(count)) => Resume::Recent(count),
+        (None, None) => Resume::Live,
     }
-    let Some(recent) = query.recent.filter(|recent| !recent.is_empty()) else {
-        return Ok(Resume::Live);
-    };
-    if !recent.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Refused::new(400, "recent= needs a whole number of events"));
-    }
-    // One too large to be counted means all.
-    Ok(Resume::Recent(recent.parse().unwrap_or(usize::MAX)))
+}
+
+/// The last number of a list of numbers: a header that is given twice, by a script and by its
+/// library, comes as one list. None where something else is in it.
+fn event_id(list: &str) -> Option<EventId> {
+    let numbers = list
+        .split(',')
+        .map(|number| number.trim_matches([' ', '\t']));
+    let ids = numbers.map(|number| {
+        let digits = number.bytes().all(|byte| byte.is_ascii_digit());
+        let id = number.parse().ok().filter(|_| digits);
+        id.filter(|id| *id < EventId::END).map(EventId)
+    });
+    ids.reduce(|before, id| before.and(id)).flatten()
 }
 
 impl LimitReached {
@@ -119,28 +137,33 @@ impl LimitReached {
     }
 }
 
-/// Has a client come back later: by a status and `Retry-After`, but a browser, which gives up for
-/// good on those, by a stream that tells it when and ends.
-pub(super) fn turn_away(
-    of: LimitReached,
-    version: Version,
-    event_source: bool,
-    cors: &str,
-    bytes: &mut Vec<u8>,
-) {
-    if event_source {
-        let chunked = version == Version::Http11;
-        let later = Frame::retry(jitter(COME_BACK.as_millis() as u32));
-        stream_head(version, true, cors, now(), bytes);
-        bytes.extend_from_slice(later.bytes(chunked));
-        bytes.extend_from_slice(if chunked { LAST_CHUNK } else { b"" });
-    } else {
-        let mut answer = Answer::text(of.status(), of.reason());
-        answer.lines.push_str(cors);
-        answer
-            .with("Retry-After", COME_BACK.as_secs())
-            .write(now(), bytes);
-    }
+/// Refuses a client for which there is no room, with `Retry-After`.
+pub(super) fn turn_away(of: LimitReached, cors: &str, bytes: &mut Vec<u8>) {
+    let mut answer = Answer::text(of.status(), of.reason());
+    answer.lines.push_str(cors);
+    answer
+        .with("Retry-After", COME_BACK.as_secs())
+        .write(now(), bytes);
+}
+
+/// Refuses an EventSource for which there is no room: by a stream that says when to come back, and
+/// ends, since after an error status it would never come back.
+pub(super) fn send_away(version: Version, form: Form, cors: &str, bytes: &mut Vec<u8>) {
+    let chunked = version == Version::Http11;
+    stream_head(version, true, cors, now(), bytes);
+    append_retry(jitter(COME_BACK.as_millis() as u32), form, chunked, bytes);
+    bytes.extend_from_slice(if chunked { LAST_CHUNK } else { b"" });
+}
+
+/// Appends a last block that says when to come back; without positions it has no empty line, which
+/// some clients take for an empty message.
+pub(super) fn append_retry(milliseconds: u32, form: Form, chunked: bool, bytes: &mut Vec<u8>) {
+    let line = retry_line(milliseconds);
+    let end: &[u8] = match form.positions() {
+        Positions::None => b"",
+        Positions::Blocks | Positions::Pings => b"\n",
+    };
+    sse::append(&[line.as_bytes(), end], chunked, bytes);
 }
 
 /// The part of a `User-Agent` that is kept.

@@ -13,19 +13,22 @@ use crate::registry::ClientMessage;
 use crate::runtime::Address;
 use crate::wire::http::response::stream_head;
 use crate::wire::http::{Answer, Method, Request, Version, cors};
-use crate::wire::sse::{Frame, LAST_CHUNK};
+use crate::wire::sse::{Frame, LAST_CHUNK, retry_line};
 
 /// Bytes that one client may make us read in one turn.
 const READ_A_TURN: usize = 64 * 1024;
 /// Bytes that the head of a stream and the first blocks usually have room in.
 const OPENING: usize = 512;
+/// Milliseconds after which the streams of a daemon that stops come back: later than usual, as some
+/// browsers give up for good when a connection is refused (Firefox, for a page of another origin).
+const STOPPED: std::ops::RangeInclusive<u32> = 2000..=6000;
 
 mod admission;
 mod answer;
 mod introduction;
 mod request;
 
-use admission::{Admitted, StreamRequest, admit, jitter, turn_away};
+use admission::{Admitted, StreamRequest, admit, append_retry, jitter, send_away, turn_away};
 use answer::{answer, answer_at_once, now, write_all, write_answer};
 use introduction::Introduction;
 use request::{next_request, request};
@@ -266,6 +269,7 @@ impl Client {
             handle, context, ..
         } = self;
         let chunked = asked.version == Version::Http11;
+        let form = asked.subscription.form;
         handle.frame(chunked);
         // What is in a body is no request, and a stream of HTTP/1.0 ends with its connection.
         handle.set_replaceable(chunked && !asked.has_body);
@@ -273,6 +277,7 @@ impl Client {
             key: handle.key(),
             subscription: asked.subscription,
             resume: asked.resume,
+            recent_of: asked.recent_of,
             ends: asked.ends,
             agent: asked.agent,
         });
@@ -282,7 +287,10 @@ impl Client {
             bytes.extend_from_slice(LAST_CHUNK);
         }
         if let Some(of) = full {
-            turn_away(of, asked.version, asked.event_source, cors, &mut bytes);
+            match asked.event_source {
+                true => send_away(asked.version, form, cors, &mut bytes),
+                false => turn_away(of, cors, &mut bytes),
+            }
             let end = End::Refused(of.status(), of.reason().into());
             return Err(match asked.has_body {
                 true => answer(handle, &bytes, end).await,
@@ -291,11 +299,10 @@ impl Client {
             });
         }
         stream_head(asked.version, false, cors, now(), &mut bytes);
-        if let Some(retry) = context.settings.now().retry {
-            bytes.extend_from_slice(Frame::retry(jitter(retry)).bytes(chunked));
-        }
+        let retry = context.settings.now().retry;
+        let retry = retry.map(|retry| retry_line(jitter(retry)));
         handle.open();
-        handle.gather(&mut bytes);
+        handle.gather(retry.unwrap_or_default().as_bytes(), &mut bytes);
         write_all(handle, &bytes).await
     }
 
@@ -315,9 +322,8 @@ impl Client {
             // A line of its own, or its whole result would be a part of every client's state.
             let ending = self.hand_out()?;
             if let Some(end) = ending {
-                let chunked = self.handle.is_chunked();
-                let last = if chunked { LAST_CHUNK } else { b"" };
-                Box::pin(write_all(&self.handle, last)).await?;
+                let last = Box::new(last_bytes(&self.handle, end));
+                Box::pin(async { write_all(&self.handle, &last).await }).await?;
                 self.handle.finish();
                 // What the peer sent was read as it came, so closing does not reset anything.
                 return Err(End::Finished(end));
@@ -370,6 +376,20 @@ impl Client {
         }
         Ok(true)
     }
+}
+
+/// What a stream ends with.
+fn last_bytes(handle: &ClientHandle, end: Ending) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let chunked = handle.is_chunked();
+    if end == Ending::Stopped {
+        let milliseconds = fastrand::u32(STOPPED);
+        append_retry(milliseconds, handle.form(), chunked, &mut bytes);
+    }
+    if chunked {
+        bytes.extend_from_slice(LAST_CHUNK);
+    }
+    bytes
 }
 
 /// Waits until the registry has entered the subscription, or says what there is too much of; on an

@@ -23,7 +23,13 @@ pub(super) async fn show(
     connection: &mut Connection,
     request: &Request,
 ) -> Read<Done> {
-    let flow = Flow::begin(publisher, connection, request, "text/event-stream").await?;
+    let flow = Flow::begin(
+        publisher,
+        connection,
+        request,
+        "text/event-stream; charset=utf-8",
+    )
+    .await?;
     let Some(mut flow) = flow else {
         return Ok(Ok(Done::Flowed { goes_on: false }));
     };

@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 
 use super::Refused;
 use super::refused::quoted;
-use crate::model::{ClientId, Subscription, Token};
+use crate::model::{ClientId, Form, Positions, Subscription, Token};
 
 /// Why a text cannot be percent-decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,8 +76,11 @@ pub struct Query<'a> {
     /// `lastEventId=`, raw: the last event that the client has. The last one counts, as a script
     /// that reconnects may append its own.
     pub last_event_id: Option<&'a str>,
-    /// `recent=`, raw: how many kept events of each token are wanted. The last one counts.
-    pub recent: Option<&'a str>,
+    /// `recent=N`: how many kept events of each token are wanted. The last one counts.
+    pub recent: Option<usize>,
+    /// `recent=N:NAME`: how many kept events of single tokens are wanted, each of which is one of the
+    /// subscription's, once. Of one name the last one counts.
+    pub recent_of: Vec<(Token, usize)>,
 }
 
 impl<'a> Query<'a> {
@@ -92,6 +95,8 @@ impl<'a> Query<'a> {
     pub fn read(query: Option<&'a str>) -> Result<Self, Refused> {
         let mut names = Names::default();
         let (mut id, mut last_event_id, mut recent) = (None, None, None);
+        let mut recent_of = Vec::new();
+        let (mut json, mut positions, mut pings) = (false, true, false);
         for (name, value) in parameters(query.unwrap_or_default()) {
             match name {
                 "subscribe" => value
@@ -106,7 +111,18 @@ impl<'a> Query<'a> {
                     id = Some(ClientId::new(&text).map_err(|error| wrong("id", value, error))?);
                 }
                 "lastEventId" => last_event_id = Some(value),
-                "recent" => recent = Some(value),
+                "recent" if value.is_empty() => recent = None,
+                "recent" => match decoded("recent", value)?.split_once(':') {
+                    None => recent = Some(count("recent", value, value)?),
+                    Some((number, name)) => {
+                        let token =
+                            Token::new(name).map_err(|error| wrong("recent", value, error))?;
+                        recent_of.push((token, count("recent", value, number)?));
+                    }
+                },
+                "ping" => pings = switch("ping", value)?,
+                "positions" => positions = switch("positions", value)? || value.is_empty(),
+                "format" => json = is_json(value)?,
                 _ => {}
             }
         }
@@ -116,16 +132,80 @@ impl<'a> Query<'a> {
                 "which tokens? Say subscribe=TOKEN or token=TOKEN in the query",
             ));
         }
+        let positions = match (pings, positions) {
+            (true, _) => Positions::Pings,
+            (false, true) => Positions::Blocks,
+            (false, false) => Positions::None,
+        };
+        let tokens = distinct(names.tokens);
         Ok(Self {
+            recent_of: of_these(recent_of, &tokens, names.all)?,
             subscription: Subscription {
-                tokens: distinct(names.tokens),
+                tokens,
                 all: names.all,
                 id,
+                form: Form::new(json, positions),
             },
             last_event_id,
             recent,
         })
     }
+}
+
+/// Reads a parameter that is 0 or 1; empty is as if it were not there.
+fn switch(parameter: &str, value: &str) -> Result<bool, Refused> {
+    match value {
+        "1" => Ok(true),
+        "0" | "" => Ok(false),
+        _ => Err(wrong(parameter, value, "must be 0 or 1")),
+    }
+}
+
+/// Reads `format=`.
+fn is_json(value: &str) -> Result<bool, Refused> {
+    match value {
+        "json" => Ok(true),
+        "" => Ok(false),
+        _ => Err(wrong("format", value, "is no format; json is one")),
+    }
+}
+
+/// Reads a number of events, a part of `value` or all of it. One too large to be counted means all.
+fn count(parameter: &str, value: &str, number: &str) -> Result<usize, Refused> {
+    match !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => Ok(number.parse().unwrap_or(usize::MAX)),
+        false => Err(wrong(
+            parameter,
+            value,
+            "needs a whole number of events, with :TOKEN behind it if they are to be of one token",
+        )),
+    }
+}
+
+/// Checks that those of whom recent events are wanted are among a subscription's tokens; each once,
+/// as it was given last.
+fn of_these(
+    wanted: Vec<(Token, usize)>,
+    tokens: &[Token],
+    all: bool,
+) -> Result<Vec<(Token, usize)>, Refused> {
+    if wanted.is_empty() {
+        return Ok(wanted);
+    }
+    let tokens: HashSet<&Token> = tokens.iter().collect();
+    let mut last: Vec<(Token, usize)> = Vec::new();
+    let mut seen = HashSet::new();
+    for (token, count) in wanted.into_iter().rev() {
+        if !all && !tokens.contains(&token) {
+            let why = "names a token that subscribe= and token= do not name";
+            return Err(wrong("recent", &format!("{count}:{token}"), why));
+        }
+        if seen.insert(token.clone()) {
+            last.push((token, count));
+        }
+    }
+    last.reverse();
+    Ok(last)
 }
 
 /// The tokens so far.
@@ -272,7 +352,70 @@ mod tests {
         let query =
             Query::read(Some("subscribe=a&lastEventId=5&recent=3&lastEventId=%36")).unwrap();
         assert_eq!(query.last_event_id, Some("%36"));
-        assert_eq!(query.recent, Some("3"));
+        assert_eq!(query.recent, Some(3));
+    }
+
+    #[test]
+    fn recent_events_are_counted_for_all_tokens_or_for_one() {
+        let read = |query: &str| {
+            let query = Query::read(Some(query)).unwrap();
+            let of = query.recent_of.into_iter();
+            let of: Vec<_> = of
+                .map(|(token, count)| (token.to_string(), count))
+                .collect();
+            (query.recent, of)
+        };
+        let of = |token: &str, count| (token.to_owned(), count);
+        assert_eq!(read("subscribe=a&recent=2&recent=3"), (Some(3), vec![]));
+        assert_eq!(read("subscribe=a&recent=2&recent="), (None, vec![]));
+        assert_eq!(
+            read("subscribe=a-b&recent=99999999999999999999999"),
+            (Some(usize::MAX), vec![])
+        );
+        // Decoded first, then split at the first colon.
+        assert_eq!(
+            read("token=a:b&token=c&recent=5:a%3Ab&recent=1%3Ac&recent=7&recent=4:a:b"),
+            (Some(7), vec![of("c", 1), of("a:b", 4)])
+        );
+        assert_eq!(read("subscribe=*&recent=1:b"), (None, vec![of("b", 1)]));
+        for (query, why) in [
+            ("subscribe=a&recent=x", "whole number"),
+            ("subscribe=a&recent=-1", "whole number"),
+            ("subscribe=a&recent=:a", "whole number"),
+            ("subscribe=a&recent=1:b", "recent=\"1:b\" names a token"),
+            ("subscribe=a&recent=1:", "is empty"),
+            ("subscribe=a&recent=1:*", "'*'"),
+            ("subscribe=a&recent=%zz", "%25"),
+        ] {
+            assert!(refused(query).contains(why), "{query}: {}", refused(query));
+        }
+    }
+
+    #[test]
+    fn the_form_is_asked_for() {
+        let form = |query: &str| {
+            let query = format!("subscribe=a{query}");
+            let subscription = Query::read(Some(&query)).unwrap().subscription;
+            (subscription.form.is_json(), subscription.form.positions())
+        };
+        for (query, expected) in [
+            ("", (false, Positions::Blocks)),
+            ("&ping=0&positions=1&format=", (false, Positions::Blocks)),
+            ("&positions=&ping=", (false, Positions::Blocks)),
+            ("&positions=0", (false, Positions::None)),
+            ("&ping=1", (false, Positions::Pings)),
+            ("&ping=1&positions=0&format=json", (true, Positions::Pings)),
+            ("&format=json&positions=0", (true, Positions::None)),
+        ] {
+            assert_eq!(form(query), expected, "{query}");
+        }
+        for (query, why) in [
+            ("subscribe=a&ping=yes", "ping=\"yes\" must be 0 or 1"),
+            ("subscribe=a&positions=no", "must be 0 or 1"),
+            ("subscribe=a&format=xml", "format=\"xml\" is no format"),
+        ] {
+            assert!(refused(query).contains(why), "{query}");
+        }
     }
 
     proptest! {

@@ -24,7 +24,7 @@ pub fn stream_head(version: Version, close: bool, cors: &str, date: Date, out: &
     for part in [
         "HTTP/1.1 200 OK\r\nDate: ",
         &date.to_string(),
-        "\r\nContent-Type: text/event-stream\r\n",
+        "\r\nContent-Type: text/event-stream; charset=utf-8\r\n",
         ending,
         "\r\nCache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\n",
         cors,
@@ -227,7 +227,7 @@ mod tests {
         assert_eq!(
             new,
             "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
-             Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\
+             Content-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\
              Cache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\n\
              Access-Control-Allow-Origin: *\r\n\r\n"
         );

@@ -15,7 +15,7 @@ impl Watcher {
         let head = connection.head();
         assert_eq!(
             head.header("content-type").as_deref(),
-            Some("text/event-stream")
+            Some("text/event-stream; charset=utf-8")
         );
         Self(connection)
     }
