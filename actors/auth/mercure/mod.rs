@@ -26,7 +26,7 @@ mod tests;
 pub use find::{COOKIE_7, COOKIE_8, Place, find};
 
 /// What a token gives.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rights {
     /// The token's form.
     pub draft: Draft,

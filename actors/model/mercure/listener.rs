@@ -6,7 +6,7 @@ use super::{Draft, Readable, Selector};
 
 /// A subscriber's request to the hub. What it names exactly, and whether it wants all, stands in its
 /// subscription too, as with any other subscriber.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
     /// The form of the protocol that it speaks.
     pub draft: Draft,

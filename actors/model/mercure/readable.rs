@@ -6,7 +6,7 @@ use super::Identity;
 use super::selector::{Selector, Topic, any_selects};
 
 /// What may be read by a token's rights.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Readable {
     /// Grants, each with the payload of its entry.
     pub grants: Vec<Grant>,
@@ -15,7 +15,7 @@ pub struct Readable {
 }
 
 /// Topics whose private updates may be read.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
     /// The topics.
     pub selectors: Vec<Selector>,
