@@ -39,6 +39,9 @@ pub(crate) fn check(mut plan: Plan, folder_of_start: &Path) -> Result<(), Failur
     if let Some(path) = &plan.subscribe_key {
         wrong.extend(keys::read(OPTION, path).err());
     }
+    for (option, path) in plan.mercure_keys.files() {
+        wrong.extend(keys::read(option, path).err());
+    }
     if let Some(path) = &plan.pidfile {
         let right = pidfile::check(path).and_then(|()| writable("--pidfile", path));
         wrong.extend(right.err());

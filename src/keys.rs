@@ -8,6 +8,7 @@ use std::path::Path;
 use hasses_actors::auth::Key;
 use nix::unistd::{AccessFlags, eaccess};
 
+use crate::mercure;
 use crate::options::Plan;
 use crate::privileges;
 
@@ -22,11 +23,13 @@ pub(crate) const OPTION: &str = "--subscribe-key";
 /// Reads the key of a plan, whose path is meant in `folder`, into its configuration; with what
 /// should be better about it, one line each.
 pub(crate) fn load(plan: &mut Plan, folder: &Path) -> Result<Vec<String>, String> {
+    let mut warnings = mercure::load(plan, folder)?;
     let Some(path) = &plan.subscribe_key else {
-        return Ok(Vec::new());
+        return Ok(warnings);
     };
-    let (key, warnings) = read(OPTION, &folder.join(path))?;
+    let (key, told) = read(OPTION, &folder.join(path))?;
     plan.config.subscribe_key = Some(key);
+    warnings.extend(told);
     Ok(warnings)
 }
 

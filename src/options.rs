@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{self, Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hasses_actors::Config;
@@ -16,6 +17,7 @@ use nix::sys::resource::{Resource, getrlimit};
 
 use crate::failure::Failure;
 use crate::legacy::{self, Meaning};
+use crate::mercure::{self, KeyFiles, environment};
 use crate::privileges::Account;
 use crate::source::Source;
 use crate::typed::Typed;
@@ -66,6 +68,8 @@ pub(crate) struct Plan {
     pub(crate) user: Option<Account>,
     /// The file of the subscribers' key.
     pub(crate) subscribe_key: Option<PathBuf>,
+    /// Where the keys of the Mercure hub are.
+    pub(crate) mercure_keys: KeyFiles,
     /// The owner group of FIFO and Unix sockets.
     pub(crate) group: Option<u32>,
     /// Whether a log file of root's is handed over to the user: old command lines expect that.
@@ -80,6 +84,7 @@ impl Plan {
     /// The files that SIGHUP reads again, and the options that name them.
     pub(crate) fn read_again(&self) -> Vec<(&'static str, &Path)> {
         let tls = self.config.tls.as_ref().map(|identity| &identity.files);
+        let keys = self.mercure_keys.files();
         [
             ("--config", self.config_file.as_ref()),
             ("--control-secret", self.control_secret.as_ref()),
@@ -88,6 +93,7 @@ impl Plan {
         ]
         .into_iter()
         .filter_map(|(option, path)| Some((option, path?.as_path())))
+        .chain(keys)
         .collect()
     }
 }
@@ -157,9 +163,16 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
         old.for_each(|door| door.tls = true);
     }
     let typed = line.new.tls_cert.is_some() || file.new.tls_cert.is_some();
-    let all = (line.new.over(line.old)).over(file.new.over(file.old));
+    let mut all = (line.new.over(line.old)).over(file.new.over(file.old));
+    let variable = |name: &str| std::env::var(name).ok();
+    let mut environment =
+        environment::read(variable, all.mercure.is_some(), all.tls_cert.is_some())
+            .map_err(Failure::usage)?;
+    all = all.over(std::mem::take(&mut environment.typed));
     let place = |path: PathBuf| absolute(path, detach);
 
+    let mercure = mercure::plan(&mut all, &mut environment, place)?;
+    let (mercure, mercure_keys) = mercure.unzip();
     let fifo = all.fifo.map(place).transpose()?;
     let log = match (all.log, old) {
         (Some(path), _) => LogTarget::File(place(path)?),
@@ -214,6 +227,7 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
             },
             history_file: all.history_file.map(place).transpose()?,
             bus: bus(all.bus, all.bus_down)?,
+            mercure: mercure.map(Arc::new),
             client_buffer: all.client_buffer.unwrap_or(1 << 20),
             heartbeat: unless_zero(all.heartbeat.unwrap_or(15)).map(Duration::from_secs),
             retry: unless_zero(all.retry.unwrap_or(3000)),
@@ -239,9 +253,10 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
             },
             reread: None,
             greeting: None,
-            warnings: Vec::new(),
+            warnings: environment.notes,
         },
         subscribe_key: all.subscribe_key.map(place).transpose()?,
+        mercure_keys: mercure_keys.unwrap_or_default(),
         user: all.user,
     })
 }
