@@ -9,10 +9,17 @@ use std::time::Duration;
 
 use crate::auth::Key;
 use crate::model::mercure::{Draft, Identity as Hub};
-use crate::model::{BusDown, Limits, Secret};
+use crate::model::{BusDown, Cors, Limits, LogLevel, Secret};
 use crate::net::BusUrl;
 use crate::net::identity::Identity;
 use crate::net::trust::Trusted;
+
+/// How often, where heartbeats are not so frequent that it matters.
+const USUAL: Duration = Duration::from_secs(1);
+/// How often where they are: a heartbeat is late by no more than this.
+const OFTEN: Duration = Duration::from_millis(200);
+/// The longest heartbeat that counts as frequent.
+const FREQUENT: Duration = Duration::from_secs(10);
 
 /// The settings of one running system.
 #[derive(Debug, Clone)]
@@ -106,6 +113,16 @@ pub struct Mercure {
     pub grace: Duration,
 }
 
+impl Config {
+    /// The time from one tick of the clock to the next.
+    pub fn tick(&self) -> Duration {
+        let often = self
+            .heartbeat
+            .is_some_and(|heartbeat| heartbeat <= FREQUENT);
+        if often { OFTEN } else { USUAL }
+    }
+}
+
 /// A bus to join.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bus {
@@ -126,16 +143,6 @@ pub struct About {
     pub user: Option<String>,
 }
 
-/// Allowed origins (Fetch standard, CORS protocol).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cors {
-    /// `*`, without credentials.
-    Any,
-    /// These, with credentials. One is always sent; of several the request's own is echoed, with
-    /// `Vary: Origin`.
-    Only(Vec<String>),
-}
-
 /// Who may subscribe to `*`, where no key decides it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SubscribeAll {
@@ -145,17 +152,6 @@ pub enum SubscribeAll {
     LiveOnly,
     /// Anyone.
     Anyone,
-}
-
-/// How much is logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogLevel {
-    /// Errors, and answers to commands.
-    Quiet,
-    /// What an administrator wants to know.
-    Normal,
-    /// Each connection, request and message.
-    Debug,
 }
 
 /// Where log lines go.

@@ -13,16 +13,14 @@ use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use smol::unblock;
 
 use crate::config::Settings;
-use crate::intake::Intake;
+use crate::intake::{Intake, SILENCE};
+use crate::messages::publisher;
 use crate::model::Channel;
-use crate::registry;
 use crate::runtime::supervisor::{Spawner, Stage};
 use crate::runtime::{Address, CancellationToken, Failure, Gone};
 
 /// Bytes of one read; a pipe holds 64 KiB.
 const PORTION: usize = 64 * 1024;
-/// How long nothing must come for an unfinished message to be taken as whole.
-pub const SILENCE: Duration = Duration::from_millis(50);
 /// How often it is looked whether the file at the path is still the one that is open.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -51,7 +49,7 @@ struct Pipe {
 pub async fn run(
     settings: Rc<Settings>,
     path: PathBuf,
-    registry: Address<registry::Message>,
+    sequencer: Address<publisher::Request>,
     spawner: Spawner,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
@@ -61,7 +59,7 @@ pub async fn run(
             &settings.now(),
             Channel::Fifo,
             source.clone(),
-            registry.clone(),
+            sequencer.clone(),
         )
     };
     let mut intake = new_intake();

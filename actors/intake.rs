@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use futures_lite::future::yield_now;
 
 use crate::config::Config;
+use crate::messages::publisher::{Away, Request};
 use crate::model::{Channel, Publication};
-use crate::registry::{Away, Message};
 use crate::runtime::{self, Address, Answer, Gone};
 use crate::wire::auth::is_auth;
 use crate::wire::command::{self, Command, Refusal};
@@ -25,6 +25,9 @@ const NEAR: (usize, usize) = (SLICE, 512);
 const FAR: (usize, usize) = (64 * 1024, 4096);
 /// Refusals that one source may have in the log within a second; more are counted there.
 const TOLD_A_SECOND: u32 = 20;
+
+/// How long nothing must come for an unfinished message to be taken as whole.
+pub const SILENCE: Duration = Duration::from_millis(50);
 
 /// What a piece of text turned out to be.
 enum Item {
@@ -48,7 +51,7 @@ pub struct Intake {
     channel: Channel,
     /// The source, as log lines name it.
     source: String,
-    registry: Address<Message>,
+    sequencer: Address<Request>,
     /// The FIFO's last command, which may wait for others' answers.
     last: Option<Answer<String>>,
     refusals: RateLimitedLog,
@@ -74,7 +77,7 @@ impl Intake {
         config: &Config,
         channel: Channel,
         source: String,
-        registry: Address<Message>,
+        sequencer: Address<Request>,
     ) -> Self {
         let portion = if config.bus.is_some() { FAR } else { NEAR };
         Self {
@@ -87,7 +90,7 @@ impl Intake {
             },
             channel,
             source,
-            registry,
+            sequencer,
             last: None,
             refusals: RateLimitedLog {
                 since: Instant::now(),
@@ -195,8 +198,8 @@ impl Intake {
         let lossy_utf8 = std::mem::take(&mut self.found.lossy_utf8);
         if lossy_utf8 > 0 || !refused.is_empty() {
             let refused = refused.into_iter().collect();
-            self.registry
-                .call(|reply| Message::Count {
+            self.sequencer
+                .call(|reply| Request::Count {
                     refused,
                     lossy_utf8,
                     reply,
@@ -219,12 +222,12 @@ impl Intake {
         let count = publications.len();
         let acknowledged = std::mem::take(acknowledged);
         let channel = self.channel;
-        let publish = |reply| Message::Publish {
+        let publish = |reply| Request::Publish {
             publications,
             channel,
             reply,
         };
-        match self.registry.call(publish).await? {
+        match self.sequencer.call(publish).await? {
             Ok(receipts) => {
                 for receipt in acknowledged
                     .into_iter()
@@ -249,8 +252,8 @@ impl Intake {
     async fn turned_away(&mut self, count: usize, away: &Away) -> Result<(), Gone> {
         self.refusals.warn(&self.source, away);
         let refused = vec![("bus", count as u64)];
-        self.registry
-            .call(|reply| Message::Count {
+        self.sequencer
+            .call(|reply| Request::Count {
                 refused,
                 lossy_utf8: 0,
                 reply,
@@ -260,8 +263,8 @@ impl Intake {
 
     async fn execute(&mut self, command: Command) -> Result<String, Gone> {
         let (reply, answer) = runtime::reply();
-        let execute = Message::Execute { command, reply };
-        self.registry.try_send(execute).map_err(|_| Gone)?;
+        let execute = Request::Execute { command, reply };
+        self.sequencer.try_send(execute).map_err(|_| Gone)?;
         match self.channel {
             // Nobody can be answered through a FIFO, and its messages need not wait for what goes to the
             // log; its commands wait for one another.

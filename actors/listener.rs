@@ -9,10 +9,10 @@ use futures_lite::future::yield_now;
 
 use crate::clients::ClientPool;
 use crate::clients::life::{self, Context};
+use crate::messages::registry::FromClient;
 use crate::net::Bound;
 use crate::net::accept::Acceptor;
 use crate::net::stream::Stream;
-use crate::registry::ClientMessage;
 use crate::runtime::{CancellationToken, Failure};
 
 /// How long accepting pauses when there are as many connections as there may be.
@@ -56,7 +56,7 @@ pub async fn run(
                         if context.settings.now().trust_proxy.believes(&peer) {
                             pool.set_proxy(key);
                         }
-                        context.cast(ClientMessage::Arrived {
+                        context.cast(FromClient::Arrived {
                             key,
                             peer,
                             descriptor,

@@ -8,8 +8,9 @@ use futures_lite::{FutureExt, StreamExt};
 use smol::unblock;
 
 use crate::config::Reread;
+use crate::logger;
+use crate::messages::registry;
 use crate::runtime::{Address, CancellationToken, Failure, supervisor};
-use crate::{logger, registry};
 
 /// Listens for signals until stopped.
 ///

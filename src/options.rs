@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hasses_actors::Config;
-use hasses_actors::config::{About, Bus, Cors, Fifo, LogLevel, LogTarget, SubscribeAll};
-use hasses_actors::model::BusDown;
-use hasses_actors::model::Limits;
+use hasses_actors::config::{About, Bus, Fifo, LogTarget, SubscribeAll};
+use hasses_actors::model::{BusDown, Cors, Limits, LogLevel};
 use hasses_actors::net::BusUrl;
 use hasses_actors::net::identity::Files;
 use hasses_actors::net::trust::Trusted;

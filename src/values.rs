@@ -3,8 +3,8 @@
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use hasses_actors::config::LogLevel;
 use hasses_actors::model::BusDown;
+use hasses_actors::model::LogLevel;
 use hasses_actors::net::BusUrl;
 use hasses_actors::net::Door;
 use hasses_actors::net::trust::Range;

@@ -17,9 +17,9 @@ use std::time::Duration;
 use crate::model::{ClientId, Subscription};
 use crate::wire::http::{Refused, Request};
 
-pub mod jwt;
-pub mod key;
-pub mod mercure;
+pub(crate) mod jwt;
+pub(crate) mod key;
+pub(crate) mod mercure;
 pub mod signed;
 #[cfg(test)]
 mod tests;

@@ -8,8 +8,8 @@ use futures_lite::FutureExt;
 use super::entry::Item;
 use super::queue::Own;
 use super::{Bus, BusDown, FromBus, Incoming, gone};
+use crate::messages::publisher::{Outcome, Receipt, Request};
 use crate::model::{Channel, Publication};
-use crate::registry::{Message, Outcome, Receipt};
 use crate::runtime::{self, CancellationToken, Failure, Reply};
 
 impl Bus {
@@ -68,7 +68,7 @@ impl Bus {
                 Err(message) => message,
             };
             match message {
-                Message::Publish {
+                Request::Publish {
                     publications,
                     channel,
                     reply,

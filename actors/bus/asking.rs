@@ -18,9 +18,9 @@ use super::entry::Node;
 use super::link::{Asked, Link};
 use super::serving::Step;
 use super::talk::{self, Talk};
-use super::{FromBus, Trouble, gone};
+use super::{Trouble, gone};
+use crate::messages::registry::{Elsewhere, FromBus, Message};
 use crate::model::Target;
-use crate::registry::{Elsewhere, Message};
 use crate::runtime::{self, Address, Failure, Mailbox, Reply};
 use crate::wire::command::Command;
 
@@ -268,7 +268,7 @@ impl Asking {
             for (number, target) in targets {
                 // One by one, so that all who ask the registry have their turns.
                 let (reply, answer) = runtime::reply();
-                let count = Message::FromBus(FromBus::Count { target, reply });
+                let count = Message::Bus(FromBus::Count { target, reply });
                 registry.try_send(count).map_err(|_| gone())?;
                 counts.push((number, answer.wait().await.ok_or_else(gone)?));
             }
@@ -311,7 +311,7 @@ impl Asking {
         else {
             return Ok(());
         };
-        let execute = Message::FromBus(FromBus::Execute {
+        let execute = Message::Bus(FromBus::Execute {
             command: question.command,
             elsewhere,
             reply: question.reply,

@@ -32,7 +32,7 @@ impl Node1 {
     /// What others have answered to a question that is at its end.
     fn ended(&mut self) -> Option<(Command, Elsewhere)> {
         match self.registry.try_recv()? {
-            Message::FromBus(FromBus::Execute {
+            Message::Bus(FromBus::Execute {
                 command, elsewhere, ..
             }) => Some((*command, elsewhere)),
             other => panic!("{other:?}"),

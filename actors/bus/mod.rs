@@ -105,11 +105,12 @@ use script::Scripts;
 use tail::{LogTail, before};
 
 use crate::config::Settings;
+use crate::messages::publisher::{Away, Request};
+use crate::messages::registry::{FromBus, Incoming, Message};
 use crate::model::bus_figures::{BusFigures, count};
 use crate::model::{BusDown, Channel, EventId, Publication, Record};
 use crate::net::BusUrl;
-use crate::registry::{Away, FromBus, Incoming, Message};
-use crate::runtime::{Address, CancelGuard, CancellationToken, Failure, Mailbox};
+use crate::runtime::{Address, CancellationToken, Failure, Latch, Mailbox};
 
 /// The shortest and the longest pause before another attempt to connect, without jitter.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -126,7 +127,9 @@ pub struct Bus {
     down: BusDown,
     settings: Rc<Settings>,
     registry: Address<Message>,
-    inbox: Mailbox<Message>,
+    /// Where go requests that are not the bus's.
+    requests: Address<Request>,
+    inbox: Mailbox<Request>,
     figures: Rc<BusFigures>,
     scripts: Rc<Scripts>,
     node: Node,
@@ -136,7 +139,7 @@ pub struct Bus {
     reading: Reading,
     /// Whether clients may come already.
     open: bool,
-    opened: CancelGuard,
+    gate: Latch,
     /// The nodes that were there at the last meeting.
     nodes: BTreeSet<String>,
     /// Which run of Redis this node was with last, and which nodes were there then.
@@ -160,27 +163,30 @@ pub struct Parts {
     pub settings: Rc<Settings>,
     /// Who delivers.
     pub registry: Address<Message>,
+    /// Where it takes requests.
+    pub requests: Address<Request>,
     /// What it counts.
     pub figures: Rc<BusFigures>,
     /// The newest id that the registry's streams may stand at.
     pub position: EventId,
-    /// Is stopped as soon as it is clear how the bus is, and clients may come.
-    pub opened: CancelGuard,
+    /// Opened as soon as it is clear how the bus is, and clients may come.
+    pub gate: Latch,
     /// What a history file had, to be added where Redis has nothing at all, and from which id on it has everything.
     pub recovered: (Vec<Record>, EventId),
 }
 
 impl Bus {
     /// A bus that has not connected yet, which takes its messages from `inbox`.
-    pub fn new(parts: Parts, inbox: Mailbox<Message>) -> Self {
+    pub fn new(parts: Parts, inbox: Mailbox<Request>) -> Self {
         let Parts {
             url,
             down,
             settings,
             registry,
+            requests,
             figures,
             position,
-            opened,
+            gate,
             recovered,
         } = parts;
         let node = Node(fastrand::u64(..));
@@ -193,6 +199,7 @@ impl Bus {
             down,
             settings,
             registry,
+            requests,
             inbox,
             figures,
             scripts: Rc::new(Scripts::new()),
@@ -201,7 +208,7 @@ impl Bus {
             queue: Queue::default(),
             reading: Reading::new(tail, position),
             open: false,
-            opened,
+            gate,
             nodes: BTreeSet::new(),
             run: None,
             known: BTreeSet::new(),
@@ -287,7 +294,7 @@ impl Bus {
     /// Clients may come.
     fn is_open(&mut self) -> Result<(), Failure> {
         self.open = true;
-        self.opened.cancel();
+        self.gate.open();
         self.cast(FromBus::Open)
     }
 
@@ -342,12 +349,14 @@ impl Bus {
         Away(why.unwrap_or_default().into())
     }
 
-    fn forward(&self, message: Message) -> Result<(), Failure> {
-        self.registry.try_send(message).map_err(|_| gone())
+    fn forward(&self, request: Request) -> Result<(), Failure> {
+        self.requests.try_send(request).map_err(|_| gone())
     }
 
     fn cast(&self, message: FromBus) -> Result<(), Failure> {
-        self.forward(Message::FromBus(message))
+        self.registry
+            .try_send(Message::Bus(message))
+            .map_err(|_| gone())
     }
 
     /// Numbers messages and makes them items of the stream.

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use super::entry::{self, Node};
 use super::link::Unwritten;
+use crate::messages::publisher::{Away, Outcome, Receipt};
 use crate::model::Limits;
 use crate::model::{Channel, EventId, Record};
-use crate::registry::{Away, Outcome, Receipt};
 use crate::runtime::Reply;
 
 /// What one write takes at most: items, and bytes unless a single one has more.

@@ -6,9 +6,9 @@ use super::entry::{Body, Entry, Item, Node};
 use super::queue::Settled;
 use super::tail::LogTail;
 use super::{Bus, FromBus, Incoming, gone};
+use crate::messages::publisher::Receipt;
 use crate::model::bus_figures::count;
 use crate::model::{Channel, ClientId, EventId, Limits, Publication, Sequence};
-use crate::registry::{Message, Receipt};
 use crate::runtime::{self, Failure};
 
 /// Entries that a read brings at most at first, and those that it ever does.
@@ -314,9 +314,7 @@ impl Bus {
         client: ClientId,
     ) -> Result<(), Failure> {
         if node != self.node {
-            let (reply, _nobody_waits) = runtime::reply();
-            let disconnect = Message::Disconnect { id: client, reply };
-            return self.forward(disconnect);
+            return self.cast(FromBus::Disconnect { id: client });
         }
         if let Settled::Awaited(_) = self.queue.settle(number) {
             self.queue.receipt(Receipt { id, recipients: 0 });

@@ -9,10 +9,11 @@ use super::super::queue::Own;
 use super::super::{BusDown, Parts};
 use super::*;
 use crate::config::Settings;
-use crate::model::BusFigures;
-use crate::model::{Target, Token};
+use crate::messages::publisher::Outcome;
+use crate::messages::registry::Message;
+use crate::model::{BusFigures, Target, Token};
 use crate::registry::tests::config;
-use crate::runtime::{Mailbox, cancellation, unbounded};
+use crate::runtime::{Mailbox, latch, unbounded};
 
 const OTHER: Node = Node(7);
 
@@ -31,9 +32,10 @@ impl Rig {
             down: BusDown::Local,
             settings: Settings::new(config()),
             registry: address,
+            requests: unbounded().0,
             figures: Rc::new(BusFigures::default()),
             position: EventId(10),
-            opened: cancellation().0,
+            gate: latch().0,
             recovered: (Vec::new(), EventId(0)),
         };
         let mut bus = Bus::new(parts, unbounded().1);
@@ -62,7 +64,7 @@ impl Rig {
     }
 
     /// Messages of this node on their way, and where their receipts come.
-    fn publish(&mut self, texts: &[&str]) -> runtime::Answer<crate::registry::Outcome> {
+    fn publish(&mut self, texts: &[&str]) -> runtime::Answer<Outcome> {
         let messages: Vec<_> = texts.iter().map(|text| message(text)).collect();
         let own: Vec<Own> = self.bus.own(&messages, Channel::Tcp);
         let (reply, answer) = runtime::reply();
@@ -73,7 +75,7 @@ impl Rig {
 
 fn tell(message: Message, told: &mut Vec<String>) {
     match message {
-        Message::FromBus(FromBus::Deliver { events, reply }) => {
+        Message::Bus(FromBus::Deliver { events, reply }) => {
             let event = |event: &Incoming| format!("{} {}", event.id, event.publication.data);
             told.extend(events.iter().map(event));
             let receipt = |event: Incoming| Receipt {
@@ -82,11 +84,11 @@ fn tell(message: Message, told: &mut Vec<String>) {
             };
             reply.send(events.into_iter().map(receipt).collect());
         }
-        Message::FromBus(FromBus::Missed { up_to, live }) => {
+        Message::Bus(FromBus::Missed { up_to, live }) => {
             told.push(format!("missed {up_to} {live}"));
         }
-        Message::Disconnect { id, .. } => told.push(format!("ends {id}")),
-        Message::FromBus(FromBus::Diverged(diverged)) => told.push(format!("diverged {diverged}")),
+        Message::Bus(FromBus::Disconnect { id }) => told.push(format!("ends {id}")),
+        Message::Bus(FromBus::Diverged(diverged)) => told.push(format!("diverged {diverged}")),
         other => panic!("{other:?}"),
     }
 }
@@ -187,7 +189,7 @@ fn receipts_come_whatever_entries_messages_are_in() {
     // The rest came with the repeated write.
     let told = rig.digest(vec![entry(22, 14, node, 1, &["a", "b", "c", "d"])]);
     assert_eq!(told, ["20 c", "22 d"]);
-    let ids = |answer: runtime::Answer<crate::registry::Outcome>| {
+    let ids = |answer: runtime::Answer<Outcome>| {
         let receipts = block_on(answer.wait()).unwrap().unwrap();
         receipts
             .iter()

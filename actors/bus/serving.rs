@@ -13,9 +13,9 @@ use super::entry::{self, Entry};
 use super::link::{Added, Link, Met};
 use super::queue::Own;
 use super::{Bus, MEET, Trouble, gone};
+use crate::messages::publisher::Request;
 use crate::model::bus_figures::count;
 use crate::model::{Channel, ClientId};
-use crate::registry::Message;
 use crate::runtime::{self, Address, CancellationToken, Failure};
 use crate::wire::command::Command;
 
@@ -24,7 +24,7 @@ pub(super) type Step<T> = Pin<Box<dyn Future<Output = Result<T, Trouble>>>>;
 
 /// What came next.
 enum Turn {
-    Asked(Message),
+    Asked(Request),
     Written(Result<Added, Trouble>),
     Read(Result<Vec<Entry>, Trouble>),
     Met(Result<Met, Trouble>),
@@ -152,14 +152,14 @@ impl Bus {
     }
 
     /// Takes in what a publisher asks for.
-    fn take(&mut self, message: Message, questions: &Address<Question>) -> Result<(), Failure> {
+    fn take(&mut self, message: Request, questions: &Address<Question>) -> Result<(), Failure> {
         match message {
-            Message::Publish {
+            Request::Publish {
                 publications,
                 reply,
                 ..
             } if publications.is_empty() => reply.send(Ok(Vec::new())),
-            Message::Publish {
+            Request::Publish {
                 publications,
                 channel,
                 reply,
@@ -167,19 +167,19 @@ impl Bus {
                 let messages = self.own(&publications, channel);
                 self.queue.push(messages, reply);
             }
-            Message::Execute {
+            Request::Execute {
                 command: Command::Disconnect(id),
                 reply,
             } => {
                 self.disconnect_elsewhere(&id);
                 let command = Command::Disconnect(id);
-                self.forward(Message::Execute { command, reply })?;
+                self.forward(Request::Execute { command, reply })?;
             }
-            Message::Disconnect { id, reply } => {
+            Request::Disconnect { id, reply } => {
                 self.disconnect_elsewhere(&id);
-                self.forward(Message::Disconnect { id, reply })?;
+                self.forward(Request::Disconnect { id, reply })?;
             }
-            Message::Execute {
+            Request::Execute {
                 command:
                     ref command @ (Command::SubscribedClients(ref target)
                     | Command::TcpSubscribedClients(ref target)),

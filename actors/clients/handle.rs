@@ -5,11 +5,11 @@ use std::io;
 use std::rc::Rc;
 use std::task::Poll;
 
-use super::life::Message;
+use super::ClientPool;
 use super::pool::{LINGER_TIME, SCRATCH};
 use super::slot::{Flags, Slot};
-use super::{ClientKey, ClientPool};
-use crate::model::Form;
+use crate::messages::client::Message;
+use crate::model::{ClientKey, Form};
 use crate::net::stream::Stream;
 use crate::wire::sse;
 

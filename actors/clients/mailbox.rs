@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::life::Message;
+use crate::messages::client::Message;
 
 /// What waits for one client. Sixteen bytes while it is empty, as there are very many.
 #[derive(Debug, Default)]

@@ -15,4 +15,4 @@ mod tests;
 mod timing;
 
 pub use handle::{ClientHandle, Flushed};
-pub use pool::{ClientKey, ClientPool, Heartbeat, Totals};
+pub use pool::{ClientPool, Heartbeat, Totals};

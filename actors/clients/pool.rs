@@ -19,16 +19,17 @@ use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::ClientHandle;
-use super::life::{End, Message};
+use super::handle::ClientHandle;
 use super::mailbox::Waiting;
 use super::reactor::Reactor;
 use super::slot::{ClientFuture, Inner, Slot};
 use super::timing::Timing;
-use crate::model::{Form, Positions};
+use crate::messages::client::{End, Message};
+use crate::model::{ClientKey, Form, Positions};
 use crate::net::stream::Stream;
+use crate::runtime::executor::ActorPool;
 use crate::wire::sse::Frame;
 
 /// An event with at most this many recipients goes through the fast queue.
@@ -45,27 +46,6 @@ pub(super) const LINGER_TIME: u32 = 20;
 pub(super) const WRITE_TIME: u32 = 400;
 /// Bytes of the buffer that all clients share for reading, and for joining what they write.
 pub(super) const SCRATCH: usize = 64 * 1024;
-
-/// Names one client: an index, and how many clients the slot had before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ClientKey {
-    /// The slot's index.
-    pub index: u32,
-    pub(super) generation: u32,
-}
-
-impl ClientKey {
-    pub(crate) fn to_number(self) -> usize {
-        (self.generation as usize) << 32 | self.index as usize
-    }
-
-    pub(crate) fn from_number(number: usize) -> Self {
-        Self {
-            index: number as u32,
-            generation: (number >> 32) as u32,
-        }
-    }
-}
 
 /// What a turn, or the registry, wants to know of all.
 #[derive(Debug, Clone, Copy, Default)]
@@ -331,28 +311,6 @@ impl ClientPool {
         .await;
     }
 
-    /// Gives at most `turns` clients their turn; whether some still wait for one.
-    pub fn turn(&self, turns: usize) -> bool {
-        self.look_at_clock();
-        for turn in 0..turns {
-            let next = {
-                let mut inner = self.inner.borrow_mut();
-                let bulk_first = turn % BULK_EVERY == 0;
-                let next = match bulk_first.then(|| inner.bulk.pop_front()).flatten() {
-                    Some(index) => Some(index),
-                    None => inner.fast.pop_front(),
-                };
-                next.or_else(|| inner.bulk.pop_front())
-            };
-            match next {
-                Some(index) => self.poll(index),
-                None => return false,
-            }
-        }
-        let inner = self.inner.borrow();
-        !(inner.fast.is_empty() && inner.bulk.is_empty())
-    }
-
     /// Tells the slots of their sockets' readiness, for ever.
     ///
     /// # Errors
@@ -478,5 +436,32 @@ impl ClientPool {
             }
         };
         (self.exited)(key, end);
+    }
+}
+
+impl ActorPool for ClientPool {
+    fn turn(&self, turns: usize) -> bool {
+        self.look_at_clock();
+        for turn in 0..turns {
+            let next = {
+                let mut inner = self.inner.borrow_mut();
+                let bulk_first = turn % BULK_EVERY == 0;
+                let next = match bulk_first.then(|| inner.bulk.pop_front()).flatten() {
+                    Some(index) => Some(index),
+                    None => inner.fast.pop_front(),
+                };
+                next.or_else(|| inner.bulk.pop_front())
+            };
+            match next {
+                Some(index) => self.poll(index),
+                None => return false,
+            }
+        }
+        let inner = self.inner.borrow();
+        !(inner.fast.is_empty() && inner.bulk.is_empty())
+    }
+
+    fn round(&self, time: Duration) {
+        self.timing.round(time);
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_io::Async;
 use polling::{Event, Events, PollMode, Poller};
 
-use super::ClientKey;
+use crate::model::ClientKey;
 
 /// Readiness events taken in one look.
 const LOOK: NonZeroUsize = NonZeroUsize::new(1024).unwrap();

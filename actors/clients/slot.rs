@@ -5,10 +5,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::Waker;
 
-use super::life::{End, Ending, Message};
+use super::Totals;
 use super::mailbox::Waiting;
-use super::{ClientKey, Totals};
-use crate::model::Form;
+use crate::messages::client::{End, Ending, Message};
+use crate::model::{ClientKey, Form};
 use crate::net::stream::Stream;
 
 pub(super) type ClientFuture = Pin<Box<dyn Future<Output = End>>>;

@@ -11,13 +11,13 @@ use std::time::Instant;
 use futures_lite::future::{block_on, poll_once};
 use smol::LocalExecutor;
 
-use super::life::{End, Ending, Message};
 use super::pool::WRITE_TIME;
 use super::slot::Slot;
 use super::*;
-use crate::model::EventId;
+use crate::messages::client::{End, Ending, Message};
+use crate::model::{ClientKey, EventId};
 use crate::net::stream::Stream;
-use crate::runtime::executor;
+use crate::runtime::executor::{self, ActorPool};
 use crate::wire::sse::Frame;
 
 type Exits = Rc<RefCell<Vec<(ClientKey, End)>>>;
@@ -95,7 +95,7 @@ fn run_until(pool: &Rc<ClientPool>, done: impl Fn() -> bool) {
             async_io::Timer::after(std::time::Duration::from_millis(1)).await;
         }
     };
-    executor::run(&services, pool, main);
+    executor::run(&services, &**pool, main);
 }
 
 impl Slot {

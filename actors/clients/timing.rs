@@ -25,6 +25,11 @@ pub(super) struct Timing {
 }
 
 impl Timing {
+    /// Counts a round of the loop.
+    pub(super) fn round(&self, time: Duration) {
+        self.rounds.borrow_mut().observe(time);
+    }
+
     /// A stopwatch for an event that is published `now`, unless one was just measured.
     fn stopwatch(&self, now: Instant) -> Option<Stopwatch> {
         let last = self.last.get();
@@ -37,11 +42,6 @@ impl Timing {
 }
 
 impl ClientPool {
-    /// Counts a round of the loop: what became ready in it waited no longer than that.
-    pub fn round(&self, time: Duration) {
-        self.timing.rounds.borrow_mut().observe(time);
-    }
-
     /// Measures an event that is published `now` to its last write, unless one was just measured.
     pub fn stopwatch(&self, now: Instant) -> Option<Stopwatch> {
         self.timing.stopwatch(now)

@@ -7,8 +7,8 @@ use futures_lite::FutureExt;
 
 use super::Publisher;
 use super::connection::{Broken, Connection, REQUEST_TIME};
+use crate::messages::publisher;
 use crate::model::{Channel, Secret};
-use crate::registry::Message;
 use crate::wire::auth::{bearer, first_line};
 use crate::wire::http::control_api::is_open;
 use crate::wire::http::{Refused, Request, guard};
@@ -83,12 +83,12 @@ impl Publisher {
 
     async fn turn_away(&self, connection: &Connection, why: &str) -> Result<(), Broken> {
         log::warn!("{}: refused: {why}", self.name);
-        let count = |reply| Message::Count {
+        let count = |reply| publisher::Request::Count {
             refused: vec![(Refused::word(401), 1)],
             lossy_utf8: 0,
             reply,
         };
-        self.registry.call(count).await?;
+        self.sequencer.call(count).await?;
         let answer = json::error(why) + "\n";
         connection.write_all(answer.as_bytes()).await?;
         // What is unread would reset the connection and take the answer with it.

@@ -17,12 +17,12 @@ use futures_lite::FutureExt;
 use futures_lite::future::yield_now;
 
 use crate::config::Settings;
-use crate::fifo::SILENCE;
+use crate::intake::SILENCE;
+use crate::messages::publisher;
 use crate::model::Channel;
 use crate::net::accept::Acceptor;
 use crate::net::tls::Trouble;
 use crate::net::{Bound, Listener};
-use crate::registry;
 use crate::runtime::supervisor::{Spawner, Stage};
 use crate::runtime::{Address, CancellationToken, Failure};
 use crate::wire::auth::AUTH;
@@ -42,7 +42,7 @@ use connection::{Broken, Connection, REQUEST_TIME};
 pub async fn run(
     bound: Rc<Bound>,
     settings: Rc<Settings>,
-    registry: Address<registry::Message>,
+    sequencer: Address<publisher::Request>,
     spawner: Spawner,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
@@ -55,12 +55,12 @@ pub async fn run(
         loop {
             let (socket, peer) = acceptor.next().await;
             let name = format!("publisher {peer}");
-            let (settings, registry) = (Rc::clone(&settings), registry.clone());
+            let (settings, sequencer) = (Rc::clone(&settings), sequencer.clone());
             let identity = settings.now().tls.clone().filter(|_| bound.tls);
             spawner.temporary(name.clone(), Stage::Intake, move |stop| async move {
                 let publisher = Publisher {
                     settings,
-                    registry,
+                    sequencer,
                     channel,
                     name,
                     stop,
@@ -82,7 +82,7 @@ pub async fn run(
 /// What a connection's actor knows.
 struct Publisher {
     settings: Rc<Settings>,
-    registry: Address<registry::Message>,
+    sequencer: Address<publisher::Request>,
     channel: Channel,
     name: String,
     stop: CancellationToken,
@@ -123,12 +123,12 @@ impl Publisher {
     /// Says why the TLS handshake failed: to the publisher too, if it does not speak TLS.
     async fn not_shaken(&self, connection: &Connection, error: io::Error) -> Result<(), Broken> {
         log::debug!("{}: refused: {error}", self.name);
-        let count = |reply| registry::Message::Count {
+        let count = |reply| publisher::Request::Count {
             refused: vec![("tls", 1)],
             lossy_utf8: 0,
             reply,
         };
-        self.registry.call(count).await?;
+        self.sequencer.call(count).await?;
         if let Some(trouble @ Trouble::NotTls) = Trouble::of(&error) {
             let refused = Refused::new(400, trouble.to_string());
             let mut bytes = Vec::new();

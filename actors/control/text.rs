@@ -7,8 +7,7 @@ use futures_lite::FutureExt;
 
 use super::Publisher;
 use super::connection::{Broken, Connection};
-use crate::fifo::SILENCE;
-use crate::intake::Intake;
+use crate::intake::{Intake, SILENCE};
 use crate::net::tls::Trouble;
 
 /// What woke the reader.
@@ -28,14 +27,14 @@ pub(super) async fn serve(
 ) -> Result<(), Broken> {
     let Publisher {
         settings,
-        registry,
+        sequencer,
         channel,
         name,
         ..
     } = publisher;
     // A connection keeps the settings that it began with.
     let config = settings.now();
-    let mut intake = Intake::new(&config, *channel, name.clone(), registry.clone());
+    let mut intake = Intake::new(&config, *channel, name.clone(), sequencer.clone());
     let mut answers = intake.feed(&connection.take()).await?;
     if silence {
         answers += &intake.silence().await?;

@@ -5,7 +5,8 @@ use std::panic;
 
 use log::{Level, LevelFilter, Metadata};
 
-use super::{Handle, LogLevel};
+use super::Handle;
+use crate::model::LogLevel;
 use crate::runtime::supervisor::panic_text;
 
 /// Sets how much is logged, from now on.
@@ -15,15 +16,6 @@ pub fn set_level(level: LogLevel) {
         LogLevel::Normal => LevelFilter::Info,
         LogLevel::Debug => LevelFilter::Debug,
     });
-}
-
-/// How much is logged now.
-pub fn level() -> LogLevel {
-    match log::max_level() {
-        LevelFilter::Off | LevelFilter::Error => LogLevel::Quiet,
-        LevelFilter::Warn | LevelFilter::Info => LogLevel::Normal,
-        LevelFilter::Debug | LevelFilter::Trace => LogLevel::Debug,
-    }
 }
 
 /// The chain from a record to the mailbox. The level set at run time stands before it, in `log`.

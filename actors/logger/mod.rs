@@ -25,11 +25,12 @@ use chrono::{DateTime, Local};
 use futures_lite::FutureExt;
 
 use self::output::Output;
-use crate::config::{LogLevel, LogTarget};
+use crate::config::LogTarget;
+use crate::model::LogLevel;
 use crate::runtime::{self, Address, CancellationToken, Failure, Mailbox};
 use crate::wire::escape::escape;
 
-pub use self::front::{install_panic_hook, level, set_level};
+pub use self::front::{install_panic_hook, set_level};
 
 /// How many lines may wait to be written.
 const WAITING: usize = 4096;

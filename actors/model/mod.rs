@@ -1,26 +1,33 @@
 //! What is decided: names, subscriptions, ids, counters. No I/O and nothing asynchronous.
 
-pub mod bus_figures;
-pub mod busiest;
-pub mod counters;
+pub(crate) mod bus_figures;
+pub(crate) mod busiest;
+pub(crate) mod client_key;
+pub(crate) mod cors;
+pub(crate) mod counters;
 pub mod deadlines;
-pub mod histogram;
-pub mod limits;
+pub(crate) mod histogram;
+pub(crate) mod limits;
+pub(crate) mod log_level;
 pub mod mercure;
-pub mod names;
+pub(crate) mod names;
 pub mod publication;
-pub mod record;
-pub mod secret;
-pub mod sequence;
-pub mod subscription;
+pub(crate) mod record;
+pub(crate) mod secret;
+pub(crate) mod sequence;
+pub(crate) mod subscription;
 
-pub use bus_figures::{BusDown, BusFigures};
-pub use counters::{Channel, Counters};
-pub use histogram::Histogram;
+pub use bus_figures::BusDown;
+pub(crate) use bus_figures::BusFigures;
+pub(crate) use client_key::ClientKey;
+pub use cors::Cors;
+pub(crate) use counters::{Channel, Counters};
+pub(crate) use histogram::Histogram;
 pub use limits::Limits;
+pub use log_level::LogLevel;
 pub use names::{ClientId, EventId, NameError, Token};
 pub use publication::{Publication, Target};
 pub use record::Record;
 pub use secret::Secret;
-pub use sequence::Sequence;
+pub(crate) use sequence::Sequence;
 pub use subscription::{Form, Positions, Resume, Subscription};

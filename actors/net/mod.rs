@@ -1,14 +1,14 @@
 //! Sockets: addresses, binding and accepting, streams, TLS, peers.
 
-pub mod accept;
-pub mod bind;
-pub mod bus_url;
-pub mod door;
-pub mod endpoint;
+pub(crate) mod accept;
+pub(crate) mod bind;
+pub(crate) mod bus_url;
+pub(crate) mod door;
+pub(crate) mod endpoint;
 pub mod identity;
-pub mod peer;
-pub mod stream;
-pub mod tls;
+pub(crate) mod peer;
+pub(crate) mod stream;
+pub(crate) mod tls;
 pub mod trust;
 
 pub use bind::{BindError, Bound, Listener, Rights, bind, check};

@@ -4,7 +4,6 @@
 //! until that has come ([`PATIENCE`]), and begins then.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -12,12 +11,10 @@ use foldhash::HashMap;
 use futures_lite::FutureExt;
 
 use super::history::History;
-use super::{Kept, Message, Receipt, Registry};
-use crate::model::{
-    BusFigures, Channel, EventId, Publication, Resume, Sequence, Subscription, Target,
-};
-use crate::runtime::{CancellationToken, Mailbox, Reply};
-use crate::wire::command::Command;
+use super::{Kept, Registry};
+use crate::messages::registry::{Elsewhere, FromBus, Message};
+use crate::model::{BusFigures, EventId, Resume, Sequence, Subscription, Target};
+use crate::runtime::{CancellationToken, Mailbox};
 use crate::wire::report::Whole;
 use crate::wire::sse::Frame;
 
@@ -26,84 +23,6 @@ use crate::wire::sse::Frame;
 const PATIENCE: Duration = Duration::from_secs(6);
 /// The most ids that are known besides the history's.
 const BESIDES: usize = 1 << 18;
-
-/// Why messages were not taken in: the bus is away, and alone nothing is delivered.
-#[derive(Debug, Clone)]
-pub struct Away(pub Rc<str>);
-
-impl fmt::Display for Away {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the bus is away, so nothing was taken in: {}", self.0)
-    }
-}
-
-/// An event that has its id already.
-#[derive(Debug)]
-pub struct Incoming {
-    /// Newer than all before.
-    pub id: EventId,
-    /// What it says.
-    pub publication: Publication,
-    /// How it came.
-    pub channel: Channel,
-}
-
-/// What other nodes have answered; nothing while the bus is away.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Elsewhere {
-    /// Nodes that have been heard of within ten seconds, this one included; 0 where that is not known.
-    pub nodes: u64,
-    /// How many of the others have answered.
-    pub answered: u64,
-    /// How many streams they counted.
-    pub clients: u64,
-}
-
-/// What the bus tells.
-#[derive(Debug)]
-pub enum FromBus {
-    /// Everything begins here: clients that have seen this id, or a newer one, have missed nothing.
-    Begin {
-        /// That id.
-        since: EventId,
-    },
-    /// What the bus had kept is there, or the bus is away: clients may come.
-    Open,
-    /// A command is to be carried out that the other nodes have answered too, in so far as they did.
-    Execute {
-        /// The command; apart, so that other messages stay small.
-        command: Box<Command>,
-        /// Their answers.
-        elsewhere: Elsewhere,
-        /// Where the answer goes, as for [`Message::Execute`].
-        reply: Reply<String>,
-    },
-    /// Another node asks how many streams a message to a target would reach here.
-    Count {
-        /// The target.
-        target: Target,
-        /// Where the answer goes.
-        reply: Reply<u64>,
-    },
-    /// These are to be delivered, in this order.
-    Deliver {
-        /// The events.
-        events: Vec<Incoming>,
-        /// Where the receipts go, one for each.
-        reply: Reply<Vec<Receipt>>,
-    },
-    /// Whether others have, before what is delivered now, something else than this node has. Until a
-    /// hole is behind all of that nobody begins from what it has seen: it would be told of no gap here,
-    /// or where it goes next.
-    Diverged(bool),
-    /// Events up to an id may be missing here.
-    Missed {
-        /// That id; the newest that is not greater than all to come.
-        up_to: EventId,
-        /// Whether open streams have missed them too.
-        live: bool,
-    },
-}
 
 /// What the registry knows with a bus.
 pub(super) struct OnBus {
@@ -182,6 +101,9 @@ impl Registry {
                 elsewhere,
                 reply,
             } => reply.send(self.execute(*command, elsewhere)),
+            FromBus::Disconnect { id } => {
+                self.disconnect(&id);
+            }
             FromBus::Count { target, reply } => reply.send(self.reached(&target)),
             FromBus::Diverged(diverged) => {
                 if let Some(bus) = &mut self.bus {

@@ -5,24 +5,24 @@ use std::time::Duration;
 
 use foldhash::HashSet;
 
-use super::{ClientMessage, Connection, Registry};
-use crate::clients::ClientKey;
-use crate::clients::life::{self, End, Ending, LimitReached};
-use crate::model::{Resume, Subscription};
+use super::{Connection, Registry};
+use crate::messages::client::{self, End, Ending, LimitReached};
+use crate::messages::registry::FromClient;
+use crate::model::{ClientKey, Resume, Subscription};
 use crate::net::peer::Peer;
 use crate::wire::http::Refused;
 
 impl Registry {
-    pub(super) fn handle_client(&mut self, message: ClientMessage) {
+    pub(super) fn handle_client(&mut self, message: FromClient) {
         match message {
-            ClientMessage::Arrived {
+            FromClient::Arrived {
                 key,
                 peer,
                 descriptor,
                 tls,
             } => self.arrived(key, peer, descriptor, tls),
-            ClientMessage::Introduced { key, peer } => self.introduced(key, peer),
-            ClientMessage::Subscribe {
+            FromClient::Introduced { key, peer } => self.introduced(key, peer),
+            FromClient::Subscribe {
                 key,
                 subscription,
                 resume,
@@ -33,9 +33,9 @@ impl Registry {
             } => {
                 self.subscribe(key, subscription, resume, ends, agent);
             }
-            ClientMessage::More { key } => self.replay(key.index),
-            ClientMessage::Ended { key } => self.leave(key.index),
-            ClientMessage::Exited { key, end } => self.exited(key, &end),
+            FromClient::More { key } => self.replay(key.index),
+            FromClient::Ended { key } => self.leave(key.index),
+            FromClient::Exited { key, end } => self.exited(key, &end),
         }
     }
 
@@ -85,7 +85,7 @@ impl Registry {
         agent: Option<String>,
     ) {
         if let Some(of) = self.too_many(key) {
-            self.pool.send(key.index, life::Message::Full { of });
+            self.pool.send(key.index, client::Message::Full { of });
             return;
         }
         let Some(Some(connection)) = self.connections.get_mut(key.index as usize) else {
@@ -100,7 +100,7 @@ impl Registry {
         let former = std::mem::replace(&mut connection.agent, agent);
         let descriptor = connection.descriptor;
         forget(&mut self.agents, former);
-        self.pool.send(key.index, life::Message::Accepted);
+        self.pool.send(key.index, client::Message::Accepted);
         self.begin(key.index, subscription, resume);
         if let Some(end) = ends {
             self.deadlines.set(key.index, end);
@@ -201,7 +201,7 @@ impl Registry {
     /// Has a stream end with what it still has to get, and nothing newer.
     pub(super) fn finish(&mut self, client: u32, end: Ending) {
         self.leave(client);
-        self.pool.send(client, life::Message::Finish { end });
+        self.pool.send(client, client::Message::Finish { end });
     }
 }
 

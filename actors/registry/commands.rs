@@ -1,10 +1,10 @@
 //! Commands: what publishers ask the registry about its clients and itself.
 
-use super::{Elsewhere, Registry};
-use crate::clients::life::Ending;
-use crate::config::Cors;
+use super::Registry;
 use crate::logger;
-use crate::model::{Channel, ClientId, Target};
+use crate::messages::client::Ending;
+use crate::messages::registry::Elsewhere;
+use crate::model::{Channel, ClientId, Cors, Target};
 use crate::wire::command::Command;
 use crate::wire::report::{self, Status, TlsFiles};
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Connection, Registry};
 use crate::archive;
+use crate::messages::publisher::{Listed, Search};
 use crate::model::busiest::{Busiest, top};
 use crate::model::publication::Targets;
 use crate::wire::address;
@@ -18,26 +19,6 @@ const TOKENS: usize = 4096;
 const BUSIEST: usize = 10;
 /// The time over which messages by token are counted.
 const WINDOW: Duration = Duration::from_secs(5);
-
-/// A part of the list of clients.
-#[derive(Debug, Default)]
-pub struct Listed {
-    /// Objects of JSON with commas between them.
-    pub rows: String,
-    /// How many.
-    pub count: usize,
-    /// Where the next part begins; none at the end.
-    pub next: Option<u32>,
-}
-
-/// A search for the tokens with the most streams, on its way.
-#[derive(Debug, Default)]
-pub struct Search {
-    /// The best so far, the most first.
-    pub best: Vec<(String, u64)>,
-    /// Where it goes on; none at its end. It begins at 0.
-    pub next: Option<usize>,
-}
 
 /// Messages by target, counted only while somebody watches.
 #[derive(Debug)]

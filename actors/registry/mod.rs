@@ -10,20 +10,16 @@ use foldhash::{HashMap, HashSet};
 use futures_lite::FutureExt;
 
 use crate::archive;
-use crate::clients::life::{End, Ending};
-use crate::clients::{ClientKey, ClientPool};
-use crate::clock;
-use crate::config::{Config, LogLevel, Settings};
+use crate::clients::ClientPool;
+use crate::config::{Config, Settings};
 use crate::logger;
+use crate::messages::client::Ending;
+use crate::messages::publisher::Request;
+use crate::messages::registry::{Elsewhere, FromClient, Message};
 use crate::model::deadlines::{Deadlines, since_1970};
-use crate::model::{
-    BusFigures, Channel, ClientId, Counters, EventId, Publication, Record, Resume, Sequence,
-    Subscription, Token,
-};
+use crate::model::{BusFigures, Counters, EventId, LogLevel, Record, Sequence};
 use crate::net::peer::Peer;
-use crate::runtime::{CancellationToken, Failure, Mailbox, Reply};
-use crate::wire::command::Command;
-use crate::wire::report::Figures;
+use crate::runtime::{CancellationToken, Failure, Mailbox};
 use crate::wire::sse::Frame;
 
 mod bus;
@@ -39,159 +35,11 @@ pub mod routes;
 pub(crate) mod tests;
 
 use bus::OnBus;
-pub use bus::{Away, Elsewhere, FromBus, Incoming};
 use figures::Watched;
-pub use figures::{Listed, Search};
 use forms::Forms;
 use history::{Entry, History};
 use replay::Replay;
 use routes::Routes;
-
-/// What publishers, and the clock, ask for.
-///
-/// Whoever sends one with a reply waits for that before the next: so every source has one message
-/// under way, all sources have their turns, and the mailbox is bounded by their number.
-#[derive(Debug)]
-pub enum Message {
-    /// These are to be delivered, in this order.
-    Publish {
-        /// The messages.
-        publications: Vec<Publication>,
-        /// How they came.
-        channel: Channel,
-        /// Where the outcome goes.
-        reply: Reply<Outcome>,
-    },
-    /// A command is to be carried out.
-    Execute {
-        /// The command.
-        command: Command,
-        /// Where the answer goes, besides the log; lines that each end with a newline.
-        reply: Reply<String>,
-    },
-    /// The streams with an id are to end.
-    Disconnect {
-        /// The id.
-        id: ClientId,
-        /// How many there were.
-        reply: Reply<usize>,
-    },
-    /// The figures are wanted.
-    Report {
-        /// Where they go.
-        reply: Reply<Figures>,
-    },
-    /// The figures are wanted by someone who goes on watching, and the busiest targets, with messages
-    /// in one second.
-    Watch {
-        /// Where they go.
-        reply: Reply<(Figures, Vec<(String, f64)>)>,
-    },
-    /// A search for the tokens with the most streams is to go on.
-    Search {
-        /// As far as it is.
-        search: Search,
-        /// Where it goes then.
-        reply: Reply<Search>,
-    },
-    /// A part of the list of clients is wanted. A client that stays is in one part, exactly once.
-    List {
-        /// Where it begins: 0, or where the part before ended.
-        from: u32,
-        /// What must be in each client's own data, in small letters.
-        search: Option<Rc<str>>,
-        /// How many clients at most.
-        most: usize,
-        /// Where it goes.
-        reply: Reply<Listed>,
-    },
-    /// Something happened on the way in that is only to be counted.
-    Count {
-        /// Messages and requests refused: why, in a word, and how many.
-        refused: Vec<(&'static str, u64)>,
-        /// Messages with bytes that were no UTF-8.
-        lossy_utf8: u64,
-        /// Says that it is counted.
-        reply: Reply<()>,
-    },
-    /// The settings were read again.
-    Reconfigure {
-        /// The new ones.
-        config: Box<Config>,
-    },
-    /// A second or so has passed.
-    Tick,
-    /// The bus has something to say.
-    FromBus(FromBus),
-}
-
-/// What clients, and who accepts them, tell.
-#[derive(Debug)]
-pub enum ClientMessage {
-    /// A connection was accepted.
-    Arrived {
-        /// The client.
-        key: ClientKey,
-        /// Its address.
-        peer: Peer,
-        /// Its socket's number.
-        descriptor: i32,
-        /// Whether it speaks TLS.
-        tls: bool,
-    },
-    /// A trusted proxy has said whom a client's connection speaks for.
-    Introduced {
-        /// The client.
-        key: ClientKey,
-        /// Its address.
-        peer: Peer,
-    },
-    /// A client's request is to be entered; it is answered with
-    /// [`life::Message::Accepted`] or [`life::Message::Full`].
-    Subscribe {
-        /// The client.
-        key: ClientKey,
-        /// What it asks for.
-        subscription: Subscription,
-        /// Where its stream is to begin.
-        resume: Resume,
-        /// Tokens of whose kept events the last so many are wanted besides.
-        recent_of: Vec<(Token, usize)>,
-        /// When the stream ends, since 1970.
-        ends: Option<Duration>,
-        /// What it says it is.
-        agent: Option<String>,
-    },
-    /// A part of a client's replay is written; the next may come.
-    More {
-        /// The client.
-        key: ClientKey,
-    },
-    /// A client's stream ended, though its connection lasts a little longer.
-    Ended {
-        /// The client.
-        key: ClientKey,
-    },
-    /// A client came to its end.
-    Exited {
-        /// The client.
-        key: ClientKey,
-        /// How.
-        end: End,
-    },
-}
-
-/// What a publisher may know of a message that was taken in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Receipt {
-    /// The event's id.
-    pub id: EventId,
-    /// How many subscribers it is on its way to.
-    pub recipients: usize,
-}
-
-/// What became of messages: a receipt for each, or why none was taken in.
-pub type Outcome = Result<Vec<Receipt>, Away>;
 
 /// What is known of a connection: little, as there are very many.
 #[derive(Debug)]
@@ -269,8 +117,9 @@ pub struct Kept {
 }
 
 enum Input {
-    Client(ClientMessage),
-    Asked(Message),
+    Client(FromClient),
+    Told(Message),
+    Asked(Request),
     Stop,
 }
 
@@ -338,8 +187,9 @@ impl Registry {
     /// Every address of a mailbox is gone.
     pub async fn run(
         mut self,
-        mut clients: Mailbox<ClientMessage>,
+        mut clients: Mailbox<FromClient>,
         mut inbox: Mailbox<Message>,
+        mut requests: Mailbox<Request>,
         stop: CancellationToken,
     ) -> Result<(), Failure> {
         self.await_bus(&mut inbox, &stop).await;
@@ -350,17 +200,19 @@ impl Registry {
             while let Some(message) = clients.try_recv() {
                 self.handle_client(message);
             }
-            let asked = async { inbox.next().await.map(Input::Asked) };
-            let told = async { clients.next().await.map(Input::Client) };
+            let client = async { clients.next().await.map(Input::Client) };
+            let told = async { inbox.next().await.map(Input::Told) };
+            let asked = async { requests.next().await.map(Input::Asked) };
             let stopped = async {
                 requested.as_mut().await;
                 Some(Input::Stop)
             };
-            match told.or(asked).or(stopped).await {
+            match client.or(told).or(asked).or(stopped).await {
                 Some(Input::Client(message)) => self.handle_client(message),
-                Some(Input::Asked(message)) => {
-                    self.waiting = (clients.depth(), inbox.depth());
-                    self.handle(message).await;
+                Some(Input::Told(message)) => self.handle(message).await,
+                Some(Input::Asked(request)) => {
+                    self.waiting = (clients.depth(), inbox.depth() + requests.depth());
+                    self.handle_request(request).await;
                 }
                 Some(Input::Stop) => break,
                 None => return Err(Failure("nobody can reach the registry any more".into())),
@@ -382,7 +234,15 @@ impl Registry {
 
     async fn handle(&mut self, message: Message) {
         match message {
-            Message::Publish {
+            Message::Reconfigure { config } => self.reconfigure(*config),
+            Message::Tick => self.tick(),
+            Message::Bus(message) => self.handle_bus(message).await,
+        }
+    }
+
+    async fn handle_request(&mut self, request: Request) {
+        match request {
+            Request::Publish {
                 publications,
                 channel,
                 reply,
@@ -395,20 +255,20 @@ impl Registry {
                 }
                 reply.send(Ok(receipts));
             }
-            Message::Execute { command, reply } => {
+            Request::Execute { command, reply } => {
                 reply.send(self.execute(command, Elsewhere::default()));
             }
-            Message::Disconnect { id, reply } => reply.send(self.disconnect(&id)),
-            Message::Report { reply } => reply.send(self.figures()),
-            Message::Watch { reply } => reply.send((self.figures(), self.watched())),
-            Message::Search { search, reply } => reply.send(self.search(search)),
-            Message::List {
+            Request::Disconnect { id, reply } => reply.send(self.disconnect(&id)),
+            Request::Report { reply } => reply.send(self.figures()),
+            Request::Watch { reply } => reply.send((self.figures(), self.watched())),
+            Request::Search { search, reply } => reply.send(self.search(search)),
+            Request::List {
                 from,
                 search,
                 most,
                 reply,
             } => reply.send(self.list(from, search.as_deref(), most)),
-            Message::Count {
+            Request::Count {
                 refused,
                 lossy_utf8,
                 reply,
@@ -419,9 +279,6 @@ impl Registry {
                 self.counters.invalid_utf8 += lossy_utf8;
                 reply.send(());
             }
-            Message::Reconfigure { config } => self.reconfigure(*config),
-            Message::Tick => self.tick(),
-            Message::FromBus(message) => self.handle_bus(message).await,
         }
     }
 
@@ -450,7 +307,7 @@ impl Registry {
         }
         if let Some(silence) = self.settings.now().heartbeat {
             let tenths = |time: Duration| (time.as_millis() / 100) as u32;
-            let tick = tenths(clock::period(Some(silence)));
+            let tick = tenths(self.settings.now().tick());
             let heartbeat = self.heartbeat();
             self.pool.send_heartbeats(tenths(silence), tick, &heartbeat);
         }

@@ -3,8 +3,9 @@
 use std::rc::Rc;
 use std::time::{Instant, SystemTime};
 
-use super::{Receipt, Registry};
+use super::Registry;
 use crate::archive;
+use crate::messages::publisher::Receipt;
 use crate::model::{Channel, EventId, Publication, Record};
 use crate::registry::history::Entry;
 use crate::wire::sse::Frame;

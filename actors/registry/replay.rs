@@ -3,14 +3,14 @@
 //!
 //! A client that is catching up is not in the routes: what is published meanwhile reaches it by the
 //! history, in its order, so nothing is missing and nothing comes twice. It asks for each portion
-//! when the one before is written ([`life::Message::More`]).
+//! when the one before is written ([`client::Message::More`]).
 
 use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::Registry;
-use crate::clients::life::{self, Ending};
 use crate::config::SubscribeAll;
+use crate::messages::client::{self, Ending};
 use crate::model::{ClientId, Resume, Subscription};
 use crate::registry::history::{Entry, concerns};
 
@@ -125,7 +125,7 @@ impl Registry {
             }
         }
         self.replays.insert(client, replay);
-        self.pool.send(client, life::Message::More);
+        self.pool.send(client, client::Message::More);
     }
 
     /// A client has all that was before now.

@@ -5,11 +5,14 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::*;
-use crate::clients::life::{LimitReached, Message as ToClient};
-use crate::config::{About, Cors, LogTarget, SubscribeAll};
-use crate::model::Limits;
+use crate::config::{About, LogTarget, SubscribeAll};
+use crate::messages::client::{End, LimitReached, Message as ToClient};
+use crate::messages::publisher::Receipt;
 use crate::model::publication::Targets;
-use crate::model::{ClientId, Form, Positions, Target, Token};
+use crate::model::{
+    Channel, ClientId, ClientKey, Cors, Form, Limits, Positions, Publication, Resume, Subscription,
+    Target, Token,
+};
 use crate::net::stream::Stream;
 
 pub(crate) fn config() -> Config {
@@ -91,7 +94,7 @@ impl Rig {
             .join(stream, |_| std::future::pending())
             .unwrap();
         let address: std::net::SocketAddr = address.parse().unwrap();
-        self.registry.handle_client(ClientMessage::Arrived {
+        self.registry.handle_client(FromClient::Arrived {
             key,
             peer: address.into(),
             descriptor: 7,
@@ -113,7 +116,7 @@ impl Rig {
         resume: Resume,
     ) {
         let tokens = tokens.split(' ').map(|token| Token::new(token).unwrap());
-        self.registry.handle_client(ClientMessage::Subscribe {
+        self.registry.handle_client(FromClient::Subscribe {
             key,
             subscription: Subscription {
                 tokens: tokens.collect(),
@@ -152,7 +155,7 @@ impl Rig {
         let mut all = self.told(key);
         while all.last().is_some_and(|last| last == "More") {
             all.pop();
-            self.registry.handle_client(ClientMessage::More { key });
+            self.registry.handle_client(FromClient::More { key });
             all.extend(self.told(key));
         }
         all
@@ -195,7 +198,7 @@ fn a_message_reaches_its_subscribers_but_the_one_who_is_spared() {
     );
     let end = End::Left;
     rig.registry
-        .handle_client(ClientMessage::Exited { key: two, end });
+        .handle_client(FromClient::Exited { key: two, end });
     assert_eq!(rig.publish("a", None).recipients, 1);
 }
 
@@ -239,7 +242,7 @@ fn what_is_published_during_a_replay_comes_in_its_place_and_once() {
     let told = rig.told_in_all(late);
     assert_eq!(told, ["Accepted", &text(&kept.id), "position"]);
 
-    let more = ClientMessage::More { key: early };
+    let more = FromClient::More { key: early };
     rig.registry.handle_client(more);
     let expected = [ids[2], unkept.id, kept.id].map(|id| text(&id));
     let told = rig.told_in_all(early);
@@ -289,7 +292,7 @@ fn a_part_of_a_replay_looks_at_few_events() {
     }
     let key = rig.client("a", None, Resume::After(Some(first)));
     assert_eq!(rig.told(key), ["Accepted", "More"]);
-    rig.registry.handle_client(ClientMessage::More { key });
+    rig.registry.handle_client(FromClient::More { key });
     assert_eq!(rig.told_in_all(key), ["position"]);
 }
 
@@ -309,7 +312,7 @@ fn too_many_are_told_so_and_places_come_back() {
     assert_eq!(rig.told(fourth), [format!("{:?}", ToClient::Full { of })]);
     let end = End::Left;
     rig.registry
-        .handle_client(ClientMessage::Exited { key: keys[0], end });
+        .handle_client(FromClient::Exited { key: keys[0], end });
     rig.subscribe(keys[2], "a", None, Resume::Live);
     assert_eq!(rig.told(keys[2])[0], "Accepted");
 }
@@ -321,8 +324,7 @@ fn agents_are_kept_once_and_forgotten_with_their_last_client() {
     assert_eq!(rig.registry.agents.len(), 1);
     for key in keys {
         let end = End::Left;
-        rig.registry
-            .handle_client(ClientMessage::Exited { key, end });
+        rig.registry.handle_client(FromClient::Exited { key, end });
     }
     assert!(rig.registry.agents.is_empty() && rig.registry.routes.is_empty());
 }
@@ -355,7 +357,7 @@ fn places_are_counted_for_whom_a_proxy_speaks_for() {
         let key = rig.connect("10.1.1.1:5");
         let peer = address.parse::<std::net::SocketAddr>().unwrap().into();
         rig.registry
-            .handle_client(ClientMessage::Introduced { key, peer });
+            .handle_client(FromClient::Introduced { key, peer });
         rig.subscribe(key, "a", None, Resume::Live);
         (key, rig.told(key)[0].clone())
     };
@@ -369,7 +371,7 @@ fn places_are_counted_for_whom_a_proxy_speaks_for() {
     let peer = "192.0.2.8:0".parse::<std::net::SocketAddr>().unwrap();
     let peer = peer.into();
     rig.registry
-        .handle_client(ClientMessage::Introduced { key, peer });
+        .handle_client(FromClient::Introduced { key, peer });
     let counts = |rig: &Rig| {
         let mut counts: Vec<usize> = rig.registry.by_address.values().copied().collect();
         counts.sort_unstable();
@@ -377,8 +379,7 @@ fn places_are_counted_for_whom_a_proxy_speaks_for() {
     };
     assert_eq!(counts(&rig), [1, 1]);
     let end = End::Left;
-    rig.registry
-        .handle_client(ClientMessage::Exited { key, end });
+    rig.registry.handle_client(FromClient::Exited { key, end });
     assert_eq!(counts(&rig), [1]);
 }
 

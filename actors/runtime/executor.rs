@@ -1,14 +1,15 @@
 //! The custom executor: one thread, two homes.
 //!
 //! Service actors (few, of many kinds) are tasks on smol's `LocalExecutor`, with async-io for their
-//! sources. Clients (very many, of one kind) live in the [`ClientPool`]. One loop serves both:
+//! sources. Clients (very many, of one kind) live in an [`ActorPool`]. One loop serves both:
 //!
 //! 1. service actors that are ready, as the work of all begins with them;
 //! 2. a slice of the clients that have something to do;
 //! 3. a look at epoll, which wakes actors of both homes; it waits there when nobody is busy.
 //!
-//! Each round, from one look at epoll to the next, is measured ([`ClientPool::round`]). The slice bounds how long a new message or a ready socket goes unseen while a broadcast is being
-//! written: [`CLIENT_TURNS`] writes, about half a millisecond.
+//! Each round, from one look at epoll to the next, is measured ([`ActorPool::round`]). The slice bounds
+//! how long a new message or a ready socket goes unseen while a broadcast is being written:
+//! [`CLIENT_TURNS`] writes, about half a millisecond.
 
 use std::future::{Future, poll_fn};
 use std::num::NonZeroU64;
@@ -20,7 +21,14 @@ use futures_lite::future::yield_now;
 use rustix::thread::set_current_timer_slack;
 use smol::LocalExecutor;
 
-use crate::clients::ClientPool;
+/// A home of very many actors of one kind.
+pub trait ActorPool {
+    /// Gives at most `turns` actors their turn; whether some still wait for one.
+    fn turn(&self, turns: usize) -> bool;
+
+    /// Counts a round of the loop: what became ready in it waited no longer than `time`.
+    fn round(&self, time: Duration);
+}
 
 /// How long service actors may have their turns between looks at epoll.
 const SERVICE_TIME: Duration = Duration::from_micros(500);
@@ -51,10 +59,11 @@ async fn wait(services: &LocalExecutor<'_>) -> Instant {
 
 /// Starts async-io's own thread; to be called before anything else makes it start.
 ///
-/// That thread looks at epoll, and then has it to itself until something comes, when it finds after a
-/// sleep of 50 µs or more that nobody did. While the loop is busy its rounds are longer: it would lose
-/// epoll again and again, and every event would have to come over from the other thread. With a coarse
-/// clock, which a thread has of who makes it (prctl(2), `PR_SET_TIMERSLACK`), that one sleeps longer.
+/// async-io's thread takes epoll over when it believes that nobody polls: it sleeps for 50 µs or more,
+/// and looks whether somebody did. The rounds of a busy loop are longer than that, so the thread would
+/// take epoll away again and again, and each event would have to come over from the other thread. A
+/// thread inherits its timer slack when it is created (prctl(2), `PR_SET_TIMERSLACK`). With a slack of
+/// 20 ms that sleep is much longer than a round.
 pub fn prepare() {
     // Where the system refuses, all works, only slower.
     let _refused = set_current_timer_slack(COARSE);
@@ -63,7 +72,11 @@ pub fn prepare() {
 }
 
 /// Runs both homes on this thread until `main` is done, and gives its result.
-pub fn run<T>(services: &LocalExecutor<'_>, pool: &ClientPool, main: impl Future<Output = T>) -> T {
+pub fn run<T>(
+    services: &LocalExecutor<'_>,
+    pool: &impl ActorPool,
+    main: impl Future<Output = T>,
+) -> T {
     let turns = async {
         let mut began = Instant::now();
         loop {

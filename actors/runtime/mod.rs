@@ -239,6 +239,34 @@ pub fn cancellation() -> (CancelGuard, CancellationToken) {
     )
 }
 
+/// Something that happens once, and for which others wait.
+#[derive(Debug)]
+pub struct Latch(CancelGuard);
+
+impl Latch {
+    /// Lets everyone who waits go on.
+    pub fn open(&self) {
+        self.0.cancel();
+    }
+}
+
+/// The side of a [`Latch`] that waits.
+#[derive(Debug, Clone)]
+pub struct Opened(CancellationToken);
+
+impl Opened {
+    /// Waits until the latch is open, or dropped.
+    pub async fn wait(&self) {
+        self.0.cancelled().await;
+    }
+}
+
+/// A latch that is closed.
+pub fn latch() -> (Latch, Opened) {
+    let (guard, token) = cancellation();
+    (Latch(guard), Opened(token))
+}
+
 /// Why an actor could not go on, told to its supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure(pub String);

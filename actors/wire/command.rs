@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use memchr::memchr;
 
-use crate::config::LogLevel;
+use crate::model::LogLevel;
 use crate::model::{ClientId, Publication, Target};
 
 use super::address::{address, client_id};

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{env, fs, process};
 
-use hasses_actors::archive::Archive;
+use hasses_actors::Failure;
+use hasses_actors::inside::Archive;
 use hasses_actors::model::Limits;
 use hasses_actors::model::{EventId, Record};
-use hasses_actors::runtime::Failure;
 
 use crate::engine::{assert_safe, corpus};
 

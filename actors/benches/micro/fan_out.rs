@@ -6,11 +6,8 @@ use std::rc::Rc;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use hasses_actors::clients::life::End;
-use hasses_actors::clients::{ClientHandle, ClientPool};
+use hasses_actors::inside::{ActorPool, ClientHandle, ClientPool, End, Routes, Stream};
 use hasses_actors::model::{EventId, Subscription, Target, Token};
-use hasses_actors::net::stream::Stream;
-use hasses_actors::registry::routes::Routes;
 use hasses_actors::wire::sse::Frame;
 
 /// A client that throws away what it gets.

@@ -4,9 +4,9 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use divan::{Bencher, black_box};
+use hasses_actors::inside::{Entry, History};
 use hasses_actors::model::publication::Targets;
 use hasses_actors::model::{EventId, Limits, Subscription, Target, Token};
-use hasses_actors::registry::history::{Entry, History};
 use hasses_actors::wire::sse::Frame;
 
 const KEPT: u64 = 100_000;

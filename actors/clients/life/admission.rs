@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::LimitReached;
 use super::answer::now;
 use crate::auth;
 use crate::config::{Config, SubscribeAll};
+use crate::messages::client::LimitReached;
 use crate::model::{EventId, Form, Positions, Resume, Subscription, Token};
 use crate::wire::http::query::Query;
 use crate::wire::http::response::stream_head;

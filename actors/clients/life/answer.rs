@@ -2,8 +2,8 @@
 
 use std::time::SystemTime;
 
-use super::End;
 use crate::clients::ClientHandle;
+use crate::messages::client::End;
 use crate::wire::http::{Answer, Date};
 
 pub(super) fn now() -> Date {

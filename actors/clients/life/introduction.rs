@@ -2,8 +2,8 @@
 
 use super::Context;
 use crate::clients::ClientHandle;
+use crate::messages::registry::FromClient;
 use crate::net::peer::Peer;
-use crate::registry::ClientMessage;
 use crate::wire::http::{Refused, Request, forwarded};
 use crate::wire::proxy_protocol::{self, Beginning};
 
@@ -62,7 +62,7 @@ impl<'a> Introduction<'a> {
         }
         if let Some(peer) = self.client {
             let key = self.handle.key();
-            self.context.cast(ClientMessage::Introduced { key, peer });
+            self.context.cast(FromClient::Introduced { key, peer });
         }
     }
 }

@@ -1,19 +1,17 @@
 //! The client actor: one for each connection of a subscriber, from its request to its last chunk.
 
 use std::cell::Cell;
-use std::fmt;
-use std::io;
 use std::rc::Rc;
 
 use crate::clients::{ClientHandle, Flushed};
 use crate::config::Settings;
+use crate::messages::client::{End, Ending, LimitReached, Message};
+use crate::messages::registry::FromClient;
 use crate::model::deadlines::since_1970;
-use crate::net::tls::Trouble;
-use crate::registry::ClientMessage;
 use crate::runtime::Address;
 use crate::wire::http::response::stream_head;
 use crate::wire::http::{Answer, Method, Request, Version, cors};
-use crate::wire::sse::{Frame, LAST_CHUNK, retry_line};
+use crate::wire::sse::{LAST_CHUNK, retry_line};
 
 /// Bytes that one client may make us read in one turn.
 const READ_A_TURN: usize = 64 * 1024;
@@ -33,122 +31,13 @@ use answer::{answer, answer_at_once, now, write_all, write_answer};
 use introduction::Introduction;
 use request::{next_request, request};
 
-/// What a client is told.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Message {
-    /// An event or a position block is to be written.
-    Event(Rc<Frame>),
-    /// The subscription is entered: the stream begins.
-    Accepted,
-    /// There is no room for a stream.
-    Full {
-        /// What there are too many of.
-        of: LimitReached,
-    },
-    /// What came before is a part of a replay; the next part is to be asked for when it is written.
-    More,
-    /// The stream is to end, after what waits is written.
-    Finish {
-        /// The end that this is.
-        end: Ending,
-    },
-    /// The time for a request, or for reading a last answer, is over.
-    Expired,
-}
-
-/// What there may be no more of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LimitReached {
-    /// Streams (`--max-clients`).
-    Clients,
-    /// Streams of one address (`--max-clients-per-ip`).
-    FromAddress,
-}
-
-/// Why a stream is told to finish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// The daemon stops.
-    Stopped,
-    /// What it proved its right to read with holds no longer.
-    Expired,
-    /// A publisher asked for it with `disconnect:`.
-    Disconnected,
-    /// What it had still to replay is not kept any more; it comes back and is told of the gap.
-    Outrun,
-    /// It had no request yet, and there are too many of those.
-    LimitReached,
-}
-
-/// How a client ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
-    /// The peer left.
-    Left,
-    /// Its request was answered whole: HEAD and OPTIONS.
-    Answered,
-    /// Its request was refused with this status, for this reason.
-    Refused(u16, String),
-    /// It did not come to a request, as the TLS handshake failed: the reason.
-    Handshake(String),
-    /// It did not read as fast as its events came.
-    Slow,
-    /// Its connection broke.
-    Broken(io::ErrorKind),
-    /// It was told to.
-    Finished(Ending),
-    /// A fault in this program.
-    Panicked(String),
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Left => f.write_str("left"),
-            Self::Answered => f.write_str("was answered"),
-            Self::Refused(status, reason) => write!(f, "was refused with {status}: {reason}"),
-            Self::Handshake(reason) => write!(f, "was refused: {reason}"),
-            Self::Slow => f.write_str("was disconnected: it read more slowly than its events came"),
-            Self::Broken(error) => write!(f, "was lost: {error}"),
-            Self::Finished(Ending::Stopped) => f.write_str("ended as the daemon stops"),
-            Self::Finished(Ending::Expired) => f.write_str("was ended, as its JWT expired"),
-            Self::Finished(Ending::Disconnected) => f.write_str("was disconnected by a publisher"),
-            Self::Finished(Ending::Outrun) => {
-                f.write_str("was disconnected: what it had still to replay is not kept any more")
-            }
-            Self::Finished(Ending::LimitReached) => {
-                f.write_str("was given up: too many connections are without a request")
-            }
-            Self::Panicked(why) => write!(f, "ended by a fault in this program: {why}"),
-        }
-    }
-}
-
-impl From<io::Error> for End {
-    fn from(error: io::Error) -> Self {
-        match Trouble::of(&error) {
-            Some(trouble) => trouble.into(),
-            None => Self::Broken(error.kind()),
-        }
-    }
-}
-
-impl From<&Trouble> for End {
-    fn from(trouble: &Trouble) -> Self {
-        match trouble {
-            Trouble::Broken(_) | Trouble::TooLong => Self::Broken(io::ErrorKind::InvalidData),
-            _ => Self::Handshake(trouble.to_string()),
-        }
-    }
-}
-
 /// What all clients know.
 #[derive(Debug)]
 pub struct Context {
     /// The settings.
     pub settings: Rc<Settings>,
     /// Where subscriptions are entered.
-    pub registry: Address<ClientMessage>,
+    pub registry: Address<FromClient>,
     /// Whether a new GET on an open stream replaces its subscription; the registry switches it.
     pub reinit: Rc<Cell<bool>>,
 }
@@ -156,7 +45,7 @@ pub struct Context {
 impl Context {
     /// Tells the registry something. No `let` where that is done: in an `async fn` what is refused, a
     /// whole message, would have room in every state that follows.
-    pub fn cast(&self, message: ClientMessage) {
+    pub fn cast(&self, message: FromClient) {
         // Refused only when the registry is gone, and with it the process.
         let _gone = self.registry.try_send(message);
     }
@@ -246,7 +135,7 @@ impl Client {
             Err(refused) => {
                 if ends_stream {
                     let key = self.handle.key();
-                    self.context.cast(ClientMessage::Ended { key });
+                    self.context.cast(FromClient::Ended { key });
                     write_all(&self.handle, LAST_CHUNK).await?;
                 }
                 let mut answer = Answer::refused_text(&refused);
@@ -273,7 +162,7 @@ impl Client {
         handle.frame(chunked);
         // What is in a body is no request, and a stream of HTTP/1.0 ends with its connection.
         handle.set_replaceable(chunked && !asked.has_body);
-        context.cast(ClientMessage::Subscribe {
+        context.cast(FromClient::Subscribe {
             key: handle.key(),
             subscription: asked.subscription,
             resume: asked.resume,
@@ -343,7 +232,7 @@ impl Client {
                 Some(Message::Finish { end }) => return Ok(Some(end)),
                 Some(Message::More) => {
                     let key = self.handle.key();
-                    self.context.cast(ClientMessage::More { key });
+                    self.context.cast(FromClient::More { key });
                 }
                 _ => {}
             },

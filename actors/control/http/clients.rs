@@ -9,7 +9,7 @@ use super::super::Publisher;
 use super::super::connection::{Broken, Connection};
 use super::flow::Flow;
 use super::{Done, Read};
-use crate::registry::{Listed, Message};
+use crate::messages::publisher::{self, Listed};
 use crate::wire::http::page::Page;
 use crate::wire::http::{Answer, Request};
 
@@ -82,11 +82,11 @@ async fn part(
     most: usize,
 ) -> Result<Listed, Broken> {
     let search = page.search.as_deref().map(Into::into);
-    let list = |reply| Message::List {
+    let list = |reply| publisher::Request::List {
         from,
         search,
         most,
         reply,
     };
-    Ok(publisher.registry.call(list).await?)
+    Ok(publisher.sequencer.call(list).await?)
 }

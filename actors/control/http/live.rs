@@ -10,7 +10,7 @@ use super::super::Publisher;
 use super::super::connection::{Broken, Connection};
 use super::flow::Flow;
 use super::{Done, Read};
-use crate::registry::{Message, Search};
+use crate::messages::publisher::{self, Search};
 use crate::wire::http::Request;
 use crate::wire::report::{Figures, Tokens, live};
 
@@ -66,15 +66,17 @@ async fn pause(publisher: &Publisher, connection: &mut Connection) -> Result<boo
 }
 
 async fn look(publisher: &Publisher) -> Result<(Figures, Tokens), Broken> {
-    let registry = &publisher.registry;
-    let (figures, messages) = registry.call(|reply| Message::Watch { reply }).await?;
+    let registry = &publisher.sequencer;
+    let (figures, messages) = registry
+        .call(|reply| publisher::Request::Watch { reply })
+        .await?;
     let mut search = Search {
         best: Vec::new(),
         next: Some(0),
     };
     while search.next.is_some() {
         search = registry
-            .call(|reply| Message::Search { search, reply })
+            .call(|reply| publisher::Request::Search { search, reply })
             .await?;
     }
     let subscribers = search.best;

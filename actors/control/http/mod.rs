@@ -20,9 +20,9 @@ mod live;
 
 use super::Publisher;
 use super::connection::{Broken, Connection, REQUEST_TIME};
+use crate::messages::publisher::{self, Outcome, Receipt};
 use crate::model::publication::{Publication, Targets};
 use crate::model::{Channel, ClientId};
-use crate::registry::{Message, Outcome, Receipt};
 use crate::wire::command::{Command, Refusal};
 use crate::wire::http::control_api::Route;
 use crate::wire::http::response::CONTINUE;
@@ -106,12 +106,12 @@ async fn count(
     refused: Vec<(&'static str, u64)>,
     lossy_utf8: u64,
 ) -> Result<(), Broken> {
-    let count = |reply| Message::Count {
+    let count = |reply| publisher::Request::Count {
         refused,
         lossy_utf8,
         reply,
     };
-    Ok(publisher.registry.call(count).await?)
+    Ok(publisher.sequencer.call(count).await?)
 }
 
 async fn answer(
@@ -236,8 +236,8 @@ async fn handle(
         Route::Healthz => Answer::word("ok"),
         Route::Metrics => {
             let figures = publisher
-                .registry
-                .call(|reply| Message::Report { reply })
+                .sequencer
+                .call(|reply| publisher::Request::Report { reply })
                 .await?;
             Answer::page(METRICS_TYPE, metrics(&figures))
         }
@@ -283,8 +283,8 @@ async fn handle(
 /// Ends the streams of an id, as `disconnect:` does, and tells the log too.
 async fn disconnect(publisher: &Publisher, id: ClientId) -> Result<Answer, Broken> {
     let asked = id.clone();
-    let disconnect = |reply| Message::Disconnect { id: asked, reply };
-    let count = publisher.registry.call(disconnect).await?;
+    let disconnect = |reply| publisher::Request::Disconnect { id: asked, reply };
+    let count = publisher.sequencer.call(disconnect).await?;
     log::info!(
         "{}: disconnected {count} clients named {:?}",
         publisher.name,
@@ -361,15 +361,15 @@ fn receipt_lines(receipts: &[Receipt], shape: Shape) -> String {
 
 async fn publish(publisher: &Publisher, publications: Vec<Publication>) -> Result<Outcome, Broken> {
     let channel = Channel::Http;
-    let publish = |reply| Message::Publish {
+    let publish = |reply| publisher::Request::Publish {
         publications,
         channel,
         reply,
     };
-    Ok(publisher.registry.call(publish).await?)
+    Ok(publisher.sequencer.call(publish).await?)
 }
 
 async fn execute(publisher: &Publisher, command: Command) -> Result<String, Broken> {
-    let execute = |reply| Message::Execute { command, reply };
-    Ok(publisher.registry.call(execute).await?)
+    let execute = |reply| publisher::Request::Execute { command, reply };
+    Ok(publisher.sequencer.call(execute).await?)
 }

@@ -4,7 +4,7 @@ use super::page::{Page, page};
 use super::query::{decode, decoded, parameters, wrong};
 use super::refused::quoted;
 use super::{Method, Refused, Request};
-use crate::config::LogLevel;
+use crate::model::LogLevel;
 use crate::model::{ClientId, Target};
 use crate::wire::command;
 use crate::wire::json::{event_name, message_key};

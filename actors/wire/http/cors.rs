@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::config::Cors;
+use crate::model::Cors;
 
 /// The methods of the subscribers' port: the value of `Allow`.
 pub const ALLOW: &str = "GET, HEAD, OPTIONS";

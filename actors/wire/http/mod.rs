@@ -15,19 +15,19 @@
 //! | [`response`] | heads and whole answers |
 //! | [`refused`] | why a request is not answered with what it asked for |
 
-pub mod body;
-pub mod control_api;
-pub mod cors;
-pub mod detect;
+pub(crate) mod body;
+pub(crate) mod control_api;
+pub(crate) mod cors;
+pub(crate) mod detect;
 mod fields;
 pub mod forwarded;
-pub mod guard;
-pub mod page;
+pub(crate) mod guard;
+pub(crate) mod page;
 pub mod query;
-pub mod reader;
-pub mod refused;
-pub mod request;
-pub mod response;
+pub(crate) mod reader;
+pub(crate) mod refused;
+pub(crate) mod request;
+pub(crate) mod response;
 
 pub use body::Body;
 pub use detect::looks_like_http;

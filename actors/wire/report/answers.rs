@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use crate::config::LogLevel;
+use crate::model::LogLevel;
 use crate::model::Target;
 use crate::wire::address;
 

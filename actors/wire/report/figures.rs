@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::config::LogLevel;
+use crate::model::LogLevel;
 use crate::model::{BusFigures, Channel, Counters, Histogram};
 
 /// What the registry knows in numbers.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::{clock, json};
-use crate::config::LogLevel;
 use crate::model::BusFigures;
+use crate::model::LogLevel;
 use crate::wire::escape::escape;
 
 /// What `status` and `tcpstatus` tell.

@@ -1,0 +1,121 @@
+//! What the ways in (FIFO, TCP, Unix sockets, HTTP) ask for. The requests go to the sequencer: the
+//! registry, or the bus where there is one.
+
+use std::fmt;
+use std::rc::Rc;
+
+use crate::model::{Channel, ClientId, EventId, Publication};
+use crate::runtime::Reply;
+use crate::wire::command::Command;
+use crate::wire::report::Figures;
+
+/// What publishers, and those who watch, may ask for.
+///
+/// Each source waits for its reply before it sends the next request. So each source has one request
+/// under way, all sources have their turns, and the number of sources bounds the mailbox.
+#[derive(Debug)]
+pub enum Request {
+    /// Deliver these, in this order.
+    Publish {
+        /// The messages.
+        publications: Vec<Publication>,
+        /// How they came.
+        channel: Channel,
+        /// Where the outcome goes.
+        reply: Reply<Outcome>,
+    },
+    /// Carry out a command.
+    Execute {
+        /// The command.
+        command: Command,
+        /// Where the answer goes, besides the log; lines that each end with a newline.
+        reply: Reply<String>,
+    },
+    /// End the streams with an id.
+    Disconnect {
+        /// The id.
+        id: ClientId,
+        /// How many there were.
+        reply: Reply<usize>,
+    },
+    /// Report the figures.
+    Report {
+        /// Where they go.
+        reply: Reply<Figures>,
+    },
+    /// Report the figures, and the busiest targets with their messages in a second, to somebody who asks
+    /// again and again.
+    Watch {
+        /// Where they go.
+        reply: Reply<(Figures, Vec<(String, f64)>)>,
+    },
+    /// Go on with a search for the tokens with the most streams.
+    Search {
+        /// As far as it is.
+        search: Search,
+        /// Where it goes then.
+        reply: Reply<Search>,
+    },
+    /// List a part of the clients. A client that stays is in one part, exactly once.
+    List {
+        /// Where it begins: 0, or where the part before ended.
+        from: u32,
+        /// What must be in each client's own data, in small letters.
+        search: Option<Rc<str>>,
+        /// How many clients at most.
+        most: usize,
+        /// Where it goes.
+        reply: Reply<Listed>,
+    },
+    /// Count what happened on the way in.
+    Count {
+        /// Messages and requests refused: why, in a word, and how many.
+        refused: Vec<(&'static str, u64)>,
+        /// Messages with bytes that were not UTF-8.
+        lossy_utf8: u64,
+        /// Says that it is counted.
+        reply: Reply<()>,
+    },
+}
+
+/// What a publisher may know of a message that was taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// The event's id.
+    pub id: EventId,
+    /// How many subscribers it is on its way to.
+    pub recipients: usize,
+}
+
+/// What became of messages: a receipt for each, or why none was taken in.
+pub type Outcome = Result<Vec<Receipt>, Away>;
+
+/// Why messages were not taken in: the bus is away, and this node delivers nothing alone.
+#[derive(Debug, Clone)]
+pub struct Away(pub Rc<str>);
+
+impl fmt::Display for Away {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the bus is away, so nothing was taken in: {}", self.0)
+    }
+}
+
+/// A part of the list of clients.
+#[derive(Debug, Default)]
+pub struct Listed {
+    /// Objects of JSON with commas between them.
+    pub rows: String,
+    /// How many.
+    pub count: usize,
+    /// Where the next part begins; none at the end.
+    pub next: Option<u32>,
+}
+
+/// A search for the tokens with the most streams, on its way.
+#[derive(Debug, Default)]
+pub struct Search {
+    /// The best so far, the most first.
+    pub best: Vec<(String, u64)>,
+    /// Where it goes on; none at its end. It begins at 0.
+    pub next: Option<usize>,
+}

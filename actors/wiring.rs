@@ -1,0 +1,259 @@
+//! Who gets whose address: all actors are made and started here.
+
+use std::cell::Cell;
+use std::io::{self, Write};
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_lite::FutureExt;
+use smol::LocalExecutor;
+
+use crate::archive::Archive;
+use crate::bus::{Bus, Parts};
+use crate::clients::ClientPool;
+use crate::clients::life::Context;
+use crate::config::{Config, Settings};
+use crate::messages::publisher::Request;
+use crate::messages::registry::{FromClient, Message};
+use crate::model::{BusFigures, EventId};
+use crate::registry::{Kept, Registry};
+use crate::runtime::supervisor::{Spawner, Stage, Supervisor};
+use crate::runtime::{Address, CancellationToken, Failure, Opened, executor, latch, unbounded};
+use crate::{clock, control, fifo, listener, logger, net, notify, signals};
+
+/// How long a stop may take.
+const STOP_TIME: Duration = Duration::from_secs(5);
+/// Of the connections that there may be, one in so many may be without a request, within these bounds.
+const AWAITING_REQUEST: usize = 4;
+const AWAITING_BOUNDS: (usize, usize) = (16, 4096);
+
+/// The listening sockets, opened by the shell.
+#[derive(Debug)]
+pub struct Sockets {
+    /// Where subscribers connect.
+    pub subscribers: Vec<net::Bound>,
+    /// Where publishers connect.
+    pub publishers: Vec<net::Bound>,
+}
+
+/// What nearly every actor is made with.
+struct Wiring {
+    spawner: Spawner,
+    settings: Rc<Settings>,
+    pool: Rc<ClientPool>,
+}
+
+/// Runs until SIGTERM or SIGINT, and returns when everything has ended in order. `ready` is called
+/// once everything answers.
+///
+/// # Errors
+/// What cannot be opened at the start, or what an actor died of without which nothing goes on.
+pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result<(), Failure> {
+    let (log, logger) = logger::install(&config.log, config.log_level).map_err(failed)?;
+    logger::install_panic_hook(log.clone());
+    let services = Rc::new(LocalExecutor::new());
+    let supervisor = Supervisor::new(Rc::clone(&services));
+    let settings = Settings::new(config);
+    let config = settings.now();
+    executor::prepare();
+
+    let (registry, inbox) = unbounded();
+    let (requests, asked) = unbounded();
+    let (to_registry, arrivals) = unbounded();
+    let pool = pool(&config, to_registry.clone())?;
+    let reinit = Rc::new(Cell::new(config.reinit));
+    let context = Rc::new(Context {
+        settings: Rc::clone(&settings),
+        registry: to_registry,
+        reinit: Rc::clone(&reinit),
+    });
+    let wiring = Wiring {
+        spawner: supervisor.spawner(),
+        settings,
+        pool,
+    };
+    let spawner = &wiring.spawner;
+
+    spawner.vital("logger", Stage::Log, |stop| logger.run(stop));
+    let kept = wiring.open_archive(config.history_file.as_deref())?;
+    let figures = config.bus.is_some().then(|| Rc::new(BusFigures::default()));
+    // A bus that has nothing gets what the file had.
+    let recovered = figures.as_ref().and(kept.as_ref());
+    let recovered = recovered.map(
+        |Kept {
+             recovered: file, ..
+         }| (file.records.clone(), file.since),
+    );
+    let decides = Registry::new(
+        Rc::clone(&wiring.settings),
+        Rc::clone(&wiring.pool),
+        reinit,
+        log.clone(),
+        kept,
+        figures.clone(),
+    );
+    let position = decides.stands_at();
+    spawner.vital("registry", Stage::Delivery, |stop| {
+        decides.run(arrivals, inbox, asked, stop)
+    });
+    let hangup = signals::Hangup {
+        logger: log.address(),
+        registry: registry.clone(),
+        reread: config.reread.clone(),
+    };
+    wiring.watch(&registry, hangup);
+    wiring.listen(sockets.subscribers, &context);
+    // Clients may come as soon as it is clear how the bus is; without a bus, at once.
+    let (gate, opened) = latch();
+    let sequencer = match (&config.bus, figures) {
+        (Some(bus), Some(figures)) => wiring.start_bus(Parts {
+            url: bus.url.clone(),
+            down: bus.down,
+            settings: Rc::clone(&wiring.settings),
+            registry,
+            requests,
+            figures,
+            position,
+            gate,
+            recovered: recovered.unwrap_or_else(|| (Vec::new(), EventId(0))),
+        }),
+        _ => {
+            gate.open();
+            requests
+        }
+    };
+    wiring.take_in(sockets.publishers, &sequencer);
+
+    // The last to start, so that it speaks when all others have.
+    spawner.temporary("announcement", Stage::Intake, |stop| {
+        announce(config, ready, opened, stop)
+    });
+    executor::run(&services, &*wiring.pool, supervisor.run(STOP_TIME))
+}
+
+fn failed(error: io::Error) -> Failure {
+    Failure(error.to_string())
+}
+
+/// The clients' home; it tells the registry of each client's end.
+fn pool(config: &Config, registry: Address<FromClient>) -> Result<Rc<ClientPool>, Failure> {
+    let (least, most) = AWAITING_BOUNDS;
+    let awaiting_request = (config.max_connections / AWAITING_REQUEST).clamp(least, most);
+    ClientPool::new(config.client_buffer, awaiting_request, move |key, end| {
+        // Refused only when the registry is gone, and with it the process.
+        let _gone = registry.try_send(FromClient::Exited { key, end });
+    })
+    .map_err(failed)
+}
+
+impl Wiring {
+    /// Opens the history file, if there is one, and starts the actor that writes it.
+    fn open_archive(&self, path: Option<&Path>) -> Result<Option<Kept>, Failure> {
+        let Some(path) = path else { return Ok(None) };
+        let opened = Archive::open(path, self.settings.now().history);
+        let named = |why: Failure| Failure(format!("--history-file: {}", why.0));
+        let (archive, recovered) = opened.map_err(named)?;
+        for note in &recovered.notes {
+            log::warn!("{note}");
+        }
+        let (handle, mailbox) = archive.mailbox();
+        let run = |stop| archive.run(mailbox, stop);
+        self.spawner.vital("archive", Stage::Store, run);
+        Ok(Some(Kept {
+            recovered,
+            archive: handle,
+        }))
+    }
+
+    /// Starts those who watch: sockets' readiness, time, signals, the service manager.
+    fn watch(&self, registry: &Address<Message>, hangup: signals::Hangup) {
+        let spawner = &self.spawner;
+        let pool = Rc::clone(&self.pool);
+        spawner.vital("reactor", Stage::Watch, |stop| async move {
+            let stopped = async {
+                stop.cancelled().await;
+                Ok(())
+            };
+            pool.watch().or(stopped).await.map_err(failed)
+        });
+        let (settings, registry) = (Rc::clone(&self.settings), registry.clone());
+        spawner.permanent("clock", Stage::Watch, move |stop| {
+            clock::run(Rc::clone(&settings), registry.clone(), stop)
+        });
+        let supervisor = spawner.supervisor();
+        spawner.permanent("signals", Stage::Watch, move |stop| {
+            signals::run(supervisor.clone(), hangup.clone(), stop)
+        });
+        spawner.permanent("watchdog", Stage::Watch, notify::watchdog);
+    }
+
+    /// Starts a listener for each address where subscribers connect.
+    fn listen(&self, sockets: Vec<net::Bound>, context: &Rc<Context>) {
+        for bound in sockets {
+            let name = format!("listener {}", bound.address());
+            let (bound, pool) = (Rc::new(bound), Rc::clone(&self.pool));
+            let context = Rc::clone(context);
+            self.spawner.permanent(name, Stage::Intake, move |stop| {
+                let (bound, pool) = (Rc::clone(&bound), Rc::clone(&pool));
+                listener::run(bound, pool, Rc::clone(&context), stop)
+            });
+        }
+    }
+
+    /// Starts the bus; where publishers' requests go then.
+    fn start_bus(&self, parts: Parts) -> Address<Request> {
+        let (address, inbox) = unbounded();
+        self.spawner.vital("bus", Stage::Delivery, |stop| {
+            Bus::new(parts, inbox).run(stop)
+        });
+        address
+    }
+
+    /// Starts the ways on which messages come in.
+    fn take_in(&self, sockets: Vec<net::Bound>, sequencer: &Address<Request>) {
+        for bound in sockets {
+            let name = format!("control {}", bound.address());
+            let (bound, settings) = (Rc::new(bound), Rc::clone(&self.settings));
+            let (sequencer, connections) = (sequencer.clone(), self.spawner.clone());
+            self.spawner.permanent(name, Stage::Intake, move |stop| {
+                let (bound, settings) = (Rc::clone(&bound), Rc::clone(&settings));
+                control::run(
+                    bound,
+                    settings,
+                    sequencer.clone(),
+                    connections.clone(),
+                    stop,
+                )
+            });
+        }
+        if let Some(fifo) = self.settings.now().fifo.clone() {
+            let name = format!("FIFO {}", fifo.path.display());
+            let (settings, sequencer) = (Rc::clone(&self.settings), sequencer.clone());
+            let replaced = self.spawner.clone();
+            self.spawner.permanent(name, Stage::Intake, move |stop| {
+                let (settings, path) = (Rc::clone(&settings), fifo.path.clone());
+                fifo::run(settings, path, sequencer.clone(), replaced.clone(), stop)
+            });
+        }
+    }
+}
+
+/// Tells everyone who waits for it that everything answers.
+async fn announce(
+    config: Rc<Config>,
+    ready: Box<dyn FnOnce()>,
+    opened: Opened,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    opened.wait().or(stop.cancelled()).await;
+    for warning in &config.warnings {
+        log::warn!("{warning}");
+    }
+    if let Some(greeting) = &config.greeting {
+        // To a person at a terminal; when nobody is there, nothing is lost.
+        let _nobody = io::stderr().write_all(greeting.as_bytes());
+    }
+    ready();
+    notify::announce(stop).await
+}
