@@ -76,7 +76,10 @@ fn fixed(plan: &Plan) -> [(&'static str, String); 13] {
         ("--control", format!("{:?}", plan.control)),
         ("--reuse-port", format!("{:?}", plan.reuse_port)),
         ("--bus", format!("{:?}", config.bus)),
-        ("--mercure", hub(config, |mercure| format!("{:?}", mercure.hub))),
+        (
+            "--mercure",
+            hub(config, |mercure| format!("{:?}", mercure.hub)),
+        ),
         (
             "--mercure-subscriptions",
             hub(config, |mercure| mercure.subscriptions.to_string()),

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use argh::FromArgs;
-use hasses_actors::model::mercure::{Draft, Identity};
 use hasses_actors::model::BusDown;
 use hasses_actors::model::LogLevel;
+use hasses_actors::model::mercure::{Draft, Identity};
 use hasses_actors::net::BusUrl;
 use hasses_actors::net::Door;
 use hasses_actors::net::trust::Range;

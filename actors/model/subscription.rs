@@ -1,5 +1,6 @@
 //! What a subscriber asks for.
 
+use super::mercure::Listener;
 use super::{ClientId, EventId, Token};
 
 /// What one stream listens to, and what it looks like.
@@ -13,6 +14,9 @@ pub struct Subscription {
     pub id: Option<ClientId>,
     /// What its blocks look like.
     pub form: Form,
+    /// What it asks of the Mercure hub, if that is what it asks.
+    // Boxed: most have none.
+    pub hub: Option<Box<Listener>>,
 }
 
 /// What the blocks of a stream look like. One byte, as every open stream has one.
@@ -29,6 +33,8 @@ pub enum Positions {
     Pings,
     /// Not at all (`positions=0`): for clients that show a block without data as an empty message.
     None,
+    /// By blocks of an `id:` that begins with `#`: a stream of the Mercure hub.
+    Hub,
 }
 
 impl Form {
@@ -37,6 +43,16 @@ impl Form {
     /// A form; `json`: each event is one line of JSON (`format=json`).
     pub fn new(json: bool, positions: Positions) -> Self {
         Self(positions as u8 | if json { Self::JSON } else { 0 })
+    }
+
+    /// That of the Mercure hub's streams.
+    pub fn hub() -> Self {
+        Self::new(false, Positions::Hub)
+    }
+
+    /// Whether it is a stream of the Mercure hub.
+    pub fn is_hub(self) -> bool {
+        self.positions() == Positions::Hub
     }
 
     /// Whether each event is one line of JSON.
@@ -49,7 +65,8 @@ impl Form {
         match self.0 & !Self::JSON {
             0 => Positions::Blocks,
             1 => Positions::Pings,
-            _ => Positions::None,
+            2 => Positions::None,
+            _ => Positions::Hub,
         }
     }
 }
@@ -63,6 +80,11 @@ pub enum Resume {
     After(Option<EventId>),
     /// With the last so many kept events of each of its tokens.
     Recent(usize),
+    /// With everything that is kept; `gap`: what the subscriber said is the id of nothing that is known.
+    Earliest {
+        /// See above.
+        gap: bool,
+    },
 }
 
 #[cfg(test)]
@@ -71,7 +93,12 @@ mod tests {
 
     #[test]
     fn a_form_is_what_it_was_made_of() {
-        for positions in [Positions::Blocks, Positions::Pings, Positions::None] {
+        for positions in [
+            Positions::Blocks,
+            Positions::Pings,
+            Positions::None,
+            Positions::Hub,
+        ] {
             for json in [false, true] {
                 let form = Form::new(json, positions);
                 assert_eq!((form.is_json(), form.positions()), (json, positions));

@@ -33,6 +33,14 @@ impl Registry {
             } => {
                 self.subscribe(key, subscription, resume, ends, agent);
             }
+            FromClient::Subscriptions { key, asked } => {
+                let (text, last_event_id) = self.subscriptions(&asked);
+                let document = Box::new(client::Document {
+                    text,
+                    last_event_id,
+                });
+                self.pool.send_to(key, client::Message::Document(document));
+            }
             FromClient::More { key } => self.replay(key.index),
             FromClient::Ended { key } => self.leave(key.index),
             FromClient::Exited { key, end } => self.exited(key, &end),
@@ -84,7 +92,10 @@ impl Registry {
         ends: Option<Duration>,
         agent: Option<String>,
     ) {
-        if let Some(of) = self.too_many(key) {
+        if let Some(of) = self
+            .too_many_patterns(&subscription)
+            .or_else(|| self.too_many(key))
+        {
             self.pool.send(key.index, client::Message::Full { of });
             return;
         }
@@ -100,7 +111,12 @@ impl Registry {
         let former = std::mem::replace(&mut connection.agent, agent);
         let descriptor = connection.descriptor;
         forget(&mut self.agents, former);
-        self.pool.send(key.index, client::Message::Accepted);
+        let (resume, after) = self.resume_on_hub(&subscription, resume);
+        let accepted = match after {
+            None => client::Message::Accepted,
+            Some(id) => client::Message::AcceptedAfter(id),
+        };
+        self.pool.send(key.index, accepted);
         self.begin(key.index, subscription, resume);
         if let Some(end) = ends {
             self.deadlines.set(key.index, end);
@@ -109,6 +125,12 @@ impl Registry {
             "client {descriptor} subscribed to {}",
             self.subscribes(key.index).join(", ")
         );
+    }
+
+    /// Whether there are too many patterns of the kind that has a bound, with those of one more client.
+    fn too_many_patterns(&self, subscription: &Subscription) -> Option<LimitReached> {
+        let (hub, listener) = (self.hub.as_ref()?, subscription.hub.as_deref()?);
+        (!hub.has_room(listener)).then_some(LimitReached::Patterns)
     }
 
     /// What there would be too much of with one more stream, for a client that has none yet. One

@@ -19,7 +19,7 @@ use crate::messages::registry::{Elsewhere, FromClient, Message};
 use crate::model::deadlines::{Deadlines, since_1970};
 use crate::model::{BusFigures, Counters, EventId, LogLevel, Record, Sequence};
 use crate::net::peer::Peer;
-use crate::runtime::{CancellationToken, Failure, Mailbox};
+use crate::runtime::{Address, CancellationToken, Failure, Mailbox};
 use crate::wire::sse::Frame;
 
 mod bus;
@@ -28,6 +28,7 @@ mod commands;
 mod figures;
 mod forms;
 pub mod history;
+mod mercure;
 mod publishing;
 mod replay;
 pub mod routes;
@@ -38,6 +39,7 @@ use bus::OnBus;
 use figures::Watched;
 use forms::Forms;
 use history::{Entry, History};
+use mercure::Hub;
 use replay::Replay;
 use routes::Routes;
 
@@ -74,6 +76,10 @@ pub struct Registry {
     replays: HashMap<u32, Replay>,
     /// What there is with a bus.
     bus: Option<OnBus>,
+    /// What there is with a Mercure hub.
+    hub: Option<Box<Hub>>,
+    /// Where the hub publishes what it has to say itself, if that is not here.
+    sequencer: Option<Address<Request>>,
     /// When streams end that were allowed for a time only.
     deadlines: Deadlines,
     /// Each `User-Agent` once: most clients have one of few.
@@ -164,6 +170,8 @@ impl Registry {
             forms: Forms::default(),
             replays: HashMap::default(),
             bus,
+            hub: (config.mercure.as_ref()).map(|mercure| Box::new(Hub::new(mercure.hub.clone()))),
+            sequencer: None,
             deadlines: Deadlines::default(),
             agents: HashSet::default(),
             reinit,
@@ -173,6 +181,11 @@ impl Registry {
             watched: None,
             settings,
         }
+    }
+
+    /// Has the hub publish what it has to say itself by way of another actor.
+    pub fn publish_by(&mut self, sequencer: Address<Request>) {
+        self.sequencer = Some(sequencer);
     }
 
     /// The newest id that streams may stand at.
@@ -298,6 +311,7 @@ impl Registry {
     fn tick(&mut self) {
         self.pool.expire();
         self.tick_bus();
+        self.tick_hub();
         self.pool.give_up_stalled();
         let now = Instant::now();
         self.history.trim(now);

@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime};
 use super::Registry;
 use crate::archive;
 use crate::messages::publisher::Receipt;
+use crate::model::names::RESERVED_EVENTS;
 use crate::model::{Channel, EventId, Publication, Record};
 use crate::registry::history::Entry;
 use crate::wire::sse::Frame;
@@ -37,16 +38,23 @@ impl Registry {
         } = &publication;
         self.routes
             .recipients(to.as_slice(), except.as_ref(), &mut self.recipients);
-        let mut recipients = self.recipients.len();
+        let on_hub = self.route_to_hub(&publication);
+        let mut recipients = self.recipients.len() + on_hub.len();
         let keeps = publication.retain && self.history.keeps();
         let replayed = keeps || !self.replays.is_empty();
         if recipients > 0 || replayed {
             let now = Instant::now();
-            let frame = Rc::new(Frame::event(id, event.as_deref(), data));
+            let name = shown_name(&publication);
+            let frame = Rc::new(Frame::event(id, name, data));
             let json = self.json_frames(&frame, to);
             self.send(now, &self.recipients, &frame);
             for (clients, frame) in json {
                 self.send(now, &clients, &frame);
+            }
+            if !on_hub.is_empty() {
+                let update = publication.update.as_deref();
+                let frame = Rc::new(Frame::update(id, update, event.as_deref(), data));
+                self.send(now, &on_hub, &frame);
             }
             if replayed {
                 let entry = Entry {
@@ -60,6 +68,17 @@ impl Registry {
                 let replays = self.replays.values();
                 recipients += replays.filter(|replay| replay.wants(&entry)).count();
                 self.history.keep(entry);
+            }
+        }
+        if let Some(hub) = &mut self.hub {
+            hub.take_event(&publication);
+            let given = publication
+                .update
+                .as_ref()
+                .and_then(|update| update.id.as_deref());
+            if let Some(given) = given.filter(|_| keeps) {
+                let history = &self.history;
+                hub.name(given, id, |number| history.has(number));
             }
         }
         self.write_down(id, publication, keeps);
@@ -107,4 +126,11 @@ impl Registry {
             }));
         }
     }
+}
+
+/// The name that an event has for subscribers which are not the hub's: names that are kept for this
+/// daemon's own blocks are none when they come by the hub.
+pub(super) fn shown_name(publication: &Publication) -> Option<&str> {
+    let name = publication.event.as_deref()?;
+    (publication.update.is_none() || !RESERVED_EVENTS.contains(&name)).then_some(name)
 }

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use super::Registry;
 use crate::config::SubscribeAll;
 use crate::messages::client::{self, Ending};
-use crate::model::{ClientId, Resume, Subscription};
+use crate::model::{ClientId, EventId, Resume, Subscription};
 use crate::registry::history::{Entry, concerns};
 
 /// Bytes of one portion, and events that are looked at for it.
@@ -75,6 +75,14 @@ impl Registry {
             Resume::Recent(count) if !live_only => {
                 replay.picked = self.history.recent(&replay.subscription, count).into();
             }
+            Resume::Earliest { gap } => {
+                if gap {
+                    self.counters.gaps += 1;
+                    let gap = self.gap_frame(None, &replay.subscription);
+                    self.pool.send_all(&[client], &Rc::new(gap));
+                }
+                replay.next = self.history.after(EventId(0), self.sequence.last()).place;
+            }
             Resume::Recent(_) | Resume::Live => {}
         }
         if replay.next < end || !replay.picked.is_empty() {
@@ -84,6 +92,11 @@ impl Registry {
         } else {
             self.go_live(client, &replay.subscription);
         }
+    }
+
+    /// Whether a subscriber that has seen this id may have missed something that is not kept any more.
+    pub(super) fn may_have_missed(&self, id: EventId, _subscription: &Subscription) -> bool {
+        self.history.after(id, self.sequence.last()).gap || self.is_foreign(Some(id))
     }
 
     /// Sends a client the next portion of its replay.
@@ -136,10 +149,14 @@ impl Registry {
         self.pool.set_live(client, true);
         self.routes.join(client, subscription);
         self.count_form(subscription.form);
+        if let Some(listener) = subscription.hub.as_deref() {
+            self.join_hub(client, listener);
+        }
     }
 
     /// Takes a client out of all that sends it events.
     pub(super) fn leave(&mut self, client: u32) {
+        self.leave_hub(client);
         if self.routes.leave(client) {
             self.uncount_form(client);
         }

@@ -49,7 +49,11 @@ pub(crate) fn read(
     hub: bool,
     tls: bool,
 ) -> Result<Environment, String> {
-    let of = |name: &str| of(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+    let of = |name: &str| {
+        of(name)
+            .map(|value| value.trim().to_owned())
+            .filter(|value| !value.is_empty())
+    };
     let mut read = Environment::default();
     let server = of(SERVER_NAME);
     let has_key = of(PUBLISHER_KEY).is_some() || of(SUBSCRIBER_KEY).is_some();
@@ -70,20 +74,25 @@ pub(crate) fn read(
     }
     let mut identity = None;
     for line in of(DIRECTIVES).unwrap_or_default().lines() {
-        read.directive(line, &mut identity).map_err(|why| format!("{DIRECTIVES}: {why}"))?;
+        read.directive(line, &mut identity)
+            .map_err(|why| format!("{DIRECTIVES}: {why}"))?;
     }
     for name in UNSUPPORTED.iter().filter(|name| of(name).is_some()) {
-        read.notes.push(format!("{name}: there is nothing like it here, so it is passed over"));
+        read.notes.push(format!(
+            "{name}: there is nothing like it here, so it is passed over"
+        ));
     }
     if !hub && let Some(server) = server {
-        read.serve(&server, identity, tls).map_err(|why| format!("{SERVER_NAME}: {why}"))?;
+        read.serve(&server, identity, tls)
+            .map_err(|why| format!("{SERVER_NAME}: {why}"))?;
     }
     Ok(read)
 }
 
 /// The words of a list, with blanks or commas between them.
 fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split([' ', '\t', ',', '\n']).filter(|word| !word.is_empty())
+    text.split([' ', '\t', ',', '\n'])
+        .filter(|word| !word.is_empty())
 }
 
 /// Checks that an algorithm is one for the key that stands beside it: which it is, the key says.
@@ -94,7 +103,11 @@ fn check_algorithm(name: &str, algorithm: Option<&str>, key: &str) -> Result<(),
         Some(algorithm) if algorithm.starts_with("HS") == is_secret => Ok(()),
         Some(algorithm) => Err(format!(
             "{name}: {algorithm} is no algorithm for this key, which is {}",
-            if is_secret { "a secret" } else { "a public key" }
+            if is_secret {
+                "a secret"
+            } else {
+                "a public key"
+            }
         )),
     }
 }
@@ -107,7 +120,9 @@ impl Environment {
         let Some(name) = parts.next().filter(|name| !name.starts_with('#')) else {
             return Ok(());
         };
-        let values: Vec<String> = parts.map(|value| value.trim_matches('"').to_owned()).collect();
+        let values: Vec<String> = parts
+            .map(|value| value.trim_matches('"').to_owned())
+            .collect();
         let first = values.first().cloned();
         let needed = || first.clone().ok_or_else(|| format!("{name} needs a value"));
         match name {
@@ -135,7 +150,8 @@ impl Environment {
             "publisher_jwt" | "subscriber_jwt" => {
                 let publishers = name == "publisher_jwt";
                 check_algorithm(name, values.get(1).map(String::as_str), &needed()?)?;
-                self.keys.retain(|(_, _, of_publishers)| *of_publishers != publishers);
+                self.keys
+                    .retain(|(_, _, of_publishers)| *of_publishers != publishers);
                 self.keys.push((DIRECTIVES, needed()?, publishers));
             }
             // Both are spoken, and streams are not turned round.
@@ -159,7 +175,9 @@ impl Environment {
         };
         let rest = rest.trim_end_matches('/');
         let (host, port) = match rest.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (host, Some(port)),
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
+                (host, Some(port))
+            }
             _ => (rest, None),
         };
         let plain = scheme == Some("http") || port == Some("80");
@@ -205,7 +223,10 @@ fn seconds(text: &str) -> Result<u64, String> {
             "h" => 3_600_000,
             _ => return Err(wrong()),
         };
-        milliseconds = number.checked_mul(each).and_then(|all| all.checked_add(milliseconds)).ok_or_else(wrong)?;
+        milliseconds = number
+            .checked_mul(each)
+            .and_then(|all| all.checked_add(milliseconds))
+            .ok_or_else(wrong)?;
         rest = after;
     }
     match milliseconds {
@@ -223,7 +244,9 @@ mod tests {
     fn read_all(variables: &[(&str, &str)], hub: bool) -> Result<Environment, String> {
         let of = |name: &str| {
             let mut variables = variables.iter();
-            variables.find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+            variables
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| (*value).to_owned())
         };
         read(of, hub, false)
     }
@@ -263,13 +286,19 @@ mod tests {
         )
         .unwrap();
         let Environment { typed, keys, notes } = read;
-        assert_eq!(typed.mercure.unwrap().as_str(), "http://localhost/.well-known/mercure");
+        assert_eq!(
+            typed.mercure.unwrap().as_str(),
+            "http://localhost/.well-known/mercure"
+        );
         assert_eq!(typed.listen[0].to_string(), "[::]:80");
         assert_eq!(keys.len(), 2);
         assert_eq!(typed.mercure_issuer.len(), 2);
         assert!(typed.mercure_anonymous && typed.mercure_subscriptions);
         assert_eq!(typed.mercure_origin, ["http://localhost:3000"]);
-        assert_eq!((typed.mercure_cookie.as_deref(), typed.heartbeat), (Some("c"), Some(90)));
+        assert_eq!(
+            (typed.mercure_cookie.as_deref(), typed.heartbeat),
+            (Some("c"), Some(90))
+        );
         let told = notes.join("\n");
         for named in ["demo", "publish_origins *", "MERCURE_TRANSPORT_URL"] {
             assert!(told.contains(named), "{told}");
@@ -279,16 +308,36 @@ mod tests {
     #[test]
     fn a_server_has_a_name() {
         let url = |name: &str, directives: &str| {
-            let of = [(SERVER_NAME, name), (PUBLISHER_KEY, "x"), (DIRECTIVES, directives)];
+            let of = [
+                (SERVER_NAME, name),
+                (PUBLISHER_KEY, "x"),
+                (DIRECTIVES, directives),
+            ];
             let read = read_all(&of, false).unwrap();
             let listen = read.typed.listen[0].to_string();
-            (read.typed.mercure.unwrap().as_str().to_owned(), listen, read.notes.len())
+            (
+                read.typed.mercure.unwrap().as_str().to_owned(),
+                listen,
+                read.notes.len(),
+            )
         };
         let own = |host: &str| format!("{host}/.well-known/mercure");
-        assert_eq!(url("localhost", ""), (own("https://localhost"), "[::]:80".into(), 1));
-        assert_eq!(url("http://e.org", ""), (own("http://e.org"), "[::]:80".into(), 0));
-        assert_eq!(url("e.org:8443", ""), (own("https://e.org:8443"), "[::]:8443".into(), 1));
-        assert_eq!(url(":80", "public_urls https://e.org/hub").0, "https://e.org/hub");
+        assert_eq!(
+            url("localhost", ""),
+            (own("https://localhost"), "[::]:80".into(), 1)
+        );
+        assert_eq!(
+            url("http://e.org", ""),
+            (own("http://e.org"), "[::]:80".into(), 0)
+        );
+        assert_eq!(
+            url("e.org:8443", ""),
+            (own("https://e.org:8443"), "[::]:8443".into(), 1)
+        );
+        assert_eq!(
+            url(":80", "public_urls https://e.org/hub").0,
+            "https://e.org/hub"
+        );
         let pinned = "resource_identifier https://e.org/a\npublic_urls https://e.org/b";
         assert_eq!(url("x.org, y.org", pinned).0, "https://e.org/a");
     }
@@ -310,7 +359,11 @@ mod tests {
             (DIRECTIVES, "publisher_jwt x RS256", "publisher_jwt"),
             (DIRECTIVES, "public_urls nonsense", SERVER_NAME),
         ] {
-            let of = [(SERVER_NAME, ":80"), (PUBLISHER_KEY, "x"), (variable, value)];
+            let of = [
+                (SERVER_NAME, ":80"),
+                (PUBLISHER_KEY, "x"),
+                (variable, value),
+            ];
             let why = read_all(&of, false).unwrap_err();
             assert!(why.contains(named), "{why}");
         }

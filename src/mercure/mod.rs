@@ -57,7 +57,8 @@ pub(crate) fn plan(
     ] {
         if !paths.is_empty() {
             // What is typed stands in place of the environment.
-            keys.texts.retain(|(_, _, publishers)| *publishers != (option == PUBLISH));
+            keys.texts
+                .retain(|(_, _, publishers)| *publishers != (option == PUBLISH));
         }
         for path in paths {
             keys.files.push((option, place(path)?));
@@ -130,7 +131,9 @@ pub(crate) fn load(plan: &mut Plan, folder: &Path) -> Result<Vec<String>, String
         }
     }
     if mercure.publish_keys.is_empty() {
-        warnings.push(format!("--mercure: nobody can publish to the hub; {PUBLISH} FILE lets them"));
+        warnings.push(format!(
+            "--mercure: nobody can publish to the hub; {PUBLISH} FILE lets them"
+        ));
     }
     plan.config.mercure = Some(Arc::new(mercure));
     Ok(warnings)
@@ -139,7 +142,9 @@ pub(crate) fn load(plan: &mut Plan, folder: &Path) -> Result<Vec<String>, String
 /// The files of keys, with the options that name them: what SIGHUP reads again.
 impl KeyFiles {
     pub(crate) fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
-        self.files.iter().map(|(option, path)| (*option, path.as_path()))
+        self.files
+            .iter()
+            .map(|(option, path)| (*option, path.as_path()))
     }
 }
 
@@ -160,9 +165,11 @@ pub(crate) fn version(text: &str) -> Result<Draft, String> {
 /// An origin that credentials may come from: never `*`.
 pub(crate) fn origin(text: &str) -> Result<String, String> {
     match text {
-        "*" | "null" => Err("it needs the origin of a page, such as https://www.example.com: \
+        "*" | "null" => Err(
+            "it needs the origin of a page, such as https://www.example.com: \
              who may send credentials must be named"
-            .to_owned()),
+                .to_owned(),
+        ),
         text => crate::values::origin(text),
     }
 }

@@ -23,7 +23,9 @@ mod find;
 #[cfg(test)]
 mod tests;
 
-pub use find::{COOKIE_7, COOKIE_8, Place, find};
+#[cfg(test)]
+use find::COOKIE_7;
+pub use find::{COOKIE_8, Place, find};
 
 /// What a token gives.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -81,8 +81,7 @@ pub(super) fn admit(request: Request, config: &Config, now: Duration) -> Result<
     if request.method == Method::Head {
         return Ok(Admitted::Head(request.version));
     }
-    let stream = |part: &[u8]| part.eq_ignore_ascii_case(EVENT_STREAM);
-    let accepts = |accept: &str| accept.as_bytes().windows(EVENT_STREAM.len()).any(stream);
+    let event_source = is_event_source(&request);
     Ok(Admitted::Stream(Box::new(StreamRequest {
         subscription,
         resume,
@@ -91,8 +90,15 @@ pub(super) fn admit(request: Request, config: &Config, now: Duration) -> Result<
         version: request.version,
         has_body: request.body != BodyLength::None,
         agent: request.user_agent.map(agent),
-        event_source: request.accept.as_deref().is_some_and(accepts),
+        event_source,
     })))
+}
+
+/// Whether an EventSource asks.
+pub(super) fn is_event_source(request: &Request) -> bool {
+    let stream = |part: &[u8]| part.eq_ignore_ascii_case(EVENT_STREAM);
+    let accepts = |accept: &str| accept.as_bytes().windows(EVENT_STREAM.len()).any(stream);
+    request.accept.as_deref().is_some_and(accepts)
 }
 
 /// Where the stream is to begin: the header that a reconnecting EventSource sends (WHATWG HTML
@@ -125,7 +131,7 @@ impl LimitReached {
     pub(super) fn status(self) -> u16 {
         match self {
             Self::Clients => 503,
-            Self::FromAddress => 429,
+            Self::FromAddress | Self::Patterns => 429,
         }
     }
 
@@ -133,6 +139,10 @@ impl LimitReached {
         match self {
             Self::Clients => "there are as many clients as there may be; come back later",
             Self::FromAddress => "there are as many clients of your address as there may be",
+            Self::Patterns => {
+                "there are as many URL patterns of this kind as there may be; those of literals and :names \
+                 alone have no bound"
+            }
         }
     }
 }
@@ -161,13 +171,13 @@ pub(super) fn append_retry(milliseconds: u32, form: Form, chunked: bool, bytes: 
     let line = retry_line(milliseconds);
     let end: &[u8] = match form.positions() {
         Positions::None => b"",
-        Positions::Blocks | Positions::Pings => b"\n",
+        Positions::Blocks | Positions::Pings | Positions::Hub => b"\n",
     };
     sse::append(&[line.as_bytes(), end], chunked, bytes);
 }
 
 /// The part of a `User-Agent` that is kept.
-fn agent(mut agent: String) -> String {
+pub(super) fn agent(mut agent: String) -> String {
     agent.truncate(agent.floor_char_boundary(LONGEST_AGENT));
     agent.shrink_to_fit();
     agent

@@ -1,16 +1,16 @@
 //! Requests to the Mercure hub, on the paths that its URL gives.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
+use super::Client;
 use super::admission::{StreamRequest, agent, is_event_source};
 use super::answer::{answer, now, write_all, write_answer};
-use super::{Client, ClientMessage, End, Message};
 use crate::auth::mercure::{COOKIE_8, Rights, Rules};
 use crate::clients::ClientHandle;
 use crate::config::{Config, Mercure};
-use crate::messages::client::{Ending, Posted};
+use crate::messages::client::{Document, End, Ending, Message, Posted};
+use crate::messages::registry::FromClient;
 use crate::model::deadlines::since_1970;
 use crate::model::mercure::{Draft, Listener, Selector, Topic};
 use crate::model::{Form, Publication, Resume, Subscription, Target, Token};
@@ -18,15 +18,13 @@ use crate::wire::http::response::{CONTINUE, stream_head};
 use crate::wire::http::{Answer, Body, BodyLength, Method, Refused, Request, Version};
 use crate::wire::mercure::answer::{Denied, cors, metadata, preflight};
 use crate::wire::mercure::api::{self, Asked};
-use crate::wire::mercure::query::Query;
 use crate::wire::mercure::form;
+use crate::wire::mercure::query::Query;
 use crate::wire::sse::{LAST_CHUNK, hub_id};
 
 /// The methods of the hub's own path, and of those below it.
 const METHODS: &str = "GET, HEAD, POST, OPTIONS";
 const READING: &str = "GET, HEAD, OPTIONS";
-/// How soon who could not publish may try again, in seconds.
-const LATER: u32 = 5;
 
 /// What a request asks for that is not refused.
 enum Decided {
@@ -88,11 +86,13 @@ fn token_in_query(request: &Request) -> Option<String> {
 
 fn may_publish(request: &Request, mercure: &Mercure, now: Duration) -> Result<Decided, Denied> {
     if mercure.publish_keys.is_empty() {
-        let why = "nobody may publish to this hub: it has no publishers' key (--mercure-publish-key)";
+        let why =
+            "nobody may publish to this hub: it has no publishers' key (--mercure-publish-key)";
         return Err(Refused::new(403, why).into());
     }
     let in_query = token_in_query(request);
-    let rights = rules(mercure, &mercure.publish_keys).rights(request, None, in_query.as_deref(), now)?;
+    let rights =
+        rules(mercure, &mercure.publish_keys).rights(request, None, in_query.as_deref(), now)?;
     let rights = rights.ok_or_else(|| Denied::missing(NO_TOKEN))?;
     form::check_type(request.content_type.as_deref())?;
     Ok(Decided::Publish(Box::new(rights)))
@@ -125,10 +125,13 @@ fn subscribe(request: &Request, mercure: &Mercure, now: Duration) -> Result<Deci
     }
     let header = request.last_event_id.as_deref().filter(|id| !id.is_empty());
     let last = header.map(Box::from).or(query.last_event_id.map(Box::from));
-    let tokens = query.selectors.iter().filter_map(|selector| match selector {
-        Selector::Exact(text) => Token::of_topic(text).ok(),
-        _ => None,
-    });
+    let tokens = query
+        .selectors
+        .iter()
+        .filter_map(|selector| match selector {
+            Selector::Exact(text) => Token::of_topic(text).ok(),
+            _ => None,
+        });
     let ends = rights.as_ref().and_then(|rights| rights.ends);
     let readable = rights.map(|rights| rights.subscribe);
     Ok(Decided::Stream(Box::new(StreamRequest {
@@ -166,7 +169,9 @@ fn list(request: &Request, mercure: &Mercure, now: Duration) -> Result<Decided, 
     let asked = Asked::read(rights.draft, &request.path, &mercure.hub)?;
     let topic = [Topic::new(&request.path, &mercure.hub)];
     if !rights.subscribe.covers(&topic) {
-        return Err(Denied::scope("the token gives no right to read these subscriptions"));
+        return Err(Denied::scope(
+            "the token gives no right to read these subscriptions",
+        ));
     }
     Ok(Decided::List(Box::new(asked)))
 }
@@ -179,10 +184,14 @@ fn update(
     config: &Config,
 ) -> Result<Publication, Denied> {
     let publication = form::read(rights.draft, body, &mercure.hub, config.max_message)?;
-    let topics = publication.to.as_slice().iter().filter_map(|target| match target {
-        Target::Token(token) => Some(token.as_str()),
-        _ => None,
-    });
+    let topics = publication
+        .to
+        .as_slice()
+        .iter()
+        .filter_map(|target| match target {
+            Target::Token(token) => Some(token.as_str()),
+            _ => None,
+        });
     rights.check_publish(&topics.collect::<Vec<_>>(), &mercure.hub)?;
     Ok(publication)
 }
@@ -192,9 +201,12 @@ impl Client {
     pub(super) async fn hub(
         &mut self,
         request: Box<Request>,
-        mercure: Arc<Mercure>,
+        config: Rc<Config>,
         ends_stream: bool,
     ) -> Result<(), End> {
+        let Some(mercure) = config.mercure.clone() else {
+            return Ok(());
+        };
         let cors = cors(&mercure.origins, request.origin.as_deref());
         let head_only = request.method == Method::Head;
         let decided = match decide(&request, &mercure, since_1970()) {
@@ -203,7 +215,7 @@ impl Client {
         };
         if ends_stream {
             let key = self.handle.key();
-            self.context.cast(ClientMessage::Ended { key });
+            self.context.cast(FromClient::Ended { key });
             write_all(&self.handle, LAST_CHUNK).await?;
         }
         let answered = match decided {
@@ -212,7 +224,9 @@ impl Client {
                 stream_head(version, true, &cors, now(), &mut head);
                 return Err(answer(&self.handle, &head, End::Answered).await);
             }
-            Ok(Decided::Publish(rights)) => self.publish(&request, &rights, &mercure).await?,
+            Ok(Decided::Publish(rights)) => {
+                self.publish(&request, &rights, &config, &mercure).await?
+            }
             Ok(Decided::List(asked)) => self.list(&request, asked, &mercure).await,
             Ok(Decided::Stream(_)) => return Ok(()),
             Ok(Decided::Answer(answer)) => Ok(answer),
@@ -222,7 +236,10 @@ impl Client {
             Ok(answer) => (answer, End::Answered),
             Err(denied) => {
                 let answer = denied.answer(&mercure.hub);
-                (answer, End::Refused(denied.refused.status, denied.refused.reason))
+                (
+                    answer,
+                    End::Refused(denied.refused.status, denied.refused.reason),
+                )
             }
         };
         answer.lines.push_str(&cors);
@@ -236,21 +253,24 @@ impl Client {
         &mut self,
         request: &Request,
         rights: &Rights,
+        config: &Config,
         mercure: &Mercure,
     ) -> Result<Result<Answer, Denied>, End> {
-        let config = self.context.settings.now();
         let most = form::most_bytes(config.max_message);
         let input = &mut **self.input.get_or_insert_default();
         let body = match body(&self.handle, input, request, most).await? {
             Ok(body) => body,
             Err(refused) => return Ok(Err(refused.into())),
         };
-        let publication = match update(&body, rights, mercure, &config) {
+        let publication = match update(&body, rights, mercure, config) {
             Ok(publication) => publication,
             Err(denied) => return Ok(Err(denied)),
         };
         drop(body);
-        let given = publication.update.as_ref().and_then(|update| update.id.clone());
+        let given = publication
+            .update
+            .as_ref()
+            .and_then(|update| update.id.clone());
         let key = self.handle.key();
         // Refused only when the hub's actor is gone, and with it the process.
         let _gone = self.context.updates.try_send(Posted { key, publication });
@@ -280,11 +300,17 @@ impl Client {
         mercure: &Mercure,
     ) -> Result<Answer, Denied> {
         let (draft, key) = (asked.draft, self.handle.key());
-        self.context.cast(ClientMessage::Subscriptions { key, asked });
+        self.context.cast(FromClient::Subscriptions { key, asked });
         loop {
             self.handle.mail().await;
             let (document, last) = match self.handle.message() {
-                Some(Message::Document(answer)) => *answer,
+                Some(Message::Document(document)) => {
+                    let Document {
+                        text,
+                        last_event_id,
+                    } = *document;
+                    (text, last_event_id)
+                }
                 Some(Message::Finish { .. }) => {
                     return Err(Refused::new(503, "the hub stops").into());
                 }
@@ -304,9 +330,7 @@ impl Client {
 }
 
 fn not_now(why: &str) -> Denied {
-    let mut refused = Refused::new(503, why);
-    refused.retry_after = Some(LATER);
-    refused.into()
+    Refused::new(503, why).into()
 }
 
 /// Reads a request's body of at most `most` bytes. A peer has its time for each part of it.
@@ -337,7 +361,10 @@ async fn body(
         match handle.message() {
             Some(Message::Expired) if std::mem::take(&mut came) => handle.more_time(),
             Some(Message::Expired) => {
-                return Ok(Err(Refused::new(408, "no more of the body came within 10 seconds")));
+                return Ok(Err(Refused::new(
+                    408,
+                    "no more of the body came within 10 seconds",
+                )));
             }
             Some(Message::Finish { end }) => return Err(End::Finished(end)),
             _ => {}
@@ -357,12 +384,7 @@ async fn body(
     }
 }
 
-/// What a client of the hub is told of a subscription's document: the document, if there is one, and
-/// where the hub stands.
-pub type Document = (Option<String>, String);
-
 /// What says where a stream's replay begins, for the answer's head.
-pub(super) fn starting(subscription: &Subscription, id: &Rc<String>) -> String {
-    let draft = subscription.hub.as_ref().map_or(Draft::Eight, |hub| hub.draft);
+pub(super) fn starting(draft: Draft, id: &str) -> String {
     crate::wire::mercure::answer::last_event_id_field(draft, id)
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::clients::{ClientHandle, Flushed};
 use crate::config::Settings;
-use crate::messages::client::{End, Ending, LimitReached, Message};
+use crate::messages::client::{End, Ending, LimitReached, Message, Posted};
 use crate::messages::registry::FromClient;
 use crate::model::deadlines::since_1970;
 use crate::runtime::Address;
@@ -24,6 +24,7 @@ const STOPPED: std::ops::RangeInclusive<u32> = 2000..=6000;
 mod admission;
 mod answer;
 mod introduction;
+mod mercure;
 mod request;
 
 use admission::{Admitted, StreamRequest, admit, append_retry, jitter, send_away, turn_away};
@@ -38,6 +39,8 @@ pub struct Context {
     pub settings: Rc<Settings>,
     /// Where subscriptions are entered.
     pub registry: Address<FromClient>,
+    /// Where goes what is posted to the Mercure hub.
+    pub updates: Address<Posted>,
     /// Whether a new GET on an open stream replaces its subscription; the registry switches it.
     pub reinit: Rc<Cell<bool>>,
 }
@@ -106,7 +109,12 @@ impl Client {
             introduction.complete(request.as_ref().ok());
             // As they are now that the request is there.
             config = self.context.settings.now();
+            let hub = config.mercure.as_ref();
             match request {
+                Ok(request) if hub.is_some_and(|hub| hub.hub.answers(&request.path)) => {
+                    let (request, config) = (Box::new(request), Rc::clone(&config));
+                    return Box::pin(self.hub(request, config, ends_stream)).await;
+                }
                 Ok(request) => (
                     cors::lines(&config.cors, request.origin.as_deref()),
                     request.method == Method::Head,
@@ -159,6 +167,7 @@ impl Client {
         } = self;
         let chunked = asked.version == Version::Http11;
         let form = asked.subscription.form;
+        let draft = asked.subscription.hub.as_ref().map(|hub| hub.draft);
         handle.frame(chunked);
         // What is in a body is no request, and a stream of HTTP/1.0 ends with its connection.
         handle.set_replaceable(chunked && !asked.has_body);
@@ -170,7 +179,11 @@ impl Client {
             ends: asked.ends,
             agent: asked.agent,
         });
-        let full = entered(handle).await?;
+        let (full, after) = match entered(handle).await? {
+            Entered::Full(of) => (Some(of), None),
+            Entered::After(id) => (None, Some(id)),
+            Entered::Accepted => (None, None),
+        };
         let mut bytes = Vec::with_capacity(OPENING);
         if ends_stream {
             bytes.extend_from_slice(LAST_CHUNK);
@@ -187,7 +200,9 @@ impl Client {
                 false => answer_at_once(handle, &bytes, end).await,
             });
         }
-        stream_head(asked.version, false, cors, now(), &mut bytes);
+        let field = after.and_then(|id| Some(mercure::starting(draft?, &id)));
+        let lines = format!("{cors}{}", field.unwrap_or_default());
+        stream_head(asked.version, false, &lines, now(), &mut bytes);
         let retry = context.settings.now().retry;
         let retry = retry.map(|retry| retry_line(jitter(retry)));
         handle.open();
@@ -281,14 +296,23 @@ fn last_bytes(handle: &ClientHandle, end: Ending) -> Vec<u8> {
     bytes
 }
 
+/// What became of a subscription that was to be entered.
+enum Entered {
+    Accepted,
+    /// The stream begins behind this event; the answer's head is to say so.
+    After(Rc<String>),
+    Full(LimitReached),
+}
+
 /// Waits until the registry has entered the subscription, or says what there is too much of; on an
 /// open stream, writing what that still had to get.
-async fn entered(handle: &ClientHandle) -> Result<Option<LimitReached>, End> {
+async fn entered(handle: &ClientHandle) -> Result<Entered, End> {
     loop {
         match handle.flush()? {
             Flushed::Message => match handle.message() {
-                Some(Message::Accepted) => return Ok(None),
-                Some(Message::Full { of }) => return Ok(Some(of)),
+                Some(Message::Accepted) => return Ok(Entered::Accepted),
+                Some(Message::AcceptedAfter(id)) => return Ok(Entered::After(id)),
+                Some(Message::Full { of }) => return Ok(Entered::Full(of)),
                 Some(Message::Finish { end }) => return Err(End::Finished(end)),
                 _ => {}
             },

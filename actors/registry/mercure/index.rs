@@ -53,7 +53,10 @@ impl Index {
 
     /// Whether there is room for these selectors.
     pub(super) fn has_room(&self, selectors: &[Selector]) -> bool {
-        let exotic = selectors.iter().filter(|selector| is_exotic(selector)).count();
+        let exotic = selectors
+            .iter()
+            .filter(|selector| is_exotic(selector))
+            .count();
         exotic == 0 || self.exotic.len() + exotic <= MAX_EXOTIC
     }
 
@@ -71,7 +74,9 @@ impl Index {
 
     /// Gives a selector a member more; the selector's number.
     pub(super) fn join(&mut self, selector: &Selector, member: u32, hub: &Identity) -> u32 {
-        let number = self.find(selector).unwrap_or_else(|| self.add(selector, hub));
+        let number = self
+            .find(selector)
+            .unwrap_or_else(|| self.add(selector, hub));
         if let Some(Some(held)) = self.held.get_mut(number as usize) {
             held.members.push(member);
         }
@@ -208,7 +213,10 @@ impl Node {
 
     fn literal(&self, segment: &str) -> u32 {
         let literals = self.literals.as_ref();
-        literals.and_then(|literals| literals.get(segment)).copied().unwrap_or(NONE)
+        literals
+            .and_then(|literals| literals.get(segment))
+            .copied()
+            .unwrap_or(NONE)
     }
 }
 
@@ -249,7 +257,9 @@ impl Trie {
         let node = &mut self.nodes[node as usize];
         match segment {
             Segment::Literal(literal) => {
-                node.literals.get_or_insert_default().insert(literal.into(), new);
+                node.literals
+                    .get_or_insert_default()
+                    .insert(literal.into(), new);
             }
             _ => node.any = new,
         }
@@ -273,7 +283,11 @@ impl Trie {
             way.push(next);
         }
         let last = &mut self.nodes[way[way.len() - 1] as usize];
-        let list = if rest { &mut last.rests } else { &mut last.ends };
+        let list = if rest {
+            &mut last.rests
+        } else {
+            &mut last.ends
+        };
         list.retain(|one| *one != number);
         self.len -= 1;
         // Nodes that nothing is behind any more go, from the last on.

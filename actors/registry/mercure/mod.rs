@@ -18,7 +18,7 @@ use std::rc::Rc;
 use foldhash::HashMap;
 use foldhash::fast::RandomState;
 
-use crate::model::Subscription;
+use crate::model::EventId;
 use crate::model::mercure::{Draft, Identity, Listener, Readable, Selector};
 
 mod given;
@@ -26,13 +26,11 @@ mod index;
 mod presence;
 mod resuming;
 mod routing;
-#[cfg(test)]
-mod tests;
 
 use given::Given;
 use index::Index;
 use presence::Presence;
-pub(super) use routing::Audience;
+pub(super) use routing::{Audience, concerns};
 
 /// What the registry knows with a hub.
 #[derive(Debug)]
@@ -144,8 +142,13 @@ impl Hub {
         members[client as usize] = Some(Box::new(Member {
             draft: listener.draft,
             mark: self.mark,
-            wide: wide.map(|selector| index.join(selector, client, identity)).collect(),
-            readable: listener.readable.as_ref().map(|readable| shared.share(readable)),
+            wide: wide
+                .map(|selector| index.join(selector, client, identity))
+                .collect(),
+            readable: listener
+                .readable
+                .as_ref()
+                .map(|readable| shared.share(readable)),
             subscriber,
         }));
         self.count += 1;
@@ -165,16 +168,18 @@ impl Hub {
         }
     }
 
+    /// Enters the id that a publisher gave to an event that is kept.
+    pub(super) fn name(&mut self, given: &str, id: EventId, kept: impl Fn(EventId) -> bool) {
+        self.given.enter(given, id, kept);
+    }
+
     /// What a client listens to besides topics that it names, as it wrote it.
     pub(super) fn wide(&self, client: u32) -> impl Iterator<Item = &str> {
         let member = self.members.get(client as usize).and_then(Option::as_deref);
         let numbers = member.map_or(&[][..], |member| &member.wide[..]);
-        let selectors = numbers.iter().filter_map(|number| self.index.selector(*number));
+        let selectors = numbers
+            .iter()
+            .filter_map(|number| self.index.selector(*number));
         selectors.map(Selector::as_str)
     }
-}
-
-/// What a client of the hub asks for, if it is one.
-pub(super) fn listener(subscription: &Subscription) -> Option<&Listener> {
-    subscription.hub.as_deref()
 }

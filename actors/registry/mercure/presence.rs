@@ -14,9 +14,11 @@ use foldhash::HashMap;
 use super::super::Registry;
 use super::super::routes::Routes;
 use super::Hub;
+use crate::messages::publisher::Request;
 use crate::model::mercure::{Draft, Identity, Listener, MatchType, Selector, Update};
 use crate::model::publication::Targets;
 use crate::model::{Channel, Publication, Target, Token};
+use crate::runtime;
 use crate::wire::mercure::api::{self, Asked, Shown, Told};
 use crate::wire::sse::hub_id;
 
@@ -48,7 +50,13 @@ fn new_name() -> u128 {
 /// A subscriber's name as a text.
 fn name(subscriber: u128) -> String {
     let hex = format!("{subscriber:032x}");
-    let (a, b, c, d, e) = (&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]);
+    let (a, b, c, d, e) = (
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    );
     format!("urn:uuid:{a}-{b}-{c}-{d}-{e}")
 }
 
@@ -59,7 +67,9 @@ pub(super) fn encoded_name(subscriber: u128) -> String {
 
 fn read_name(name: &str) -> Option<u128> {
     let hex = name.strip_prefix("urn:uuid:")?.replace('-', "");
-    (hex.len() == 32).then(|| u128::from_str_radix(&hex, 16).ok()).flatten()
+    (hex.len() == 32)
+        .then(|| u128::from_str_radix(&hex, 16).ok())
+        .flatten()
 }
 
 impl Presence {
@@ -105,7 +115,10 @@ impl Presence {
             let (draft, kind, selector) = to;
             *draft == asked.draft
                 && asked.match_type.is_none_or(|wanted| wanted == *kind)
-                && asked.selector.as_deref().is_none_or(|wanted| *wanted == **selector)
+                && asked
+                    .selector
+                    .as_deref()
+                    .is_none_or(|wanted| *wanted == **selector)
         };
         let listed = |to: &To, list: &[Present]| {
             let each = list.iter().map(|present| member(to, present, hub));
@@ -163,8 +176,9 @@ fn shown<R>(to: &To, present: &Present, active: bool, show: impl FnOnce(Shown<'_
 
 /// An event about a subscription; none if its path is too long for a topic.
 fn event(to: &To, present: &Present, active: bool, hub: &Identity) -> Option<Publication> {
-    let (topic, data) =
-        shown(to, present, active, |shown| (shown.path(hub), shown.event(hub)));
+    let (topic, data) = shown(to, present, active, |shown| {
+        (shown.path(hub), shown.event(hub))
+    });
     let draft = to.0;
     let mut update = Update::new(draft);
     update.about_subscription = true;
@@ -192,7 +206,11 @@ fn to(draft: Draft, selector: &Selector) -> To {
 impl Hub {
     /// Takes account of a message that is an event about a subscription.
     pub(in crate::registry) fn take_event(&mut self, publication: &Publication) {
-        if let Some(update) = publication.update.as_deref().filter(|update| update.about_subscription) {
+        if let Some(update) = publication
+            .update
+            .as_deref()
+            .filter(|update| update.about_subscription)
+        {
             self.presence.take(update.draft, &publication.data);
         }
     }
@@ -203,7 +221,10 @@ impl Hub {
         let due = Instant::now() + grace;
         let Presence { lists, ended } = &mut self.presence;
         for (to, list) in lists {
-            ended.extend(list.iter().map(|present| (due, to.clone(), present.subscriber)));
+            ended.extend(
+                list.iter()
+                    .map(|present| (due, to.clone(), present.subscriber)),
+            );
         }
     }
 
@@ -218,7 +239,10 @@ impl Hub {
         let due = Instant::now() + grace;
         let exact = routes.subscribes(client);
         let exact = exact.iter().map(|name| super::routing::named(name));
-        let wide = member.wide.iter().filter_map(|number| self.index.selector(*number));
+        let wide = member
+            .wide
+            .iter()
+            .filter_map(|number| self.index.selector(*number));
         let selectors = exact.chain(wide.cloned());
         let (draft, subscriber) = (member.draft, member.subscriber);
         let ended = selectors.map(|selector| (due, to(draft, &selector), subscriber));
@@ -261,7 +285,12 @@ impl Registry {
                 subscriber,
                 payload: payload.map(|payload| payload.to_string().into()),
             };
-            events.extend(event(&to(listener.draft, selector), &present, true, &mercure.hub));
+            events.extend(event(
+                &to(listener.draft, selector),
+                &present,
+                true,
+                &mercure.hub,
+            ));
         }
         self.publish_own(events);
     }
@@ -269,7 +298,12 @@ impl Registry {
     /// Takes a client out that may be one of the hub's, before it is taken out of the routes.
     pub(in crate::registry) fn leave_hub(&mut self, client: u32) {
         if let Some(hub) = &mut self.hub {
-            let grace = self.settings.now().mercure.as_ref().map(|mercure| mercure.grace);
+            let grace = self
+                .settings
+                .now()
+                .mercure
+                .as_ref()
+                .map(|mercure| mercure.grace);
             hub.end_later(client, &self.routes, grace.unwrap_or_default());
             hub.leave(client);
         }
@@ -289,7 +323,15 @@ impl Registry {
         let channel = Channel::Mercure;
         match &self.sequencer {
             _ if events.is_empty() => {}
-            Some(sequencer) => sequencer.publish(events, channel),
+            Some(sequencer) => {
+                // Nobody waits for the answer: an event that is not taken in is told of again by nobody.
+                let (reply, _answer) = runtime::reply();
+                let _gone = sequencer.try_send(Request::Publish {
+                    publications: events,
+                    channel,
+                    reply,
+                });
+            }
             None => {
                 for event in events {
                     self.publish(event, channel);
@@ -320,8 +362,14 @@ mod tests {
         let text = name(one);
         assert_eq!(read_name(&text), Some(one));
         assert_eq!(text.len(), "urn:uuid:".len() + 36);
-        assert_eq!((&text[23..24], text.as_bytes()[28]), ("8", text.as_bytes()[28]));
-        assert!(matches!(text.as_bytes()[28], b'8' | b'9' | b'a' | b'b'), "{text}");
+        assert_eq!(
+            (&text[23..24], text.as_bytes()[28]),
+            ("8", text.as_bytes()[28])
+        );
+        assert!(
+            matches!(text.as_bytes()[28], b'8' | b'9' | b'a' | b'b'),
+            "{text}"
+        );
         assert_ne!(new_name(), one);
         assert_eq!(read_name("urn:uuid:x"), None);
         assert_eq!(read_name("x"), None);
@@ -334,8 +382,20 @@ mod tests {
         let to: To = (Draft::Eight, MatchType::Exact, "a".into());
         let tell = |presence: &mut Presence, subscriber, active| {
             let payload = Some(Rc::from(r#"{"n":1}"#));
-            let event = event(&to, &Present { subscriber, payload }, active, &hub).unwrap();
-            assert_eq!((event.private, event.event.as_deref()), (Some(true), Some("mercure")));
+            let event = event(
+                &to,
+                &Present {
+                    subscriber,
+                    payload,
+                },
+                active,
+                &hub,
+            )
+            .unwrap();
+            assert_eq!(
+                (event.private, event.event.as_deref()),
+                (Some(true), Some("mercure"))
+            );
             presence.take(Draft::Eight, &event.data);
         };
         let (one, other) = (new_name(), new_name());

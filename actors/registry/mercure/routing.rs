@@ -101,7 +101,11 @@ impl<'a> Addressed<'a> {
             let selects = |topic| selectors.iter().any(|selector| selector.selects(topic));
             self.topics.iter().any(selects) && self.may_read(readable)
         };
-        let wide = || selectors.iter().any(|selector| self.is_wide_for(selector, readable, hub));
+        let wide = || {
+            selectors
+                .iter()
+                .any(|selector| self.is_wide_for(selector, readable, hub))
+        };
         named() || (!self.prefixes.is_empty() && wide())
     }
 
@@ -114,9 +118,7 @@ impl<'a> Addressed<'a> {
     ) -> bool {
         let begins = match selector {
             Selector::Pattern(pattern) => pattern.begins(hub).unwrap_or_default(),
-            Selector::Template(text, _) => {
-                text.split('{').next().unwrap_or_default().to_owned()
-            }
+            Selector::Template(text, _) => text.split('{').next().unwrap_or_default().to_owned(),
             Selector::Exact(text) => text.to_string(),
             Selector::All => String::new(),
         };
@@ -186,7 +188,10 @@ impl Hub {
                     let exact = routes.subscribes(*client);
                     let exact = exact.iter().map(|name| named(name));
                     let exact: Vec<Selector> = exact.collect();
-                    let wide = member.wide.iter().filter_map(|number| index.selector(*number));
+                    let wide = member
+                        .wide
+                        .iter()
+                        .filter_map(|number| index.selector(*number));
                     let selectors: Vec<&Selector> = exact.iter().chain(wide).collect();
                     addressed.reaches(&selectors, readable, identity)
                 }

@@ -145,6 +145,7 @@ impl<'a> Query<'a> {
                 all: names.all,
                 id,
                 form: Form::new(json, positions),
+                hub: None,
             },
             last_event_id,
             recent,

@@ -97,6 +97,14 @@ impl Answer {
         Self::page("text/plain; charset=utf-8", word)
     }
 
+    /// 304: what the client has is as new. The connection stays open.
+    pub fn not_modified() -> Self {
+        Self {
+            status: 304,
+            ..Self::no_content()
+        }
+    }
+
     /// 204: no body. The connection stays open.
     pub fn no_content() -> Self {
         Self {
@@ -177,6 +185,7 @@ fn reason_phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
         204 => "No Content",
+        304 => "Not Modified",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",

@@ -10,6 +10,9 @@ use crate::wire::http::{Answer, Refused};
 /// The type of the entries of `authorization_details` that concern a hub.
 pub const DETAIL_TYPE: &str = "https://mercure.rocks/authorization-detail";
 
+/// After how many seconds who could not be served may try again.
+const LATER: u32 = 5;
+
 /// What RFC 6750 §3.1 calls the kinds of errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Error {
@@ -75,6 +78,9 @@ impl Denied {
         let mut answer = Answer::text(refused.status, &refused.reason);
         if let Some(allow) = refused.allow {
             answer = answer.with("Allow", allow);
+        }
+        if refused.status == 503 {
+            answer = answer.with("Retry-After", LATER);
         }
         if refused.status == 401 || error.is_some() {
             let mut field = "Bearer".to_owned();

@@ -61,8 +61,14 @@ mod tests {
         let frame = Frame::update(EventId(7), Some(&update), Some("t"), "");
         assert_eq!(plain(&frame), "id: urn:x\nevent: t\nretry: 5\ndata: \n\n");
         assert!(frame.is_event());
-        assert_eq!(plain(&Frame::update(EventId(7), None, None, "x")), "id: #7\ndata: x\n\n");
+        assert_eq!(
+            plain(&Frame::update(EventId(7), None, None, "x")),
+            "id: #7\ndata: x\n\n"
+        );
         let position = Frame::hub_position(EventId(8));
-        assert_eq!((&*plain(&position), position.is_event()), ("id: #8\n\n", false));
+        assert_eq!(
+            (&*plain(&position), position.is_event()),
+            ("id: #8\n\n", false)
+        );
     }
 }
