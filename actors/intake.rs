@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-use futures_lite::future::yield_now;
-
 use crate::config::Config;
 use crate::messages::publisher::{Away, Request};
 use crate::model::{Channel, Publication};
+use crate::runtime::turn;
 use crate::runtime::{self, Address, Answer, Gone};
 use crate::wire::auth::is_auth;
 use crate::wire::command::{self, Command, Refusal};
@@ -113,7 +112,7 @@ impl Intake {
                     splitter, found, ..
                 } = self;
                 splitter.feed(slice, &mut |piece| found.take(piece));
-                yield_now().await;
+                turn::pause().await;
             }
             answers += &self.deliver().await?;
         }

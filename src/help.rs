@@ -53,9 +53,11 @@ Several nodes as one:
 A Mercure hub for Symfony, API Platform and Laravel:
   --mercure URL           its public URL, as in https://example.org/.well-known/mercure;
                           subscribers' addresses answer at its path (default none)
-  --mercure-publish-key FILE, --mercure-subscribe-key FILE
-                          what publishers' and subscribers' tokens are signed with: a secret,
-                          a public key or a JWK Set; repeatable, read again on SIGHUP
+  --mercure-publish-key FILE
+                          what publishers' tokens are signed with: a secret, a public key or a
+                          JWK Set; repeatable, read again on SIGHUP
+  --mercure-subscribe-key FILE
+                          what subscribers' tokens are signed with, likewise
   --mercure-issuer ISS    whose tokens hold in version 1.0; repeatable
                           (default the URL's origin)
   --mercure-anonymous     without a token one may subscribe to what is public

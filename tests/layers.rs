@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: [(&str, &[&str]); 19] = [
     ("runtime", &[]),
     ("model", &[]),
-    ("net", &[]),
+    ("net", &["runtime"]),
     ("wire", &["model"]),
     ("auth", &["model", "wire"]),
     ("config", &["auth", "model", "net"]),

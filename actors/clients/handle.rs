@@ -7,6 +7,7 @@ use std::task::Poll;
 
 use super::ClientPool;
 use super::pool::{LINGER_TIME, SCRATCH};
+use super::queues::{MUCH, Queue};
 use super::slot::{Flags, Slot};
 use crate::messages::client::Message;
 use crate::model::{ClientKey, Form};
@@ -100,7 +101,8 @@ impl ClientHandle {
             if std::mem::replace(&mut stepped, true) {
                 return Poll::Ready(());
             }
-            self.pool.inner.borrow_mut().enqueue(self.index, false);
+            let mut inner = self.pool.inner.borrow_mut();
+            inner.enqueue(self.index, Queue::Bulk);
             Poll::Pending
         })
     }
@@ -112,14 +114,21 @@ impl ClientHandle {
     /// The socket's.
     pub fn read<R>(&self, take: impl FnOnce(&[u8]) -> R) -> io::Result<Option<R>> {
         let mut scratch = self.pool.scratch.borrow_mut();
-        let count = self.with(|slot| {
-            let result = match &slot.socket {
-                Some(socket) => socket.read(&mut scratch),
-                None => Ok(0),
+        let count = {
+            let inner = &mut *self.pool.inner.borrow_mut();
+            let slot = &mut inner.slots[self.index as usize];
+            let (handshake, result) = match &slot.socket {
+                Some(socket) => (socket.is_handshaking(), socket.read(&mut scratch)),
+                None => (false, Ok(0)),
             };
             slot.flags.readable = result.is_ok();
+            inner.queues.moved += match &result {
+                _ if handshake => MUCH,
+                Ok(count) => *count,
+                Err(_) => 0,
+            };
             result
-        });
+        };
         match count {
             Ok(count) => Ok(Some(take(&scratch[..count]))),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
@@ -140,6 +149,7 @@ impl ClientHandle {
             slot.wrote_at = self.pool.now.get();
         }
         inner.totals.bytes += count as u64;
+        inner.queues.moved += count;
         Ok(count)
     }
 
@@ -168,6 +178,7 @@ impl ClientHandle {
             };
             let (asked, count) = (joined.len(), write(&slot.socket, &mut slot.flags, joined)?);
             inner.totals.bytes += count as u64;
+            inner.queues.moved += count;
             inner.totals.events += slot.written(count);
             if count > 0 {
                 slot.wrote_at = self.pool.now.get();

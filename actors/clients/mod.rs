@@ -8,6 +8,7 @@ pub mod handle;
 pub mod life;
 mod mailbox;
 pub mod pool;
+mod queues;
 mod reactor;
 mod slot;
 #[cfg(test)]

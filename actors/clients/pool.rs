@@ -6,7 +6,9 @@
 //!
 //! * **fast**: sockets that became ready, and events for few recipients;
 //! * **bulk**: events for many. It gets a guaranteed share, so neither starves the other, and a
-//!   message for one client does not wait behind a broadcast to all.
+//!   message for one client does not wait behind a broadcast to all;
+//! * **pending**: connections whose requests are not complete. They have at most half of the time while
+//!   others have something to do.
 //!
 //! A slot is freed only after the registry has handled its client's end ([`ClientPool::free`]), so an
 //! index that the registry holds always means the client it knows.
@@ -23,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use super::handle::ClientHandle;
 use super::mailbox::Waiting;
+use super::queues::{Queue, Queues};
 use super::reactor::Reactor;
 use super::slot::{ClientFuture, Inner, Slot};
 use super::timing::Timing;
@@ -34,8 +37,6 @@ use crate::wire::sse::Frame;
 
 /// An event with at most this many recipients goes through the fast queue.
 const FEW: usize = 64;
-/// Of each [`BULK_EVERY`] polls one is kept for the bulk queue while both have work.
-const BULK_EVERY: usize = 4;
 /// Messages that may wait for clients which had no turn yet, before the registry is held.
 const BACKLOG: usize = 1 << 18;
 /// Tenths of a second that a client has for its request, and for reading an answer's end.
@@ -71,6 +72,8 @@ pub struct ClientPool {
     exited: Box<dyn Fn(ClientKey, End)>,
     began: Instant,
     pub(super) now: Cell<u32>,
+    /// When pending connections may have turns again though others have something to do.
+    pub(super) pending_from: Cell<Instant>,
     /// When pings were sent last, in tenths of a second.
     pinged_at: Cell<u32>,
     pub(super) timing: Timing,
@@ -104,8 +107,7 @@ impl ClientPool {
             inner: RefCell::new(Inner {
                 slots: Vec::new(),
                 vacant: Vec::new(),
-                fast: VecDeque::new(),
-                bulk: VecDeque::new(),
+                queues: Queues::default(),
                 backlog: 0,
                 over_soft_limit: 0,
                 paused: None,
@@ -121,6 +123,7 @@ impl ClientPool {
             exited: Box::new(exited),
             began: Instant::now(),
             now: Cell::new(0),
+            pending_from: Cell::new(Instant::now()),
             pinged_at: Cell::new(0),
             timing: Timing::default(),
         }))
@@ -158,7 +161,8 @@ impl ClientPool {
             index: key.index,
         }));
         // Looked at anew: the last turn may be long ago.
-        let now = self.look_at_clock();
+        self.look_at_clock();
+        let now = self.now.get();
         let inner = &mut *self.inner.borrow_mut();
         inner.totals.connected += 1;
         inner.requests.push_back((now + REQUEST_TIME, key));
@@ -247,7 +251,8 @@ impl ClientPool {
 
     /// Gives a client as much time as it has for a request.
     pub fn give_time(&self, key: ClientKey) {
-        let due = self.look_at_clock() + REQUEST_TIME;
+        self.look_at_clock();
+        let due = self.now.get() + REQUEST_TIME;
         self.inner.borrow_mut().give_time(key, due);
     }
 
@@ -315,15 +320,17 @@ impl ClientPool {
             let stalled = flags.open && !flags.writable && !flags.overflowing;
             if stalled && now.saturating_sub(slot.wrote_at) > WRITE_TIME {
                 flags.overflowing = true;
-                inner.enqueue(index, true);
+                inner.enqueue(index, Queue::Fast);
             }
         }
     }
 
     /// Tells clients whose time for a request, or for reading a last answer, is over.
     pub fn expire(&self) {
-        let now = self.look_at_clock();
-        self.inner.borrow_mut().expire(now, self.limit.get());
+        self.look_at_clock();
+        self.inner
+            .borrow_mut()
+            .expire(self.now.get(), self.limit.get());
     }
 
     /// Waits until clients have had enough turns for more to be sent.
@@ -353,16 +360,16 @@ impl ClientPool {
                 if writable {
                     slot.push();
                 }
-                inner.enqueue(key.index, true);
+                inner.enqueue(key.index, Queue::Fast);
             }
         };
         self.reactor.run(ready).await
     }
 
-    /// How many clients wait for a turn, in the fast and in the bulk queue.
-    pub fn queues(&self) -> (usize, usize) {
-        let inner = self.inner.borrow();
-        (inner.fast.len(), inner.bulk.len())
+    /// How many clients wait for a turn: in the fast queue, in the bulk queue, and without a request.
+    pub fn queues(&self) -> (usize, usize, usize) {
+        let queues = &self.inner.borrow().queues;
+        (queues.fast.len(), queues.bulk.len(), queues.pending.len())
     }
 
     /// The totals.
@@ -409,14 +416,15 @@ impl ClientPool {
         self.now.get() / 10
     }
 
-    fn look_at_clock(&self) -> u32 {
-        let since = self.began.elapsed();
+    pub(super) fn look_at_clock(&self) -> Instant {
+        let now = Instant::now();
+        let since = now - self.began;
         let tenths = since.as_secs() as u32 * 10 + since.subsec_millis() / 100;
         self.now.set(tenths);
-        tenths
+        now
     }
 
-    fn poll(&self, index: u32) {
+    pub(super) fn poll(&self, index: u32) {
         let life = {
             let mut inner = self.inner.borrow_mut();
             let inner = &mut *inner;
@@ -469,25 +477,8 @@ impl ClientPool {
 }
 
 impl ActorPool for ClientPool {
-    fn turn(&self, turns: usize) -> bool {
-        self.look_at_clock();
-        for turn in 0..turns {
-            let next = {
-                let mut inner = self.inner.borrow_mut();
-                let bulk_first = turn % BULK_EVERY == 0;
-                let next = match bulk_first.then(|| inner.bulk.pop_front()).flatten() {
-                    Some(index) => Some(index),
-                    None => inner.fast.pop_front(),
-                };
-                next.or_else(|| inner.bulk.pop_front())
-            };
-            match next {
-                Some(index) => self.poll(index),
-                None => return false,
-            }
-        }
-        let inner = self.inner.borrow();
-        !(inner.fast.is_empty() && inner.bulk.is_empty())
+    fn turn(&self, turns: usize, time: Duration, idle: bool) -> bool {
+        self.slice(turns, time, idle)
     }
 
     fn round(&self, time: Duration) {

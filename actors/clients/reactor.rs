@@ -12,6 +12,7 @@ use async_io::Async;
 use polling::{Event, Events, PollMode, Poller};
 
 use crate::model::ClientKey;
+use crate::runtime::turn;
 
 /// Readiness events taken in one look.
 const LOOK: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
@@ -83,6 +84,7 @@ impl Reactor {
                 if events.len() < LOOK.get() {
                     break;
                 }
+                turn::pause().await;
             }
         }
     }

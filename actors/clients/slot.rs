@@ -7,6 +7,7 @@ use std::task::Waker;
 
 use super::Totals;
 use super::mailbox::Waiting;
+use super::queues::{Queue, Queues};
 use crate::messages::client::{End, Ending, Message};
 use crate::model::{ClientKey, Form};
 use crate::net::stream::Stream;
@@ -61,8 +62,7 @@ pub(super) struct Flags {
 pub(super) struct Inner {
     pub(super) slots: Vec<Slot>,
     pub(super) vacant: Vec<u32>,
-    pub(super) fast: VecDeque<u32>,
-    pub(super) bulk: VecDeque<u32>,
+    pub(super) queues: Queues,
     /// Sum of `unpolled`, and the number of over_soft_limit slots: what the registry is held by.
     pub(super) backlog: usize,
     pub(super) over_soft_limit: usize,
@@ -165,15 +165,20 @@ impl Inner {
         if wakes {
             slot.unpolled += 1;
             self.backlog += 1;
-            self.enqueue(index, fast);
+            self.enqueue(index, if fast { Queue::Fast } else { Queue::Bulk });
         }
     }
 
     /// Gives a client a turn, unless it waits for one already.
-    pub(super) fn enqueue(&mut self, index: u32, fast: bool) {
+    pub(super) fn enqueue(&mut self, index: u32, queue: Queue) {
         let flags = &mut self.slots[index as usize].flags;
         if !std::mem::replace(&mut flags.queued, true) {
-            if fast { &mut self.fast } else { &mut self.bulk }.push_back(index);
+            let queue = if flags.awaiting_request {
+                Queue::Pending
+            } else {
+                queue
+            };
+            self.queues.push(index, queue);
         }
     }
 }

@@ -6,12 +6,13 @@ use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_lite::future::{block_on, poll_once};
 use smol::LocalExecutor;
 
 use super::pool::WRITE_TIME;
+use super::queues::MUCH;
 use super::slot::Slot;
 use super::*;
 use crate::messages::client::{End, Ending, Message};
@@ -19,6 +20,9 @@ use crate::model::{ClientKey, EventId};
 use crate::net::stream::Stream;
 use crate::runtime::executor::{self, ActorPool};
 use crate::wire::sse::Frame;
+
+/// Longer than any slice of these tests.
+const TIME: Duration = Duration::from_secs(60);
 
 type Exits = Rc<RefCell<Vec<(ClientKey, End)>>>;
 
@@ -48,6 +52,7 @@ fn noting(
     let turns = Rc::clone(turns);
     let life = |handle: ClientHandle| async move {
         handle.frame(true);
+        handle.asked();
         handle.open();
         loop {
             handle.work().await;
@@ -66,6 +71,7 @@ fn noting(
 fn blocked(pool: &Rc<ClientPool>) -> (ClientKey, UnixStream) {
     let (socket, peer) = pair();
     let life = |handle: ClientHandle| async move {
+        handle.asked();
         handle.open();
         loop {
             handle.work().await;
@@ -79,7 +85,7 @@ fn blocked(pool: &Rc<ClientPool>) -> (ClientKey, UnixStream) {
     run_until(pool, || pool.inner.borrow().slots[0].is_ready());
     let large = Rc::new(Frame::event(EventId(1), None, &"x".repeat(4 << 20)));
     pool.send_all(&[key.index], &large);
-    pool.turn(1);
+    pool.turn(1, TIME, true);
     (key, peer)
 }
 
@@ -92,7 +98,7 @@ fn run_until(pool: &Rc<ClientPool>, done: impl Fn() -> bool) {
         .detach();
     let main = async {
         while !done() {
-            async_io::Timer::after(std::time::Duration::from_millis(1)).await;
+            async_io::Timer::after(Duration::from_millis(1)).await;
         }
     };
     executor::run(&services, &**pool, main);
@@ -125,7 +131,7 @@ fn a_message_for_one_does_not_wait_behind_a_broadcast() {
     turns.borrow_mut().clear();
     pool.send_all(&everyone, &event(1));
     pool.send_all(&[key.index], &event(2));
-    assert!(pool.turn(4));
+    assert!(pool.turn(4, TIME, true));
     assert!(turns.borrow().contains(&500), "{:?}", turns.borrow());
 }
 
@@ -143,7 +149,7 @@ fn bulk_keeps_its_share_while_there_is_fast_work() {
         pool.send_all(&[*client], &event(1));
     }
     pool.send_all(&everyone[100..], &event(2));
-    assert!(pool.turn(40));
+    assert!(pool.turn(40, TIME, true));
     let bulk = turns.borrow().iter().filter(|name| **name >= 100).count();
     assert_eq!(bulk, 10);
 }
@@ -182,7 +188,7 @@ fn a_panic_ends_one_client_alone() {
     assert_eq!(*exits.borrow(), [(key, End::Panicked("a fault".into()))]);
     assert_eq!(pool.totals().connected, 1);
     pool.send_all(&[key.index, other.index], &event(1));
-    pool.turn(10);
+    pool.turn(10, TIME, true);
     let mut written = vec![0; event(1).bytes(true).len()];
     peer.read_exact(&mut written).unwrap();
     assert_eq!(written, event(1).bytes(true));
@@ -215,7 +221,7 @@ fn too_much_at_once_holds_the_sender_until_clients_had_a_turn() {
         pool.send_all(&[key.index], &event(sent));
         assert!(sent < 100);
     }
-    pool.turn(1);
+    pool.turn(1, TIME, true);
     assert!(block_on(poll_once(pool.ready())).is_some());
     // All were written: who has had no turn is not slow.
     peer.set_nonblocking(true).unwrap();
@@ -232,13 +238,13 @@ fn who_does_not_read_overflows_and_one_event_always_fits() {
     assert!(pool.figures(key.index).1 > 1 << 20);
     // A blocked client is not in a queue, and costs nothing, until too much waits for it.
     let mut id = 1;
-    while pool.inner.borrow().fast.is_empty() {
+    while pool.inner.borrow().queues.fast.is_empty() {
         id += 1;
         pool.send_all(&[key.index], &event(id));
     }
     let behind: usize = (2..=id).map(|id| event(id).bytes(false).len()).sum();
     assert!((1001..1020).contains(&behind), "{behind}");
-    pool.turn(1);
+    pool.turn(1, TIME, true);
     assert_eq!(*exits.borrow(), [(key, End::Slow)]);
 }
 
@@ -249,10 +255,10 @@ fn a_stream_that_takes_nothing_for_long_is_given_up() {
     let wrote_at = pool.inner.borrow().slots[0].wrote_at;
     pool.now.set(wrote_at + WRITE_TIME);
     pool.give_up_stalled();
-    assert!(!pool.turn(1) && exits.borrow().is_empty());
+    assert!(!pool.turn(1, TIME, true) && exits.borrow().is_empty());
     pool.now.set(wrote_at + WRITE_TIME + 1);
     pool.give_up_stalled();
-    pool.turn(1);
+    pool.turn(1, TIME, true);
     assert_eq!(*exits.borrow(), [(key, End::Slow)]);
 }
 
@@ -285,4 +291,38 @@ fn an_end_is_seen_whether_it_comes_with_the_last_bytes_or_after_them() {
     after.shutdown(Shutdown::Write).unwrap();
     run_until(&pool, || ended(2));
     assert_eq!(exits.borrow().len(), 2);
+}
+
+/// How long a handshake of these tests takes, and a slice.
+const HANDSHAKE: Duration = Duration::from_millis(2);
+const SLICE: Duration = Duration::from_micros(500);
+
+/// A connection that does a handshake in each of its turns.
+async fn shakes_hands(handle: ClientHandle) -> End {
+    loop {
+        let began = Instant::now();
+        while began.elapsed() < HANDSHAKE {}
+        handle.pool.inner.borrow_mut().queues.moved += MUCH;
+        handle.step_back().await;
+    }
+}
+
+#[test]
+fn handshakes_leave_half_of_the_time_to_others() {
+    let (pool, _) = pool(1 << 20);
+    let mut peers = Vec::new();
+    for _ in 0..50 {
+        let (socket, peer) = pair();
+        pool.join(socket, shakes_hands).unwrap();
+        peers.push(peer);
+    }
+    run_until(&pool, || pool.queues().2 > 0);
+    let mut handshakes = 0;
+    let began = Instant::now();
+    while began.elapsed() < 20 * HANDSHAKE {
+        let slice = Instant::now();
+        pool.turn(64, SLICE, false);
+        handshakes += u32::from(slice.elapsed() >= HANDSHAKE);
+    }
+    assert!((2..=11).contains(&handshakes), "{handshakes}");
 }

@@ -10,7 +10,7 @@ use futures_lite::FutureExt;
 use crate::net::identity::Identity;
 use crate::net::stream::Stream;
 use crate::net::tls::Trouble;
-use crate::runtime::{Failure, Gone};
+use crate::runtime::{Failure, Gone, turn};
 
 /// Bytes of one read.
 const PORTION: usize = 64 * 1024;
@@ -41,6 +41,9 @@ impl From<Gone> for Broken {
 }
 
 /// A publisher's socket, and what was read from it and not yet used.
+///
+/// A peer that reads and writes without a pause never makes its actor wait, so each read and each
+/// write looks at the turn's time.
 pub(super) struct Connection {
     socket: Async<Stream>,
     buffer: Vec<u8>,
@@ -141,6 +144,7 @@ impl Connection {
         while !bytes.is_empty() {
             let count = self.socket.write_with(|stream| stream.write(bytes)).await?;
             bytes = &bytes[count..];
+            turn::pause().await;
         }
         let push = |stream: &Stream| match stream.push()? {
             true => Ok(()),
@@ -166,6 +170,7 @@ impl Connection {
 
     async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
+            turn::pause().await;
             match self.socket.get_ref().read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready().await?,
                 result => return result,

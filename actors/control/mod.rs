@@ -14,7 +14,6 @@ use std::time::{Instant, SystemTime};
 
 use async_io::Timer;
 use futures_lite::FutureExt;
-use futures_lite::future::yield_now;
 
 use crate::config::Settings;
 use crate::intake::SILENCE;
@@ -72,7 +71,6 @@ pub async fn run(
                 }
                 Ok(())
             });
-            yield_now().await;
         }
     };
     accept.or(stop.cancelled()).await;
@@ -158,7 +156,6 @@ impl Publisher {
             let due = connection.due();
             let more = async {
                 let count = connection.read_more().await?;
-                yield_now().await;
                 Ok::<_, Broken>((count == 0).then_some(Seen::Text))
             };
             let silence = async {

@@ -11,6 +11,7 @@ use rustix::net::{SocketFlags, acceptfrom_with};
 
 use super::peer::Peer;
 use super::{Bound, Listener};
+use crate::runtime::turn;
 
 /// How long accepting pauses when the system has no descriptor or memory left for a connection.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -46,6 +47,7 @@ impl Acceptor {
     /// single connections are passed over, and where the system has run out of something it pauses.
     pub async fn next(&mut self) -> (OwnedFd, Peer) {
         loop {
+            turn::pause().await;
             match accept(self.listener.as_fd()) {
                 Ok(connection) => return connection,
                 // The connection broke before it was accepted (accept(2), "Error handling").

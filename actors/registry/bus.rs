@@ -14,7 +14,7 @@ use super::history::History;
 use super::{Kept, Registry};
 use crate::messages::registry::{Elsewhere, FromBus, Message};
 use crate::model::{BusFigures, EventId, Resume, Sequence, Subscription, Target};
-use crate::runtime::{CancellationToken, Mailbox};
+use crate::runtime::{CancellationToken, Mailbox, turn};
 use crate::wire::report::Whole;
 use crate::wire::sse::Frame;
 
@@ -117,6 +117,7 @@ impl Registry {
                     self.sequence.advance(event.id);
                     receipts.push(self.deliver(event.id, event.publication, event.channel));
                     self.pool.ready().await;
+                    turn::pause().await;
                 }
                 reply.send(receipts);
             }

@@ -104,7 +104,7 @@ impl Registry {
     }
 
     fn queues(&self) -> Vec<(&'static str, u64)> {
-        let (fast, bulk) = self.pool.queues();
+        let (fast, bulk, pending) = self.pool.queues();
         let (clients, inbox) = self.waiting;
         let archive = self.archive.as_ref().map_or(0, archive::Handle::waiting);
         let depth = |name, depth: usize| (name, depth as u64);
@@ -112,6 +112,7 @@ impl Registry {
             depth("archive", archive),
             depth("clients_bulk", bulk),
             depth("clients_fast", fast),
+            depth("clients_pending", pending),
             depth("logger", self.log.address().depth()),
             depth("registry", inbox),
             depth("registry_clients", clients),

@@ -19,7 +19,7 @@ use crate::messages::registry::{Elsewhere, FromClient, Message};
 use crate::model::deadlines::{Deadlines, since_1970};
 use crate::model::{BusFigures, Counters, EventId, LogLevel, Record, Sequence};
 use crate::net::peer::Peer;
-use crate::runtime::{Address, CancellationToken, Failure, Mailbox};
+use crate::runtime::{Address, CancellationToken, Failure, Mailbox, turn};
 use crate::wire::sse::Frame;
 
 mod bus;
@@ -212,6 +212,7 @@ impl Registry {
             // Clients first: who has subscribed gets what is published after that.
             while let Some(message) = clients.try_recv() {
                 self.handle_client(message);
+                turn::pause().await;
             }
             let client = async { clients.next().await.map(Input::Client) };
             let told = async { inbox.next().await.map(Input::Told) };
@@ -265,6 +266,9 @@ impl Registry {
                     receipts.push(self.publish(publication, channel));
                     // Publishers wait here, and so behind it, while clients have had no turn.
                     self.pool.ready().await;
+                    if receipts.len().is_multiple_of(8) {
+                        turn::pause().await;
+                    }
                 }
                 reply.send(Ok(receipts));
             }

@@ -190,7 +190,13 @@ impl Registry {
     pub(super) fn subscribes(&self, client: u32) -> Vec<String> {
         let replayed = self.replays.get(&client).map(|replay| &replay.subscription);
         match replayed.or_else(|| self.waits(client)) {
-            None => self.routes.subscribes(client),
+            None => {
+                let mut names = self.routes.subscribes(client);
+                if let Some(hub) = &self.hub {
+                    names.extend(hub.wide(client).map(str::to_owned));
+                }
+                names
+            }
             Some(subscription) => {
                 let Subscription { tokens, all, .. } = subscription;
                 let all = all.then(|| "*".to_string());

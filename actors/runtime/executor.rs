@@ -7,9 +7,10 @@
 //! 2. a slice of the clients that have something to do;
 //! 3. a look at epoll, which wakes actors of both homes; it waits there when nobody is busy.
 //!
-//! Each round, from one look at epoll to the next, is measured ([`ActorPool::round`]). The slice bounds
-//! how long a new message or a ready socket goes unseen while a broadcast is being written:
-//! [`CLIENT_TURNS`] writes, about half a millisecond.
+//! Each round, from one look at epoll to the next, is measured ([`ActorPool::round`]). Both parts of a round
+//! are bounded by time, and the clients' slice also by [`CLIENT_TURNS`]: so a new message or a ready
+//! socket is seen soon while a broadcast is being written. What a single turn may take is the
+//! subject of [`turn`].
 
 use std::future::{Future, poll_fn};
 use std::num::NonZeroU64;
@@ -21,10 +22,13 @@ use futures_lite::future::yield_now;
 use rustix::thread::set_current_timer_slack;
 use smol::LocalExecutor;
 
+use super::turn;
+
 /// A home of very many actors of one kind.
 pub trait ActorPool {
-    /// Gives at most `turns` actors their turn; whether some still wait for one.
-    fn turn(&self, turns: usize) -> bool;
+    /// Gives actors their turns, for about `time` and at most `turns` in all that do what they are there
+    /// for; whether some still wait for one. `idle`: no service actor has anything to do.
+    fn turn(&self, turns: usize, time: Duration, idle: bool) -> bool;
 
     /// Counts a round of the loop: what became ready in it waited no longer than `time`.
     fn round(&self, time: Duration);
@@ -32,19 +36,25 @@ pub trait ActorPool {
 
 /// How long service actors may have their turns between looks at epoll.
 const SERVICE_TIME: Duration = Duration::from_micros(500);
-/// Turns of clients between looks at epoll.
+/// Turns of clients between looks at epoll, and how long they may take together.
 const CLIENT_TURNS: usize = 64;
+const CLIENT_TIME: Duration = Duration::from_millis(1);
 /// How late async-io's thread may wake, in nanoseconds: far more than a round.
 const COARSE: Option<NonZeroU64> = NonZeroU64::new(20_000_000);
 
 /// Lets service actors have their turns; whether more may be waiting for one.
 fn serve(services: &LocalExecutor<'_>, began: Instant) -> bool {
-    while services.try_tick() {
-        if began.elapsed() >= SERVICE_TIME {
+    let mut now = began;
+    loop {
+        turn::begin(now);
+        if !services.try_tick() {
+            return false;
+        }
+        now = Instant::now();
+        if now - began >= SERVICE_TIME {
             return true;
         }
     }
-    false
 }
 
 /// Waits until a service actor has something to do, and gives it its turn; when that began.
@@ -52,6 +62,7 @@ async fn wait(services: &LocalExecutor<'_>) -> Instant {
     let mut tick = pin!(services.tick());
     poll_fn(|context| {
         let began = Instant::now();
+        turn::begin(began);
         tick.as_mut().poll(context).map(|()| began)
     })
     .await
@@ -81,7 +92,7 @@ pub fn run<T>(
         let mut began = Instant::now();
         loop {
             let more = serve(services, began);
-            let busy = pool.turn(CLIENT_TURNS) || more;
+            let busy = pool.turn(CLIENT_TURNS, CLIENT_TIME, !more) || more;
             if busy {
                 // async-io looks at epoll, without waiting, whenever its future yields.
                 yield_now().await;

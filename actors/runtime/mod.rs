@@ -24,6 +24,7 @@
 
 pub mod executor;
 pub mod supervisor;
+pub mod turn;
 
 use std::fmt;
 use std::pin::Pin;
@@ -31,6 +32,9 @@ use std::pin::Pin;
 use async_channel::{Receiver, Sender, TryRecvError, TrySendError};
 use futures_channel::oneshot;
 use futures_lite::StreamExt;
+
+/// Messages that an actor takes without waiting between two looks at its turn's time.
+const IN_A_ROW: u32 = 16;
 
 /// Where messages to an actor are sent; cheap to clone.
 pub struct Address<M> {
@@ -115,15 +119,26 @@ pub struct Gone;
 pub struct Mailbox<M> {
     // As a stream: one that is waited on again while nothing came goes on waiting.
     receiver: Pin<Box<Receiver<M>>>,
+    /// Messages taken since the last look at the turn's time.
+    in_a_row: u32,
 }
 
 impl<M> Mailbox<M> {
-    /// The next message; `None` when every address is gone and nothing is left.
+    /// The next message; `None` when every address is gone and nothing is left. Who takes one message
+    /// after the other lets others have their turns in between.
     pub async fn next(&mut self) -> Option<M> {
+        self.in_a_row += 1;
+        if self.in_a_row >= IN_A_ROW {
+            self.in_a_row = 0;
+            turn::pause().await;
+        }
         match self.receiver.try_recv() {
             Ok(message) => Some(message),
             Err(TryRecvError::Closed) => None,
-            Err(TryRecvError::Empty) => self.receiver.next().await,
+            Err(TryRecvError::Empty) => {
+                self.in_a_row = 0;
+                self.receiver.next().await
+            }
         }
     }
 
@@ -160,7 +175,11 @@ pub fn unbounded<M>() -> (Address<M>, Mailbox<M>) {
 
 fn joined<M>((sender, receiver): (Sender<M>, Receiver<M>)) -> (Address<M>, Mailbox<M>) {
     let receiver = Box::pin(receiver);
-    (Address { sender }, Mailbox { receiver })
+    let mailbox = Mailbox {
+        receiver,
+        in_a_row: 0,
+    };
+    (Address { sender }, mailbox)
 }
 
 /// The right to answer one request, once.

@@ -18,15 +18,10 @@ const LONGEST_REASON: u64 = 300;
 /// Looks at everything up to the head of the stream. The open stream, if there is one.
 pub(crate) fn check(patient: &Patient<'_>, report: &mut Report) -> Option<Looked> {
     encryption(patient, report)?;
-    let request = Request {
-        origin: patient.origin.clone(),
-        cookie: patient.cookie.clone(),
-        ..Request::default()
-    };
-    let mut looked = match look(&patient.url, &request) {
+    let mut looked = match look(&patient.url, &patient.request()) {
         Ok(looked) => looked,
         Err(failed) => {
-            report.mend("request", Level::Wrong, Topic::Gateway, failed.to_string());
+            unanswered(patient, &failed, report);
             return None;
         }
     };
@@ -42,6 +37,27 @@ pub(crate) fn check(patient: &Patient<'_>, report: &mut Report) -> Option<Looked
     cors(patient, &looked, report);
     cookie(patient, report);
     Some(looked)
+}
+
+/// Why a request had no answer. A proxy that buffers holds even the head back, and answers HEAD.
+fn unanswered(patient: &Patient<'_>, failed: &Failed, report: &mut Report) {
+    if !failed.is_time_out() {
+        let text = failed.to_string();
+        return report.mend("request", Level::Wrong, Topic::Gateway, text);
+    }
+    let head = Request {
+        head: true,
+        ..patient.request()
+    };
+    let Ok(looked) = look(&patient.url, &head) else {
+        let text = format!("{failed}, not even to HEAD");
+        return report.mend("request", Level::Wrong, Topic::Gateway, text);
+    };
+    if report.between == Between::Unknown {
+        report.between = Between::of(&looked.answer);
+    }
+    let text = format!("{failed}, and HEAD is answered at once: something holds the stream back");
+    report.mend("request", Level::Wrong, Topic::Buffering, text);
 }
 
 /// Name, TLS and the HTTP versions that browsers get.
@@ -164,6 +180,12 @@ fn status(patient: &Patient<'_>, looked: &mut Looked, report: &mut Report) -> bo
             Topic::Query,
             format!("400{because}; does the proxy pass the query on?"),
         ),
+        401 if patient.cookie.is_some() => report.mend(
+            "status",
+            Level::Wrong,
+            Topic::Cookie,
+            format!("401 in spite of the cookie{because}; does the proxy drop it?"),
+        ),
         401 | 403 => report.add(
             "status",
             Level::Wrong,
@@ -277,19 +299,15 @@ fn cookie(patient: &Patient<'_>, report: &mut Report) {
     };
     let status = |request: &Request| look(&patient.url, request).map(|looked| looked.answer.status);
     match (status(&with), status(&Request::default())) {
-        (Ok(200), Ok(401 | 403)) => report.add("cookie", Level::Ok, "the cookie reaches hasses"),
-        (Ok(200), Ok(200)) => report.add(
+        (Ok(_), Ok(401 | 403)) => report.add("cookie", Level::Ok, "the cookie reaches hasses"),
+        (Ok(_), Ok(_)) => report.add(
             "cookie",
             Level::Skipped,
             "hasses lets everybody in, with the cookie or without",
         ),
-        (Ok(status), _) => report.mend(
-            "cookie",
-            Level::Wrong,
-            Topic::Cookie,
-            format!("{status} in spite of the cookie: the proxy drops it, or the JWT is refused"),
-        ),
-        (Err(failed), _) => report.add("cookie", Level::Wrong, failed_text(&failed)),
+        (Err(failed), _) | (_, Err(failed)) => {
+            report.add("cookie", Level::Wrong, failed_text(&failed))
+        }
     }
 }
 

@@ -160,7 +160,7 @@ impl Publisher<'_> {
     fn compression(&self, report: &mut Report) {
         let request = Request {
             compressed: true,
-            ..Request::default()
+            ..self.patient.request()
         };
         let Ok(looked) = look(self.url, &request) else {
             return;
@@ -204,7 +204,7 @@ impl Publisher<'_> {
             Some((url, id)) => (url, Some(id)),
             None => (self.url.clone(), None),
         };
-        let Ok(looked) = look(&url, &Request::default()) else {
+        let Ok(looked) = look(&url, &self.patient.request()) else {
             report.add("reconnect", Level::Wrong, "a second stream was refused");
             return;
         };
@@ -223,7 +223,7 @@ impl Publisher<'_> {
         };
         let by_header = Request {
             last_event_id: Some(last.clone()),
-            ..Request::default()
+            ..self.patient.request()
         };
         match replayed(&url, &by_header, &data) {
             Replayed::Yes => {
@@ -247,7 +247,7 @@ impl Publisher<'_> {
             Replayed::No => {
                 let mut by_query = url.clone();
                 by_query.query_pairs_mut().append_pair("lastEventId", &last);
-                let text = match replayed(&by_query, &Request::default(), &data) {
+                let text = match replayed(&by_query, &self.patient.request(), &data) {
                     Replayed::Yes => {
                         "the field Last-Event-ID does not reach hasses, so what browsers miss between \
                          two connections is lost"
@@ -289,7 +289,7 @@ impl Publisher<'_> {
             |host: Option<&str>| host.is_some_and(|host| matches!(host, "localhost" | "127.0.0.1"));
         let request = Request {
             source: here(url.host_str()).then_some(SOURCE),
-            ..Request::default()
+            ..self.patient.request()
         };
         let Ok(looked) = look(&url, &request) else {
             return;
@@ -447,6 +447,9 @@ fn silence(
                  nobody notices a dead connection"
             );
             return report.add("silence", Level::Note, text);
+        }
+        (Some(heartbeat), 0) if longest < heartbeat => {
+            format!("a silent stream lives for {} s", longest.as_secs())
         }
         (Some(heartbeat), 0) => {
             let text = format!(

@@ -9,7 +9,7 @@ use url::Url;
 use crate::http::{self, Answer, Site, Socket, Trouble};
 
 /// How long connecting, and the head of an answer, may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// The most redirects that are followed.
 const MOST_REDIRECTS: usize = 5;
 
@@ -22,6 +22,8 @@ pub(crate) struct Request {
     pub(crate) cookie: Option<String>,
     /// `Last-Event-ID`.
     pub(crate) last_event_id: Option<String>,
+    /// Whether only the head of the answer is asked for.
+    pub(crate) head: bool,
     /// Whether compressed answers are taken.
     pub(crate) compressed: bool,
     /// The address to connect from.
@@ -46,6 +48,13 @@ pub(crate) enum Failed {
     Answer(io::Error),
     /// A redirect that cannot be followed.
     Redirect(String),
+}
+
+impl Failed {
+    /// Whether there was a connection, and no answer in time.
+    pub(crate) fn is_time_out(&self) -> bool {
+        matches!(self, Self::Answer(error) if is_time_out(error))
+    }
 }
 
 impl std::fmt::Display for Failed {
@@ -114,8 +123,9 @@ fn written(url: &Url, site: &Site, request: &Request) -> String {
     if let Some(query) = url.query() {
         target = format!("{target}?{query}");
     }
+    let method = if request.head { "HEAD" } else { "GET" };
     let mut text = format!(
-        "GET {target} HTTP/1.1\r\nHost: {}\r\nAccept: text/event-stream\r\nCache-Control: no-cache\r\n\
+        "{method} {target} HTTP/1.1\r\nHost: {}\r\nAccept: text/event-stream\r\nCache-Control: no-cache\r\n\
          User-Agent: hasses-doctor/{}\r\n",
         site.host,
         env!("CARGO_PKG_VERSION")

@@ -22,6 +22,7 @@ use between::Between;
 use finding::Report;
 use hasses_actors::auth::{Key, signed};
 use hasses_actors::model::deadlines::since_1970;
+use look::Request;
 use publishing::Publishing;
 
 const HELP: &str = "\
@@ -105,6 +106,17 @@ pub(crate) fn doctor(arguments: Vec<String>) -> Result<(String, bool), Failure> 
     Ok((text, report.is_well()))
 }
 
+impl Patient<'_> {
+    /// The request that every check begins with.
+    fn request(&self) -> Request {
+        Request {
+            origin: self.origin.clone(),
+            cookie: self.cookie.clone(),
+            ..Request::default()
+        }
+    }
+}
+
 fn usage(why: &str) -> Failure {
     Failure::usage(format!(
         "doctor: {why}; hasses doctor --help shows how it is used"
@@ -177,7 +189,7 @@ impl Own {
 
     /// A query for the token, with an id.
     fn query(&self, id: &str) -> Result<String, Failure> {
-        let query = format!("token={}&id={id}", self.token);
+        let query = format!("token={}&id={id}&ping=1", self.token);
         let Some(key) = &self.key else {
             return Ok(query);
         };
@@ -191,7 +203,7 @@ impl Own {
     fn another(&self, url: &Url) -> Result<(Url, String), Failure> {
         let id = format!("{}{:08x}", self.token, fastrand::u32(..));
         let mut url = url.clone();
-        url.set_query(Some(&format!("{}&ping=1", self.query(&id)?)));
+        url.set_query(Some(&self.query(&id)?));
         Ok((url, id))
     }
 }

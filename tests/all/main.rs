@@ -10,6 +10,7 @@ mod commands;
 mod control_http;
 mod control_secret;
 mod dashboard;
+mod doctor;
 mod fifo;
 mod forms;
 mod history_file;

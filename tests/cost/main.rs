@@ -97,7 +97,9 @@ fn a_connect() {
         cost(Counter::Instructions),
         19000.0,
     );
-    judge("system calls per connect", cost(Counter::Calls), 8.9);
+    // Rounds of the loop are bounded by time, and strace makes every call slow: so each has fewer
+    // connections in it than without strace, and there are more looks at epoll.
+    judge("system calls per connect", cost(Counter::Calls), 9.9);
 }
 
 /// Memory for clients that are only there, from 1,000 of them to 6,000.

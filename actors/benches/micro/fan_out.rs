@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
+use std::time::Duration;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
@@ -12,6 +13,7 @@ use hasses_actors::wire::sse::Frame;
 
 /// A client that throws away what it gets.
 async fn idle(handle: ClientHandle) -> End {
+    handle.asked();
     loop {
         handle.mail().await;
         handle.discard();
@@ -35,7 +37,7 @@ fn push_and_turn(bencher: Bencher, clients: usize) {
     let frame = Rc::new(Frame::event(EventId(1), None, &"x".repeat(100)));
     bencher.counter(ItemsCount::new(clients)).bench_local(|| {
         pool.send_all(&recipients, &frame);
-        pool.turn(clients)
+        pool.turn(clients, Duration::from_secs(60), true)
     });
 }
 

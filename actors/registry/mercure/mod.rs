@@ -30,7 +30,6 @@ mod routing;
 use given::Given;
 use index::Index;
 use presence::Presence;
-pub(super) use routing::{Audience, concerns};
 
 /// What the registry knows with a hub.
 #[derive(Debug)]
@@ -118,11 +117,6 @@ impl Hub {
     pub(super) fn has_room(&self, listener: &Listener) -> bool {
         let wide: Vec<Selector> = listener.wide().cloned().collect();
         self.index.has_room(&wide)
-    }
-
-    /// How many clients there are, and how many selectors that stand for several topics.
-    pub(super) fn figures(&self) -> (usize, usize) {
-        (self.count, self.index.len())
     }
 
     /// Enters a client, beside the routes.

@@ -1,0 +1,127 @@
+//! The clients that have something to do, in three queues, and whose turn is next.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::pool::ClientPool;
+
+/// Of each [`BULK_EVERY`] polls one is kept for the bulk queue while both have work.
+const BULK_EVERY: usize = 4;
+/// Turns between two looks at the clock, unless much was read or written, or a handshake done, before.
+const LOOK_EVERY: usize = 16;
+/// Bytes read and written that make it worth a look at the clock.
+pub(super) const MUCH: usize = 64 * 1024;
+
+/// Which queue a client stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Queue {
+    /// Sockets that became ready, and events for few recipients.
+    Fast,
+    /// Events for many recipients, and clients that have had much already.
+    Bulk,
+    /// Connections whose requests are not complete: TLS handshakes and requests cost far more than a
+    /// delivery does, and whoever connects decides how many there are.
+    Pending,
+}
+
+/// The three queues.
+#[derive(Debug, Default)]
+pub(super) struct Queues {
+    pub(super) fast: VecDeque<u32>,
+    pub(super) bulk: VecDeque<u32>,
+    pub(super) pending: VecDeque<u32>,
+    /// Bytes read and written since the last look at the clock; a handshake counts as [`MUCH`].
+    pub(super) moved: usize,
+}
+
+impl Queues {
+    pub(super) fn push(&mut self, index: u32, queue: Queue) {
+        match queue {
+            Queue::Fast => &mut self.fast,
+            Queue::Bulk => &mut self.bulk,
+            Queue::Pending => &mut self.pending,
+        }
+        .push_back(index);
+    }
+
+    /// The open stream that has the given turn of a slice. Bulk keeps its share, so that neither
+    /// queue starves the other, and a message for one client does not wait behind a broadcast.
+    fn next_stream(&mut self, turn: usize) -> Option<u32> {
+        let bulk_first = turn.is_multiple_of(BULK_EVERY);
+        let next = match bulk_first.then(|| self.bulk.pop_front()).flatten() {
+            Some(index) => Some(index),
+            None => self.fast.pop_front(),
+        };
+        next.or_else(|| self.bulk.pop_front())
+    }
+
+    /// Whether it is worth a look at the clock before the given turn of a slice.
+    fn is_worth_a_look(&mut self, turn: usize) -> bool {
+        let worth = turn % LOOK_EVERY == LOOK_EVERY - 1 || self.moved >= MUCH;
+        if worth {
+            self.moved = 0;
+        }
+        worth
+    }
+
+    /// Whether nobody waits for a turn.
+    fn is_empty(&self) -> bool {
+        self.fast.is_empty() && self.bulk.is_empty() && self.pending.is_empty()
+    }
+}
+
+impl ClientPool {
+    /// Gives clients their turns, for about `time` and at most `turns` of open streams; whether some
+    /// still wait for one. `idle`: no service actor has anything to do.
+    ///
+    /// Connections without a complete request come behind the streams, and have as much time as has
+    /// passed without them, or all of it when nobody else has anything to do: so a flood of
+    /// handshakes, of which one may take many milliseconds, leaves half of the time to all others.
+    pub(super) fn slice(&self, turns: usize, time: Duration, idle: bool) -> bool {
+        let began = self.look_at_clock();
+        let streams = self.turn_of_streams(turns, began, time);
+        self.turn_of_pending(time, idle && !streams);
+        !self.inner.borrow().queues.is_empty()
+    }
+
+    /// Whether some streams still wait for a turn.
+    fn turn_of_streams(&self, turns: usize, began: Instant, time: Duration) -> bool {
+        for turn in 0..turns {
+            let mut inner = self.inner.borrow_mut();
+            if inner.queues.is_worth_a_look(turn) && began.elapsed() >= time {
+                return true;
+            }
+            let next = inner.queues.next_stream(turn);
+            drop(inner);
+            match next {
+                Some(index) => self.poll(index),
+                None => return false,
+            }
+        }
+        true
+    }
+
+    fn turn_of_pending(&self, time: Duration, alone: bool) {
+        if self.inner.borrow().queues.pending.is_empty() {
+            return;
+        }
+        let began = Instant::now();
+        if !alone && began < self.pending_from.get() {
+            return;
+        }
+        for turn in 0.. {
+            let mut inner = self.inner.borrow_mut();
+            if inner.queues.is_worth_a_look(turn) && began.elapsed() >= time {
+                break;
+            }
+            let next = inner.queues.pending.pop_front();
+            drop(inner);
+            match next {
+                Some(index) => self.poll(index),
+                None => break,
+            }
+        }
+        let now = Instant::now();
+        self.pending_from.set(now + (now - began));
+    }
+}
