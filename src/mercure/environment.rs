@@ -57,7 +57,8 @@ pub(crate) fn read(
     let mut read = Environment::default();
     let server = of(SERVER_NAME);
     let has_key = of(PUBLISHER_KEY).is_some() || of(SUBSCRIBER_KEY).is_some();
-    if !hub && !(has_key && server.is_some()) {
+    let asked = hub || (has_key && server.is_some());
+    if !asked {
         return Ok(read);
     }
     for (key, alg, publishers) in [
