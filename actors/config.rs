@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::auth::Key;
 use crate::model::mercure::{Draft, Identity as Hub};
-use crate::model::{BusDown, Cors, Limits, LogLevel, Secret};
+use crate::model::{BusDown, Cors, LogLevel, Policy, Secret};
 use crate::net::BusUrl;
 use crate::net::identity::Identity;
 use crate::net::trust::Trusted;
@@ -41,8 +41,8 @@ pub struct Config {
     pub max_clients_per_ip: Option<usize>,
     /// Whose word counts for where a subscriber comes from.
     pub trust_proxy: Trusted,
-    /// What bounds the events kept for replay.
-    pub history: Limits,
+    /// What is kept for replay.
+    pub history: Policy,
     /// The file that keeps them across restarts.
     pub history_file: Option<PathBuf>,
     /// What makes several nodes act as one.

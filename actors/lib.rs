@@ -15,7 +15,7 @@
 //! One message, in five files: bytes come to [`fifo`] or [`control`]; [`wire::text`] and
 //! [`wire::command`] make a [`model::Publication`] of them; [`registry`] gives it its id and asks
 //! [`registry::routes`] for the recipients; [`wire::sse`] encodes it once; each [client][`clients::life`] gets it as
-//! [`clients::client::Message::Event`] and writes it. Before a client is subscribed, [`auth`] decides whether it
+//! [`messages::client`] and writes it. Before a client is subscribed, [`auth`] decides whether it
 //! may read what it asks for.
 //!
 //! # Who waits for whom
@@ -71,7 +71,7 @@ pub mod inside {
     pub use crate::clients::{ClientHandle, ClientPool};
     pub use crate::messages::client::End;
     pub use crate::net::stream::Stream;
-    pub use crate::registry::history::{Entry, History};
+    pub use crate::registry::history::{Cursor, History};
     pub use crate::registry::routes::Routes;
     pub use crate::runtime::executor::ActorPool;
 }

@@ -169,7 +169,7 @@ impl Wiring {
     /// Opens the history file, if there is one, and starts the actor that writes it.
     fn open_archive(&self, path: Option<&Path>) -> Result<Option<Kept>, Failure> {
         let Some(path) = path else { return Ok(None) };
-        let opened = Archive::open(path, self.settings.now().history);
+        let opened = Archive::open(path, self.settings.now().history.together());
         let named = |why: Failure| Failure(format!("--history-file: {}", why.0));
         let (archive, recovered) = opened.map_err(named)?;
         for note in &recovered.notes {

@@ -24,9 +24,12 @@ Subscribers:
                           (default off)
   --heartbeat SECONDS     a position block after that much silence, 0 = off (default 15)
   --retry MS              when browsers come back, +-30 %, 0 = not told (default 3000)
-  --history COUNT         events kept for replay, 0 = none (default 1000)
-  --history-bytes BYTES   bytes they may have together (default 16777216)
+  --history COUNT         events of each token kept for replay, 0 = none (default 1000)
   --history-age SECONDS   how old they may grow (default 3600)
+  --history-for RULE      'TOKEN COUNT[/AGE]': other limits for a token, or for all that
+                          begin so, such as 'price-* 1/forever', 'answer-* 5000/15m'
+                          (s, m, h, d); repeatable (default none)
+  --history-bytes BYTES   memory that all of them may take together (default 16777216)
   --history-file FILE     keeps them across restarts (default none)
   --max-clients N         streams (default: what the descriptor limit allows)
   --max-clients-per-ip N  streams of one IP address, 0 = any number (default 0)

@@ -24,6 +24,7 @@ mod pidfile;
 mod privileges;
 mod publish;
 mod reread;
+mod retention;
 mod secret_file;
 mod sign;
 mod sockets;

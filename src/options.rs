@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hasses_actors::Config;
 use hasses_actors::config::{About, Bus, Fifo, LogTarget, SubscribeAll};
-use hasses_actors::model::{BusDown, Cors, Limits, LogLevel};
+use hasses_actors::model::{BusDown, Cors, LogLevel};
 use hasses_actors::net::BusUrl;
 use hasses_actors::net::identity::Files;
 use hasses_actors::net::trust::Trusted;
@@ -18,6 +18,7 @@ use crate::failure::Failure;
 use crate::legacy::{self, Meaning};
 use crate::mercure::{self, KeyFiles, environment};
 use crate::privileges::Account;
+use crate::retention;
 use crate::source::Source;
 use crate::typed::Typed;
 use crate::words::{self, Word};
@@ -219,11 +220,12 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
                 .unwrap_or(max_connections - (max_connections / 10).min(64)),
             max_clients_per_ip: all.max_clients_per_ip.and_then(unless_zero),
             trust_proxy: Trusted(all.trust_proxy),
-            history: Limits {
-                count: all.history.unwrap_or(1000),
-                bytes: all.history_bytes.unwrap_or(16 << 20),
-                age: Duration::from_secs(all.history_age.unwrap_or(3600)),
-            },
+            history: retention::policy(
+                all.history,
+                all.history_age,
+                all.history_bytes,
+                all.history_for,
+            )?,
             history_file: all.history_file.map(place).transpose()?,
             bus: bus(all.bus, all.bus_down)?,
             mercure: mercure.map(Arc::new),

@@ -6,6 +6,7 @@ use argh::FromArgs;
 use hasses_actors::model::BusDown;
 use hasses_actors::model::LogLevel;
 use hasses_actors::model::mercure::{Draft, Identity};
+use hasses_actors::model::retention::Rule;
 use hasses_actors::net::BusUrl;
 use hasses_actors::net::Door;
 use hasses_actors::net::trust::Range;
@@ -114,11 +115,14 @@ pub(crate) struct Typed {
     #[argh(option, from_str_fn(values::count))]
     pub(crate) history: Option<usize>,
     /// bytes kept
-    #[argh(option, from_str_fn(values::bytes))]
+    #[argh(option, from_str_fn(values::history_bytes))]
     pub(crate) history_bytes: Option<usize>,
     /// seconds kept
     #[argh(option, from_str_fn(values::age))]
     pub(crate) history_age: Option<u64>,
+    /// other limits for some
+    #[argh(option, from_str_fn(Rule::parse))]
+    pub(crate) history_for: Vec<Rule>,
     /// file that keeps them
     #[argh(option, from_str_fn(values::file))]
     pub(crate) history_file: Option<PathBuf>,
@@ -232,6 +236,7 @@ impl Typed {
             history: self.history.or(lower.history),
             history_bytes: self.history_bytes.or(lower.history_bytes),
             history_age: self.history_age.or(lower.history_age),
+            history_for: list(self.history_for, lower.history_for),
             history_file: self.history_file.or(lower.history_file),
             max_clients: self.max_clients.or(lower.max_clients),
             max_clients_per_ip: self.max_clients_per_ip.or(lower.max_clients_per_ip),

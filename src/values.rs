@@ -19,6 +19,8 @@ const COUNT: RangeInclusive<u64> = 0..=100_000_000;
 const AGE: RangeInclusive<u64> = 1..=31_536_000;
 /// Sizes of messages and buffers, up to 1 GiB.
 const BYTES: RangeInclusive<u64> = 1..=1 << 30;
+/// What all kept events may take, up to 1 TiB.
+const HISTORY: RangeInclusive<u64> = 1..=1 << 40;
 
 fn number(text: &str, range: RangeInclusive<u64>, of: &str) -> Result<u64, String> {
     // `u64::from_str` would let a `+` pass.
@@ -58,8 +60,33 @@ pub(crate) fn retry(text: &str) -> Result<u32, String> {
 }
 
 pub(crate) fn bytes(text: &str) -> Result<usize, String> {
-    let bytes = number(text, BYTES, "bytes")?;
-    usize::try_from(bytes).map_err(|error| error.to_string())
+    size(text, BYTES)
+}
+
+/// What all kept events together may take.
+pub(crate) fn history_bytes(text: &str) -> Result<usize, String> {
+    size(text, HISTORY)
+}
+
+/// A number of bytes, or of KiB, MiB or GiB.
+fn size(text: &str, range: RangeInclusive<u64>) -> Result<usize, String> {
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30)];
+    let unit = units.iter().find_map(|(unit, shift)| {
+        let digits = text.strip_suffix(unit)?;
+        Some((digits, *shift))
+    });
+    let (digits, shift) = unit.unwrap_or((text, 0));
+    let all_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number = digits.parse::<u64>().ok().filter(|_| all_digits);
+    let bytes = number.and_then(|number| number.checked_mul(1 << shift));
+    match bytes.filter(|bytes| range.contains(bytes)) {
+        Some(bytes) => usize::try_from(bytes).map_err(|error| error.to_string()),
+        None => Err(format!(
+            "it needs a whole number of bytes ({} to {}), or of KiB, MiB or GiB, such as 64MiB",
+            range.start(),
+            range.end()
+        )),
+    }
 }
 
 /// How many events or clients; 0 has a meaning of its own.

@@ -5,9 +5,16 @@
 //! body   = 1, id: u64, microseconds since 1970: u64,
 //!          number of targets: u32, targets, except: short, event: short, data: the rest
 //!        | 2, id: u64                       a hole: no event up to this id counts any more
+//!        | 3, id: u64, microseconds since 1970: u64, flags: u8,
+//!          number of targets: u32, targets, except: long, event: long,
+//!          of an update that has them: its id: long, its retry: u64; data: the rest
 //! target = 0, token: short | 1, prefix: short | 2
 //! short  = length: u8, text; empty for none
+//! long   = length: u16, text; empty for none; in targets too
 //! ```
+//!
+//! What the first form cannot say has the third: a message that says whether it is private, an update of
+//! the Mercure hub, a topic of more than 255 bytes.
 //!
 //! Numbers are little-endian, texts UTF-8. The salt is the file's own, so that nothing a publisher
 //! writes, and nothing left over from an older file, is ever taken for a frame.
@@ -16,6 +23,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crc32fast::Hasher;
 
+use crate::model::mercure::{Draft, Update};
 use crate::model::publication::Targets;
 use crate::model::{ClientId, EventId, Publication, Record, Target, Token};
 
@@ -30,6 +38,16 @@ const SHORTEST: usize = 9;
 
 const RECORD: u8 = 1;
 const HOLE: u8 = 2;
+const EXTENDED: u8 = 3;
+
+/// What an extended record is.
+const PRIVATE: u8 = 1;
+const PUBLIC: u8 = 2;
+const UPDATE: u8 = 4;
+const EIGHT: u8 = 8;
+const ABOUT: u8 = 16;
+const ID: u8 = 32;
+const RETRY: u8 = 64;
 
 const TOKEN: u8 = 0;
 const PREFIX: u8 = 1;
@@ -82,23 +100,100 @@ pub(super) fn length(record: &Record) -> Option<usize> {
         Target::Token(token) | Target::Prefix(token) => 2 + token.as_str().len(),
         Target::All => 1,
     });
+    let besides = match is_extended(publication) {
+        false => 0,
+        true => {
+            let update = publication.update.as_deref();
+            let id = update.and_then(|update| update.id.as_ref());
+            let retry = update.and_then(|update| update.retry);
+            let targets = publication.to.as_slice().iter();
+            let named = targets.filter(|target| **target != Target::All).count();
+            // The flags, and the second byte of each length.
+            1 + named + 2 + id.map_or(0, |id| 2 + id.len()) + retry.map_or(0, |_| 8)
+        }
+    };
     let except = publication
         .except
         .as_ref()
         .map_or(0, |id| id.as_str().len());
     let event = publication.event.as_ref().map_or(0, |event| event.len());
-    let length = FIXED + targets.sum::<usize>() + except + event + publication.data.len();
+    let length = FIXED + targets.sum::<usize>() + besides + except + event + publication.data.len();
     u32::try_from(length).ok().map(|_| length)
 }
 
 /// Appends a record's frame.
 pub(super) fn put_record(record: &Record, salt: u32, out: &mut Vec<u8>) {
     put(salt, out, |out| {
-        out.push(RECORD);
+        let extended = is_extended(&record.publication);
+        out.push(if extended { EXTENDED } else { RECORD });
         out.extend(record.id.0.to_le_bytes());
         out.extend(micros(record.at).to_le_bytes());
-        put_publication(&record.publication, out);
+        match extended {
+            true => put_extended(&record.publication, out),
+            false => put_publication(&record.publication, out),
+        }
     });
+}
+
+/// Whether a message has something that only an extended record can say.
+pub(crate) fn is_extended(publication: &Publication) -> bool {
+    let long = |target: &Target| match target {
+        Target::Token(token) | Target::Prefix(token) => token.as_str().len() > usize::from(u8::MAX),
+        Target::All => false,
+    };
+    publication.private.is_some()
+        || publication.update.is_some()
+        || publication.to.as_slice().iter().any(long)
+}
+
+/// As [`put_publication`], for a message that [is extended](is_extended).
+pub(crate) fn put_extended(publication: &Publication, out: &mut Vec<u8>) {
+    let update = publication.update.as_deref();
+    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+    let has = |what: fn(&Update) -> bool| update.is_some_and(what);
+    out.push(
+        flag(publication.private == Some(true), PRIVATE)
+            | flag(publication.private == Some(false), PUBLIC)
+            | flag(update.is_some(), UPDATE)
+            | flag(has(|update| update.draft == Draft::Eight), EIGHT)
+            | flag(has(|update| update.about_subscription), ABOUT)
+            | flag(has(|update| update.id.is_some()), ID)
+            | flag(has(|update| update.retry.is_some()), RETRY),
+    );
+    let targets = publication.to.as_slice();
+    out.extend((targets.len() as u32).to_le_bytes());
+    for target in targets {
+        let (kind, name) = match target {
+            Target::Token(token) => (TOKEN, Some(token)),
+            Target::Prefix(token) => (PREFIX, Some(token)),
+            Target::All => (ALL, None),
+        };
+        out.push(kind);
+        if let Some(name) = name {
+            put_long(name.as_str(), out);
+        }
+    }
+    let except = publication.except.as_ref();
+    put_long(except.map_or("", ClientId::as_str), out);
+    put_long(publication.event.as_deref().unwrap_or_default(), out);
+    if let Some(id) = update.and_then(|update| update.id.as_deref()) {
+        put_long(id, out);
+    }
+    if let Some(retry) = update.and_then(|update| update.retry) {
+        out.extend(retry.to_le_bytes());
+    }
+    out.extend_from_slice(publication.data.as_bytes());
+}
+
+/// Reads what [`put_extended`] has written; `None` for what it has not.
+pub(crate) fn extended(bytes: &[u8]) -> Option<Publication> {
+    Reader(bytes).extended()
+}
+
+/// Topics have at most 16 KiB, as whoever made them has checked.
+fn put_long(text: &str, out: &mut Vec<u8>) {
+    out.extend((text.len() as u16).to_le_bytes());
+    out.extend_from_slice(text.as_bytes());
 }
 
 /// Appends what a message says, and to whom: all that is in a record's body behind its times. Whether
@@ -187,15 +282,16 @@ impl<'a> Reader<'a> {
             return None;
         }
         match kind {
-            RECORD => self.record(id).map(Entry::Record),
+            RECORD => self.record(id, Self::publication).map(Entry::Record),
+            EXTENDED => self.record(id, Self::extended).map(Entry::Record),
             HOLE if self.0.is_empty() => Some(Entry::Hole(id)),
             _ => None,
         }
     }
 
-    fn record(mut self, id: EventId) -> Option<Record> {
+    fn record(mut self, id: EventId, read: fn(Self) -> Option<Publication>) -> Option<Record> {
         let at = UNIX_EPOCH.checked_add(Duration::from_micros(self.number()?))?;
-        let publication = self.publication()?;
+        let publication = read(self)?;
         Some(Record {
             id,
             at,
@@ -226,6 +322,75 @@ impl<'a> Reader<'a> {
             key: None,
             update: None,
         })
+    }
+
+    fn extended(mut self) -> Option<Publication> {
+        let flags = self.byte()?;
+        let has = |flag: u8| flags & flag != 0;
+        let count = u32::from_le_bytes(*self.take()?);
+        let to = match count {
+            0 => return None,
+            1 => Targets::One(self.long_target()?),
+            _ => Targets::Many(
+                (0..count)
+                    .map(|_| self.long_target())
+                    .collect::<Option<_>>()?,
+            ),
+        };
+        let except = match self.long()? {
+            "" => None,
+            id => Some(ClientId::new(id).ok()?),
+        };
+        let event = Some(self.long()?).filter(|event| !event.is_empty());
+        let id = match has(ID) {
+            true => Some(self.long()?.into()),
+            false => None,
+        };
+        let retry = match has(RETRY) {
+            true => Some(self.number()?),
+            false => None,
+        };
+        let update = has(UPDATE).then(|| {
+            Box::new(Update {
+                id,
+                retry,
+                draft: if has(EIGHT) {
+                    Draft::Eight
+                } else {
+                    Draft::Seven
+                },
+                about_subscription: has(ABOUT),
+            })
+        });
+        Some(Publication {
+            to,
+            except,
+            event: event.map(Box::from),
+            data: std::str::from_utf8(self.0).ok()?.into(),
+            retain: true,
+            private: match has(PRIVATE) {
+                true => Some(true),
+                false => has(PUBLIC).then_some(false),
+            },
+            key: None,
+            update,
+        })
+    }
+
+    fn long_target(&mut self) -> Option<Target> {
+        match self.byte()? {
+            TOKEN => Some(Target::Token(Token::of_topic(self.long()?).ok()?)),
+            PREFIX => Some(Target::Prefix(Token::of_topic(self.long()?).ok()?)),
+            ALL => Some(Target::All),
+            _ => None,
+        }
+    }
+
+    fn long(&mut self) -> Option<&'a str> {
+        let length = u16::from_le_bytes(*self.take()?).into();
+        let (text, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        std::str::from_utf8(text).ok()
     }
 
     fn target(&mut self) -> Option<Target> {

@@ -32,7 +32,7 @@ impl Bus {
         let (reply, answer) = runtime::reply();
         self.cast(FromBus::Deliver { events, reply })?;
         let receipts = answer.wait().await.ok_or_else(gone)?;
-        let limits = self.settings.now().history;
+        let limits = self.settings.now().history.together();
         self.queue.keep_late(messages, &receipts, limits);
         self.figures.waiting.set(self.queue.late() as u64);
         Ok(receipts)

@@ -6,6 +6,7 @@
 //! item = its length: u32, what it is and says
 //! what = 0 or 1 (is kept for replay), the message as the history file has it
 //!      | 2, a client's id
+//!      | 3 or 4 (is kept for replay), the message as the history file has it in an extended record
 //! ```
 //!
 //! Numbers are little-endian. The stream's own id of the entry is `ID-0`, ID being that of its last item;
@@ -21,6 +22,9 @@ const ITEMS: u8 = 1;
 const HOLE: u8 = 2;
 /// What an item is that is no event.
 const DISCONNECT: u8 = 2;
+/// An event with more than older versions know, not kept for replay and kept.
+const PASSING: u8 = 3;
+const KEPT: u8 = 4;
 /// Bytes of a body before its items.
 const HEAD: usize = 22;
 
@@ -82,8 +86,16 @@ impl Entry {
 /// The item of an event.
 pub(super) fn event(publication: &Publication) -> Vec<u8> {
     let mut item = Vec::with_capacity(64 + publication.data.len());
-    item.push(publication.retain.into());
-    frame::put_publication(publication, &mut item);
+    match (frame::is_extended(publication), publication.retain) {
+        (false, retain) => {
+            item.push(retain.into());
+            frame::put_publication(publication, &mut item);
+        }
+        (true, retain) => {
+            item.push(if retain { KEPT } else { PASSING });
+            frame::put_extended(publication, &mut item);
+        }
+    }
     item
 }
 
@@ -201,6 +213,11 @@ impl Item {
                 publication.retain = retain != 0;
                 Some(Self::Event(publication))
             }
+            what @ (PASSING | KEPT) => {
+                let mut publication = frame::extended(rest)?;
+                publication.retain = what == KEPT;
+                Some(Self::Event(publication))
+            }
             DISCONNECT => {
                 let id = std::str::from_utf8(rest).ok()?;
                 ClientId::new(id).ok().map(Self::Disconnect)
@@ -276,6 +293,7 @@ mod tests {
     fn items() -> Vec<Item> {
         let unkept = Publication {
             retain: false,
+            key: None,
             ..message()
         };
         let me = ClientId::new("me").unwrap();

@@ -17,7 +17,7 @@
 //! | [`queue`] | own messages on their way |
 //! | [`reading`] | what comes from the stream |
 //! | [`joining`] | coming back to the stream, which may have gone on, or back |
-//! | [`held`] | what can be added again |
+//! | [`tail`] | what can be added again |
 //! | [`asking`] | questions among the nodes |
 //! | [`talk`] | what they say then |
 //!
@@ -46,7 +46,7 @@
 //!
 //! Each entry says which id was before it; a reader that has not seen that has a gap, and so have its
 //! streams. When Redis comes back with less than it had (no append-only file, a replica that was
-//! behind), each node adds again what it [holds][held] beyond the stream's end, with its ids; the
+//! behind), each node adds again what it [holds][tail] beyond the stream's end, with its ids; the
 //! first does, and the others find it there. Nobody writes before that: the script refuses a node that
 //! has read more than there is, and where Redis is another process than before, each waits until all
 //! nodes have come that were there, five seconds at most. If one does not, or if something cannot be
@@ -190,7 +190,7 @@ impl Bus {
             recovered,
         } = parts;
         let node = Node(fastrand::u64(..));
-        let mut tail = LogTail::new(settings.now().history);
+        let mut tail = LogTail::new(settings.now().history.together());
         let number = recovered.0.len() as u64;
         let entries = entry::of_file(node, recovered.0, recovered.1);
         entries.into_iter().for_each(|entry| tail.hold(entry));
@@ -378,7 +378,7 @@ impl Bus {
         let tail = self.reading.oldest().unwrap_or(seen);
         Keep {
             from: tail.min(before(seen, SLACK)),
-            age: self.settings.now().history.age.max(SLACK),
+            age: self.settings.now().history.together().age.max(SLACK),
         }
     }
 }

@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_lite::future::{block_on, or};
 
@@ -14,6 +15,13 @@ use crate::messages::registry::Message;
 use crate::model::{BusFigures, Target, Token};
 use crate::registry::tests::config;
 use crate::runtime::{Mailbox, latch, unbounded};
+
+/// What is held at most.
+const FEW: Limits = Limits {
+    count: 3,
+    bytes: 1 << 20,
+    age: Duration::from_secs(60),
+};
 
 const OTHER: Node = Node(7);
 
@@ -134,7 +142,7 @@ fn of_a_repeated_write_only_what_is_new_is_delivered() {
     assert_eq!(told, ["20 c", "22 d", "32 e"], "and no gap");
     // What is a copy from end to end need not be added again.
     let tail = rig.bus.reading.tail().after(EventId(0));
-    assert_eq!(tail, [more, next]);
+    assert_eq!(tail, [first, more, next]);
 }
 
 #[test]
@@ -202,7 +210,7 @@ fn receipts_come_whatever_entries_messages_are_in() {
 
 #[test]
 fn pages_grow_while_they_are_full_and_not_too_large() {
-    let mut reading = Reading::new(LogTail::new(config().history), EventId(0));
+    let mut reading = Reading::new(LogTail::new(FEW), EventId(0));
     let page = |count: usize, bytes: usize| {
         let one = Entry {
             id: EventId(1),
@@ -232,7 +240,7 @@ fn no_two_nodes_give_out_the_same_id_alone() {
     let given = EventId(EventId::END / 2);
     let mut all = Vec::new();
     for share in 0..SHARES {
-        let mut reading = Reading::new(LogTail::new(config().history), given);
+        let mut reading = Reading::new(LogTail::new(FEW), given);
         reading.set_share(share);
         let own: Vec<EventId> = (0..100).map(|_| reading.give()).collect();
         assert!(own[0] > given && own.is_sorted_by(|a, b| a < b));

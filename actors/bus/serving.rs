@@ -223,7 +223,8 @@ impl Bus {
     }
 
     pub(super) fn meet(&mut self, link: &Link, joining: bool) -> Step<Met> {
-        self.reading.set_limits(self.settings.now().history);
+        self.reading
+            .set_limits(self.settings.now().history.together());
         let clients = self.figures.own_clients.get();
         let (seen, share) = (self.reading.seen(), self.reading.share());
         Box::pin(

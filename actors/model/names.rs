@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 
 /// The most bytes a token or a client id may have.
 pub const MAX_NAME: usize = 255;
-/// The most bytes that a token may have which is a topic of the Mercure hub.
+/// The most bytes of a topic that a publisher to the Mercure hub may use.
 pub const MAX_TOPIC: usize = 4096;
 
 /// Why a text is no token or no client id.
@@ -101,12 +101,12 @@ impl Token {
         Ok(Self(text.into()))
     }
 
-    /// Makes a token of a topic of the Mercure hub, whose rules are wider: 1–4,096 bytes, no control
-    /// characters, `*` as it is.
+    /// Makes a token of a topic of the Mercure hub, whose rules are wider: no control characters, `*` as
+    /// it is, and up to 16 KiB, as topics about subscriptions have another topic in them, percent-encoded.
     pub fn of_topic(text: &str) -> Result<Self, NameError> {
         if text.is_empty() {
             Err(NameError::Empty)
-        } else if text.len() > MAX_TOPIC {
+        } else if text.len() > 4 * MAX_TOPIC {
             Err(NameError::TooLong)
         } else if text.chars().any(char::is_control) {
             Err(NameError::Control)
@@ -193,9 +193,9 @@ mod tests {
 
     #[test]
     fn a_topic_may_be_longer() {
-        assert!(Token::of_topic(&"x".repeat(4096)).is_ok());
+        assert!(Token::of_topic(&"x".repeat(16384)).is_ok());
         assert!(Token::of_topic("https://example.org/*").is_ok());
-        assert_eq!(Token::of_topic(&"x".repeat(4097)), Err(NameError::TooLong));
+        assert_eq!(Token::of_topic(&"x".repeat(16385)), Err(NameError::TooLong));
         assert_eq!(Token::of_topic(""), Err(NameError::Empty));
         assert_eq!(Token::of_topic("a\r"), Err(NameError::Control));
     }

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use foldhash::HashMap;
 use futures_lite::FutureExt;
 
-use super::history::History;
+use super::history::{History, Lost};
 use super::{Kept, Registry};
 use crate::messages::registry::{Elsewhere, FromBus, Message};
-use crate::model::{BusFigures, EventId, Resume, Sequence, Subscription, Target};
+use crate::model::{BusFigures, EventId, Resume, Sequence, Subscription, Target, Token};
 use crate::runtime::{CancellationToken, Mailbox, turn};
 use crate::wire::report::Whole;
 use crate::wire::sse::Frame;
@@ -21,15 +21,15 @@ use crate::wire::sse::Frame;
 /// How long a client may wait for what it has seen elsewhere; after that it gets a gap. Another node
 /// that has to add that again may be as late as its pause before a new attempt to connect.
 const PATIENCE: Duration = Duration::from_secs(6);
-/// The most ids that are known besides the history's.
-const BESIDES: usize = 1 << 18;
+/// How many ids are remembered besides the history's.
+const GIVEN: usize = 1 << 18;
 
 /// What the registry knows with a bus.
 pub(super) struct OnBus {
     figures: Rc<BusFigures>,
     open: bool,
-    /// Ids, in order, that streams may stand at though the history has no such event.
-    besides: VecDeque<EventId>,
+    /// The newest ids, in order, that streams may stand at, whether or not the history has such events.
+    given: VecDeque<EventId>,
     /// Whether clients that come back wait until there is a hole.
     diverged: bool,
     /// The newest event that was in the history file at the start.
@@ -42,6 +42,7 @@ pub(super) struct OnBus {
 /// A client that has seen more than this node.
 pub(super) struct Held {
     subscription: Subscription,
+    recent_of: Vec<(Token, usize)>,
     seen: EventId,
     until: Instant,
 }
@@ -52,7 +53,7 @@ impl OnBus {
         Self {
             figures,
             open: false,
-            besides: VecDeque::new(),
+            given: VecDeque::new(),
             diverged: false,
             recorded: newest.map(|record| record.id),
             held: HashMap::default(),
@@ -89,7 +90,7 @@ impl Registry {
         match message {
             FromBus::Begin { since } => {
                 self.sequence = Sequence::at(since);
-                self.history = History::new(self.settings.now().history, since);
+                self.history = History::new(self.settings.now().history.clone(), since);
             }
             FromBus::Open => {
                 if let Some(bus) = &mut self.bus {
@@ -130,27 +131,15 @@ impl Registry {
         let last = self.sequence.last();
         self.history.forget(up_to);
         self.sequence.advance(up_to);
-        self.stands_besides(self.sequence.last());
+        self.stand_at(self.sequence.last());
         self.routes
             .recipients(&[Target::All], None, &mut self.recipients);
         if live {
-            let gap = Rc::new(Frame::gap(Some(last), self.history.oldest(), None));
             // Who is in the midst of a replay reads on behind it.
-            let replaying = self.replays.keys();
-            let mut told: Vec<u32> = self.recipients.iter().chain(replaying).copied().collect();
+            let replaying = self.replays.clients();
+            let told: Vec<u32> = self.recipients.iter().copied().chain(replaying).collect();
             self.counters.gaps += told.len() as u64;
-            let mut json = Vec::new();
-            self.pool.take_json(&mut told, &mut json);
-            self.pool.send_all(&told, &gap);
-            for client in json {
-                let tokens = self.subscribes(client);
-                let tokens: Vec<&str> = match tokens.iter().any(|token| token == "*") {
-                    true => vec!["*"],
-                    false => tokens.iter().map(String::as_str).collect(),
-                };
-                let gap = Frame::gap(Some(last), self.history.oldest(), Some(&tokens));
-                self.pool.send_all(&[client], &Rc::new(gap));
-            }
+            self.tell_gap(last, &told);
         }
         // So that who has missed nothing, or knows of it, has no gap when it comes back.
         for client in std::mem::take(&mut self.recipients) {
@@ -161,21 +150,49 @@ impl Registry {
         self.release();
     }
 
+    /// Tells streams that anything after an id may be missing. Those with the same oldest event get the
+    /// same frame.
+    fn tell_gap(&mut self, after: EventId, told: &[u32]) {
+        let mut frames: HashMap<Option<EventId>, Rc<Frame>> = HashMap::default();
+        for client in told {
+            let replayed = self.replays.get(*client).cloned();
+            let Some(subscription) = replayed.or_else(|| self.routes.subscription(*client)) else {
+                continue;
+            };
+            let form = self.pool.form(*client);
+            if form.is_json() {
+                let subscription = Subscription {
+                    form,
+                    ..subscription
+                };
+                let frame = self.gap_frame(Some(after), &subscription, &Lost::OfAny);
+                self.pool.send_all(&[*client], &Rc::new(frame));
+                continue;
+            }
+            let oldest = self.history.oldest(&subscription);
+            let frame = || Rc::new(Frame::gap(Some(after), oldest, None));
+            let frame = frames.entry(oldest).or_insert_with(frame);
+            self.pool.send_all(&[*client], frame);
+        }
+    }
+
     /// Has a client wait that has seen more than this node; else its subscription goes on.
     pub(super) fn hold(
         &mut self,
         client: u32,
         subscription: Subscription,
         resume: Resume,
-    ) -> Option<Subscription> {
+        recent_of: Vec<(Token, usize)>,
+    ) -> Option<(Subscription, Vec<(Token, usize)>)> {
         let (last, Some(bus)) = (self.sequence.last(), &mut self.bus) else {
-            return Some(subscription);
+            return Some((subscription, recent_of));
         };
         match resume {
             Resume::After(Some(seen)) if seen > last || bus.diverged => {
                 let until = Instant::now() + PATIENCE;
                 let held = Held {
                     subscription,
+                    recent_of,
                     seen,
                     until,
                 };
@@ -183,7 +200,7 @@ impl Registry {
                 bus.by_seen.insert((seen, client));
                 None
             }
-            _ => Some(subscription),
+            _ => Some((subscription, recent_of)),
         }
     }
 
@@ -202,7 +219,7 @@ impl Registry {
     fn begin_held(&mut self, client: u32) {
         if let Some(held) = self.let_go(client) {
             let resume = Resume::After(Some(held.seen));
-            self.start(client, held.subscription, resume);
+            self.start(client, held.subscription, resume, &held.recent_of);
         }
     }
 
@@ -226,24 +243,21 @@ impl Registry {
 
     /// Whether an id is none that this node knows: one that another gave out while it was cut off.
     /// What that lacked, or had besides, nobody here can tell; nor of any id while all is diverged.
-    pub(super) fn is_foreign(&self, id: Option<EventId>) -> bool {
-        id.zip(self.bus.as_ref()).is_some_and(|(id, bus)| {
-            bus.diverged
-                || self.history.reaches(id)
-                    && !self.history.has(id)
-                    && bus.besides.binary_search(&id).is_err()
-        })
+    pub(super) fn is_foreign(&self, id: EventId) -> bool {
+        let Some(bus) = &self.bus else { return false };
+        let known = || self.history.has(id) || bus.given.binary_search(&id).is_ok();
+        // Of longer ago it is only known which ids a node may have given out by itself: the odd ones.
+        let remembered = bus.given.front().is_some_and(|first| *first <= id);
+        let alone = id.0 % 2 == 1;
+        bus.diverged || self.history.reaches(id) && (remembered || alone) && !known()
     }
 
-    /// Streams may stand at an id that the history does not have.
-    pub(super) fn stands_besides(&mut self, id: EventId) {
+    /// Streams may stand at an id.
+    pub(super) fn stand_at(&mut self, id: EventId) {
         if let Some(bus) = &mut self.bus {
-            bus.besides.push_back(id);
-            let oldest = self.history.oldest();
-            while let Some(first) = bus.besides.front()
-                && (bus.besides.len() > BESIDES || oldest.is_some_and(|oldest| *first < oldest))
-            {
-                bus.besides.pop_front();
+            bus.given.push_back(id);
+            if bus.given.len() > GIVEN {
+                bus.given.pop_front();
             }
         }
     }

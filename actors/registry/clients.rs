@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use foldhash::HashSet;
 
+use super::mercure::as_drawn;
 use super::{Connection, Registry};
 use crate::messages::client::{self, End, Ending, LimitReached};
 use crate::messages::registry::FromClient;
-use crate::model::{ClientKey, Resume, Subscription};
+use crate::model::{ClientKey, Resume, Subscription, Token};
 use crate::net::peer::Peer;
 use crate::wire::http::Refused;
 
@@ -26,12 +27,12 @@ impl Registry {
                 key,
                 subscription,
                 resume,
-                // Not given yet.
-                recent_of: _,
+                recent_of,
                 ends,
                 agent,
             } => {
-                self.subscribe(key, subscription, resume, ends, agent);
+                let from = (resume, recent_of);
+                self.subscribe(key, subscription, from, ends, agent);
             }
             FromClient::Subscriptions { key, asked } => {
                 let (text, last_event_id) = self.subscriptions(&asked);
@@ -88,7 +89,7 @@ impl Registry {
         &mut self,
         key: ClientKey,
         subscription: Subscription,
-        resume: Resume,
+        from: (Resume, Vec<(Token, usize)>),
         ends: Option<Duration>,
         agent: Option<String>,
     ) {
@@ -111,13 +112,15 @@ impl Registry {
         let former = std::mem::replace(&mut connection.agent, agent);
         let descriptor = connection.descriptor;
         forget(&mut self.agents, former);
+        let (resume, recent_of) = from;
+        let subscription = as_drawn(subscription);
         let (resume, after) = self.resume_on_hub(&subscription, resume);
         let accepted = match after {
             None => client::Message::Accepted,
             Some(id) => client::Message::AcceptedAfter(id),
         };
         self.pool.send(key.index, accepted);
-        self.begin(key.index, subscription, resume);
+        self.begin(key.index, subscription, resume, recent_of);
         if let Some(end) = ends {
             self.deadlines.set(key.index, end);
         }

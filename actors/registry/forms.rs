@@ -6,16 +6,16 @@ use std::rc::Rc;
 use foldhash::HashMap;
 
 use super::Registry;
+use super::history::{Lost, Name};
 use crate::clients::Heartbeat;
 use crate::model::publication::Targets;
-use crate::model::{EventId, Form, Positions, Subscription, Target};
-use crate::registry::history::Entry;
-use crate::wire::address;
+use crate::model::{EventId, Form, Positions, Subscription};
 use crate::wire::sse::Frame;
 
-/// Bytes of replayed events as JSON that are held, so that many streams which come back at once share
-/// them.
-const HELD: usize = 4 << 20;
+/// Bytes of replayed events that are held, so that many streams which come back at once share them.
+const HELD: usize = 2 << 20;
+/// What holding one costs besides.
+const HELD_EACH: usize = 160;
 
 /// What was made for streams of a form.
 #[derive(Debug, Default)]
@@ -27,26 +27,53 @@ pub(super) struct Forms {
     ping: Option<(EventId, u64, Rc<Frame>)>,
     hub_position: Option<(EventId, Rc<Frame>)>,
     comment: Option<Rc<Frame>>,
-    /// Replayed events as JSON, by their ids and which of their targets the stream met.
-    replayed: HashMap<(EventId, Vec<u32>), Rc<Frame>>,
+    /// Replayed events, by their ids, whether they have no `id:` line, whether they are JSON, and which
+    /// of their targets the stream met then.
+    replayed: HashMap<(EventId, bool, bool, Vec<u32>), Rc<Frame>>,
     bytes: usize,
     recipients: Vec<u32>,
 }
 
+/// An event that a stream gets after its time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Past<'a> {
+    pub(super) id: EventId,
+    pub(super) event: Option<&'a str>,
+    pub(super) data: &'a str,
+    /// Whether the stream's own position is no older, so that the event must not set it back: it has
+    /// no `id:` line.
+    pub(super) known: bool,
+}
+
 impl Forms {
-    /// An event as JSON for a subscription that gets it by replay.
-    pub(super) fn replayed(&mut self, entry: &Entry, subscription: &Subscription) -> Rc<Frame> {
-        let met = met_by(entry.to.as_slice(), subscription);
-        if let Some(frame) = self.replayed.get(&(entry.id, met.clone())) {
+    /// An event for a subscription that gets it by replay; `to` are its targets.
+    pub(super) fn past<'a>(
+        &mut self,
+        past: Past<'_>,
+        to: impl Iterator<Item = Name<'a>>,
+        subscription: &Subscription,
+    ) -> Rc<Frame> {
+        let json = subscription.form.is_json();
+        let to: Vec<Name<'_>> = if json { to.collect() } else { Vec::new() };
+        let met = met_by(&to, subscription);
+        let key = (past.id, past.known, json, met);
+        if let Some(frame) = self.replayed.get(&key) {
             return Rc::clone(frame);
         }
-        let frame = Rc::new(as_json(&entry.frame, entry.to.as_slice(), &met));
-        self.bytes += frame.bytes(true).len();
-        if self.bytes > HELD {
-            self.replayed.clear();
-            self.bytes = frame.bytes(true).len();
+        let mut frame = Frame::event(past.id, past.event, past.data);
+        if json {
+            frame = as_json(&frame, &to, &key.3);
         }
-        self.replayed.insert((entry.id, met), Rc::clone(&frame));
+        if past.known {
+            frame = frame.without_id();
+        }
+        let frame = Rc::new(frame);
+        self.bytes += frame.bytes(true).len() + HELD_EACH;
+        if self.bytes > HELD {
+            self.replayed = HashMap::default();
+            self.bytes = frame.bytes(true).len() + HELD_EACH;
+        }
+        self.replayed.insert(key, Rc::clone(&frame));
         frame
     }
 }
@@ -80,14 +107,15 @@ impl Registry {
         if json.is_empty() {
             return Vec::new();
         }
+        let names: Vec<Name<'_>> = to.as_slice().iter().map(Name::of).collect();
         match to.as_slice() {
-            one @ [_] => {
-                let frame = Rc::new(as_json(frame, one, &[0]));
+            [_] => {
+                let frame = Rc::new(as_json(frame, &names, &[0]));
                 vec![(std::mem::take(json), frame)]
             }
             several => {
                 let groups = self.routes.met(several, json);
-                let frame = |met: &[u32]| Rc::new(as_json(frame, several, met));
+                let frame = |met: &[u32]| Rc::new(as_json(frame, &names, met));
                 let groups = groups.into_iter();
                 groups
                     .map(|(met, clients)| (clients, frame(&met)))
@@ -96,16 +124,28 @@ impl Registry {
         }
     }
 
-    /// A gap, for a stream of this form.
-    pub(super) fn gap_frame(&self, after: Option<EventId>, subscription: &Subscription) -> Frame {
-        let oldest = self.history.oldest();
+    /// A gap, for a stream of this form, that has lost something.
+    pub(super) fn gap_frame(
+        &self,
+        after: Option<EventId>,
+        subscription: &Subscription,
+        lost: &Lost,
+    ) -> Frame {
+        let oldest = self.history.oldest(subscription);
         if !subscription.form.is_json() {
             return Frame::gap(after, oldest, None);
         }
-        let tokens = subscription.tokens.iter().map(|token| token.as_str());
-        let tokens: Vec<&str> = match subscription.all {
-            true => vec!["*"],
-            false => tokens.collect(),
+        let all = || subscription.tokens.iter().map(|token| token.as_str());
+        let tokens: Vec<&str> = match lost {
+            _ if subscription.all => vec!["*"],
+            Lost::Nothing => Vec::new(),
+            Lost::OfAny => all().collect(),
+            Lost::Of(lost) => {
+                let tokens = lost
+                    .iter()
+                    .filter_map(|index| subscription.tokens.get(*index));
+                tokens.map(|token| token.as_str()).collect()
+            }
         };
         Frame::gap(after, oldest, Some(&tokens))
     }
@@ -173,16 +213,16 @@ impl Registry {
 }
 
 /// An event as JSON for whom these of its targets reach.
-fn as_json(frame: &Frame, targets: &[Target], met: &[u32]) -> Frame {
-    let names = met.iter().map(|met| address::text(&targets[*met as usize]));
+fn as_json(frame: &Frame, targets: &[Name<'_>], met: &[u32]) -> Frame {
+    let names = met.iter().map(|met| targets[*met as usize].text());
     let names: Vec<_> = names.collect();
     let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
     frame.to_json(&names)
 }
 
 /// Which of an event's targets reach a subscription; all, for one to every token.
-fn met_by(targets: &[Target], subscription: &Subscription) -> Vec<u32> {
-    if targets.len() == 1 || subscription.all {
+fn met_by(targets: &[Name<'_>], subscription: &Subscription) -> Vec<u32> {
+    if targets.len() <= 1 || subscription.all {
         return (0..targets.len() as u32).collect();
     }
     let mut tokens: Vec<&str> = subscription
@@ -192,13 +232,13 @@ fn met_by(targets: &[Target], subscription: &Subscription) -> Vec<u32> {
         .collect();
     // So that each target costs a search, and not a look at every token.
     tokens.sort_unstable();
-    let reaches = |target: &Target| match target {
-        Target::All => true,
-        Target::Token(token) => tokens.binary_search(&token.as_str()).is_ok(),
-        Target::Prefix(prefix) => {
-            let first = tokens.partition_point(|token| *token < prefix.as_str());
+    let reaches = |target: &Name<'_>| match target {
+        Name::All => true,
+        Name::Token(token) => tokens.binary_search(token).is_ok(),
+        Name::Prefix(prefix) => {
+            let first = tokens.partition_point(|token| token < prefix);
             let first = tokens.get(first);
-            first.is_some_and(|token| token.starts_with(prefix.as_str()))
+            first.is_some_and(|token| token.starts_with(prefix))
         }
     };
     let numbered = targets.iter().zip(0..);
@@ -212,7 +252,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
-    use crate::model::Token;
+    use crate::model::{Target, Token};
 
     #[test]
     fn a_subscription_meets_what_reaches_it() {
@@ -229,6 +269,7 @@ mod tests {
             Target::All,
             Target::Token(token("c")),
         ];
+        let targets: Vec<Name<'_>> = targets.iter().map(Name::of).collect();
         assert_eq!(met_by(&targets, &subscription), [0, 1, 4, 5]);
         subscription.all = true;
         assert_eq!(met_by(&targets, &subscription).len(), 6);

@@ -20,7 +20,6 @@ use crate::model::deadlines::{Deadlines, since_1970};
 use crate::model::{BusFigures, Counters, EventId, LogLevel, Record, Sequence};
 use crate::net::peer::Peer;
 use crate::runtime::{Address, CancellationToken, Failure, Mailbox, turn};
-use crate::wire::sse::Frame;
 
 mod bus;
 mod clients;
@@ -38,9 +37,9 @@ pub(crate) mod tests;
 use bus::OnBus;
 use figures::Watched;
 use forms::Forms;
-use history::{Entry, History};
+use history::History;
 use mercure::Hub;
-use replay::Replay;
+use replay::Replays;
 use routes::Routes;
 
 /// What is known of a connection: little, as there are very many.
@@ -73,7 +72,7 @@ pub struct Registry {
     history: History,
     archive: Option<archive::Handle>,
     /// Clients that are still getting kept events.
-    replays: HashMap<u32, Replay>,
+    replays: Replays,
     /// What there is with a bus.
     bus: Option<OnBus>,
     /// What there is with a Mercure hub.
@@ -94,24 +93,11 @@ pub struct Registry {
     watched: Option<Box<Watched>>,
 }
 
-/// A kept event as it was read from a history file.
-fn entry_of(record: Record) -> Entry {
-    let Record {
-        id,
-        at,
-        publication,
-    } = record;
+/// When something happened, by the clock that never goes back.
+fn instant_of(at: SystemTime) -> Instant {
     let now = Instant::now();
     let age = SystemTime::now().duration_since(at).unwrap_or_default();
-    let event = publication.event.as_deref();
-    Entry {
-        id,
-        at: now.checked_sub(age).unwrap_or(now),
-        frame: Rc::new(Frame::event(id, event, &publication.data)),
-        to: publication.to,
-        except: publication.except,
-        passing: false,
-    }
+    now.checked_sub(age).unwrap_or(now)
 }
 
 /// What a history file gives.
@@ -121,6 +107,9 @@ pub struct Kept {
     /// Where events are written down.
     pub archive: archive::Handle,
 }
+
+/// How long the history may work in one turn.
+const WORK: Duration = Duration::from_millis(2);
 
 enum Input {
     Client(FromClient),
@@ -145,18 +134,23 @@ impl Registry {
         let (sequence, history, archive) = match kept {
             None => {
                 let sequence = Sequence::starting(EventId(0));
-                let history = History::new(config.history, sequence.last());
+                let history = History::new(config.history.clone(), sequence.last());
                 (sequence, history, None)
             }
             Some(Kept { recovered, archive }) => {
-                let mut history = History::new(config.history, recovered.since);
+                let mut history = History::new(config.history.clone(), recovered.since);
                 for record in recovered.records {
-                    history.keep(entry_of(record));
+                    let Record {
+                        id,
+                        at,
+                        publication,
+                    } = record;
+                    history.keep(id, instant_of(at), &publication, 0);
                 }
                 (Sequence::starting(recovered.floor), history, Some(archive))
             }
         };
-        Self {
+        let mut registry = Self {
             log_level: config.log_level,
             log,
             pool,
@@ -168,7 +162,7 @@ impl Registry {
             archive,
             sequence,
             forms: Forms::default(),
-            replays: HashMap::default(),
+            replays: Replays::default(),
             bus,
             hub: (config.mercure.as_ref()).map(|mercure| Box::new(Hub::new(mercure.hub.clone()))),
             sequencer: None,
@@ -180,7 +174,9 @@ impl Registry {
             waiting: (0, 0),
             watched: None,
             settings,
-        }
+        };
+        registry.recover_hub();
+        registry
     }
 
     /// Has the hub publish what it has to say itself by way of another actor.
@@ -304,12 +300,23 @@ impl Registry {
         logger::set_level(config.log_level);
         self.reinit.set(config.reinit);
         self.pool.set_limit(config.client_buffer);
-        self.history.set_limits(config.history, Instant::now());
+        self.history.set_policy(config.history.clone());
         if let Some(archive) = &self.archive {
-            archive.set_limits(config.history);
+            archive.set_limits(config.history.together());
         }
         self.settings.replace(config);
         log::info!("settings read again");
+    }
+
+    /// Lets go of kept events that are too old, for as long as a turn may take.
+    fn work(&mut self, now: Instant) {
+        loop {
+            self.history.work(now);
+            self.rescue();
+            if !self.history.has_work(now) || now.elapsed() > WORK {
+                break;
+            }
+        }
     }
 
     fn tick(&mut self) {
@@ -318,7 +325,7 @@ impl Registry {
         self.tick_hub();
         self.pool.give_up_stalled();
         let now = Instant::now();
-        self.history.trim(now);
+        self.work(now);
         self.watched.take_if(|watched| watched.is_forgotten(now));
         while let Some(client) = self.deadlines.due(since_1970()) {
             self.finish(client, Ending::Expired);

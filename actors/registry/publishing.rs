@@ -8,7 +8,6 @@ use crate::archive;
 use crate::messages::publisher::Receipt;
 use crate::model::names::RESERVED_EVENTS;
 use crate::model::{Channel, EventId, Publication, Record};
-use crate::registry::history::Entry;
 use crate::wire::sse::Frame;
 
 impl Registry {
@@ -40,52 +39,33 @@ impl Registry {
             .recipients(to.as_slice(), except.as_ref(), &mut self.recipients);
         let on_hub = self.route_to_hub(&publication);
         let mut recipients = self.recipients.len() + on_hub.len();
-        let keeps = publication.retain && self.history.keeps();
-        let replayed = keeps || !self.replays.is_empty();
-        if recipients > 0 || replayed {
-            let now = Instant::now();
-            let name = shown_name(&publication);
+        let now = Instant::now();
+        if !self.recipients.is_empty() {
+            let name = shown_name(event.as_deref(), publication.update.is_some());
             let frame = Rc::new(Frame::event(id, name, data));
             let json = self.json_frames(&frame, to);
             self.send(now, &self.recipients, &frame);
             for (clients, frame) in json {
                 self.send(now, &clients, &frame);
             }
-            if !on_hub.is_empty() {
-                let update = publication.update.as_deref();
-                let frame = Rc::new(Frame::update(id, update, event.as_deref(), data));
-                self.send(now, &on_hub, &frame);
-            }
-            if replayed {
-                let entry = Entry {
-                    id,
-                    at: now,
-                    to: to.clone(),
-                    except: except.clone(),
-                    frame,
-                    passing: !keeps,
-                };
-                let replays = self.replays.values();
-                recipients += replays.filter(|replay| replay.wants(&entry)).count();
-                self.history.keep(entry);
-            }
         }
-        if let Some(hub) = &mut self.hub {
-            hub.take_event(&publication);
-            let given = publication
-                .update
-                .as_ref()
-                .and_then(|update| update.id.as_deref());
-            if let Some(given) = given.filter(|_| keeps) {
-                let history = &self.history;
-                hub.name(given, id, |number| history.has(number));
-            }
+        if !on_hub.is_empty() {
+            let update = publication.update.as_deref();
+            let frame = Rc::new(Frame::update(id, update, event.as_deref(), data));
+            self.send(now, &on_hub, &frame);
         }
+        let catching_up = self.replays.count(&publication);
+        recipients += catching_up;
+        let kept = publication.retain && self.history.keep(id, now, &publication, recipients);
+        if catching_up > 0 && !kept {
+            self.put_apart(id, &Rc::new(publication.clone()));
+        }
+        self.rescue();
+        let keeps = publication.retain && self.history.keeps();
+        self.take_in_hub(id, &publication);
         self.write_down(id, publication, keeps);
         if self.bus.is_some() {
-            if !keeps {
-                self.stands_besides(id);
-            }
+            self.stand_at(id);
             self.release();
         }
         log::debug!(
@@ -112,9 +92,6 @@ impl Registry {
 
     /// Has an event written to the history file, if there is one.
     fn write_down(&mut self, id: EventId, publication: Publication, keeps: bool) {
-        if publication.retain && !keeps {
-            self.history.forget(id);
-        }
         let Some(archive) = &self.archive else { return };
         archive.given_out(id);
         if keeps && self.bus.as_ref().is_none_or(|bus| bus.is_news(id)) {
@@ -130,7 +107,6 @@ impl Registry {
 
 /// The name that an event has for subscribers which are not the hub's: names that are kept for this
 /// daemon's own blocks are none when they come by the hub.
-pub(super) fn shown_name(publication: &Publication) -> Option<&str> {
-    let name = publication.event.as_deref()?;
-    (publication.update.is_none() || !RESERVED_EVENTS.contains(&name)).then_some(name)
+pub(super) fn shown_name(name: Option<&str>, by_hub: bool) -> Option<&str> {
+    name.filter(|name| !by_hub || !RESERVED_EVENTS.contains(name))
 }

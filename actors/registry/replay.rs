@@ -3,142 +3,326 @@
 //!
 //! A client that is catching up is not in the routes: what is published meanwhile reaches it by the
 //! history, in its order, so nothing is missing and nothing comes twice. It asks for each portion
-//! when the one before is written ([`client::Message::More`]).
+//! when the one before is written ([`client::Message::More`]). Such clients have routes of their own
+//! ([`Replays`]), so that a publication finds those that it concerns as it finds all others, however many
+//! there are that read nothing. What is published meanwhile and is not kept, or is let go before a client
+//! has drawn it, waits for that client apart, within the bytes that may wait for a client.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use foldhash::HashMap;
+
 use super::Registry;
+use super::forms::Past;
+use super::history::{Cursor, Drawn, Lost, Name};
+use super::mercure::{Shown, as_routed};
+use super::publishing::shown_name;
+use super::routes::Routes;
 use crate::config::SubscribeAll;
 use crate::messages::client::{self, Ending};
-use crate::model::{ClientId, EventId, Resume, Subscription};
-use crate::registry::history::{Entry, concerns};
+use crate::model::{ClientId, EventId, Publication, Resume, Subscription, Token};
 
-/// Bytes of one portion, and events that are looked at for it.
+/// Bytes of one portion.
 const PORTION: usize = 64 * 1024;
-const LOOKS: usize = 4096;
+/// What one event that waits apart takes besides its text.
+const BESIDES: usize = 256;
 
 /// A client's way through the history.
 #[derive(Debug)]
 pub(super) struct Replay {
     subscription: Subscription,
-    /// Single events, before all others.
-    picked: VecDeque<u64>,
-    /// The place of the next event.
-    next: u64,
-    /// From this place on events count that are not kept for others: the client was there.
-    connected: u64,
+    cursor: Cursor,
+    /// Events up to this id have no `id:` line: the client's own position is newer.
+    known: EventId,
+    /// What is let go from now on and is newer than this is kept apart.
+    line: EventId,
+    /// Events that rings do not hold.
+    apart: BTreeMap<EventId, Rc<Publication>>,
+    apart_bytes: usize,
 }
 
-impl Replay {
-    /// Whether an event that is published now will be replayed.
-    pub(super) fn wants(&self, entry: &Entry) -> bool {
-        concerns(entry, &self.subscription)
+/// All clients that are still getting kept events.
+#[derive(Debug, Default)]
+pub(super) struct Replays {
+    clients: HashMap<u32, Replay>,
+    routes: Routes,
+    recipients: Vec<u32>,
+}
+
+impl Replays {
+    pub(super) fn len(&self) -> usize {
+        self.clients.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.clients.is_empty()
+    }
+
+    /// The clients.
+    pub(super) fn clients(&self) -> impl Iterator<Item = u32> {
+        self.clients.keys().copied()
+    }
+
+    pub(super) fn get(&self, client: u32) -> Option<&Subscription> {
+        let replay = self.clients.get(&client)?;
+        Some(&replay.subscription)
+    }
+
+    fn insert(&mut self, client: u32, replay: Replay) {
+        self.routes.join(client, &replay.subscription);
+        self.clients.insert(client, replay);
+    }
+
+    fn remove(&mut self, client: u32) -> Option<Replay> {
+        let replay = self.clients.remove(&client)?;
+        self.routes.leave(client);
+        Some(replay)
+    }
+
+    /// How many of them an event concerns.
+    pub(super) fn count(&mut self, publication: &Publication) -> usize {
+        let Publication { to, except, .. } = publication;
+        if self.clients.is_empty() {
+            return 0;
+        }
+        self.routes
+            .recipients(to.as_slice(), except.as_ref(), &mut self.recipients);
+        self.recipients.len()
+    }
+
+    /// Has an event wait for those it concerns, and says for which of them too much waits then.
+    fn put_apart(&mut self, id: EventId, publication: &Rc<Publication>, room: usize) -> Vec<u32> {
+        self.count(publication);
+        let mut outrun = Vec::new();
+        for client in &self.recipients {
+            let Some(replay) = self.clients.get_mut(client) else {
+                continue;
+            };
+            if id <= replay.line.max(replay.cursor.position()) {
+                continue;
+            }
+            let bytes = cost(publication);
+            if replay.apart.insert(id, Rc::clone(publication)).is_none() {
+                replay.apart_bytes += bytes;
+            }
+            // One always has room.
+            if replay.apart_bytes > room.max(bytes) {
+                outrun.push(*client);
+            }
+        }
+        outrun
     }
 }
 
 impl Registry {
     /// Begins a stream: with what it has missed, or live.
-    pub(super) fn begin(&mut self, client: u32, subscription: Subscription, resume: Resume) {
+    pub(super) fn begin(
+        &mut self,
+        client: u32,
+        subscription: Subscription,
+        resume: Resume,
+        recent_of: Vec<(Token, usize)>,
+    ) {
         self.leave(client);
         self.pool.set_form(client, subscription.form);
-        let Some(subscription) = self.hold(client, subscription, resume) else {
-            return;
-        };
-        self.start(client, subscription, resume);
+        if let Some((subscription, recent_of)) = self.hold(client, subscription, resume, recent_of)
+        {
+            self.start(client, subscription, resume, &recent_of);
+        }
     }
 
     /// As [`Registry::begin`], for a client that is neither in the routes nor in the replays.
-    pub(super) fn start(&mut self, client: u32, subscription: Subscription, resume: Resume) {
-        let end = self.history.end();
-        let mut replay = Replay {
-            picked: VecDeque::new(),
-            next: end,
-            connected: end,
-            subscription,
-        };
+    pub(super) fn start(
+        &mut self,
+        client: u32,
+        subscription: Subscription,
+        resume: Resume,
+        recent_of: &[(Token, usize)],
+    ) {
+        let last = self.sequence.last();
         // Old switches let anyone listen to everything, but not to what was before.
-        let live_only =
-            replay.subscription.all && self.settings.now().subscribe_all == SubscribeAll::LiveOnly;
-        match resume {
+        let live_only = subscription.all
+            && subscription.hub.is_none()
+            && self.settings.now().subscribe_all == SubscribeAll::LiveOnly;
+        let recent = |count, seen| {
+            let history = &self.history;
+            history.recent(&subscription, count, recent_of, seen, last)
+        };
+        let mut known = EventId(0);
+        let cursor = match resume {
             Resume::After(id) => {
-                let start = id.map(|id| self.history.after(id, self.sequence.last()));
-                if live_only || start.is_none_or(|start| start.gap) || self.is_foreign(id) {
+                let seen = id.filter(|_| !live_only);
+                let cursor = match seen {
+                    Some(id) if recent_of.is_empty() => Cursor::after(id.min(last)),
+                    Some(id) => {
+                        known = id;
+                        recent(0, Some(id.min(last)))
+                    }
+                    None => Cursor::after(last),
+                };
+                let lost = match seen.filter(|id| *id <= last && !self.is_foreign(*id)) {
+                    Some(id) => self.history.lost(&subscription, recent_of, id),
+                    None => Lost::OfAny,
+                };
+                if lost != Lost::Nothing {
                     self.counters.gaps += 1;
-                    let gap = self.gap_frame(id, &replay.subscription);
+                    let gap = self.gap_frame(id, &subscription, &lost);
                     self.pool.send_all(&[client], &Rc::new(gap));
                 }
-                if let Some(start) = start.filter(|_| !live_only) {
-                    replay.next = start.place;
-                }
-            }
-            Resume::Recent(count) if !live_only => {
-                replay.picked = self.history.recent(&replay.subscription, count).into();
+                cursor
             }
             Resume::Earliest { gap } => {
                 if gap {
                     self.counters.gaps += 1;
-                    let gap = self.gap_frame(None, &replay.subscription);
+                    let gap = self.gap_frame(None, &subscription, &Lost::OfAny);
                     self.pool.send_all(&[client], &Rc::new(gap));
                 }
-                replay.next = self.history.after(EventId(0), self.sequence.last()).place;
+                Cursor::after(EventId(0))
             }
-            Resume::Recent(_) | Resume::Live => {}
+            Resume::Recent(count) if !live_only => recent(count, None),
+            Resume::Live if !live_only && !recent_of.is_empty() => recent(0, None),
+            Resume::Recent(_) | Resume::Live => Cursor::after(last),
+        };
+        if cursor.position() >= last {
+            return self.go_live(client, &subscription);
         }
-        if replay.next < end || !replay.picked.is_empty() {
-            self.counters.replays += 1;
-            self.replays.insert(client, replay);
-            self.replay(client);
-        } else {
-            self.go_live(client, &replay.subscription);
-        }
+        let replay = Replay {
+            line: cursor.line(),
+            subscription,
+            cursor,
+            known,
+            apart: BTreeMap::new(),
+            apart_bytes: 0,
+        };
+        self.counters.replays += 1;
+        self.history.rescue(Some(replay.line));
+        self.replays.insert(client, replay);
+        self.replay(client);
     }
 
     /// Whether a subscriber that has seen this id may have missed something that is not kept any more.
-    pub(super) fn may_have_missed(&self, id: EventId, _subscription: &Subscription) -> bool {
-        self.history.after(id, self.sequence.last()).gap || self.is_foreign(Some(id))
+    pub(super) fn may_have_missed(&self, id: EventId, subscription: &Subscription) -> bool {
+        self.is_foreign(id) || self.history.lost(subscription, &[], id) != Lost::Nothing
     }
 
     /// Sends a client the next portion of its replay.
     pub(super) fn replay(&mut self, client: u32) {
-        let Some(mut replay) = self.replays.remove(&client) else {
+        let Some(mut replay) = self.replays.clients.remove(&client) else {
             return;
         };
-        let room = PORTION.min(self.settings.now().client_buffer);
+        let config = self.settings.now();
+        let room = PORTION.min(config.client_buffer);
         let mut bytes = 0;
-        for _ in 0..LOOKS {
-            let place = replay.picked.pop_front().unwrap_or(replay.next);
-            if place == self.history.end() {
-                self.go_live(client, &replay.subscription);
-                return;
-            }
-            let in_line = place == replay.next && replay.picked.is_empty();
-            let Some(entry) = self.history.get(place) else {
-                if place < replay.next {
-                    // One of its last few is not among the kept any more.
-                    continue;
-                }
-                self.finish(client, Ending::Outrun);
-                return;
-            };
-            if in_line {
-                replay.next += 1;
-            }
-            let kept = !entry.passing || place >= replay.connected;
-            if kept && concerns(entry, &replay.subscription) {
-                let frame = match replay.subscription.form.is_json() {
-                    false => Rc::clone(&entry.frame),
-                    true => self.forms.replayed(entry, &replay.subscription),
+        let mut caught_up = false;
+        while bytes < room {
+            let apart = replay.apart.first_entry();
+            let up_to = apart
+                .as_ref()
+                .map_or(EventId(u64::MAX), |first| *first.key());
+            let (history, forms, hub) = (&self.history, &mut self.forms, &mut self.hub);
+            let drawn = history.draw(&replay.subscription, &mut replay.cursor, up_to, |kept| {
+                let shown = match hub.as_deref_mut() {
+                    None => Shown::AsEver,
+                    Some(hub) => hub.shows(&kept, &replay.subscription, &config),
                 };
+                let by_hub = match shown {
+                    Shown::Not => return true,
+                    Shown::As(frame) => {
+                        bytes += frame.bytes(true).len();
+                        self.pool.send_all(&[client], &frame);
+                        return bytes < room;
+                    }
+                    Shown::AsEver => kept.is_update(),
+                };
+                let event = Past {
+                    id: kept.id,
+                    event: shown_name(kept.event, by_hub),
+                    data: kept.data,
+                    known: kept.id <= replay.known,
+                };
+                let frame = forms.past(event, kept.to(), &replay.subscription);
                 bytes += frame.bytes(true).len();
                 self.pool.send_all(&[client], &frame);
-                if bytes >= room {
+                bytes < room
+            });
+            match (drawn, apart) {
+                (Drawn::More, _) => break,
+                (Drawn::All, None) => {
+                    caught_up = true;
                     break;
+                }
+                (Drawn::All, Some(first)) => {
+                    let (id, publication) = first.remove_entry();
+                    replay.apart_bytes -= cost(&publication);
+                    // A ring may have held it after all.
+                    if id > replay.cursor.position() {
+                        replay.cursor.advance(id);
+                        let shown = match self.hub.as_deref_mut() {
+                            None => Shown::AsEver,
+                            Some(hub) => {
+                                hub.shows_apart(id, &publication, &replay.subscription, &config)
+                            }
+                        };
+                        match shown {
+                            Shown::Not => continue,
+                            Shown::As(frame) => {
+                                bytes += frame.bytes(true).len();
+                                self.pool.send_all(&[client], &frame);
+                                continue;
+                            }
+                            Shown::AsEver => {}
+                        }
+                        let event = Past {
+                            id,
+                            event: shown_name(
+                                publication.event.as_deref(),
+                                publication.update.is_some(),
+                            ),
+                            data: &publication.data,
+                            known: false,
+                        };
+                        let to = publication.to.as_slice().iter().map(Name::of);
+                        let frame = self.forms.past(event, to, &replay.subscription);
+                        bytes += frame.bytes(true).len();
+                        self.pool.send_all(&[client], &frame);
+                    }
                 }
             }
         }
-        self.replays.insert(client, replay);
-        self.pool.send(client, client::Message::More);
+        if caught_up {
+            self.replays.routes.leave(client);
+            self.rest_replays();
+            self.go_live(client, &replay.subscription);
+        } else {
+            self.replays.clients.insert(client, replay);
+            self.pool.send(client, client::Message::More);
+        }
+    }
+
+    /// An event that the history does not hold, or not for all, waits for those who are still to get it.
+    pub(super) fn put_apart(&mut self, id: EventId, publication: &Rc<Publication>) {
+        let room = self.settings.now().client_buffer;
+        for client in self.replays.put_apart(id, publication, room) {
+            self.finish(client, Ending::Outrun);
+        }
+    }
+
+    /// Has what the history has let go since wait for those who are still to get it.
+    pub(super) fn rescue(&mut self) {
+        if self.replays.is_empty() {
+            return;
+        }
+        for (id, publication) in self.history.rescued() {
+            self.put_apart(id, &Rc::new(publication));
+        }
+    }
+
+    /// Without replays nothing is rescued.
+    fn rest_replays(&mut self) {
+        if self.replays.is_empty() {
+            self.history.rescue(None);
+        }
     }
 
     /// A client has all that was before now.
@@ -147,7 +331,7 @@ impl Registry {
             self.pool.send_all(&[client], &position);
         }
         self.pool.set_live(client, true);
-        self.routes.join(client, subscription);
+        self.routes.join(client, &as_routed(subscription));
         self.count_form(subscription.form);
         if let Some(listener) = subscription.hub.as_deref() {
             self.join_hub(client, listener);
@@ -160,7 +344,9 @@ impl Registry {
         if self.routes.leave(client) {
             self.uncount_form(client);
         }
-        self.replays.remove(&client);
+        if self.replays.remove(client).is_some() {
+            self.rest_replays();
+        }
         self.let_go(client);
         self.deadlines.remove(client);
         self.pool.set_live(client, false);
@@ -173,22 +359,20 @@ impl Registry {
 
     /// The clients named `id` that are still getting kept events.
     pub(super) fn replaying(&self, id: &ClientId) -> impl Iterator<Item = u32> {
-        let named = |replay: &Replay| replay.subscription.id.as_ref() == Some(id);
-        let replays = self.replays.iter();
-        replays.filter_map(move |(client, replay)| named(replay).then_some(*client))
+        self.replays.routes.named(id).into_iter()
     }
 
     /// The name that a client gave itself.
     pub(super) fn id(&self, client: u32) -> Option<&ClientId> {
-        match self.replays.get(&client) {
+        match self.replays.get(client) {
             None => self.routes.id(client),
-            Some(replay) => replay.subscription.id.as_ref(),
+            Some(subscription) => subscription.id.as_ref(),
         }
     }
 
     /// What a client listens to.
     pub(super) fn subscribes(&self, client: u32) -> Vec<String> {
-        let replayed = self.replays.get(&client).map(|replay| &replay.subscription);
+        let replayed = self.replays.get(client);
         match replayed.or_else(|| self.waits(client)) {
             None => {
                 let mut names = self.routes.subscribes(client);
@@ -206,4 +390,9 @@ impl Registry {
             }
         }
     }
+}
+
+/// What one event that waits apart counts for.
+fn cost(publication: &Publication) -> usize {
+    publication.data.len() + BESIDES
 }

@@ -218,6 +218,21 @@ impl Routes {
         self.clients.get(client as usize)?.as_ref()?.id.as_deref()
     }
 
+    /// What a client listens to.
+    pub fn subscription(&self, client: u32) -> Option<Subscription> {
+        let entry = self.clients.get(client as usize)?.as_ref()?;
+        let topics = entry.places.iter().filter_map(|place| {
+            let topic = self.topics[place.topic as usize].as_ref()?;
+            Some(topic.name.clone())
+        });
+        Some(Subscription {
+            tokens: topics.collect(),
+            all: entry.all != NOWHERE,
+            id: entry.id.as_deref().cloned(),
+            ..Subscription::default()
+        })
+    }
+
     /// What a client listens to, in the order in which it asked; `*` first.
     pub fn subscribes(&self, client: u32) -> Vec<String> {
         let Some(Some(entry)) = self.clients.get(client as usize) else {

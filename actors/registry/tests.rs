@@ -10,10 +10,17 @@ use crate::messages::client::{End, LimitReached, Message as ToClient};
 use crate::messages::publisher::Receipt;
 use crate::model::publication::Targets;
 use crate::model::{
-    Channel, ClientId, ClientKey, Cors, Form, Limits, Positions, Publication, Resume, Subscription,
-    Target, Token,
+    Channel, ClientId, ClientKey, Cors, Form, Policy, Positions, Publication, Resume, Retention,
+    Subscription, Target, Token,
 };
 use crate::net::stream::Stream;
+use crate::wire::sse::Frame;
+
+/// So many events of each token, of at most a minute.
+fn kept(count: usize, bytes: usize) -> Policy {
+    let age = Some(Duration::from_secs(60));
+    Policy::new(Retention { count, age }, bytes)
+}
 
 pub(crate) fn config() -> Config {
     Config {
@@ -25,11 +32,7 @@ pub(crate) fn config() -> Config {
         max_clients: 3,
         max_clients_per_ip: Some(2),
         trust_proxy: Default::default(),
-        history: Limits {
-            count: 3,
-            bytes: 1 << 20,
-            age: Duration::from_secs(60),
-        },
+        history: kept(3, 1 << 20),
         history_file: None,
         bus: None,
         mercure: None,
@@ -283,19 +286,80 @@ fn who_has_still_to_catch_up_gets_no_position() {
 }
 
 #[test]
-fn a_part_of_a_replay_looks_at_few_events() {
-    let mut rig = Rig::with(|config| {
-        config.history.count = 20_000;
-        config.history.bytes = 8 << 20;
-    });
+fn a_replay_looks_at_no_other_tokens_events_and_at_few_in_a_part() {
+    let mut rig = Rig::with(|config| config.history = kept(20_000, 8 << 20));
     let first = rig.publish("a", None).id;
     for _ in 0..10_000 {
         rig.publish("b", None);
     }
     let key = rig.client("a", None, Resume::After(Some(first)));
+    assert_eq!(rig.told(key), ["Accepted", "position"]);
+    // Those that spared it are looked at.
+    for _ in 0..10_000 {
+        rig.publish("c", Some("me"));
+    }
+    let key = rig.client("c", Some("me"), Resume::After(Some(first)));
     assert_eq!(rig.told(key), ["Accepted", "More"]);
     rig.registry.handle_client(FromClient::More { key });
     assert_eq!(rig.told_in_all(key), ["position"]);
+}
+
+#[test]
+fn what_a_ring_lets_go_during_a_replay_still_comes_and_what_is_too_much_ends_it() {
+    // One event fills a part, and a few fill what may wait.
+    let mut rig = Rig::with(|config| {
+        config.client_buffer = 1000;
+        config.history = kept(1, 1 << 20);
+    });
+    let text = |id: EventId| format!("id: {id}");
+    let first = rig.publish("a", None).id;
+    let old: Vec<_> = ["b", "c"].map(|token| rig.publish(token, None).id).into();
+    let key = rig.connect("10.0.0.1:5");
+    let publish = |rig: &mut Rig, token: &str, retain: bool, bytes: usize| {
+        let token = Target::Token(Token::new(token).unwrap());
+        let mut publication = Publication::new(token, "x".repeat(bytes));
+        publication.retain = retain;
+        rig.registry.publish(publication, Channel::Tcp)
+    };
+    let large = publish(&mut rig, "d", true, 2000).id;
+    let tokens = ["a", "b", "c", "d"].map(|name| Token::new(name).unwrap());
+    rig.registry.handle_client(FromClient::Subscribe {
+        key,
+        subscription: Subscription {
+            tokens: tokens.into(),
+            ..Subscription::default()
+        },
+        resume: Resume::After(Some(first)),
+        recent_of: Vec::new(),
+        ends: None,
+        agent: None,
+    });
+    let told = rig.told(key);
+    assert_eq!(
+        told[1..],
+        [text(old[0]), text(old[1]), text(large), "More".into()]
+    );
+    let more: Vec<_> = (0..3).map(|n| publish(&mut rig, "a", n != 1, 10)).collect();
+    assert!(more.iter().all(|receipt| receipt.recipients == 1));
+    let ids: Vec<_> = more.iter().map(|receipt| text(receipt.id)).collect();
+    rig.registry.handle_client(FromClient::More { key });
+    let told = rig.told_in_all(key);
+    assert_eq!(told[..3], ids);
+    assert_eq!(told[3], "position");
+
+    let key = rig.client("d", None, Resume::Recent(1));
+    assert_eq!(rig.told(key)[1..], [text(large), "More".into()]);
+    for _ in 0..5 {
+        publish(&mut rig, "d", false, 10);
+    }
+    assert_eq!(rig.told(key), ["Finish { end: Outrun }"]);
+    assert!(rig.registry.replays.is_empty());
+    let after = rig.client("d", None, Resume::After(Some(large)));
+    assert_eq!(
+        rig.told(after),
+        ["Accepted", "position"],
+        "nothing that is kept was lost"
+    );
 }
 
 #[test]
@@ -335,7 +399,7 @@ fn agents_are_kept_once_and_forgotten_with_their_last_client() {
 fn no_id_is_given_out_that_the_history_file_has_not_reserved() {
     let name = format!("hasses-registry-{}", std::process::id());
     let path = std::env::temp_dir().join(name);
-    let (file, recovered) = archive::Archive::open(&path, config().history).unwrap();
+    let (file, recovered) = archive::Archive::open(&path, config().history.together()).unwrap();
     std::fs::remove_file(&path).unwrap();
     let archive = file.mailbox().0;
     let kept = Kept {

@@ -236,14 +236,14 @@ impl CancellationToken {
     }
 }
 
-/// The other side of a [`Stop`]; dropping it asks to stop too.
+/// The other side of a [`CancellationToken`]; dropping it asks to stop too.
 #[derive(Debug)]
 pub struct CancelGuard {
     signal: Sender<Never>,
 }
 
 impl CancelGuard {
-    /// Asks everyone who holds the [`Stop`] to come to an end.
+    /// Asks everyone who holds the [`CancellationToken`] to come to an end.
     pub fn cancel(&self) {
         self.signal.close();
     }

@@ -79,6 +79,16 @@ impl Frame {
         frame
     }
 
+    /// The same event without its `id:` line.
+    #[must_use]
+    pub fn without_id(&self) -> Self {
+        let block = self.bytes(false);
+        let line = block.iter().position(|byte| *byte == b'\n');
+        let rest = line.and_then(|end| block.get(end + 1..));
+        let rest = rest.unwrap_or_default();
+        Self::new(rest.len(), true, |block| block.extend_from_slice(rest))
+    }
+
     /// A position block: browsers keep its id and show nothing.
     pub fn position(id: EventId) -> Self {
         Self::of_number("id: ", id.0)

@@ -21,6 +21,7 @@ mod logging;
 mod man;
 mod metrics;
 mod package;
+mod page_script;
 mod proxies;
 mod publish_http;
 mod publish_text;

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use support::readme::{Snippet, snippets};
-use support::{Daemon, Program};
+use support::{Daemon, Program, needs};
 
 fn of_kind(kind: &str) -> Vec<Snippet> {
     let found: Vec<Snippet> = snippets()
@@ -19,6 +19,7 @@ fn of_kind(kind: &str) -> Vec<Snippet> {
 
 #[test]
 fn its_first_two_minutes() {
+    needs!("curl", "nc");
     let daemon = Daemon::start("");
     let subscriber = &of_kind("subscriber")[0];
     let subscriber = Program::start(&mut subscriber.in_background(&daemon));
@@ -30,6 +31,7 @@ fn its_first_two_minutes() {
 
 #[test]
 fn its_publishers() {
+    needs!("curl", "nc", "php", "python3", "node");
     let daemon = Daemon::start("--fifo {dir}/in");
     let mut stream = daemon.subscribe("subscribe=room1");
     for snippet in of_kind("publish") {
@@ -48,6 +50,7 @@ fn its_publishers() {
 
 #[test]
 fn its_publishers_with_a_secret() {
+    needs!("curl", "nc", "php", "python3", "node");
     let line = "--listen 127.0.0.1:{listen} --control 127.0.0.1:{control} \
                 --control-secret {dir}/control-secret";
     let daemon = Daemon::prepared(line, |place| {
@@ -118,6 +121,7 @@ fn with_secret(options: &str) -> Daemon {
 
 #[test]
 fn its_signed_urls() {
+    needs!("php", "python3", "node");
     let daemon = with_secret("");
     for snippet in of_kind("sign") {
         let query = snippet.run(&daemon);
@@ -130,6 +134,7 @@ fn its_signed_urls() {
 
 #[test]
 fn its_jwts() {
+    needs!("php", "python3", "node");
     let daemon = with_secret("");
     for snippet in of_kind("jwt") {
         let jwt = snippet.run(&daemon);
@@ -144,6 +149,7 @@ fn its_jwts() {
 
 #[test]
 fn its_page_goes_on_with_a_new_url_when_the_old_one_has_expired() {
+    needs!("node", "npm:eventsource");
     let daemon = with_secret("--retry 100");
     let key = daemon.file("key");
     let sign = |time: &str| {
@@ -177,6 +183,7 @@ fn its_page_goes_on_with_a_new_url_when_the_old_one_has_expired() {
 
 #[test]
 fn its_ways_to_watch() {
+    needs!("curl", "nc");
     let daemon = Daemon::start("");
     let status = of_kind("status")[0].run(&daemon);
     assert!(status.starts_with("version "), "{status}");

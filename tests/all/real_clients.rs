@@ -5,7 +5,7 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 use serde_json::json;
 use support::readme::snippets;
-use support::{Daemon, Program, eventually, publish, run};
+use support::{Daemon, Program, eventually, needs, publish, run};
 
 const TESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/page/index.html");
@@ -21,6 +21,7 @@ fn shell(daemon: &Daemon, line: &str) -> String {
 
 #[test]
 fn curl_subscribes_and_publishes() {
+    needs!("curl");
     let mut daemon = Daemon::start("");
     let url = format!("http://{}/sse?subscribe=room1", daemon.listen);
     let mut readers = ["--http1.1", "--http1.0"]
@@ -54,6 +55,7 @@ fn curl_subscribes_and_publishes() {
 
 #[test]
 fn both_netcats() {
+    needs!("nc.openbsd", "nc.traditional");
     let daemon = Daemon::start("--control unix:{dir}/control");
     let mut stream = daemon.subscribe("subscribe=room1");
     let publishers = [
@@ -81,6 +83,7 @@ fn both_netcats() {
 
 #[test]
 fn php_with_a_bare_socket() {
+    needs!("php");
     for options in ["", "-p={listen} -cp={control} -nodaemon"] {
         let daemon = match options {
             "" => Daemon::start(""),
@@ -98,6 +101,7 @@ fn php_with_a_bare_socket() {
 
 #[test]
 fn the_eventsource_package() {
+    needs!("node", "npm:eventsource");
     let daemon = Daemon::start("--retry 100");
     let url = format!("http://{}/sse?subscribe=room1", daemon.listen);
     let script = format!("{TESTS}/clients/eventsource.mjs");
@@ -120,6 +124,7 @@ fn the_eventsource_package() {
 
 #[test]
 fn an_eventsource_comes_back() {
+    needs!("node", "npm:eventsource");
     let daemon = Daemon::start("--retry 100");
     let url = format!("http://{}/sse?subscribe=room1&id=me", daemon.listen);
     let script = format!("{TESTS}/clients/eventsource.mjs");
@@ -155,6 +160,15 @@ fn closes(mut browser: Program) {
 
 #[test]
 fn a_browser_shows_what_everyone_publishes() {
+    needs!(
+        "node",
+        "chromium",
+        "npm:playwright-core",
+        "curl",
+        "nc",
+        "php",
+        "python3"
+    );
     let daemon = Daemon::start("--fifo {dir}/in");
     let publishers: Vec<_> = snippets()
         .into_iter()
@@ -174,6 +188,7 @@ fn a_browser_shows_what_everyone_publishes() {
 
 #[test]
 fn the_two_lines_for_a_browser() {
+    needs!("node", "chromium", "npm:playwright-core");
     let daemon = Daemon::start("");
     let snippets = snippets();
     let script = snippets.iter().find(|one| one.kind == "browser").unwrap();
@@ -192,6 +207,7 @@ fn the_two_lines_for_a_browser() {
 
 #[test]
 fn the_page_tries_again_after_an_error_status() {
+    needs!("node", "chromium", "npm:playwright-core");
     let mut daemon = Daemon::start("--path /elsewhere");
     let text = "hello after all".to_owned();
     let browser = browser(&daemon, &[], std::slice::from_ref(&text));

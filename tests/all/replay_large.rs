@@ -40,6 +40,7 @@ fn resume(daemon: &Daemon, last: u64) -> Stream {
 
 #[test]
 fn a_replay_of_100_000_events_holds_nobody_up() {
+    let _alone = support::heavy();
     const COUNT: usize = 100_000;
     let daemon = Daemon::start(LARGE);
     let before = Stream::starting(daemon.listen, "subscribe=a", "").position;
@@ -80,6 +81,7 @@ impl Drop for Until<'_> {
 
 #[test]
 fn live_events_join_a_replay_without_loss_or_double() {
+    let _alone = support::heavy();
     const BEFORE: usize = 20_000;
     let daemon = Daemon::start(LARGE);
     let before = Stream::starting(daemon.listen, "subscribe=a", "").position;
@@ -114,6 +116,7 @@ fn live_events_join_a_replay_without_loss_or_double() {
 
 #[test]
 fn a_slow_reader_may_replay_more_than_its_buffer() {
+    let _alone = support::heavy();
     const COUNT: usize = 2_000;
     let daemon = Daemon::start(&format!("{LARGE} --client-buffer 20000"));
     let before = Stream::starting(daemon.listen, "subscribe=a", "").position;
@@ -143,6 +146,7 @@ fn a_slow_reader_may_replay_more_than_its_buffer() {
 
 #[test]
 fn a_replay_goes_on_after_a_first_part_that_the_socket_did_not_take() {
+    let _alone = support::heavy();
     // Larger than what a socket's buffers hold.
     const SIZE: usize = 8 << 20;
     let limits = "--max-message 10000000 --history-bytes 1000000000";
@@ -161,6 +165,7 @@ fn a_replay_goes_on_after_a_first_part_that_the_socket_did_not_take() {
 
 #[test]
 fn who_is_too_slow_for_the_history_is_not_left_in_the_dark() {
+    let _alone = support::heavy();
     let daemon = Daemon::start("--history 1000 --history-bytes 1000000000 --client-buffer 20000");
     let before = Stream::starting(daemon.listen, "subscribe=a", "").position;
     publish_numbers(&daemon, 0..1000, 20_000);

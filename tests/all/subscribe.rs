@@ -202,7 +202,7 @@ fn an_unfinished_request_is_given_up_after_ten_seconds() {
     let took = began.elapsed();
     assert_eq!(answer.status, 408);
     assert!(answer.header("access-control-allow-origin").is_some());
-    let bounds = Duration::from_secs(9)..Duration::from_secs(14);
+    let bounds = Duration::from_secs(9)..Duration::from_secs(25);
     assert!(bounds.contains(&took), "{took:?}");
 }
 

@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::Command;
 
-use support::{Daemon, publish, run, temp_dir};
+use support::{Daemon, needs, publish, run, temp_dir};
 
 const UNITS: [&str; 3] = ["hasses.service", "hasses.socket", "hasses-control.socket"];
 /// The highest exposure, in tenths, that `systemd-analyze security` may find; 10.0 is the worst.
@@ -28,6 +28,7 @@ fn setting(unit: &str, name: &str) -> String {
 
 #[test]
 fn systemd_understands_them_and_finds_little_to_attack() {
+    needs!("systemd-analyze");
     let folder = temp_dir();
     let mut paths = Vec::new();
     for name in UNITS {

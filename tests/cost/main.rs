@@ -15,7 +15,7 @@ mod load;
 
 use counted::{Counter, per_operation};
 use load::{come_and_go, connect, deliver, publish};
-use support::Daemon;
+use support::{Daemon, needs};
 
 /// Subscribers of the broadcasts that are counted.
 const CROWD: usize = 100;
@@ -33,6 +33,7 @@ fn judge(what: &str, figure: f64, bound: f64) {
 /// A message to a crowd, each awaited by all before the next: per recipient, the publishing with it.
 #[test]
 fn a_delivery() {
+    needs!("valgrind", "strace");
     let cost = |counter| {
         per_operation(counter, 60, |daemon, messages| {
             let mut crowd = connect(daemon.listen, "crowd", CROWD);
@@ -50,6 +51,7 @@ fn a_delivery() {
 /// A message that nobody listens to, kept for replay, 250 in one write.
 #[test]
 fn a_publish() {
+    needs!("valgrind", "strace");
     const TOGETHER: usize = 250;
     let cost = |counter| {
         per_operation(counter, 20, |daemon, writes| {
@@ -68,6 +70,7 @@ fn a_publish() {
 /// A message to one, who has it before the next is written: what joining messages does not share.
 #[test]
 fn a_message_alone() {
+    needs!("valgrind", "strace");
     let cost = |counter| {
         per_operation(counter, 500, |daemon, messages| {
             let mut witness = connect(daemon.listen, "witness", 1);
@@ -85,6 +88,7 @@ fn a_message_alone() {
 /// A subscriber who comes, gets the answer's head and the first position, and leaves; 100 at once.
 #[test]
 fn a_connect() {
+    needs!("valgrind", "strace");
     let cost = |counter| {
         per_operation(counter, 10, |daemon, times| {
             for _ in 0..times {

@@ -198,7 +198,7 @@ impl Connection {
         let mut response = self.head();
         let length = response.header("content-length").map(|text| text.parse());
         let body = match length {
-            _ if response.status == 204 => Vec::new(),
+            _ if matches!(response.status, 204 | 304) => Vec::new(),
             Some(length) => self.exactly(length.unwrap(), Instant::now() + PATIENCE),
             None => self.rest(),
         };

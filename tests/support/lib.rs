@@ -6,6 +6,7 @@ pub mod crowd;
 pub mod daemon;
 pub mod far_end;
 pub mod http;
+pub mod needs;
 pub mod port;
 pub mod program;
 pub mod publish;
@@ -16,7 +17,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use daemon::Daemon;
@@ -78,6 +79,14 @@ pub fn without_what_cargo_tells(command: &mut Command) {
             command.env_remove(&key);
         }
     }
+}
+
+/// Waits until no other heavy test of this program runs, for as long as what it returns lives. A test is heavy
+/// if it keeps a processor busy, such as with thousands of clients; beside light ones it may run.
+pub fn heavy() -> MutexGuard<'static, ()> {
+    static HEAVY: Mutex<()> = Mutex::new(());
+    // A test that failed has let go too.
+    HEAVY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The hasses program that cargo has built for the tests.

@@ -56,6 +56,14 @@ impl Block {
         block
     }
 
+    /// As it came, but for the `retry:` that a stream's first block begins with.
+    pub fn without_retry(&self) -> &str {
+        match self.retry {
+            Some(_) => self.raw.split_once('\n').unwrap().1,
+            None => &self.raw,
+        }
+    }
+
     /// Whether it only says how far the stream has come.
     pub fn is_position(&self) -> bool {
         self.id.is_some() && self.data.is_none() && self.event.is_none()

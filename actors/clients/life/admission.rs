@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::answer::now;
+use super::script;
 use crate::auth;
 use crate::config::{Config, SubscribeAll};
 use crate::messages::client::LimitReached;
@@ -24,6 +25,8 @@ pub(super) enum Admitted {
     Stream(Box<StreamRequest>),
     Head(Version),
     Preflight,
+    /// The page's script.
+    Script(Answer),
 }
 
 /// A stream that is asked for.
@@ -47,7 +50,8 @@ pub(super) fn admit(request: Request, config: &Config, now: Duration) -> Result<
     if request.method == Method::Unknown {
         return Err(Refused::unknown_method());
     }
-    if request.path != config.path {
+    let is_script = script::is_at(&request.path, &config.path);
+    if request.path != config.path && !is_script {
         let why = format!("subscribers are answered on {} only", config.path);
         return Err(Refused::new(404, why));
     }
@@ -55,6 +59,9 @@ pub(super) fn admit(request: Request, config: &Config, now: Duration) -> Result<
         Method::Get | Method::Head => {}
         Method::Options => return Ok(Admitted::Preflight),
         _ => return Err(Refused::method(cors::ALLOW)),
+    }
+    if is_script {
+        return Ok(Admitted::Script(script::answer(&request)));
     }
     let query = Query::read(request.query.as_deref())?;
     let resume = resume(&request, &query);

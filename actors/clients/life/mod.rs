@@ -26,6 +26,7 @@ mod answer;
 mod introduction;
 mod mercure;
 mod request;
+mod script;
 
 use admission::{Admitted, StreamRequest, admit, append_retry, jitter, send_away, turn_away};
 use answer::{answer, answer_at_once, now, write_all, write_answer};
@@ -134,6 +135,14 @@ impl Client {
                 stream_head(version, true, &cors, now(), &mut head);
                 Err(answer(&self.handle, &head, End::Answered).await)
             }
+            Ok(Admitted::Script(mut answer)) => {
+                if ends_stream {
+                    self.end_stream().await?;
+                }
+                answer.lines.push_str(&cors);
+                answer.head_only = head_only;
+                Err(write_answer(&self.handle, answer, End::Answered).await)
+            }
             Ok(Admitted::Preflight) => {
                 let mut answer = Answer::no_content();
                 answer.lines = cors.into_owned() + cors::PREFLIGHT;
@@ -142,9 +151,7 @@ impl Client {
             }
             Err(refused) => {
                 if ends_stream {
-                    let key = self.handle.key();
-                    self.context.cast(FromClient::Ended { key });
-                    write_all(&self.handle, LAST_CHUNK).await?;
+                    self.end_stream().await?;
                 }
                 let mut answer = Answer::refused_text(&refused);
                 answer.lines.push_str(&cors);
@@ -153,6 +160,13 @@ impl Client {
                 Err(write_answer(&self.handle, answer, end).await)
             }
         }
+    }
+
+    /// Ends the open stream, as something else than a stream takes its place.
+    async fn end_stream(&self) -> Result<(), End> {
+        let key = self.handle.key();
+        self.context.cast(FromClient::Ended { key });
+        write_all(&self.handle, LAST_CHUNK).await
     }
 
     /// Enters the subscription and opens the stream.

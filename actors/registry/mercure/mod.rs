@@ -8,6 +8,7 @@
 //! | this | members |
 //! | [`index`] | selectors that stand for several topics |
 //! | [`routing`] | which of the hub's clients, and whether others, get a message |
+//! | [`past`] | kept events for the hub's clients |
 //! | [`resuming`] | where a client goes on that says an id |
 //! | [`given`] | ids that publishers gave |
 //! | [`presence`] | the subscriptions API, and the events about subscriptions |
@@ -18,17 +19,19 @@ use std::rc::Rc;
 use foldhash::HashMap;
 use foldhash::fast::RandomState;
 
-use crate::model::EventId;
 use crate::model::mercure::{Draft, Identity, Listener, Readable, Selector};
 
 mod given;
 mod index;
+mod past;
 mod presence;
 mod resuming;
 mod routing;
 
 use given::Given;
 use index::Index;
+use past::Past;
+pub(super) use past::{Shown, as_drawn, as_routed};
 use presence::Presence;
 
 /// What the registry knows with a hub.
@@ -43,6 +46,7 @@ pub(super) struct Hub {
     mark: u32,
     found: Vec<u32>,
     given: Given,
+    past: Past,
     presence: Presence,
     shared: Shared,
 }
@@ -108,6 +112,7 @@ impl Hub {
             mark: 0,
             found: Vec::new(),
             given: Given::default(),
+            past: Past::default(),
             presence: Presence::default(),
             shared: Shared::default(),
         }
@@ -160,11 +165,6 @@ impl Hub {
         if let Some(readable) = member.readable {
             self.shared.forget(readable);
         }
-    }
-
-    /// Enters the id that a publisher gave to an event that is kept.
-    pub(super) fn name(&mut self, given: &str, id: EventId, kept: impl Fn(EventId) -> bool) {
-        self.given.enter(given, id, kept);
     }
 
     /// What a client listens to besides topics that it names, as it wrote it.

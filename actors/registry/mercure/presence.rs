@@ -17,7 +17,7 @@ use super::Hub;
 use crate::messages::publisher::Request;
 use crate::model::mercure::{Draft, Identity, Listener, MatchType, Selector, Update};
 use crate::model::publication::Targets;
-use crate::model::{Channel, Publication, Target, Token};
+use crate::model::{Channel, EventId, Publication, Target, Token};
 use crate::runtime;
 use crate::wire::mercure::api::{self, Asked, Shown, Told};
 use crate::wire::sse::hub_id;
@@ -204,20 +204,8 @@ fn to(draft: Draft, selector: &Selector) -> To {
 }
 
 impl Hub {
-    /// Takes account of a message that is an event about a subscription.
-    pub(in crate::registry) fn take_event(&mut self, publication: &Publication) {
-        if let Some(update) = publication
-            .update
-            .as_deref()
-            .filter(|update| update.about_subscription)
-        {
-            self.presence.take(update.draft, &publication.data);
-        }
-    }
-
     /// All that are there by what was kept are those of a process before this one: they are told of as
     /// ended, after `grace`.
-    #[expect(dead_code, reason = "a history file will keep these events")]
     pub(in crate::registry) fn end_former(&mut self, grace: Duration) {
         let due = Instant::now() + grace;
         let Presence { lists, ended } = &mut self.presence;
@@ -294,6 +282,44 @@ impl Registry {
             ));
         }
         self.publish_own(events);
+    }
+
+    /// Takes account of what a history file has kept.
+    pub(in crate::registry) fn recover_hub(&mut self) {
+        let (Some(hub), Some(mercure)) = (&mut self.hub, self.settings.now().mercure.clone())
+        else {
+            return;
+        };
+        let history = &self.history;
+        history.draw_every(EventId(0), |kept| {
+            if let Some(update) = kept.update() {
+                if let Some(given) = &update.id {
+                    hub.given.enter(given, kept.id, |_| true);
+                }
+                if update.about_subscription {
+                    hub.presence.take(update.draft, kept.data);
+                }
+            }
+            true
+        });
+        // Another node may have told of them.
+        if self.bus.is_none() {
+            hub.end_former(mercure.grace);
+        }
+    }
+
+    /// Takes account of an event: of the id that its publisher gave it, and of what it says of a
+    /// subscription.
+    pub(in crate::registry) fn take_in_hub(&mut self, id: EventId, publication: &Publication) {
+        if let (Some(hub), Some(update)) = (&mut self.hub, publication.update.as_deref()) {
+            if let Some(given) = update.id.as_deref().filter(|_| self.history.has(id)) {
+                hub.given
+                    .enter(given, id, |number| self.history.has(number));
+            }
+            if update.about_subscription {
+                hub.presence.take(update.draft, &publication.data);
+            }
+        }
     }
 
     /// Takes a client out that may be one of the hub's, before it is taken out of the routes.

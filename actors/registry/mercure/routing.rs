@@ -247,10 +247,6 @@ impl Registry {
 }
 
 /// Whether a kept message is for a client of the hub, with the rights that it has now.
-#[expect(
-    dead_code,
-    reason = "replay asks it, once the history keeps what it needs"
-)]
 pub(in crate::registry) fn concerns(
     publication: &Publication,
     audience: Audience,

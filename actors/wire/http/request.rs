@@ -92,6 +92,10 @@ pub struct Request {
     pub user_agent: Option<String>,
     /// `Accept`, all its lines.
     pub accept: Option<String>,
+    /// `Accept-Encoding`, all its lines.
+    pub accept_encoding: Option<String>,
+    /// `If-None-Match`, all its lines.
+    pub if_none_match: Option<String>,
     /// `Last-Event-ID` (WHATWG HTML §9.2.4).
     pub last_event_id: Option<String>,
     /// `Authorization`.
@@ -104,8 +108,6 @@ pub struct Request {
     pub x_forwarded_for: Option<String>,
     /// `Referer`.
     pub referer: Option<String>,
-    /// `If-None-Match`.
-    pub if_none_match: Option<String>,
     /// `Access-Control-Request-Headers`, of a preflight.
     pub request_headers: Option<String>,
     /// `Idempotency-Key`, as it was sent.
@@ -163,13 +165,14 @@ impl Request {
             sec_fetch_mode: fields.sec_fetch_mode,
             user_agent: fields.user_agent,
             accept: fields.accept,
+            accept_encoding: fields.accept_encoding,
+            if_none_match: fields.if_none_match,
             last_event_id: fields.last_event_id,
             authorization: fields.authorization,
             cookie: fields.cookie,
             content_type: fields.content_type,
             x_forwarded_for: fields.x_forwarded_for,
             referer: fields.referer,
-            if_none_match: fields.if_none_match,
             request_headers: fields.request_headers,
             idempotency_key: fields.idempotency_key,
             body,
@@ -276,13 +279,14 @@ mod tests {
             sec_fetch_mode: Some("navigate".into()),
             user_agent: Some("Ágent".into()),
             accept: Some("text/event-stream, */*".into()),
+            accept_encoding: None,
+            if_none_match: None,
             last_event_id: Some("7".into()),
             authorization: Some("Bearer x".into()),
             cookie: Some("a=b; c=d".into()),
             content_type: Some("text/plain".into()),
             x_forwarded_for: Some("1.2.3.4, 5.6.7.8".into()),
             referer: None,
-            if_none_match: None,
             request_headers: None,
             idempotency_key: Some("\"k\"".into()),
             body: BodyLength::Length(3),

@@ -58,7 +58,7 @@ pub fn flowing_head(version: Version, kind: &str, close: bool, date: Date) -> Ve
 pub struct Answer {
     /// The status code.
     pub status: u16,
-    /// The body and its media type; none with 204.
+    /// The body and its media type; none with 204 and 304.
     pub body: Option<(&'static str, Vec<u8>)>,
     /// Further header lines, each with its CR LF.
     pub lines: String,
@@ -97,14 +97,6 @@ impl Answer {
         Self::page("text/plain; charset=utf-8", word)
     }
 
-    /// 304: what the client has is as new. The connection stays open.
-    pub fn not_modified() -> Self {
-        Self {
-            status: 304,
-            ..Self::no_content()
-        }
-    }
-
     /// 204: no body. The connection stays open.
     pub fn no_content() -> Self {
         Self {
@@ -113,6 +105,14 @@ impl Answer {
             lines: String::new(),
             head_only: false,
             close: false,
+        }
+    }
+
+    /// 304: the client has it already (RFC 9110 §15.4.5). No body. The connection stays open.
+    pub fn not_modified() -> Self {
+        Self {
+            status: 304,
+            ..Self::no_content()
         }
     }
 

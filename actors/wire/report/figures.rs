@@ -31,6 +31,12 @@ pub struct Figures {
     pub history_events: u64,
     /// Bytes they are counted with.
     pub history_bytes: u64,
+    /// Tokens, prefixes and `*` of which events are kept.
+    pub history_targets: u64,
+    /// Those of which it is known exactly what was let go.
+    pub history_marks: u64,
+    /// Kept events that were let go, by the reason.
+    pub history_let_go: [(&'static str, u64); 3],
     /// Events that were never written to the history file.
     pub history_lost: u64,
     /// What waits now, by who is to take it.
@@ -118,6 +124,9 @@ pub(super) mod tests {
             waiting_bytes: 0,
             history_events: 0,
             history_bytes: 0,
+            history_targets: 0,
+            history_marks: 0,
+            history_let_go: [("count", 0), ("age", 0), ("bytes", 0)],
             history_lost: 0,
             queues: vec![("logger", 4)],
             loop_delay: Histogram::default(),

@@ -119,8 +119,25 @@ fn traffic(figures: &Figures, page: &mut Page) {
     );
     page.gauge(
         "hasses_history_bytes",
-        "Bytes that the events kept for replay are counted with.",
+        "Memory that the events kept for replay take, with what keeping them costs.",
         figures.history_bytes,
+    );
+    page.gauge(
+        "hasses_history_targets",
+        "Tokens and prefixes, and *, of which events are kept.",
+        figures.history_targets,
+    );
+    page.gauge(
+        "hasses_history_marks",
+        "Tokens and prefixes, and *, of which it is known exactly what was let go.",
+        figures.history_marks,
+    );
+    page.each(
+        "hasses_history_let_go_total",
+        "counter",
+        "Events that a token, a prefix or * no longer keeps: it had too many, they were too old, or all together had too many bytes.",
+        "reason",
+        figures.history_let_go,
     );
     page.counter(
         "hasses_history_lost_total",

@@ -8,7 +8,7 @@ use std::thread;
 use nix::sys::signal::Signal;
 
 use super::{Redis, figure, node, wait_for_bus};
-use support::{Stream, eventually, publish};
+use support::{Stream, eventually, needs, publish};
 
 /// Publishes these numbers in one request, to the token `a`; their ids.
 fn batch(address: SocketAddr, numbers: Range<usize>) -> Vec<u64> {
@@ -32,6 +32,7 @@ fn entries(redis: &Redis) -> usize {
 
 #[test]
 fn a_batch_is_one_entry_and_its_events_have_ids_of_their_own() {
+    needs!("redis-server", "redis-cli");
     let mut redis = Redis::start("");
     let one = node(&redis, "");
     let two = node(&redis, "--history 100");
@@ -76,6 +77,7 @@ fn a_batch_is_one_entry_and_its_events_have_ids_of_their_own() {
 
 #[test]
 fn batches_come_once_while_redis_comes_and_goes() {
+    needs!("redis-server", "redis-cli");
     let mut redis = Redis::start("--appendonly yes --appendfsync always");
     let [one, two] = [(); 2].map(|()| node(&redis, "--history 1000000 --history-bytes 1000000000"));
     let mut streams = [&one, &two].map(|node| node.subscribe("subscribe=a"));

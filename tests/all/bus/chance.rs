@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 
 use super::Redis;
 use super::crowd::{Crowd, account, kill};
-use support::{Daemon, number_from};
+use support::{Daemon, needs, number_from};
 
 /// One of the faults, and its end.
 fn fault(
@@ -81,10 +81,14 @@ fn whatever_happens(down: &str) {
 
 #[test]
 fn nobody_is_left_in_silence_when_messages_are_refused() {
+    needs!("redis-server", "redis-cli");
+    let _alone = support::heavy();
     whatever_happens("refuse");
 }
 
 #[test]
 fn nobody_is_left_in_silence_when_nodes_are_alone() {
+    needs!("redis-server", "redis-cli");
+    let _alone = support::heavy();
     whatever_happens("local");
 }

@@ -4,7 +4,7 @@
 use nix::sys::signal::Signal;
 
 use super::{Redis, figure, node, wait_for_bus};
-use support::{Connection, Daemon, Stream, eventually, publish};
+use support::{Connection, Daemon, Stream, eventually, needs, publish};
 
 /// Two nodes; Redis shuts the second out when it is told to.
 struct Pair {
@@ -52,6 +52,7 @@ fn waits(node: &Daemon, last: u64, mend: impl FnOnce()) -> Vec<String> {
 
 #[test]
 fn who_comes_from_it_lacks_what_the_others_had() {
+    needs!("redis-server", "redis-cli");
     let pair = Pair::start();
     pair.cut();
     let others = publish::http(pair.one.control, "a", "others").0;
@@ -64,6 +65,7 @@ fn who_comes_from_it_lacks_what_the_others_had() {
 
 #[test]
 fn who_comes_to_it_lacks_what_it_had_alone() {
+    needs!("redis-server", "redis-cli");
     let pair = Pair::start();
     pair.cut();
     let own = publish::http(pair.two.control, "a", "own").0;
@@ -74,6 +76,7 @@ fn who_comes_to_it_lacks_what_it_had_alone() {
 
 #[test]
 fn what_a_node_had_alone_when_it_ended_is_a_gap() {
+    needs!("redis-server", "redis-cli");
     let mut pair = Pair::start();
     for node in [&pair.one, &pair.two] {
         eventually("they know of each other", || {
@@ -98,6 +101,7 @@ fn what_a_node_had_alone_when_it_ended_is_a_gap() {
 
 #[test]
 fn streams_are_told_once() {
+    needs!("redis-server", "redis-cli");
     let pair = Pair::start();
     let mut stream = pair.two.subscribe("subscribe=a");
     pair.cut();

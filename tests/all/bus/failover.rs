@@ -1,7 +1,7 @@
 //! A replica takes over, as after a failover that moves the address to it.
 
 use super::{Redis, figure, node, wait_for_bus};
-use support::{Daemon, Stream, eventually, publish};
+use support::{Daemon, Stream, eventually, needs, publish};
 
 /// A Redis that has a replica, and two nodes with a stream each.
 struct Pair {
@@ -61,6 +61,7 @@ impl Pair {
 
 #[test]
 fn a_replica_that_has_everything_takes_over() {
+    needs!("redis-server", "redis-cli");
     let mut pair = Pair::start();
     let first = pair.publish("1");
     pair.part();
@@ -73,6 +74,7 @@ fn a_replica_that_has_everything_takes_over() {
 
 #[test]
 fn what_a_replica_lacks_is_added_again() {
+    needs!("redis-server", "redis-cli");
     let mut pair = Pair::start();
     let first = pair.publish("replicated");
     pair.part();
@@ -89,6 +91,7 @@ fn what_a_replica_lacks_is_added_again() {
 
 #[test]
 fn what_a_replica_has_besides_is_a_gap() {
+    needs!("redis-server", "redis-cli");
     let mut pair = Pair::start();
     let first = pair.publish("replicated");
     pair.part();

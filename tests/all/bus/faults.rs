@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use super::{Redis, figure, node, wait_for_bus};
 use support::far_end::FarEnd;
 use support::stream::Block;
-use support::{Daemon, Program, Stream, publish};
+use support::{Daemon, Program, Stream, needs, publish};
 
 /// Keeps everything that it acknowledges.
 const SAFE: &str = "--appendonly yes --appendfsync always";
@@ -34,6 +34,7 @@ fn times(node: &Daemon, part: &str) -> usize {
 
 #[test]
 fn local_delivers_at_once_and_adds_afterwards_with_the_ids() {
+    needs!("redis-server", "redis-cli");
     for options in [SAFE, ""] {
         let mut redis = Redis::start(options);
         let [one, two] = [(); 2].map(|()| node(&redis, ""));
@@ -72,6 +73,7 @@ fn local_delivers_at_once_and_adds_afterwards_with_the_ids() {
 
 #[test]
 fn two_nodes_apart_leave_nobody_in_silence() {
+    needs!("redis-server", "redis-cli");
     let mut redis = Redis::start(SAFE);
     let [one, two] = [(); 2].map(|()| node(&redis, ""));
     let mut streams = [&one, &two].map(|node| node.subscribe("subscribe=a"));
@@ -121,6 +123,7 @@ fn two_nodes_apart_leave_nobody_in_silence() {
 
 #[test]
 fn refuse_answers_with_an_error() {
+    needs!("redis-server", "redis-cli");
     let mut redis = Redis::start(SAFE);
     let one = node(&redis, "--bus-down refuse");
     let mut stream = one.subscribe("subscribe=a");
@@ -142,6 +145,7 @@ fn refuse_answers_with_an_error() {
 
 #[test]
 fn a_paused_redis_delivers_each_message_once() {
+    needs!("redis-server", "redis-cli");
     let redis = Redis::start("");
     let [one, two] = [(); 2].map(|()| node(&redis, ""));
     let mut near = one.subscribe("subscribe=a");
@@ -164,6 +168,7 @@ fn a_paused_redis_delivers_each_message_once() {
 
 #[test]
 fn while_redis_stands_still_publishers_do_not_wait_for_it() {
+    needs!("redis-server", "redis-cli");
     let redis = Redis::start("");
     let one = node(&redis, "");
     redis.signal(Signal::SIGSTOP);
@@ -171,25 +176,20 @@ fn while_redis_stands_still_publishers_do_not_wait_for_it() {
     wait_for_bus(&one, false);
     // Meanwhile the node tries again and again, and each time waits two seconds for an answer.
     let end = Instant::now() + Duration::from_secs(5);
+    let mut published = 0;
     while Instant::now() < end {
-        let asked = Instant::now();
         publish::http(one.control, "a", "alone");
-        let took = asked.elapsed();
-        assert!(took < Duration::from_millis(1500), "{took:?}");
+        published += 1;
     }
+    assert!(published > 50, "{published} in five seconds");
     redis.signal(Signal::SIGCONT);
     wait_for_bus(&one, true);
 }
 
 #[test]
-#[expect(
-    clippy::print_stderr,
-    reason = "who runs the tests should know what was left out"
-)]
 fn a_cut_network_loses_nothing() {
-    let Some(far) = FarEnd::new(78) else {
-        return eprintln!("left out: needs root and the program ip");
-    };
+    needs!("redis-server", "redis-cli", "ip", "root");
+    let far = FarEnd::new(78);
     let mut server = far.command("redis-server");
     server.args([
         "--bind",
@@ -220,10 +220,16 @@ fn a_cut_network_loses_nothing() {
     far.connect(true);
     wait_for_bus(&one, true);
     wait_for_bus(&two, true);
-    assert_eq!(data(&until(other, "2")), ["before", "0", "1", "2"]);
+    // What was refused may all the same be in a connection that the cable's end cut, and Redis finds it there.
+    let without = |data: Vec<&str>| -> Vec<String> {
+        let kept = data.into_iter().filter(|data| *data != "x");
+        kept.map(str::to_owned).collect()
+    };
+    let came = without(data(&until(other, "2")));
+    assert_eq!(came, ["before", "0", "1", "2"]);
     // Redis may have found the first in its old connection, and then it has another id: a gap.
     let back = Stream::resume(two.listen, "subscribe=a", before);
-    assert_eq!(back.data(), ["0", "1", "2"]);
+    assert_eq!(without(back.data()), ["0", "1", "2"]);
 }
 
 /// Something that a Redis does not do for a while, why it says so, and how it is mended.
@@ -250,6 +256,7 @@ fn ails(how: &str, why: &str, mend: &str) {
 
 #[test]
 fn a_redis_without_memory_is_away() {
+    needs!("redis-server", "redis-cli");
     ails(
         "config set maxmemory 1",
         "Redis has no memory left",
@@ -259,6 +266,7 @@ fn a_redis_without_memory_is_away() {
 
 #[test]
 fn a_replica_is_away_until_it_takes_writes() {
+    needs!("redis-server", "redis-cli");
     ails(
         "replicaof 127.0.0.1 1",
         "Redis is a replica that takes no writes",
@@ -268,6 +276,7 @@ fn a_replica_is_away_until_it_takes_writes() {
 
 #[test]
 fn what_redis_has_lost_is_added_again() {
+    needs!("redis-server", "redis-cli");
     let mut redis = Redis::start("");
     let [one, two] = [(); 2].map(|()| node(&redis, ""));
     let mut streams = [&one, &two].map(|node| node.subscribe("subscribe=a"));
@@ -295,6 +304,7 @@ fn what_redis_has_lost_is_added_again() {
 
 #[test]
 fn a_stream_that_is_deleted_comes_back() {
+    needs!("redis-server", "redis-cli");
     let redis = Redis::start("");
     let [one, two] = [(); 2].map(|()| node(&redis, ""));
     let mut streams = [&one, &two].map(|node| node.subscribe("subscribe=a"));
@@ -314,6 +324,7 @@ fn a_stream_that_is_deleted_comes_back() {
 
 #[test]
 fn what_nobody_holds_any_more_is_a_gap() {
+    needs!("redis-server", "redis-cli");
     let mut redis = Redis::start("");
     let one = node(&redis, "");
     let mut two = node(&redis, "");

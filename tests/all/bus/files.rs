@@ -1,12 +1,13 @@
 //! History files of nodes: they fill a Redis that has nothing, and what they may lack is a gap.
 
 use super::{Redis, figure, node, wait_for_bus};
-use support::{Connection, Daemon, Stream, eventually, publish};
+use support::{Connection, Daemon, Stream, eventually, needs, publish};
 
 const FILE: &str = "--history-file {dir}/history";
 
 #[test]
 fn a_history_file_fills_a_bus_that_has_nothing() {
+    needs!("redis-server", "redis-cli");
     let mut redis = Redis::start("");
     let mut one = node(&redis, FILE);
     let first = publish::http(one.control, "a", "1").0;
@@ -50,6 +51,7 @@ fn comes_first(mut redis: Redis, mut one: Daemon, known: u64) {
 
 #[test]
 fn what_others_published_after_its_end_is_a_gap() {
+    needs!("redis-server", "redis-cli");
     let redis = Redis::start("");
     let mut one = node(&redis, FILE);
     let mut two = node(&redis, "");
@@ -65,6 +67,7 @@ fn what_others_published_after_its_end_is_a_gap() {
 
 #[test]
 fn what_was_not_written_before_a_crash_is_a_gap() {
+    needs!("redis-server", "redis-cli");
     let redis = Redis::start("");
     let mut one = node(&redis, FILE);
     let known = publish::http(one.control, "a", "known").0;

@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 
 use super::{Redis, figure, node, wait_for_bus};
-use support::{Daemon, Stream, eventually, publish};
+use support::{Daemon, Stream, eventually, needs, publish};
 
 /// Two nodes, of which the first alone has the newest event when Redis loses the stream; only the second
 /// has found that out.
@@ -71,11 +71,13 @@ fn nobody_writes_before_all_have_added(mut lost: Lost) {
 
 #[test]
 fn after_a_restart_all_add_what_they_hold_first() {
+    needs!("redis-server", "redis-cli");
     nobody_writes_before_all_have_added(Lost::start(starts_empty));
 }
 
 #[test]
 fn when_the_stream_is_deleted_too() {
+    needs!("redis-server", "redis-cli");
     let deletes = |redis: &mut Redis| {
         redis.ask("del hasses:events");
     };
@@ -84,6 +86,7 @@ fn when_the_stream_is_deleted_too() {
 
 #[test]
 fn when_all_is_deleted_too() {
+    needs!("redis-server", "redis-cli");
     let deletes = |redis: &mut Redis| {
         redis.ask("flushall");
     };
@@ -92,6 +95,7 @@ fn when_all_is_deleted_too() {
 
 #[test]
 fn if_one_does_not_come_all_have_a_gap() {
+    needs!("redis-server", "redis-cli");
     let mut lost = Lost::start(starts_empty);
     lost.one.crash();
     next_comes_after_a_gap(lost);
@@ -99,6 +103,7 @@ fn if_one_does_not_come_all_have_a_gap() {
 
 #[test]
 fn who_is_started_again_does_not_stand_for_what_it_held() {
+    needs!("redis-server", "redis-cli");
     let mut lost = Lost::start(starts_empty);
     lost.one.crash();
     lost.one.start_again();

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{Redis, figure, node};
-use support::{Connection, Stream, eventually, publish};
+use support::{Connection, Stream, eventually, needs, publish};
 
 fn text(address: SocketAddr, lines: impl Iterator<Item = String>) -> Vec<u64> {
     publish::json_lines(address, lines)
@@ -11,6 +11,7 @@ fn text(address: SocketAddr, lines: impl Iterator<Item = String>) -> Vec<u64> {
 
 #[test]
 fn all_nodes_deliver_the_same_events_in_the_same_order() {
+    needs!("redis-server", "redis-cli");
     let redis = Redis::start("");
     let nodes = [(); 3].map(|()| node(&redis, ""));
     let mut streams = nodes.each_ref().map(|node| node.subscribe("subscribe=a"));
@@ -45,6 +46,7 @@ fn all_nodes_deliver_the_same_events_in_the_same_order() {
 
 #[test]
 fn everything_of_a_message_crosses_the_bus() {
+    needs!("redis-server", "redis-cli");
     let redis = Redis::start("");
     let [one, two] = [(); 2].map(|()| node(&redis, ""));
     let mut spared = two.subscribe("subscribe=a&id=me");
@@ -79,6 +81,7 @@ fn everything_of_a_message_crosses_the_bus() {
 
 #[test]
 fn who_changes_nodes_gets_what_it_missed() {
+    needs!("redis-server", "redis-cli");
     let redis = Redis::start("");
     let [one, two] = [(); 2].map(|()| node(&redis, ""));
     let mut stream = one.subscribe("subscribe=a");
@@ -104,6 +107,7 @@ fn who_changes_nodes_gets_what_it_missed() {
 
 #[test]
 fn who_has_seen_more_than_the_node_waits_for_it() {
+    needs!("redis-server", "redis-cli");
     let redis = Redis::start("");
     let [one, two] = [(); 2].map(|()| node(&redis, ""));
     let last = publish::http(one.control, "a", "1").0;
@@ -137,6 +141,7 @@ fn who_has_seen_more_than_the_node_waits_for_it() {
 
 #[test]
 fn the_whole_is_counted_and_dead_nodes_are_not() {
+    needs!("redis-server", "redis-cli");
     let redis = Redis::start("");
     let one = node(&redis, "");
     let mut two = node(&redis, "");
@@ -175,6 +180,7 @@ fn the_whole_is_counted_and_dead_nodes_are_not() {
 
 #[test]
 fn a_client_is_disconnected_wherever_it_is() {
+    needs!("redis-server", "redis-cli");
     let redis = Redis::start("");
     let [one, two] = [(); 2].map(|()| node(&redis, ""));
     for way in ["text", "http"] {
@@ -200,6 +206,7 @@ fn a_client_is_disconnected_wherever_it_is() {
 
 #[test]
 fn the_stream_is_trimmed_by_the_limits() {
+    needs!("redis-server", "redis-cli");
     let redis = Redis::start("");
     let one = node(&redis, "--history 100 --history-age 7");
     let flood = |from: u32| {
@@ -226,6 +233,7 @@ fn the_stream_is_trimmed_by_the_limits() {
 
 #[test]
 fn prefixes_and_databases_keep_apart() {
+    needs!("redis-server", "redis-cli");
     let redis = Redis::start("");
     let one = node(&redis, "");
     let url = redis.url();

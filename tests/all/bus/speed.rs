@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Redis, figure, node};
-use support::{Daemon, Stream, eventually, publish};
+use support::{Daemon, Stream, eventually, needs, publish};
 
 /// Messages of a flood, and single ones of which the delay is taken.
 const FLOOD: usize = if cfg!(debug_assertions) {
@@ -110,6 +110,8 @@ fn delay(publisher: &Daemon, subscriber: &Daemon) -> (u128, u128) {
 #[test]
 #[expect(clippy::print_stdout, reason = "its figures are what it is for")]
 fn what_the_bus_costs() {
+    needs!("redis-server", "redis-cli");
+    let _alone = support::heavy();
     let redis = Redis::start("");
     let alone = Daemon::start("--client-buffer 100000000");
     let [one, two] = [(); 2].map(|()| node(&redis, "--client-buffer 100000000"));

@@ -7,7 +7,7 @@ use std::thread;
 
 use super::Redis;
 use support::Port;
-use support::{Daemon, Stream, publish, readme, run, temp_dir};
+use support::{Daemon, Stream, needs, publish, readme, run, temp_dir};
 
 /// The exit code and what a start, or a check, says.
 fn told(arguments: &[&str]) -> (Option<i32>, String) {
@@ -23,6 +23,7 @@ fn told(arguments: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn what_will_not_pass_is_told_and_ends_the_start() {
+    needs!("redis-server", "redis-cli");
     let redis = Redis::start("--requirepass secret --databases 4");
     let port = redis.port;
     for (url, why) in [
@@ -92,6 +93,7 @@ fn a_check_tells_what_is_no_redis() {
 
 #[test]
 fn over_tls_the_certificate_must_be_right() {
+    needs!("redis-server", "redis-cli", "openssl");
     let dir = temp_dir();
     let file = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     let (cert, key) = (file("cert"), file("key"));
@@ -138,6 +140,7 @@ fn over_tls_the_certificate_must_be_right() {
 
 #[test]
 fn a_bus_that_is_away_at_the_start_may_come() {
+    needs!("redis-server", "redis-cli");
     let mut redis = Redis::start("");
     redis.crash();
     let (code, text) = told(&["--check", "--bus", &redis.url()]);
@@ -166,6 +169,7 @@ fn a_bus_that_is_away_at_the_start_may_come() {
 
 #[test]
 fn what_was_published_before_the_first_meeting_is_added() {
+    needs!("redis-server", "redis-cli");
     for (options, known) in [("", 0), ("--history-file {dir}/history", 1)] {
         let mut redis = Redis::start("");
         redis.crash();
@@ -186,6 +190,7 @@ fn what_was_published_before_the_first_meeting_is_added() {
 
 #[test]
 fn the_readmes_way_works() {
+    needs!("redis-server", "redis-cli");
     let redis = Redis::start("--requirepass secret");
     let mut snippets = readme::snippets().into_iter();
     let snippet = snippets.find(|snippet| snippet.kind == "bus").unwrap();
@@ -201,6 +206,7 @@ fn the_readmes_way_works() {
 
 #[test]
 fn the_commands_that_the_readme_names_are_enough() {
+    needs!("redis-server", "redis-cli");
     let redis = Redis::start("");
     let readme = include_str!("../../../README.md");
     let named = readme.split_once("The user needs `").unwrap().1;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use support::{Program, temp_dir, without_what_cargo_tells};
+use support::{Program, needs, temp_dir, without_what_cargo_tells};
 
 const TOP: &str = env!("CARGO_MANIFEST_DIR");
 const HASSES: &str = env!("CARGO_BIN_EXE_hasses");
@@ -66,15 +66,30 @@ fn play(backend: &str) {
 
 #[test]
 fn the_page_with_the_backend_in_rust() {
+    needs!("node", "chromium", "npm:playwright-core", "npm:axe-core");
     play("rust");
 }
 
 #[test]
 fn the_page_with_the_backend_in_python() {
+    needs!(
+        "node",
+        "chromium",
+        "npm:playwright-core",
+        "npm:axe-core",
+        "python3"
+    );
     play("python");
 }
 
 #[test]
 fn the_page_with_the_backend_in_php() {
+    needs!(
+        "node",
+        "chromium",
+        "npm:playwright-core",
+        "npm:axe-core",
+        "php"
+    );
     play("php");
 }

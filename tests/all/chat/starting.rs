@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{HASSES, TOP, command};
 use support::publish::post;
-use support::{Connection, Program, Stream, TempDir, temp_dir, without_what_cargo_tells};
+use support::{Connection, Program, Stream, TempDir, needs, temp_dir, without_what_cargo_tells};
 
 /// A chat that somebody started.
 struct Chat {
@@ -143,10 +143,12 @@ fn the_backend_in_rust() {
 
 #[test]
 fn the_backend_in_python() {
+    needs!("python3");
     starts_checks_and_ends("python");
 }
 
 #[test]
 fn the_backend_in_php() {
+    needs!("php");
     starts_checks_and_ends("php");
 }

@@ -178,6 +178,7 @@ fn a_search_finds_by_token_id_and_agent() {
 
 #[test]
 fn who_reads_a_long_list_slowly_delays_nobody_and_costs_no_memory() {
+    let _alone = support::heavy();
     const COUNT: usize = 5_000;
     let daemon = Daemon::start("");
     let _streams = crowd(&daemon, COUNT, &"long name ".repeat(50));
@@ -190,14 +191,14 @@ fn who_reads_a_long_list_slowly_delays_nobody_and_costs_no_memory() {
         send(reader, "GET /clients");
         assert_eq!(reader.head().status, 200);
     }
-    let mut slowest = Duration::ZERO;
+    let began = Instant::now();
     for n in 0..100 {
-        let began = Instant::now();
         publish::http(daemon.control, "live", &n.to_string());
         assert_eq!(listener.data(), n.to_string());
-        slowest = slowest.max(began.elapsed());
     }
-    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+    // Who waited for one of the readers would wait for its ten seconds.
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(9), "{took:?}");
     let grown = daemon.resident_kib().saturating_sub(before);
     assert!(grown < 4096, "{grown} KiB for ten lists of {COUNT} clients");
     // A client that comes while a list is read, and one that goes, harm nothing.
@@ -223,6 +224,7 @@ fn who_reads_a_long_list_slowly_delays_nobody_and_costs_no_memory() {
 
 #[test]
 fn a_stop_waits_for_no_reader() {
+    let _alone = support::heavy();
     let mut daemon = Daemon::start("");
     // More than the system takes ahead.
     let tokens: Vec<String> = (0..30).map(|n| format!("{n:0>200}")).collect();

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::tls::authority::{Authority, ECDSA};
 use nix::sys::signal::Signal;
-use support::{Connection, Daemon, PATIENCE, Program, Stream, eventually, publish};
+use support::{Connection, Daemon, PATIENCE, Program, Stream, eventually, needs, publish};
 
 /// What a name may not do.
 const HOSTILE: &str = "%3Cimg%20src=x%20onerror=hacked%3D1%3E";
@@ -72,6 +72,7 @@ fn the_page_may_do_little() {
 
 #[test]
 fn charts_publishing_levels_and_names() {
+    needs!("node", "chromium", "npm:playwright-core", "npm:axe-core");
     let daemon = Daemon::start("");
     let agent = "User-Agent: <img src=x onerror=hacked=1>\r\n";
     let query = format!("token={HOSTILE}&token=busy&id={HOSTILE}");
@@ -110,6 +111,8 @@ fn room_has(daemon: &Daemon) -> bool {
 
 #[test]
 fn two_thousand_clients() {
+    needs!("node", "chromium", "npm:playwright-core", "npm:axe-core");
+    let _alone = support::heavy();
     let daemon = Daemon::start("");
     let _streams: Vec<Connection> = (0..2000)
         .map(|n| {
@@ -126,6 +129,13 @@ fn two_thousand_clients() {
 
 #[test]
 fn the_secret_is_asked_for_and_comes_by_tls() {
+    needs!(
+        "node",
+        "chromium",
+        "npm:playwright-core",
+        "npm:axe-core",
+        "openssl"
+    );
     let line = "--listen 127.0.0.1:{listen} --control tls:127.0.0.1:{control} \
                 --tls-cert {dir}/site.pem --tls-key {dir}/site.key --control-secret {dir}/secret";
     let daemon = Daemon::prepared(line, |place| {
@@ -141,6 +151,7 @@ fn the_secret_is_asked_for_and_comes_by_tls() {
 
 #[test]
 fn it_comes_back_after_a_restart() {
+    needs!("node", "chromium", "npm:playwright-core", "npm:axe-core");
     let mut daemon = Daemon::start("");
     let browser = browser(&daemon, "restart");
     browser.wait_for("live");

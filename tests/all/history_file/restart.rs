@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use super::{ids, position, publish_numbers, resume, start};
-use support::stream::Start;
+use support::stream::{Block, Start};
 use support::{Connection, Daemon, Stream, publish};
 
 #[test]
@@ -42,7 +42,7 @@ fn a_clean_restart_is_no_gap() {
         for (query, seen) in queries.iter().zip(&seen) {
             let start = Stream::resume(daemon.listen, query, before);
             assert_eq!(start.gap, None, "round {round}, {query}");
-            let raw: Vec<&str> = start.events.iter().map(|event| &*event.raw).collect();
+            let raw: Vec<&str> = start.events.iter().map(Block::without_retry).collect();
             assert_eq!(raw, *seen, "round {round}, {query}");
         }
         let quiet = resume(&daemon, last);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::{files, ids, position, publish_numbers, resume, start};
-use support::{Connection, Stream, publish, run};
+use support::{Connection, Stream, needs, publish, run};
 
 #[test]
 fn with_smaller_limits_the_newest_are_kept() {
@@ -68,14 +68,8 @@ impl Drop for SmallDisk {
 }
 
 #[test]
-#[expect(
-    clippy::print_stderr,
-    reason = "who runs the tests should know what was left out"
-)]
 fn a_full_disk_stops_the_file_but_not_the_events() {
-    if !rustix::process::geteuid().is_root() {
-        return eprintln!("left out: only root can mount a small disk");
-    }
+    needs!("root");
     let mut daemon = start("");
     daemon.stop();
     let kept = daemon.file("kept");

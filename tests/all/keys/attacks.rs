@@ -6,9 +6,11 @@ use serde_json::json;
 
 use super::maker::{self, by_secret, good, hmac, jwts, now, part, signed};
 use super::{SECRET, bearer, refused, with_key, with_secret};
+use support::needs;
 
 #[test]
 fn on_jwts() {
+    needs!("node");
     let daemon = with_secret("");
     let some = r#"{"subscribe":["room_*"],"id":"7"}"#;
     let [honest, expired, early, foreign, other] = by_secret(
@@ -96,6 +98,7 @@ fn on_jwts() {
 
 #[test]
 fn a_public_key_is_no_secret() {
+    needs!("node", "python3");
     let keys = maker::keys();
     for kind in ["rsa", "p256", "p384", "ed25519"] {
         let path = keys.path().join(format!("{kind}.pub.pem"));
@@ -131,6 +134,7 @@ fn a_public_key_is_no_secret() {
 
 #[test]
 fn on_signed_urls() {
+    needs!("node", "python3");
     let daemon = with_secret("");
     let honest = good("subscribe=room1&id=7");
     let (signed_part, sign) = honest.split_once("&sign=").unwrap();

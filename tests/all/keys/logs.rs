@@ -2,10 +2,11 @@
 
 use super::maker::{by_secret, good};
 use super::{SECRET, bearer, open, with_secret};
-use support::publish;
+use support::{needs, publish};
 
 #[test]
 fn no_secret_reaches_a_log() {
+    needs!("node", "python3");
     let daemon = with_secret("--log-level debug --reinit");
     let claims = r#"{"subscribe":["a"],"marker":"123456789"}"#;
     let ([good_jwt], [bad_jwt]) = (by_secret(SECRET, [claims]), by_secret("another", [claims]));

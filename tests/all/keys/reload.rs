@@ -4,12 +4,13 @@ use nix::sys::signal::Signal;
 
 use super::maker::{self, by_secret, good};
 use super::{SECRET, bearer, open, refused, with_secret, write_key};
-use support::{Connection, eventually, publish};
+use support::{Connection, eventually, needs, publish};
 
 const CLAIMS: &str = r#"{"subscribe":["a"]}"#;
 
 #[test]
 fn a_new_key_holds_for_what_comes_next() {
+    needs!("node", "python3");
     let daemon = with_secret("");
     let keys = maker::keys();
     let public = std::fs::read_to_string(keys.path().join("ed25519.pub.pem")).unwrap();
@@ -58,6 +59,7 @@ fn a_new_key_holds_for_what_comes_next() {
 
 #[test]
 fn a_bad_one_changes_nothing() {
+    needs!("node", "python3");
     let daemon = with_secret("");
     let key = daemon.file("key");
     let keys = maker::keys();

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use super::maker;
 use super::{SECRET, with_key, write_key};
-use support::{Daemon, Program, publish, temp_dir};
+use support::{Daemon, Program, needs, publish, temp_dir};
 
 /// What it says when it does not start, or is only to check.
 fn told(arguments: &[&str]) -> (Option<i32>, String) {
@@ -25,6 +25,7 @@ fn told(arguments: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn what_is_no_key_is_refused() {
+    needs!("node");
     let dir = temp_dir();
     let keys = maker::keys();
     let private = fs::read_to_string(keys.path().join("rsa.pem")).unwrap();
@@ -82,6 +83,7 @@ fn the_greeting_shows_what_works() {
 
 #[test]
 fn a_file_that_others_read_is_warned_about() {
+    needs!("node");
     let arguments = "--listen 127.0.0.1:{listen} --control 127.0.0.1:{control} \
                      --subscribe-key {dir}/key";
     let daemon = Daemon::prepared(arguments, |place| {
@@ -108,9 +110,7 @@ fn a_file_that_others_read_is_warned_about() {
 
 #[test]
 fn what_the_user_may_not_read_again_is_warned_about() {
-    if !nix::unistd::geteuid().is_root() {
-        return;
-    }
+    needs!("root");
     let dir = temp_dir();
     let path = dir.path().join("key");
     write_key(&path, SECRET);

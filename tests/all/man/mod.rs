@@ -4,7 +4,7 @@ mod page;
 use std::env;
 use std::fs;
 
-use support::{TempDir, run, temp_dir};
+use support::{TempDir, needs, run, temp_dir};
 
 /// The page that is installed.
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/man/hasses.1");
@@ -43,6 +43,7 @@ fn the_man_page_says_what_help_says() {
 
 #[test]
 fn it_is_well_written() {
+    needs!("man", "mandoc");
     let (_dir, file) = made();
     let output = run("mandoc", &["-Tlint", "-Wwarning", &file]);
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
@@ -64,6 +65,7 @@ fn plain(struck: &str) -> String {
 
 #[test]
 fn a_reader_finds_every_section_and_option() {
+    needs!("mandoc");
     let (_dir, file) = made();
     let output = run("mandoc", &["-Tascii", "-Owidth=100", &file]);
     let shown = String::from_utf8(output.stdout).unwrap();

@@ -9,9 +9,9 @@ use std::process::Command;
 
 use machine::Machine;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, geteuid};
+use nix::unistd::Pid;
 use support::Port;
-use support::{Program, Stream, eventually, publish, run, temp_dir};
+use support::{Program, Stream, eventually, needs, publish, run, temp_dir};
 
 /// Makes the package in `dir`.
 fn package(dir: &Path) -> PathBuf {
@@ -43,6 +43,7 @@ fn about(package: &Path, question: &str) -> String {
 
 #[test]
 fn the_package_says_what_it_is_and_is_the_same_when_made_again() {
+    needs!("dpkg-deb", "dpkg-parsechangelog", "gzip");
     let (first, second) = (temp_dir(), temp_dir());
     let made = package(first.path());
     let control = about(&made, "--field");
@@ -90,10 +91,17 @@ fn start(machine: &Machine, listen: SocketAddr, control: SocketAddr) -> Program 
 
 #[test]
 fn it_is_installed_used_removed_and_leaves_its_user_alone() {
-    // Only root installs packages, here in a copy of the machine.
-    if !geteuid().is_root() {
-        return;
-    }
+    needs!(
+        "dpkg-deb",
+        "dpkg-parsechangelog",
+        "gzip",
+        "root",
+        "unshare",
+        "nsenter",
+        "logrotate",
+        "systemd-socket-activate",
+        "man"
+    );
     let dir = temp_dir();
     let deb = package(dir.path());
     let machine = Machine::new();

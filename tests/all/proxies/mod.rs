@@ -9,38 +9,44 @@ use std::time::{Duration, Instant};
 
 use server::{Kind, Proxy};
 use socket2::{Domain, Socket, Type};
-use support::{Connection, Daemon, Program, Stream, eventually, publish, run};
+use support::{Connection, Daemon, Program, Stream, eventually, needs, publish, run};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/returning.mjs");
 
 #[test]
 fn nginx() {
+    needs!("nginx", "node", "npm:eventsource", "setpriv");
     is_good(Kind::Nginx);
 }
 
 #[test]
 fn nginx_by_http_1_1() {
+    needs!("nginx", "node", "npm:eventsource", "setpriv");
     is_good(Kind::NginxHttp11);
 }
 
 #[test]
 fn apache() {
+    needs!("apache2", "node", "npm:eventsource", "setpriv");
     is_good(Kind::Apache);
 }
 
 #[test]
 fn caddy() {
+    needs!("caddy", "node", "npm:eventsource", "setpriv");
     is_good(Kind::Caddy);
 }
 
 #[test]
 fn haproxy() {
+    needs!("haproxy", "node", "npm:eventsource", "setpriv");
     is_good(Kind::Haproxy);
 }
 
 /// The one with the time-outs: all proxies side by side, with hasses' own heartbeat.
 #[test]
 fn a_silent_stream_survives_two_minutes_of_each() {
+    needs!("nginx", "apache2", "caddy", "haproxy", "setpriv");
     let daemon = Daemon::start("--trust-proxy 127.0.0.1");
     let proxies = Kind::ALL.map(|kind| Proxy::start(kind, &daemon));
     let began = Instant::now();
@@ -60,6 +66,9 @@ fn a_silent_stream_survives_two_minutes_of_each() {
 
 #[test]
 fn by_tls_and_http_2_as_well() {
+    needs!(
+        "nginx", "apache2", "caddy", "haproxy", "setpriv", "curl", "openssl"
+    );
     let daemon = Daemon::start("--trust-proxy 127.0.0.1");
     let (pem, certificate) = (daemon.file("pem"), daemon.file("certificate"));
     let name = |file: &Path| file.to_str().unwrap().to_owned();
@@ -147,8 +156,8 @@ fn passes_each_event_at_once(daemon: &Daemon, proxy: &Proxy) {
         })
         .collect();
     took.sort_unstable();
-    // Waiting for more to send with it would take 40 ms, and buffers for ever.
-    assert!(took[10] < Duration::from_millis(30), "{took:?}");
+    // Waiting for more to send with it would delay each by 40 ms, and buffers for ever; a busy machine delays some.
+    assert!(took[2] < Duration::from_millis(30), "{took:?}");
 }
 
 fn replays(daemon: &Daemon, proxy: &Proxy) {
@@ -179,6 +188,7 @@ fn notices_who_leaves(daemon: &Daemon, proxy: &Proxy, kind: Kind) {
 }
 
 fn carries_two_thousand(daemon: &Daemon, proxy: &Proxy) {
+    let _alone = support::heavy();
     let request = "GET /sse?subscribe=crowd HTTP/1.1\r\nHost: x\r\n\r\n";
     let connect = |_| {
         let mut connection = Connection::to(proxy.address);

@@ -13,6 +13,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
 use super::program::*;
+use support::needs;
 
 #[test]
 fn a_failed_start_leaves_nothing_behind() {
@@ -179,6 +180,7 @@ fn with_sockets(names: &str, paths: &[&Path], arguments: &[&str]) -> Command {
 
 #[test]
 fn sockets_passed_by_systemd_are_used() {
+    needs!("python3");
     let folder = Folder::new();
     let (one, two) = (folder.file("one"), folder.file("two"));
     // By name; the default control port gives way, and the address asked for is added.

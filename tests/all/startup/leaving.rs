@@ -12,6 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::program::*;
+use support::needs;
 
 /// Every process that was started with `part` on its command line.
 fn processes(part: &str) -> Vec<Pid> {
@@ -56,9 +57,7 @@ fn start(line: &[String]) -> Running {
 
 #[test]
 fn a_user_leaves_nothing_in_a_folder_of_root() {
-    if !is_root() {
-        return;
-    }
+    needs!("root");
     for mode in [0o755, 0o700] {
         let folder = Folder::new();
         fs::set_permissions(&folder.0, fs::Permissions::from_mode(mode)).unwrap();
@@ -91,9 +90,7 @@ fn a_user_leaves_nothing_in_a_folder_of_root() {
 
 #[test]
 fn a_killed_daemon_leaves_nothing_in_a_folder_of_root() {
-    if !is_root() {
-        return;
-    }
+    needs!("root");
     let folder = Folder::new();
     let mut line = line(&folder);
     line.push("--daemon".to_owned());

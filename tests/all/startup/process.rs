@@ -9,6 +9,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Group, User, mkfifo};
 
 use super::program::*;
+use support::needs;
 
 #[test]
 fn a_daemon_is_ready_when_its_parent_ends() {
@@ -111,9 +112,7 @@ fn what_is_no_regular_file_is_no_pid_file() {
 
 #[test]
 fn the_user_owns_what_was_made_and_is_not_root_any_more() {
-    if !is_root() {
-        return;
-    }
+    needs!("root");
     let nobody = User::from_name("nobody").unwrap().unwrap();
     let (uid, gid) = (nobody.uid.as_raw(), nobody.gid.as_raw());
     let group = Group::from_name("daemon").unwrap().unwrap().gid.as_raw();
@@ -161,9 +160,7 @@ fn the_user_owns_what_was_made_and_is_not_root_any_more() {
 
 #[test]
 fn a_start_that_fails_as_the_user_leaves_nothing_behind() {
-    if !is_root() {
-        return;
-    }
+    needs!("root");
     // Root's folder, in which nobody may remove files.
     let folder = Folder::new();
     let (closed, pid) = (folder.file("closed"), folder.text("pid"));

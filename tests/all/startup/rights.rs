@@ -8,6 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::User;
 
 use super::program::*;
+use support::needs;
 
 /// Ends it, and gives what it logged.
 fn logged(mut running: Running) -> String {
@@ -52,12 +53,10 @@ fn no_right_comes_back() {
 
 #[test]
 fn who_can_become_root_again_does_not_start() {
+    needs!("root", "setpriv");
     // The right to change users is kept by what only looks like another user.
     let setpriv = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
     let caps = ["--inh-caps", "+setuid", "--ambient-caps", "+setuid"];
-    if !is_root() {
-        return;
-    }
     let folder = Folder::new();
     fs::set_permissions(&folder.0, Permissions::from_mode(0o755)).unwrap();
     // Where that user can run it.
@@ -82,9 +81,7 @@ fn who_can_become_root_again_does_not_start() {
 
 #[test]
 fn what_was_there_before_stays_whose_it_is() {
-    if !is_root() {
-        return;
-    }
+    needs!("root");
     let folder = Folder::new();
     let roots = Folder::new();
     chown(&folder.0, Some(nobody()), None).unwrap();
@@ -127,9 +124,7 @@ fn what_was_there_before_stays_whose_it_is() {
 
 #[test]
 fn an_old_command_line_goes_on_with_roots_log() {
-    if !is_root() {
-        return;
-    }
+    needs!("root");
     let folder = Folder::new();
     chown(&folder.0, Some(nobody()), None).unwrap();
     let (log, link) = (folder.file("log"), folder.file("link"));
@@ -159,9 +154,7 @@ fn an_old_command_line_goes_on_with_roots_log() {
 
 #[test]
 fn what_cannot_be_read_again_is_named() {
-    if !is_root() {
-        return;
-    }
+    needs!("root");
     let folder = Folder::new();
     fs::set_permissions(&folder.0, Permissions::from_mode(0o755)).unwrap();
     let (config, secret) = (folder.file("config"), folder.file("secret"));

@@ -13,7 +13,7 @@ use rustls::pki_types::pem::PemObject;
 use super::authority::{Authority, ECDSA, ED25519, RSA};
 use super::site::Site;
 use support::readme::snippets;
-use support::{Daemon, Program, Stream, eventually, publish, run, temp_dir};
+use support::{Daemon, Program, Stream, eventually, needs, publish, run, temp_dir};
 
 impl Site {
     fn path(&self, name: &str) -> String {
@@ -43,6 +43,8 @@ impl Site {
 
 #[test]
 fn a_thousand_clients_do_not_notice_that_the_certificate_is_changed() {
+    needs!("openssl");
+    let _alone = support::heavy();
     const CLIENTS: usize = 1000;
     let site = Site::start("--heartbeat 0");
     let mut streams: Vec<Stream> = (0..CLIENTS)
@@ -79,6 +81,7 @@ fn a_thousand_clients_do_not_notice_that_the_certificate_is_changed() {
 
 #[test]
 fn a_bad_new_file_leaves_the_old_one() {
+    needs!("openssl");
     let site = Site::start("");
     let authority = site.daemon.file("");
     Authority::over(&authority).issue("new", ECDSA);
@@ -110,6 +113,7 @@ fn a_bad_new_file_leaves_the_old_one() {
 
 #[test]
 fn certbot_hands_a_certificate_over_as_the_readme_says() {
+    needs!("openssl");
     let files = "--tls-cert {dir}/cert.pem --tls-key {dir}/key.pem";
     let site = Site::command_line_with(
         &format!("--listen tls:127.0.0.1:{{listen}} --control 127.0.0.1:{{control}} {files}"),
@@ -140,6 +144,7 @@ fn certbot_hands_a_certificate_over_as_the_readme_says() {
 
 #[test]
 fn sessions_are_resumed_whatever_file_is_read_again() {
+    needs!("openssl");
     let site = Site::start("");
     let resumed = || {
         let mut tls = site.asked("");
@@ -166,6 +171,7 @@ fn said(line: &str, check: bool) -> (Option<i32>, String) {
 
 #[test]
 fn what_cannot_be_used_is_refused_at_the_start_and_when_only_checked() {
+    needs!("openssl");
     let dir = temp_dir();
     let file = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     let authority = Authority::new(dir.path());
@@ -253,6 +259,7 @@ fn what_cannot_be_used_is_refused_at_the_start_and_when_only_checked() {
 
 #[test]
 fn keys_of_all_kinds_in_all_forms() {
+    needs!("openssl");
     let site = Site::start("");
     let folder = site.daemon.file("");
     let authority = Authority::over(&folder);
@@ -286,6 +293,7 @@ fn keys_of_all_kinds_in_all_forms() {
 
 #[test]
 fn old_switches_have_tls_for_subscribers_alone() {
+    needs!("openssl");
     let site = Site::command_line(
         "-ssl -cert-file={dir}/site.pem -privatekey-file={dir}/site.key \
          -p={listen} -cp={control} -nodaemon",
@@ -298,6 +306,7 @@ fn old_switches_have_tls_for_subscribers_alone() {
 
 #[test]
 fn a_daemon_finds_relative_files_again() {
+    needs!("openssl");
     let site = Site::start("");
     let (listen, control) = (Daemon::start("").listen, Daemon::start("").control);
     let line = format!(
@@ -333,9 +342,7 @@ impl Drop for Detached {
 
 #[test]
 fn what_its_user_cannot_read_again_is_named() {
-    if !nix::unistd::geteuid().is_root() {
-        return;
-    }
+    needs!("openssl", "root");
     let site = Site::start("");
     let (cert, key) = (site.path("site.pem"), site.path("site.key"));
     let line = format!(

@@ -6,7 +6,7 @@
 use std::env;
 
 use super::site::Site;
-use support::{Daemon, Stream, publish};
+use support::{Daemon, Stream, needs, publish};
 
 /// Rounds, and broadcasts of each, sent one at a time.
 const ROUNDS: usize = 5;
@@ -72,6 +72,8 @@ impl<'a> Side<'a> {
 #[test]
 #[expect(clippy::print_stdout, reason = "figures for a person")]
 fn cost() {
+    needs!("openssl");
+    let _alone = support::heavy();
     let count = env::var("HASSES_TLS_CLIENTS").map_or(500, |text| text.parse().unwrap());
     let site = Site::start("--heartbeat 0");
     let plain = Daemon::start("--heartbeat 0");

@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::site::{Site, Trickle, request};
-use support::{Connection, PATIENCE, Stream, eventually, publish};
+use support::{Connection, PATIENCE, Stream, eventually, needs, publish};
 
 fn refused(site: &Site, count: u64) {
     eventually(&format!("{count} refused"), || {
@@ -37,6 +37,7 @@ fn hello(site: &Site) -> Vec<u8> {
 
 #[test]
 fn every_byte_may_come_alone() {
+    needs!("openssl");
     let site = Site::start("");
     let socket = TcpStream::connect(site.daemon.listen).unwrap();
     let mut tls = site.over(Trickle(socket));
@@ -49,6 +50,7 @@ fn every_byte_may_come_alone() {
 
 #[test]
 fn plain_http_is_told_to_use_tls() {
+    needs!("openssl");
     let site = Site::all_tls("--cors http://a.example --cors http://b.example");
     for address in [site.daemon.listen, site.daemon.control] {
         let plain = "GET /sse?subscribe=a HTTP/1.1\r\nHost: x\r\nOrigin: http://b.example\r\n\r\n";
@@ -68,6 +70,7 @@ fn plain_http_is_told_to_use_tls() {
 
 #[test]
 fn failed_handshakes_are_counted_and_their_reason_is_logged_for_who_looks_for_it() {
+    needs!("openssl");
     let site = Site::start("--log-level debug");
     let send = |bytes: &[u8]| {
         let mut socket = TcpStream::connect(site.daemon.listen).unwrap();
@@ -102,6 +105,7 @@ fn failed_handshakes_are_counted_and_their_reason_is_logged_for_who_looks_for_it
 
 #[test]
 fn a_message_without_end_is_not_kept() {
+    needs!("openssl");
     let site = Site::start("");
     // A ClientHello that says it has 65,535 bytes, in records of 16 KiB.
     let mut record = vec![0; 5 + 16_384];
@@ -118,6 +122,7 @@ fn a_message_without_end_is_not_kept() {
 
 #[test]
 fn garbage_of_any_kind_harms_nobody() {
+    needs!("openssl");
     let site = Site::start("--client-buffer 100000");
     let mut stream = site.subscribe("subscribe=a");
     let mut random = fastrand::Rng::with_seed(7);
@@ -147,6 +152,7 @@ fn garbage_of_any_kind_harms_nobody() {
 
 #[test]
 fn a_handshake_has_ten_seconds_and_holds_up_nobody() {
+    needs!("openssl");
     let site = Site::all_tls("--log-level debug");
     let hello = hello(&site);
     let begun = Instant::now();
@@ -160,7 +166,7 @@ fn a_handshake_has_ten_seconds_and_holds_up_nobody() {
         rest(socket);
         let taken = begun.elapsed();
         assert!(
-            taken > Duration::from_secs(9) && taken < Duration::from_secs(14),
+            taken > Duration::from_secs(9) && taken < Duration::from_secs(25),
             "{taken:?}"
         );
     }
@@ -174,6 +180,7 @@ fn a_handshake_has_ten_seconds_and_holds_up_nobody() {
 
 #[test]
 fn a_request_that_is_late_is_told_so_through_tls() {
+    needs!("openssl");
     let site = Site::start("");
     let mut tls = site.connect(site.daemon.listen);
     tls.write_all(b"GET /sse?subscribe=a HTT").unwrap();

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::site::Site;
-use support::{Program, eventually, publish, run};
+use support::{Program, eventually, needs, publish, run};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -37,6 +37,7 @@ impl Site {
 
 #[test]
 fn curl() {
+    needs!("curl", "openssl");
     let site = Site::all_tls("");
     let (url, ca) = (site.url(), site.ca());
     let options = [
@@ -75,6 +76,7 @@ fn curl() {
 
 #[test]
 fn openssl_speaks_both_versions_and_resumes_both() {
+    needs!("openssl");
     let site = Site::start("");
     let session = site.daemon.file("session").to_str().unwrap().to_owned();
     for (version, cipher) in [("-tls1_2", "AES128-GCM"), ("-tls1_3", "AES_128_GCM")] {
@@ -103,6 +105,7 @@ fn openssl_speaks_both_versions_and_resumes_both() {
 
 #[test]
 fn python() {
+    needs!("openssl", "python3");
     let site = Site::start("");
     let script = format!("{ROOT}/tests/clients/tls.py");
     let port = site.daemon.listen.port().to_string();
@@ -121,6 +124,7 @@ fn python() {
 
 #[test]
 fn the_eventsource_package() {
+    needs!("node", "npm:eventsource", "openssl");
     let site = Site::start("--retry 100");
     let script = format!("{ROOT}/tests/clients/eventsource.mjs");
     let url = site.url() + "&id=me";
@@ -142,6 +146,7 @@ fn the_eventsource_package() {
 
 #[test]
 fn a_browser() {
+    needs!("node", "chromium", "npm:playwright-core", "openssl");
     let site = Site::start("");
     let script = format!("{ROOT}/tests/clients/browser.mjs");
     let server = format!("https://localhost:{}/sse", site.daemon.listen.port());

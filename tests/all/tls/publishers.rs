@@ -3,10 +3,11 @@
 use std::io::{BufRead, BufReader, Read, Write};
 
 use super::site::Site;
-use support::Connection;
+use support::{Connection, needs};
 
 #[test]
 fn text_json_and_commands() {
+    needs!("openssl");
     let site = Site::all_tls("");
     let mut stream = site.subscribe("subscribe=a");
     let mut publisher = BufReader::new(site.connect(site.daemon.control));
@@ -26,6 +27,7 @@ fn text_json_and_commands() {
 
 #[test]
 fn a_message_without_its_end_counts_when_the_publisher_says_that_it_is_done() {
+    needs!("openssl");
     let site = Site::all_tls("");
     let mut stream = site.subscribe("subscribe=a");
     let mut publisher = site.connect(site.daemon.control);
@@ -39,6 +41,7 @@ fn a_message_without_its_end_counts_when_the_publisher_says_that_it_is_done() {
 
 #[test]
 fn http_of_any_length() {
+    needs!("openssl");
     let site = Site::all_tls("");
     let mut stream = site.subscribe("subscribe=a");
     let mut connection = Connection::over(site.connect(site.daemon.control));
@@ -59,6 +62,7 @@ fn http_of_any_length() {
 
 #[test]
 fn a_megabyte_of_messages_in_order() {
+    needs!("openssl");
     let site = Site::all_tls("");
     let mut stream = site.subscribe("subscribe=a");
     let mut publisher = site.connect(site.daemon.control);

@@ -5,10 +5,11 @@ use std::io::{Read, Write};
 use nix::sys::signal::Signal;
 
 use super::site::{Site, request};
-use support::{Connection, Stream, eventually, publish};
+use support::{Connection, Stream, eventually, needs, publish};
 
 #[test]
 fn what_is_told_of_a_client_says_that_it_came_by_tls() {
+    needs!("openssl");
     let site = Site::start("--listen 127.0.0.1:0");
     let _stream = site.subscribe("subscribe=a");
     let ask = |command: &str| publish::talk_tcp(site.daemon.control, command).join("\n");
@@ -30,6 +31,7 @@ fn what_is_told_of_a_client_says_that_it_came_by_tls() {
 
 #[test]
 fn events_longer_than_a_record_and_many_short_ones_at_once() {
+    needs!("openssl");
     let site = Site::start("");
     let mut stream = site.subscribe("subscribe=a");
     for length in [1, 16_300, 16_384, 16_385, 100_000, 1_000_000] {
@@ -45,6 +47,7 @@ fn events_longer_than_a_record_and_many_short_ones_at_once() {
 
 #[test]
 fn ten_thousand_events_are_replayed() {
+    needs!("openssl");
     let site = Site::start("--history 20000");
     let first = publish::http(site.daemon.control, "a", "first").0;
     let many: String = (0..10_000)
@@ -66,6 +69,7 @@ fn ten_thousand_events_are_replayed() {
 
 #[test]
 fn a_stop_ends_each_stream_and_says_so_in_tls_too() {
+    needs!("openssl");
     let mut site = Site::start("");
     let stream = site.subscribe("subscribe=a");
     let mut old = site.connect(site.daemon.listen);
@@ -85,6 +89,7 @@ fn a_stop_ends_each_stream_and_says_so_in_tls_too() {
 
 #[test]
 fn a_client_that_does_not_read_is_disconnected_and_what_waits_is_told() {
+    needs!("openssl");
     let site = Site::start("--client-buffer 200000 --history 0");
     let mut lazy = site.asked("subscribe=a&id=lazy");
     lazy.read_exact(&mut [0; 12]).unwrap();
@@ -109,6 +114,7 @@ fn a_client_that_does_not_read_is_disconnected_and_what_waits_is_told() {
 
 #[test]
 fn a_client_that_reads_late_gets_everything() {
+    needs!("openssl");
     let site = Site::start("--client-buffer 100000000");
     let tls = site.asked("subscribe=a");
     let mut late = Stream::answered(Connection::over(tls));
@@ -125,6 +131,7 @@ fn a_client_that_reads_late_gets_everything() {
 
 #[test]
 fn a_request_on_an_open_stream_replaces_it() {
+    needs!("openssl");
     let site = Site::start("--reinit");
     let mut stream = site.subscribe("subscribe=a");
     stream.send(request("subscribe=b").as_bytes());
@@ -136,6 +143,7 @@ fn a_request_on_an_open_stream_replaces_it() {
 
 #[test]
 fn keys_may_be_changed_on_an_open_stream() {
+    needs!("openssl");
     let site = Site::start("");
     let mut tls = site.asked("subscribe=a");
     // An update of ours asks for one of the daemon's (RFC 8446 §4.6.3).
@@ -154,6 +162,7 @@ fn keys_may_be_changed_on_an_open_stream() {
 
 #[test]
 fn head_options_and_refusals() {
+    needs!("openssl");
     let site = Site::start("");
     for (line, status) in [
         ("HEAD /sse?subscribe=a", 200),

@@ -1,0 +1,561 @@
+//! The events that are kept for replay.
+//!
+//! Each target (a token, a prefix, `*`) has a ring of its own, bounded by the count and the age that the
+//! [`Policy`] gives it. An event for several targets stands in the ring of each; its bytes count once, until
+//! the last ring lets it go. All rings share one number of bytes: where that is used up, the target that
+//! holds the most bytes lets its oldest event go, among equals the oldest of all. So a target that holds no
+//! more than an equal share loses nothing to others.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | this | keeping, and letting go |
+//! | [`packed`] | an event's content in one allocation |
+//! | [`events`] | the events, in the order of their ids |
+//! | [`ring`] | the events of one target |
+//! | [`targets`] | the targets, by name |
+//! | [`marks`] | what was let go of each target |
+//! | [`heap`] | who has the most bytes, the oldest event, the oldest mark |
+//! | [`draw`] | events for one subscriber, in portions |
+//! | [`gap`] | whether a subscriber may have missed something |
+//!
+//! # Costs
+//!
+//! Keeping an event, or letting one go, costs the logarithm of the number of targets. Beginning a replay, or
+//! going on with one, costs the subscriber's tokens, each with the logarithm of its ring, and what is drawn;
+//! a subscription to `*` walks along all kept events, a portion in each turn. Nothing costs a product of two
+//! of these, and no call does more than a turn's work: what is too much to let go at once goes with the next
+//! calls ([`History::work`]).
+
+mod draw;
+mod events;
+mod gap;
+mod heap;
+mod marks;
+mod packed;
+mod ring;
+mod targets;
+#[cfg(test)]
+mod tests;
+
+use std::time::{Duration, Instant};
+
+use crate::model::publication::Targets as To;
+use crate::model::retention::{Policy, Retention};
+use crate::model::{EventId, Publication, Target};
+
+pub use draw::{Cursor, Drawn, Kept};
+use events::Events;
+pub use gap::Lost;
+use heap::{Heap, NOWHERE, Ranking};
+use marks::Marks;
+use packed::Packed;
+pub use packed::{Name, Names};
+use ring::Ring;
+use targets::{NEVER, Targets, UNMARKED};
+
+/// What the history's clock says at its beginning, in tenths of a second: far enough from both ends for
+/// events of six years ago, and for six years to come.
+const BEGINNING: u32 = 1 << 31;
+/// Events that are let go, or targets that are looked at, in one call, at most.
+const AT_ONCE: usize = 4096;
+/// As many as each new event lets go of what is too old.
+const FEW: usize = 16;
+
+/// Why events were let go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LetGo {
+    /// As their target had too many.
+    pub count: u64,
+    /// As they were too old.
+    pub age: u64,
+    /// As all events together had too many bytes.
+    pub bytes: u64,
+}
+
+impl LetGo {
+    /// Each with the name of its reason.
+    pub fn by_reason(self) -> [(&'static str, u64); 3] {
+        [
+            ("count", self.count),
+            ("age", self.age),
+            ("bytes", self.bytes),
+        ]
+    }
+}
+
+/// All kept events.
+#[derive(Debug)]
+pub struct History {
+    policy: Policy,
+    /// Each retention once; targets name theirs by its index.
+    classes: Vec<Retention>,
+    events: Events,
+    targets: Targets,
+    marks: Marks,
+    /// Targets with events, whoever has the most bytes first.
+    shares: Heap,
+    /// Targets whose events can grow too old, the next first.
+    timers: Heap,
+    bytes: usize,
+    let_go: LetGo,
+    began: Instant,
+    /// The next target that is to get its retention from a changed policy.
+    reclassed: Option<u32>,
+    /// What is let go and is newer than this is still wanted by somebody.
+    rescued_after: Option<EventId>,
+    rescued: Vec<(EventId, Publication)>,
+}
+
+/// Ranks targets by their bytes.
+struct ByShare<'a>(&'a mut Targets, &'a Events);
+
+impl Ranking for ByShare<'_> {
+    fn precedes(&self, a: u32, b: u32) -> bool {
+        let (first, second) = (self.0.get(a), self.0.get(b));
+        if first.bytes != second.bytes {
+            return first.bytes > second.bytes;
+        }
+        let oldest = |ring: &Ring| ring.front().map(|event| self.1.id(event));
+        let (one, other) = (oldest(&first.ring), oldest(&second.ring));
+        // Both hold the same event, so that it does not matter; but it is to be the same after a restart.
+        one < other || one == other && first.name() < second.name()
+    }
+
+    fn place(&mut self, item: u32) -> &mut u32 {
+        &mut self.0.get_mut(item).share
+    }
+}
+
+/// Ranks targets by the time at which their oldest event may be too old.
+struct ByTime<'a>(&'a mut Targets);
+
+impl Ranking for ByTime<'_> {
+    fn precedes(&self, a: u32, b: u32) -> bool {
+        self.0.get(a).expires < self.0.get(b).expires
+    }
+
+    fn place(&mut self, item: u32) -> &mut u32 {
+        &mut self.0.get_mut(item).timer
+    }
+}
+
+impl History {
+    /// An empty history; nothing is known of events up to `position`.
+    pub fn new(policy: Policy, position: EventId) -> Self {
+        Self::with_marks(policy, position, marks::MOST)
+    }
+
+    /// As [`History::new`], with exact marks for so many targets.
+    fn with_marks(policy: Policy, position: EventId, most: usize) -> Self {
+        Self {
+            policy,
+            classes: Vec::new(),
+            events: Events::default(),
+            targets: Targets::default(),
+            marks: Marks::new(position, most),
+            shares: Heap::default(),
+            timers: Heap::default(),
+            bytes: 0,
+            let_go: LetGo::default(),
+            began: Instant::now(),
+            reclassed: None,
+            rescued_after: None,
+            rescued: Vec::new(),
+        }
+    }
+
+    /// Keeps as the policy says from now on. What is too much then is let go by the next calls.
+    pub fn set_policy(&mut self, policy: Policy) {
+        if policy != self.policy {
+            self.policy = policy;
+            self.reclassed = Some(0);
+        }
+    }
+
+    /// Whether anything is kept at all.
+    pub fn keeps(&self) -> bool {
+        self.policy.keeps()
+    }
+
+    /// How many events are kept.
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Whether none are kept.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bytes that they are counted with: all that keeping them takes in memory.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many targets have kept events.
+    pub fn targets(&self) -> usize {
+        self.shares.len()
+    }
+
+    /// How many targets there are of which it is known what was let go.
+    pub fn marks(&self) -> usize {
+        self.marks.len()
+    }
+
+    /// How many events rings have let go, and why.
+    pub fn let_go(&self) -> LetGo {
+        self.let_go
+    }
+
+    /// Has everything that is let go from now on and is newer than an id given back by
+    /// [`History::rescued`], besides what earlier calls have asked for; with none, nothing any more.
+    pub fn rescue(&mut self, after: Option<EventId>) {
+        self.rescued_after = after.map(|id| self.rescued_after.map_or(id, |known| known.min(id)));
+        if after.is_none() {
+            self.rescued = Vec::new();
+        }
+    }
+
+    /// What was let go and is to be rescued, since the last time.
+    pub fn rescued(&mut self) -> Vec<(EventId, Publication)> {
+        std::mem::take(&mut self.rescued)
+    }
+
+    /// Whether the event with this id is kept.
+    pub fn has(&self, id: EventId) -> bool {
+        self.events.has(id)
+    }
+
+    /// Keeps an event, which is newer than all before and was taken in at `at`; `recipients` is how many
+    /// subscribers it went to. What is too much then is let go. Whether it is kept for all its targets.
+    pub fn keep(
+        &mut self,
+        id: EventId,
+        at: Instant,
+        publication: &Publication,
+        recipients: usize,
+    ) -> bool {
+        if !self.keeps() {
+            for target in publication.to.as_slice() {
+                self.mark(target, id);
+            }
+            return false;
+        }
+        let now = self.moment(at);
+        let event = self
+            .events
+            .push(id, now, Packed::new(publication, recipients));
+        self.bytes += self.cost(event);
+        let mut whole = true;
+        for target in publication.to.as_slice() {
+            whole &= self.hold(target, &publication.to, event, now);
+        }
+        if self.events.holders(event) == 0 {
+            self.bytes -= self.cost(event);
+            self.events.remove(event);
+        }
+        let mut looks = FEW;
+        self.let_go_due(now, &mut looks);
+        self.let_go_bytes();
+        debug_assert!(self.bytes > 0 || self.is_empty(), "each event has bytes");
+        whole
+    }
+
+    /// An event was taken in that may not be here, for whomever it was: who has not seen its id may have
+    /// missed something.
+    pub fn forget(&mut self, id: EventId) {
+        self.marks.share(id);
+    }
+
+    /// What is known of a target besides the events that are kept: everything up to `id` was let go.
+    pub fn mark(&mut self, target: &Target, id: EventId) {
+        if id > self.marks.shared() {
+            let record = self.find_or_add(target);
+            self.note(record, id);
+        }
+    }
+
+    /// What was let go of each target, and of all others.
+    pub fn all_marks(&self) -> (EventId, Vec<(Target, EventId)>) {
+        let marks = self.marks.all();
+        let marks = marks.map(|(record, id)| (self.targets.get(record).target(), id));
+        (self.marks.shared(), marks.collect())
+    }
+
+    /// Goes on with what could not be done at once: lets go what is too old by `now`, and what is too much.
+    pub fn work(&mut self, now: Instant) {
+        let mut looks = AT_ONCE;
+        self.reclass(&mut looks);
+        let now = self.moment(now);
+        self.let_go_due(now, &mut looks);
+        self.let_go_bytes();
+    }
+
+    /// Whether something is to be done by `now` that a call had no time for.
+    pub fn has_work(&self, now: Instant) -> bool {
+        let due = self.timers.first().map(|due| self.targets.get(due).expires);
+        let due = due.is_some_and(|due| due <= self.moment(now));
+        self.reclassed.is_some() || self.bytes > self.policy.bytes || due
+    }
+
+    /// Lets go of what is too old.
+    fn let_go_due(&mut self, now: u32, looks: &mut usize) {
+        while let Some(due) = self.timers.first()
+            && self.targets.get(due).expires <= now
+            && *looks > 0
+        {
+            self.let_go_old(due, now, looks);
+        }
+    }
+
+    /// The history's own time.
+    fn moment(&self, at: Instant) -> u32 {
+        let tenths = |duration: Duration| u32::try_from(duration.as_millis() / 100);
+        match at.checked_duration_since(self.began) {
+            Some(since) => BEGINNING.saturating_add(tenths(since).unwrap_or(u32::MAX)),
+            None => BEGINNING.saturating_sub(tenths(self.began - at).unwrap_or(u32::MAX)),
+        }
+    }
+
+    fn find_or_add(&mut self, target: &Target) -> u32 {
+        let (policy, classes) = (&self.policy, &mut self.classes);
+        self.targets
+            .find_or_add(target, || class(classes, policy.of(target)))
+    }
+
+    /// What an event takes.
+    fn cost(&self, event: u32) -> usize {
+        Events::OVERHEAD + self.events.get(event).packed.len()
+    }
+
+    /// What an event takes in the ring that it comes into.
+    fn cost_in(&self, event: u32) -> usize {
+        self.cost(event) + Ring::NEXT
+    }
+
+    /// Has a target's ring hold a new event, if it holds any.
+    fn hold(&mut self, target: &Target, to: &To, event: u32, now: u32) -> bool {
+        let place = self.find_or_add(target);
+        let record = self.targets.get(place);
+        if record.ring.back() == Some(event) {
+            // A list may name a target twice.
+            return true;
+        }
+        let Retention { count, age } = self.classes[usize::from(record.class)];
+        if count == 0 {
+            let id = self.events.id(event);
+            self.note(place, id);
+            return false;
+        }
+        match to {
+            To::One(_) => self.events.hold_alone(event, place),
+            To::Many(_) => self.events.hold(event),
+        }
+        let (cost, spares) = (self.cost_in(event), self.events.get(event).packed.spares());
+        let record = self.targets.get_mut(place);
+        let overhead = record.overhead();
+        record.ring.push(event);
+        record.spared += u32::from(spares);
+        record.bytes += cost;
+        self.bytes += Ring::NEXT;
+        if record.share == NOWHERE {
+            record.bytes += overhead;
+            self.bytes += overhead;
+            let mut shares = ByShare(&mut self.targets, &self.events);
+            self.shares.push(place, &mut shares);
+            self.set_timer(place, now, age);
+        } else {
+            let mut excess = record.ring.len().saturating_sub(count).min(AT_ONCE);
+            while excess > 0 {
+                excess -= 1;
+                self.let_go.count += 1;
+                self.let_go_oldest(place);
+            }
+            let mut shares = ByShare(&mut self.targets, &self.events);
+            self.shares.update(place, &mut shares);
+        }
+        true
+    }
+
+    /// Has a target looked at when its oldest event, of that time, is too old.
+    fn set_timer(&mut self, place: u32, oldest: u32, age: Option<Duration>) {
+        let expires = age.map_or(NEVER, |age| expiry(oldest, age));
+        let record = self.targets.get_mut(place);
+        record.expires = expires;
+        let there = record.timer != NOWHERE;
+        let mut timers = ByTime(&mut self.targets);
+        match (there, expires == NEVER) {
+            (true, true) => self.timers.remove(place, &mut timers),
+            (true, false) => self.timers.update(place, &mut timers),
+            (false, true) => {}
+            (false, false) => self.timers.push(place, &mut timers),
+        }
+    }
+
+    /// Lets go of what is too old in one ring.
+    fn let_go_old(&mut self, place: u32, now: u32, looks: &mut usize) {
+        let record = self.targets.get(place);
+        let age = self.classes[usize::from(record.class)].age;
+        while let Some(oldest) = self.targets.get(place).ring.front()
+            && *looks > 0
+        {
+            *looks -= 1;
+            let oldest = self.events.get(oldest).at;
+            let Some(age) = age.filter(|age| expiry(oldest, *age) <= now) else {
+                return self.set_timer(place, oldest, age);
+            };
+            debug_assert!(age > Duration::ZERO, "rules have none of zero");
+            self.let_go.age += 1;
+            self.let_go_oldest(place);
+        }
+    }
+
+    /// Lets go as long as there are too many bytes, from whoever has the most.
+    fn let_go_bytes(&mut self) {
+        for _ in 0..AT_ONCE {
+            if self.bytes <= self.policy.bytes {
+                break;
+            }
+            let Some(first) = self.shares.first() else {
+                break;
+            };
+            self.let_go.bytes += 1;
+            self.let_go_oldest(first);
+        }
+    }
+
+    /// Has a ring let its oldest event go.
+    fn let_go_oldest(&mut self, place: u32) {
+        let record = self.targets.get_mut(place);
+        let Some(event) = record.ring.pop() else {
+            return;
+        };
+        let empty = record.ring.is_empty();
+        let kept = self.events.get(event);
+        let (id, spares) = (kept.id, kept.packed.spares());
+        if self.rescued_after.is_some_and(|after| id > after) {
+            let kept = self.kept(event, Some(place)).publication();
+            self.rescued
+                .extend(kept.map(|publication| (id, publication)));
+        }
+        let (cost, in_ring) = (self.cost(event), self.cost_in(event));
+        let record = self.targets.get_mut(place);
+        record.spared -= u32::from(spares);
+        record.bytes -= in_ring;
+        self.bytes -= Ring::NEXT;
+        if empty {
+            self.bytes -= record.overhead();
+            record.bytes = 0;
+            self.leave(place);
+        } else {
+            let mut shares = ByShare(&mut self.targets, &self.events);
+            self.shares.update(place, &mut shares);
+        }
+        self.note(place, id);
+        if self.events.release(event) {
+            self.bytes -= cost;
+        }
+    }
+
+    /// Takes a target that holds nothing any more out of the heaps.
+    fn leave(&mut self, place: u32) {
+        let mut shares = ByShare(&mut self.targets, &self.events);
+        self.shares.remove(place, &mut shares);
+        let mut timers = ByTime(&mut self.targets);
+        self.timers.remove(place, &mut timers);
+    }
+
+    /// Notes that everything of a target was let go up to `id`.
+    fn note(&mut self, place: u32, id: EventId) {
+        let mark = self.targets.get(place).mark;
+        if mark != UNMARKED {
+            return self.marks.renew(mark, id);
+        }
+        self.targets.get_mut(place).mark = self.marks.add(place, id);
+        while let Some(merged) = self.marks.merge() {
+            let record = self.targets.get_mut(merged);
+            record.mark = UNMARKED;
+            if record.ring.is_empty() && record.share == NOWHERE {
+                self.targets.remove(merged);
+            }
+        }
+    }
+
+    /// Gives some more targets the retention that the policy says.
+    fn reclass(&mut self, looks: &mut usize) {
+        while let Some(place) = self.reclassed
+            && *looks > 0
+        {
+            if place >= self.targets.places() {
+                self.reclassed = None;
+                return;
+            }
+            *looks -= 1;
+            let retention = self.policy.of(&self.targets.get(place).target());
+            self.targets.get_mut(place).class = class(&mut self.classes, retention);
+            while self.targets.get(place).ring.len() > retention.count && *looks > 0 {
+                *looks -= 1;
+                self.let_go.count += 1;
+                self.let_go_oldest(place);
+            }
+            if let Some(oldest) = self.targets.get(place).ring.front() {
+                let oldest = self.events.get(oldest).at;
+                self.set_timer(place, oldest, retention.age);
+            }
+            // One that still has too many is looked at again.
+            if self.targets.get(place).ring.len() <= retention.count {
+                self.reclassed = Some(place + 1);
+            }
+        }
+    }
+}
+
+/// The index of a retention, which is added if it is not there.
+fn class(classes: &mut Vec<Retention>, retention: Retention) -> u16 {
+    let known = classes.iter().position(|known| *known == retention);
+    let index = known.unwrap_or_else(|| {
+        classes.push(retention);
+        classes.len() - 1
+    });
+    // More rules than that share the last one's retention.
+    u16::try_from(index).unwrap_or(u16::MAX)
+}
+
+/// When an event of that time is too old: the age is not shortened by what the clock leaves out.
+fn expiry(at: u32, age: Duration) -> u32 {
+    let tenths = u32::try_from(age.as_millis() / 100).unwrap_or(u32::MAX);
+    at.saturating_add(tenths).saturating_add(1).min(NEVER - 1)
+}
+
+#[cfg(test)]
+impl History {
+    /// Checks everything that is to hold at any time.
+    fn check(&self) {
+        let mut bytes = 0;
+        let mut event = self.events.oldest();
+        let mut holders = 0;
+        while let Some(place) = event {
+            bytes += self.cost(place);
+            holders += self.events.holders(place) as usize;
+            event = self.events.next(place);
+        }
+        let mut held = 0;
+        for place in 0..self.targets.places() {
+            let record = self.targets.get(place);
+            held += record.ring.len();
+            bytes += record.ring.len() * Ring::NEXT;
+            let own = |n| self.cost_in(record.ring.get(n).unwrap_or_default());
+            let own: usize = (0..record.ring.len()).map(own).sum();
+            if record.ring.is_empty() {
+                assert_eq!(
+                    (record.bytes, record.share, record.timer),
+                    (0, NOWHERE, NOWHERE)
+                );
+            } else {
+                bytes += record.overhead();
+                assert_eq!(record.bytes, own + record.overhead());
+            }
+        }
+        assert_eq!((bytes, holders), (self.bytes, held));
+    }
+}
