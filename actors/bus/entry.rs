@@ -281,6 +281,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
+    use crate::model::mercure::{Draft, Update};
     use crate::model::{Target, Token};
 
     fn message() -> Publication {
@@ -288,6 +289,14 @@ mod tests {
         message.except = Some(ClientId::new("me").unwrap());
         message.event = Some("e".into());
         message
+    }
+
+    fn update() -> Publication {
+        Publication {
+            private: Some(true),
+            update: Some(Box::new(Update::new(Draft::Eight))),
+            ..message()
+        }
     }
 
     fn items() -> Vec<Item> {
@@ -301,6 +310,11 @@ mod tests {
             Item::Event(message()),
             Item::Disconnect(me),
             Item::Event(unkept),
+            Item::Event(Publication {
+                retain: false,
+                ..update()
+            }),
+            Item::Event(update()),
         ]
     }
 
@@ -330,7 +344,7 @@ mod tests {
             items: items(),
         };
         assert_eq!(Body::read(&packed(node, number)), Some(read));
-        assert_eq!(entry(packed(node, number)).count(), 3);
+        assert_eq!(entry(packed(node, number)).count(), 5);
         let node = Node(u64::MAX);
         let read = Body::Hole { node, live: true };
         assert_eq!(Body::read(&hole(node, true)), Some(read));

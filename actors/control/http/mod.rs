@@ -269,6 +269,9 @@ async fn handle(
                 key,
                 update: None,
             };
+            if let Err(refusal) = json::check_hub_name(&publication, config.mercure.is_some()) {
+                return Ok(Err(refused(&refusal)));
+            }
             let outcome = publish(publisher, vec![publication]).await?;
             return Ok(receipts(outcome, Shape::One).map(Done::Answer));
         }
@@ -306,7 +309,13 @@ async fn publish_json(
         publisher.settings.now().max_message,
         &mut lossy_utf8,
     );
-    let read = read.and_then(|(messages, shape)| Ok((json::keyed(messages, key)?, shape)));
+    let hub = publisher.settings.now().mercure.is_some();
+    let read = read.and_then(|(messages, shape)| {
+        let each = messages.iter();
+        each.map(|message| json::check_hub_name(&message.publication, hub))
+            .collect::<Result<(), _>>()?;
+        Ok((json::keyed(messages, key)?, shape))
+    });
     if lossy_utf8 > 0 {
         count(publisher, Vec::new(), lossy_utf8).await?;
     }
