@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{self, Path, PathBuf};
+use std::process;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -155,7 +156,9 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
     }
     let detach = detaches(&line.new, line.foreground)
         .or(detaches(&file.new, file.foreground))
-        .unwrap_or(old);
+        .unwrap_or(old)
+        // A container ends with its first process.
+        && process::id() != 1;
     let config_file = line.new.config.clone();
     if line.tls || file.tls {
         // The old daemon's publishers came without it.

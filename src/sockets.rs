@@ -44,6 +44,8 @@ pub(crate) fn open(plan: &Plan) -> Result<Opened, String> {
         owner: plan.user.as_ref().map(|user| user.uid),
         group: plan.group.or(plan.user.as_ref().map(|user| user.gid)),
     };
+    let all = opened.subscribers.iter().chain(&opened.publishers);
+    let passed: Vec<Endpoint> = all.map(|bound| bound.endpoint.clone()).collect();
     let Opened {
         subscribers,
         publishers,
@@ -54,7 +56,10 @@ pub(crate) fn open(plan: &Plan) -> Result<Opened, String> {
         ("--control", &plan.control, publishers, 0o660),
     ] {
         for door in missing(addresses, bound) {
-            let told = |why: &dyn std::fmt::Display| format!("{option}: {why}");
+            let told = |why: &dyn std::fmt::Display| {
+                let systemd = held_by_systemd(door, &passed);
+                format!("{option}: {why}{systemd}")
+            };
             let new =
                 net::bind(door, plan.reuse_port, rights(mode)).map_err(|error| told(&error))?;
             if let Endpoint::Unix(path) = &door.endpoint {
@@ -64,6 +69,22 @@ pub(crate) fn open(plan: &Plan) -> Result<Opened, String> {
         }
     }
     Ok(opened)
+}
+
+/// What to add where a port cannot be bound because a socket that systemd passed has it.
+fn held_by_systemd(door: &Door, passed: &[Endpoint]) -> String {
+    let port = |endpoint: &Endpoint| match endpoint {
+        Endpoint::Tcp { port, .. } => Some(*port),
+        Endpoint::Unix(_) => None,
+    };
+    let mut passed = passed.iter();
+    match passed.find(|passed| port(passed).is_some() && port(passed) == port(&door.endpoint)) {
+        Some(passed) => format!(
+            "; systemd's socket unit listens on {passed}: write the same address here, or change \
+             the unit by systemctl edit"
+        ),
+        None => String::new(),
+    }
 }
 
 /// The addresses that no passed socket listens on. A default gives way to any passed socket.

@@ -28,10 +28,21 @@ impl Record {
             .as_ref()
             .map_or(0, |id| id.as_str().len());
         let event = publication.event.as_ref().map_or(0, |event| event.len());
+        // What only an extended record says takes a few bytes more in a file.
+        let extended = match publication.private.is_some() || publication.update.is_some() {
+            true => 4 + publication.to.as_slice().len(),
+            false => 0,
+        };
         let update = publication
             .update
             .as_ref()
             .map_or(0, |update| update.bytes());
-        Self::OVERHEAD + publication.to.bytes() + except + event + update + publication.data.len()
+        Self::OVERHEAD
+            + publication.to.bytes()
+            + except
+            + event
+            + update
+            + extended
+            + publication.data.len()
     }
 }

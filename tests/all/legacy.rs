@@ -95,3 +95,19 @@ fn new_options_may_be_added_and_win() {
     publish::tcp(daemon.control, "a=four\na=abc\n");
     assert_eq!(stream.data(), "abc");
 }
+
+#[test]
+fn the_first_process_of_a_container_never_detaches() {
+    // Only root makes a process the first of its own list.
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let first = format!("unshare --pid --fork --kill-child {}", support::hasses());
+    let daemon = Daemon::instead(&first, "-p=1 -l={dir}/log");
+    let mut stream = daemon.subscribe("subscribe=a");
+    publish::tcp(daemon.control, "a=x\n");
+    assert_eq!(stream.data(), "x");
+    // Its parent waits for it still.
+    assert!(std::path::Path::new(&format!("/proc/{}", daemon.pid())).exists());
+    publish::talk_tcp(daemon.control, "loglevel_debug\n");
+}

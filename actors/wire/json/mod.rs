@@ -72,7 +72,11 @@ pub fn check_hub_name(publication: &Publication, hub: bool) -> Result<(), Refusa
     match publication.event.as_deref() {
         Some("mercure") if hub => Err(Refusal::new(
             Kind::BadEvent,
-            format!("the event name {} {}", shown("mercure"), NameError::Reserved),
+            format!(
+                "the event name {} {}",
+                shown("mercure"),
+                NameError::Reserved
+            ),
         )),
         _ => Ok(()),
     }

@@ -61,6 +61,90 @@ fn the_package_says_what_it_is_and_is_the_same_when_made_again() {
     assert!(fs::read(made).unwrap() == fs::read(again).unwrap());
 }
 
+#[test]
+fn lintian_finds_nothing() {
+    let dir = temp_dir();
+    let made = package(dir.path());
+    // Of a program that is not built for release it tells its size alone.
+    let options = ["--fail-on", "error,warning", "--no-tag-display-limit"];
+    let arguments = [&options[..], &[made.to_str().unwrap()]].concat();
+    let output = Command::new("lintian").args(arguments).output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && told.is_empty(), "{told}");
+}
+
+#[test]
+fn it_brings_readme_examples_and_completions() {
+    let dir = temp_dir();
+    let made = package(dir.path());
+    let list = about(&made, "--contents");
+    for file in [
+        "doc/hasses/README.md",
+        "doc/hasses/examples/nginx/nginx.conf",
+        "doc/hasses/examples/page/index.html",
+        "bash-completion/completions/hasses",
+        "zsh/vendor-completions/_hasses",
+        "fish/vendor_completions.d/hasses.fish",
+    ] {
+        assert!(list.contains(&format!("./usr/share/{file}\n")), "{file}");
+    }
+}
+
+#[test]
+fn bash_completes_what_is_begun() {
+    let complete = |words: &str| {
+        let text = format!(
+            "source <({} completions bash); COMP_WORDS=(hasses {words}); \
+             COMP_CWORD=$(( ${{#COMP_WORDS[@]}} - 1 )); _hasses 2>/dev/null; echo \"${{COMPREPLY[@]}}\"",
+            env!("CARGO_BIN_EXE_hasses")
+        );
+        let output = run("bash", &["-c", &text]).stdout;
+        String::from_utf8(output).unwrap().trim().to_owned()
+    };
+    assert_eq!(complete("--history-f"), "--history-file");
+    assert_eq!(complete("doc"), "doctor");
+    assert_eq!(complete("--log-level n"), "normal");
+    assert_eq!(complete("--history-file /etc/hostn"), "/etc/hostname");
+    assert_eq!(complete("--retry 1"), "");
+}
+
+#[test]
+fn the_downloads_are_made_by_one_command() {
+    let program = env!("CARGO_BIN_EXE_hasses");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/release");
+    let made = run(script, &["--program", program, "--static", program]).stdout;
+    let sums = String::from_utf8(made).unwrap();
+    let version = env!("CARGO_PKG_VERSION");
+    for name in [
+        format!("hasses-{version}-linux-"),
+        format!("hasses_{version}_"),
+        format!("hasses-{version}-image-"),
+    ] {
+        assert!(sums.contains(&name), "{name}: {sums}");
+    }
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/target/downloads");
+    let check = format!(
+        "cd {folder} && sha256sum --quiet -c SHA256SUMS && \
+         tar -tzf hasses-{version}-image-*.tar.gz | sort"
+    );
+    let listed = String::from_utf8(run("sh", &["-c", &check]).stdout).unwrap();
+    let files: Vec<&str> = listed
+        .lines()
+        .filter_map(|line| line.split_once('/'))
+        .map(|(_, file)| file)
+        .collect();
+    assert_eq!(files, ["", "Dockerfile", "data/", "hasses", "hasses.conf"]);
+    let image = format!(
+        "tar -xzOf {folder}/hasses-{version}-image-*.tar.gz hasses-{version}-image/Dockerfile"
+    );
+    let dockerfile = String::from_utf8(run("sh", &["-c", &image]).stdout).unwrap();
+    assert!(
+        dockerfile.starts_with("FROM scratch\nCOPY hasses hasses.conf /\n"),
+        "{dockerfile}"
+    );
+    assert!(!dockerfile.contains("--from"), "{dockerfile}");
+}
+
 /// The service's setting, as systemd would find it.
 fn setting(machine: &Machine, name: &str) -> String {
     let unit = machine.run("cat /usr/lib/systemd/system/hasses.service");
