@@ -205,6 +205,12 @@ impl Settings {
         Rc::clone(&self.now.borrow())
     }
 
+    /// The path of the Mercure hub, if there is one.
+    pub fn hub_path(&self) -> Option<Rc<str>> {
+        let config = self.now.borrow();
+        Some(config.mercure.as_ref()?.hub.path().into())
+    }
+
     /// Puts others in their place.
     pub fn replace(&self, config: Config) {
         *self.now.borrow_mut() = Rc::new(config);

@@ -104,7 +104,10 @@ impl Client {
             let mut introduction = Introduction::new(&self.handle, &self.context, again.is_none());
             let request = match again {
                 Some(request) => Ok(*request),
-                None => request(&self.handle, input, &mut introduction).await?,
+                None => {
+                    let hub = self.context.settings.hub_path();
+                    request(&self.handle, input, &mut introduction, hub).await?
+                }
             };
             self.handle.asked();
             introduction.complete(request.as_ref().ok());

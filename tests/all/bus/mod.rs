@@ -10,7 +10,7 @@ mod files;
 mod ledger;
 mod lost;
 mod nodes;
-mod redis;
+pub(crate) mod redis;
 mod speed;
 mod start;
 
