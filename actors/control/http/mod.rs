@@ -311,9 +311,8 @@ async fn publish_json(
     );
     let hub = publisher.settings.now().mercure.is_some();
     let read = read.and_then(|(messages, shape)| {
-        let each = messages.iter();
-        each.map(|message| json::check_hub_name(&message.publication, hub))
-            .collect::<Result<(), _>>()?;
+        let mut each = messages.iter();
+        each.try_for_each(|message| json::check_hub_name(&message.publication, hub))?;
         Ok((json::keyed(messages, key)?, shape))
     });
     if lossy_utf8 > 0 {
