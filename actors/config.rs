@@ -37,8 +37,14 @@ pub struct Config {
     pub max_connections: usize,
     /// How many streams there may be.
     pub max_clients: usize,
-    /// How many streams one IP address may have; none = any number.
+    /// How many connections one IP address may have; none = any number.
     pub max_clients_per_ip: Option<usize>,
+    /// How many bits of an IPv6 address are counted as one address.
+    pub ip6_prefix: u8,
+    /// How many tokens one subscription may have.
+    pub max_tokens: usize,
+    /// Bytes that may wait for all clients together.
+    pub total_buffer: usize,
     /// Whose word counts for where a subscriber comes from.
     pub trust_proxy: Trusted,
     /// What is kept for replay.

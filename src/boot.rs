@@ -7,7 +7,7 @@ use std::rc::Rc;
 use hasses_actors::bus;
 use hasses_actors::config::LogTarget;
 use hasses_actors::net::BusUrl;
-use hasses_actors::net::{Bound, Door};
+use hasses_actors::net::{Bound, Door, Endpoint};
 use hasses_actors::{Config, Sockets};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
@@ -91,7 +91,8 @@ fn serve(mut plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failur
     }
     config.warnings.extend(unreadable);
     if config.control_secret.is_none() {
-        (config.warnings).extend(publishers.iter().filter_map(open_control));
+        let open = publishers.iter().filter(|bound| bound.is_open_to_others());
+        (config.warnings).extend(open.map(|bound| open_control(&bound.address())));
     }
 
     let started = Rc::new(Cell::new(false));
@@ -247,14 +248,11 @@ fn doors(bound: &[Bound]) -> Vec<Door> {
 }
 
 /// A warning about a control port that other machines reach.
-fn open_control(bound: &Bound) -> Option<String> {
-    bound.is_open_to_others().then(|| {
-        format!(
-            "the control port {} is open to other hosts and asks for no secret: \
-             whoever reaches it can publish",
-            bound.address()
-        )
-    })
+pub(crate) fn open_control(address: &Endpoint) -> String {
+    format!(
+        "the control port {address} is open to other hosts and asks for no secret: \
+         whoever reaches it can publish"
+    )
 }
 
 /// Whether this user may remove its own file at `path`.

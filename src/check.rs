@@ -1,12 +1,14 @@
 //! `--check`: whether a start would find everything in order, without opening or making anything.
 
+use std::mem;
 use std::path::Path;
 
 use hasses_actors::bus;
 use hasses_actors::config::LogTarget;
-use hasses_actors::net::{self, BindError, Endpoint};
+use hasses_actors::net::{self, BindError, Door, Endpoint};
 use nix::unistd::{AccessFlags, eaccess};
 
+use crate::boot;
 use crate::failure::Failure;
 use crate::files;
 use crate::keys::{self, OPTION};
@@ -14,8 +16,9 @@ use crate::options::Plan;
 use crate::pidfile;
 use crate::secret_file;
 
-/// Looks at everything that the options name, and tells all that is wrong.
-pub(crate) fn check(mut plan: Plan, folder_of_start: &Path) -> Result<(), Failure> {
+/// Looks at everything that the options name, and tells all that is wrong; what the start would warn of, if
+/// nothing is.
+pub(crate) fn check(mut plan: Plan, folder_of_start: &Path) -> Result<Vec<String>, Failure> {
     let mut wrong = Vec::from_iter(secret_file::fill(&mut plan, folder_of_start).err());
     for (option, addresses) in [("--listen", &plan.listen), ("--control", &plan.control)] {
         for door in &addresses.doors {
@@ -36,8 +39,16 @@ pub(crate) fn check(mut plan: Plan, folder_of_start: &Path) -> Result<(), Failur
     if let Some(path) = &plan.config.history_file {
         wrong.extend(writable("--history-file", path).err());
     }
+    let mut warnings = mem::take(&mut plan.config.warnings);
     if let Some(path) = &plan.subscribe_key {
-        wrong.extend(keys::read(OPTION, path).err());
+        match keys::read(OPTION, path) {
+            Ok((_, about_key)) => warnings.extend(about_key),
+            Err(why) => wrong.push(why),
+        }
+    }
+    if plan.config.control_secret.is_none() {
+        let open = plan.control.doors.iter().filter(|door| is_open(door));
+        warnings.extend(open.map(|door| boot::open_control(&door.endpoint)));
     }
     for (option, path) in plan.mercure_keys.files() {
         wrong.extend(keys::read(option, path).err());
@@ -53,10 +64,18 @@ pub(crate) fn check(mut plan: Plan, folder_of_start: &Path) -> Result<(), Failur
                 .map(|trouble| format!("--bus {}: {trouble}", bus.url)),
         );
     }
-    match wrong.as_slice() {
-        [] => Ok(()),
-        _ => Err(Failure::several(&wrong)),
+    if wrong.is_empty() {
+        let warning = |text: &String| format!("warning: {text}");
+        Ok(warnings.iter().map(warning).collect())
+    } else {
+        Err(Failure::several(&wrong))
     }
+}
+
+/// Whether other machines reach an address.
+fn is_open(door: &Door) -> bool {
+    let addresses = door.endpoint.resolve().unwrap_or_default();
+    addresses.iter().any(|address| !address.ip().is_loopback())
 }
 
 fn address(option: &str, endpoint: &Endpoint) -> Result<(), String> {

@@ -2,10 +2,11 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
 
 use hasses_actors::net::identity::{Files, Identity};
+use hasses_actors::net::{self, Rights};
 use nix::sys::stat::Mode;
 use nix::unistd;
 
@@ -27,20 +28,12 @@ pub(crate) fn fifo(
     // It opens to others only once it has its owner and mode.
     unistd::mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR).map_err(|error| told(error.into()))?;
     let made = Made::new(path).map_err(told)?;
-    let group = group.or(owner.map(|owner| owner.gid));
-    // What lies there may be another file by now, or a link to one.
-    let pipe = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(nix::libc::O_NOFOLLOW)
-        .open(path)
-        .map_err(told)?;
-    if !made.is(&pipe) {
-        return Err(told(io::Error::other("another file has taken its place")));
-    }
-    fchown(&pipe, owner.map(|owner| owner.uid), group)
-        .and_then(|()| pipe.set_permissions(fs::Permissions::from_mode(mode)))
-        .map_err(told)?;
+    let rights = Rights {
+        mode,
+        owner: owner.map(|owner| owner.uid),
+        group: group.or(owner.map(|owner| owner.gid)),
+    };
+    net::give(path, net::FileType::Fifo, rights).map_err(told)?;
     Ok(Some(made))
 }
 

@@ -32,10 +32,13 @@ Subscribers:
   --history-bytes BYTES   memory that all of them may take together (default 16777216)
   --history-file FILE     keeps them across restarts (default none)
   --max-clients N         streams (default: what the descriptor limit allows)
-  --max-clients-per-ip N  streams of one IP address, 0 = any number (default 0)
+  --max-clients-per-ip N  connections of one IP address, 0 = any number (default 0)
+  --ip6-prefix BITS       of an IPv6 address these count as one address (default 64)
+  --max-tokens N          tokens of one subscription (default 256)
   --trust-proxy CIDR      proxies whose X-Forwarded-For or PROXY protocol v2 header is
                           believed, such as 10.0.0.0/8; repeatable (default none)
   --client-buffer BYTES   what a slow client may have waiting (default 1048576)
+  --total-buffer BYTES    what may wait for all together (default 268435456)
 
 Publishers:
   --control ADDR          where they connect, as above; repeatable
@@ -85,7 +88,10 @@ Process:
   --reuse-port            share the ports with other processes
   --help, --version       say this, say the version
 
-The switches of hasses 1.x (-p=8080 -cp=8085 -fifo=FILE ...) are understood too.
+The switches of hasses 1.x, with -p= among them, are understood too:
+  -p=PORT -cp=PORT -murl=PATH -fifo=FILE -sep=CHAR -q -debug -l=FILE -pidfile=FILE -ssl
+  -cert-file=FILE -privatekey-file=FILE -cors-base=ORIGIN -ra -user=NAME -nodaemon
+  -h -help -v -V -version
 ";
 
 /// `hasses help`, alone or with the name of a helper.

@@ -20,6 +20,7 @@ mod legacy;
 mod made;
 mod mercure;
 mod options;
+mod overlaps;
 mod pidfile;
 mod privileges;
 mod publish;
@@ -79,7 +80,9 @@ fn run() -> Result<(), Failure> {
         Request::Help => say(help::HELP),
         Request::Version => say(VERSION),
         Request::Check(plan) => {
-            check::check(*plan, &folder).and_then(|()| say("configuration ok\n"))
+            let warnings = check::check(*plan, &folder)?;
+            report(&warnings);
+            say("configuration ok\n")
         }
         Request::Start(mut plan) => {
             secret_file::fill(&mut plan, &folder).map_err(Failure::start)?;

@@ -18,6 +18,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use crate::failure::Failure;
 use crate::legacy::{self, Meaning};
 use crate::mercure::{self, KeyFiles, environment};
+use crate::overlaps;
 use crate::privileges::Account;
 use crate::retention;
 use crate::source::Source;
@@ -82,6 +83,40 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// The files that the options name, with the options, and whether hasses writes them.
+    fn files(&self) -> Vec<(&'static str, &Path, bool)> {
+        let log = match &self.config.log {
+            LogTarget::File(path) => Some(path),
+            _ => None,
+        };
+        let fifo = self.config.fifo.as_ref().map(|fifo| &fifo.path);
+        let tls = self.tls.as_ref();
+        let mut files: Vec<(&str, &Path, bool)> = [
+            ("--config", self.config_file.as_ref(), false),
+            ("--subscribe-key", self.subscribe_key.as_ref(), false),
+            ("--control-secret", self.control_secret.as_ref(), false),
+            ("--tls-cert", tls.map(|files| &files.cert), false),
+            ("--tls-key", tls.map(|files| &files.key), false),
+            ("--fifo", fifo, true),
+            ("--log", log, true),
+            ("--pidfile", self.pidfile.as_ref(), true),
+            ("--history-file", self.config.history_file.as_ref(), true),
+        ]
+        .into_iter()
+        .filter_map(|(option, path, writes)| Some((option, path?.as_path(), writes)))
+        .collect();
+        let keys = self.mercure_keys.files();
+        files.extend(keys.map(|(option, path)| (option, path, false)));
+        for (option, addresses) in [("--listen", &self.listen), ("--control", &self.control)] {
+            for door in &addresses.doors {
+                if let Endpoint::Unix(path) = &door.endpoint {
+                    files.push((option, path, true));
+                }
+            }
+        }
+        files
+    }
+
     /// The files that SIGHUP reads again, and the options that name them.
     pub(crate) fn read_again(&self) -> Vec<(&'static str, &Path)> {
         let tls = self.config.tls.as_ref().map(|identity| &identity.files);
@@ -189,6 +224,13 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
         (None, false) => Some(CONTROL),
     };
     let max_connections = most_connections();
+    let allowed = max_connections - (max_connections / 10).min(64);
+    let warnings = all.max_clients.filter(|&most| most > allowed).map(|most| {
+        format!(
+            "--max-clients {most}: the limit of open files (ulimit -n) allows {allowed}, and so many \
+             there will be"
+        )
+    });
     let listen = addresses(all.listen, Some(LISTEN), detach)?;
     let control = addresses(all.control, control, detach)?;
     let encrypted = listen.doors.iter().any(|door| door.tls);
@@ -199,7 +241,10 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
         None if typed => return Err(Failure::usage(NO_TLS)),
         None => None,
     };
-    Ok(Plan {
+    if !all.reuse_port {
+        overlaps::addresses(&listen.doors, &control.doors).map_err(Failure::usage)?;
+    }
+    let plan = Plan {
         listen,
         control,
         tls,
@@ -219,9 +264,11 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
             max_message: all.max_message.unwrap_or(1 << 20),
             max_connections,
             // Some more are accepted, to be told that there are too many.
-            max_clients: (all.max_clients)
-                .unwrap_or(max_connections - (max_connections / 10).min(64)),
+            max_clients: all.max_clients.map_or(allowed, |most| most.min(allowed)),
             max_clients_per_ip: all.max_clients_per_ip.and_then(unless_zero),
+            ip6_prefix: all.ip6_prefix.unwrap_or(64),
+            max_tokens: all.max_tokens.unwrap_or(256),
+            total_buffer: all.total_buffer.unwrap_or(256 << 20),
             trust_proxy: Trusted(all.trust_proxy),
             history: retention::policy(
                 all.history,
@@ -257,12 +304,14 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
             },
             reread: None,
             greeting: None,
-            warnings: environment.notes,
+            warnings: warnings.into_iter().chain(environment.notes).collect(),
         },
         subscribe_key: all.subscribe_key.map(place).transpose()?,
         mercure_keys: mercure_keys.unwrap_or_default(),
         user: all.user,
-    })
+    };
+    overlaps::paths(&plan.files()).map_err(Failure::usage)?;
+    Ok(plan)
 }
 
 /// As many connections as the descriptor limit allows, when some are left for publishers, listeners

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, fchown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
 use std::process;
 
@@ -45,6 +45,9 @@ impl PidFile {
                 }
                 Err(TryLockError::Error(error)) => return Err(told(&error)),
             }
+            if !may_be_ours(&file, owner).map_err(|error| told(&error))? {
+                return Err(told(&"this file is somebody else's, or lies at two places"));
+            }
             if !before.bytes().all(|byte| byte.is_ascii_digit()) {
                 return Err(told(&"this file is no pid file, and is left as it is"));
             }
@@ -78,6 +81,17 @@ pub(crate) fn check(path: &Path) -> Result<(), String> {
         // What is missing will be made, and what is wrong will be told then.
         _ => Ok(()),
     }
+}
+
+/// Whether a file may be a pid file that hasses wrote, where it is to be given to `owner`: as this user,
+/// or as that one. Another's file, which somebody has linked there, is not given away.
+fn may_be_ours(file: &File, owner: Option<&Account>) -> io::Result<bool> {
+    let Some(account) = owner else {
+        return Ok(true);
+    };
+    let found = file.metadata()?;
+    let users = [nix::unistd::geteuid().as_raw(), account.uid];
+    Ok(found.is_file() && found.nlink() == 1 && users.contains(&found.uid()))
 }
 
 /// What a file of at most a number's length holds, without blanks around it.

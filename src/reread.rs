@@ -69,7 +69,7 @@ fn hub(config: &Config, say: impl FnOnce(&Mercure) -> String) -> String {
 }
 
 /// What only a restart can change.
-fn fixed(plan: &Plan) -> [(&'static str, String); 13] {
+fn fixed(plan: &Plan) -> [(&'static str, String); 14] {
     let config = &plan.config;
     [
         ("--listen", format!("{:?}", plan.listen)),
@@ -90,6 +90,7 @@ fn fixed(plan: &Plan) -> [(&'static str, String); 13] {
         ("--pidfile", format!("{:?}", plan.pidfile)),
         ("--user", format!("{:?}", config.about.user)),
         ("--group", format!("{:?}", plan.group)),
+        ("--ip6-prefix", format!("{:?}", config.ip6_prefix)),
         ("--daemon", format!("{:?}", plan.detach)),
     ]
 }

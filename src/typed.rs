@@ -76,7 +76,7 @@ pub(crate) struct Typed {
     #[argh(option, from_str_fn(values::origin))]
     pub(crate) cors: Vec<String>,
     /// log file
-    #[argh(option, from_str_fn(values::file))]
+    #[argh(option, from_str_fn(values::log))]
     pub(crate) log: Option<PathBuf>,
     /// how much is logged
     #[argh(option, from_str_fn(values::log_level))]
@@ -132,6 +132,15 @@ pub(crate) struct Typed {
     /// most clients of one address
     #[argh(option, from_str_fn(values::count))]
     pub(crate) max_clients_per_ip: Option<usize>,
+    /// bits of an IPv6 address that count
+    #[argh(option, from_str_fn(values::ip6_prefix))]
+    pub(crate) ip6_prefix: Option<u8>,
+    /// most tokens of a subscription
+    #[argh(option, from_str_fn(values::tokens))]
+    pub(crate) max_tokens: Option<usize>,
+    /// bytes that may wait for all
+    #[argh(option, from_str_fn(values::total_bytes))]
+    pub(crate) total_buffer: Option<usize>,
     /// proxies that are believed
     #[argh(option, from_str_fn(values::range))]
     pub(crate) trust_proxy: Vec<Range>,
@@ -240,6 +249,9 @@ impl Typed {
             history_file: self.history_file.or(lower.history_file),
             max_clients: self.max_clients.or(lower.max_clients),
             max_clients_per_ip: self.max_clients_per_ip.or(lower.max_clients_per_ip),
+            ip6_prefix: self.ip6_prefix.or(lower.ip6_prefix),
+            max_tokens: self.max_tokens.or(lower.max_tokens),
+            total_buffer: self.total_buffer.or(lower.total_buffer),
             trust_proxy: list(self.trust_proxy, lower.trust_proxy),
             max_message: self.max_message.or(lower.max_message),
             client_buffer: self.client_buffer.or(lower.client_buffer),

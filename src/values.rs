@@ -59,6 +59,21 @@ pub(crate) fn retry(text: &str) -> Result<u32, String> {
     u32::try_from(milliseconds).map_err(|error| error.to_string())
 }
 
+pub(crate) fn ip6_prefix(text: &str) -> Result<u8, String> {
+    let bits = number(text, 1..=128, "bits")?;
+    u8::try_from(bits).map_err(|error| error.to_string())
+}
+
+pub(crate) fn tokens(text: &str) -> Result<usize, String> {
+    let tokens = number(text, 1..=10_000, "tokens")?;
+    usize::try_from(tokens).map_err(|error| error.to_string())
+}
+
+pub(crate) fn total_bytes(text: &str) -> Result<usize, String> {
+    let bytes = number(text, 1 << 20..=1 << 40, "bytes")?;
+    usize::try_from(bytes).map_err(|error| error.to_string())
+}
+
 pub(crate) fn bytes(text: &str) -> Result<usize, String> {
     size(text, BYTES)
 }
@@ -111,6 +126,14 @@ pub(crate) fn file(text: &str) -> Result<PathBuf, String> {
         return Err("it needs the path of a file".to_owned());
     }
     Ok(text.into())
+}
+
+/// The log's file.
+pub(crate) fn log(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "-" => Err("it needs the path of a file; without --log, standard error is used".to_owned()),
+        _ => file(text),
+    }
 }
 
 /// The path of the URL.

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -286,7 +287,20 @@ impl ClientHandle {
 
     /// Opens the stream: it gets position blocks, and the request's time does not count any more.
     pub fn open(&self) {
-        self.with(|slot| slot.flags.open = true);
+        let inner = &mut *self.pool.inner.borrow_mut();
+        inner.slots[self.index as usize].flags.open = true;
+        inner.queues.pending.leave(self.index);
+    }
+
+    /// Says which address it counts for, as a trusted proxy has told.
+    pub fn set_address(&self, address: Option<IpAddr>) {
+        let key = self.key();
+        self.pool
+            .inner
+            .borrow_mut()
+            .queues
+            .pending
+            .moved(key, address);
     }
 
     /// Ends our side of the connection and gives the peer a little time to read what it got.
@@ -295,6 +309,7 @@ impl ClientHandle {
         let key = self.key();
         let mut inner = self.pool.inner.borrow_mut();
         inner.lingering.push_back((due, key));
+        inner.queues.pending.set_idle(self.index, true);
         let slot = &mut inner.slots[self.index as usize];
         slot.flags.open = false;
         if let Some(socket) = &slot.socket {

@@ -7,6 +7,7 @@
 pub mod handle;
 pub mod life;
 mod mailbox;
+mod pending;
 pub mod pool;
 mod queues;
 mod reactor;

@@ -17,6 +17,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -29,7 +30,7 @@ use super::queues::{Queue, Queues};
 use super::reactor::Reactor;
 use super::slot::{ClientFuture, Inner, Slot};
 use super::timing::Timing;
-use crate::messages::client::{End, Message};
+use crate::messages::client::{End, Ending, Message};
 use crate::model::{ClientKey, Form, Positions};
 use crate::net::stream::Stream;
 use crate::runtime::executor::ActorPool;
@@ -65,8 +66,8 @@ pub struct ClientPool {
     reactor: Reactor,
     /// Bytes that may wait for a client beyond the event that is being written.
     pub(super) limit: Cell<usize>,
-    /// Connections that may be without a request; with more, the oldest of them is given up, so that
-    /// who opens connections and says nothing keeps nobody out.
+    /// Connections that may be without a request; with more, the address that has most of them gives
+    /// one up, so that who opens connections and says nothing keeps nobody out.
     awaiting_request: usize,
     pub(super) scratch: RefCell<Box<[u8]>>,
     exited: Box<dyn Fn(ClientKey, End)>,
@@ -129,13 +130,15 @@ impl ClientPool {
         }))
     }
 
-    /// Gives a connected socket a client. It has its first turn when the socket is ready.
+    /// Gives a connected socket a client. It has its first turn when the socket is ready. `address` is
+    /// the one it counts for while it has no stream.
     ///
     /// # Errors
     /// The socket could not be watched; it is closed.
     pub fn join<F>(
         self: &Rc<Self>,
         socket: Stream,
+        address: Option<IpAddr>,
         life: impl FnOnce(ClientHandle) -> F,
     ) -> io::Result<ClientKey>
     where
@@ -167,6 +170,7 @@ impl ClientPool {
         inner.totals.connected += 1;
         inner.requests.push_back((now + REQUEST_TIME, key));
         inner.awaiting_request += 1;
+        inner.queues.pending.enter(key, address);
         let slot = &mut inner.slots[key.index as usize];
         *slot = Slot {
             life: Some(life),
@@ -178,6 +182,13 @@ impl ClientPool {
         slot.flags.awaiting_request = true;
         inner.give_up_awaiting_request(self.awaiting_request, self.limit.get());
         Ok(key)
+    }
+
+    /// Gives up some connections without a stream, of the address that has most of them, so that others
+    /// find room; whether there are any.
+    pub fn make_room(&self) -> bool {
+        let limit = self.limit.get();
+        self.inner.borrow_mut().give_up_pending(limit)
     }
 
     /// Says that a client is a trusted proxy's; for who has just let it join.
@@ -369,7 +380,11 @@ impl ClientPool {
     /// How many clients wait for a turn: in the fast queue, in the bulk queue, and without a request.
     pub fn queues(&self) -> (usize, usize, usize) {
         let queues = &self.inner.borrow().queues;
-        (queues.fast.len(), queues.bulk.len(), queues.pending.len())
+        (
+            queues.fast.len(),
+            queues.bulk.len(),
+            queues.pending.waiting(),
+        )
     }
 
     /// The totals.
@@ -459,9 +474,13 @@ impl ClientPool {
             let mut inner = self.inner.borrow_mut();
             inner.totals.connected -= 1;
             inner.asked(index);
+            inner.queues.pending.leave(index);
             let slot = &mut inner.slots[index as usize];
             if let Some(socket) = slot.socket.take() {
                 self.reactor.unwatch(socket.as_fd());
+                if matches!(end, End::Slow | End::Finished(Ending::Outrun)) {
+                    socket.reset();
+                }
             }
             slot.waiting = Waiting::Empty;
             (slot.bytes, slot.written) = (0, 0);

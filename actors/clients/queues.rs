@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::pending::Pending;
 use super::pool::ClientPool;
 
 /// Of each [`BULK_EVERY`] polls one is kept for the bulk queue while both have work.
@@ -20,7 +21,8 @@ pub(super) enum Queue {
     /// Events for many recipients, and clients that have had much already.
     Bulk,
     /// Connections whose requests are not complete: TLS handshakes and requests cost far more than a
-    /// delivery does, and whoever connects decides how many there are.
+    /// delivery does, and whoever connects decides how many there are. Among them turns go round from
+    /// address to address ([`Pending`]).
     Pending,
 }
 
@@ -29,7 +31,7 @@ pub(super) enum Queue {
 pub(super) struct Queues {
     pub(super) fast: VecDeque<u32>,
     pub(super) bulk: VecDeque<u32>,
-    pub(super) pending: VecDeque<u32>,
+    pub(super) pending: Pending,
     /// Bytes read and written since the last look at the clock; a handshake counts as [`MUCH`].
     pub(super) moved: usize,
 }
@@ -37,11 +39,10 @@ pub(super) struct Queues {
 impl Queues {
     pub(super) fn push(&mut self, index: u32, queue: Queue) {
         match queue {
-            Queue::Fast => &mut self.fast,
-            Queue::Bulk => &mut self.bulk,
-            Queue::Pending => &mut self.pending,
+            Queue::Fast => self.fast.push_back(index),
+            Queue::Bulk => self.bulk.push_back(index),
+            Queue::Pending => self.pending.push(index),
         }
-        .push_back(index);
     }
 
     /// The open stream that has the given turn of a slice. Bulk keeps its share, so that neither
@@ -66,7 +67,7 @@ impl Queues {
 
     /// Whether nobody waits for a turn.
     fn is_empty(&self) -> bool {
-        self.fast.is_empty() && self.bulk.is_empty() && self.pending.is_empty()
+        self.fast.is_empty() && self.bulk.is_empty() && self.pending.waiting() == 0
     }
 }
 
@@ -102,7 +103,7 @@ impl ClientPool {
     }
 
     fn turn_of_pending(&self, time: Duration, alone: bool) {
-        if self.inner.borrow().queues.pending.is_empty() {
+        if self.inner.borrow().queues.pending.waiting() == 0 {
             return;
         }
         let began = Instant::now();
@@ -114,7 +115,7 @@ impl ClientPool {
             if inner.queues.is_worth_a_look(turn) && began.elapsed() >= time {
                 break;
             }
-            let next = inner.queues.pending.pop_front();
+            let next = inner.queues.pending.next();
             drop(inner);
             match next {
                 Some(index) => self.poll(index),

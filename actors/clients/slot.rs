@@ -85,17 +85,23 @@ fn due(queue: &mut VecDeque<(u32, ClientKey)>, now: u32) -> Option<ClientKey> {
 }
 
 impl Inner {
-    /// Gives up the oldest connections without a request where there are more than `most`.
+    /// Gives up connections where more than `most` have not sent a whole request.
     pub(super) fn give_up_awaiting_request(&mut self, most: usize, limit: usize) {
-        while self.awaiting_request > most
-            && let Some((_, key)) = self.requests.pop_front()
-        {
-            if self.slots[key.index as usize].generation == key.generation && self.asked(key.index)
-            {
-                let end = Ending::LimitReached;
-                self.post(key.index, Message::Finish { end }, true, limit);
-            }
-        }
+        while self.awaiting_request > most && self.give_up_pending(limit) {}
+    }
+
+    /// Gives up a connection without a stream, the oldest of the address that has the most; whether
+    /// there was one.
+    pub(super) fn give_up_pending(&mut self, limit: usize) -> bool {
+        let Some(key) = self.queues.pending.oldest_of_most() else {
+            return false;
+        };
+        self.asked(key.index);
+        // It has its turn soon, and does not count until then: the next one to go is another.
+        self.queues.pending.leave(key.index);
+        let end = Ending::LimitReached;
+        self.post(key.index, Message::Finish { end }, true, limit);
+        true
     }
 
     /// A client is not half open any more; whether it was.
@@ -103,6 +109,9 @@ impl Inner {
         let flags = &mut self.slots[index as usize].flags;
         let was = std::mem::replace(&mut flags.awaiting_request, false);
         self.awaiting_request -= usize::from(was);
+        if was {
+            self.queues.pending.set_idle(index, false);
+        }
         was
     }
 

@@ -63,7 +63,7 @@ fn noting(
             let _drained = handle.read(|_| ());
         }
     };
-    (pool.join(socket, life).unwrap(), peer)
+    (pool.join(socket, None, life).unwrap(), peer)
 }
 
 /// Joins a client whose other end reads nothing, and sends it more than its socket takes; it ends when
@@ -81,7 +81,7 @@ fn blocked(pool: &Rc<ClientPool>) -> (ClientKey, UnixStream) {
             }
         }
     };
-    let key = pool.join(socket, life).unwrap();
+    let key = pool.join(socket, None, life).unwrap();
     run_until(pool, || pool.inner.borrow().slots[0].is_ready());
     let large = Rc::new(Frame::event(EventId(1), None, &"x".repeat(4 << 20)));
     pool.send_all(&[key.index], &large);
@@ -183,7 +183,9 @@ fn a_panic_ends_one_client_alone() {
     let turns = Rc::default();
     let (other, mut peer) = noting(&pool, 0, &turns);
     let (socket, _other_end) = pair();
-    let key = pool.join(socket, |_| async { panic!("a fault") }).unwrap();
+    let key = pool
+        .join(socket, None, |_| async { panic!("a fault") })
+        .unwrap();
     run_until(&pool, || !exits.borrow().is_empty());
     assert_eq!(*exits.borrow(), [(key, End::Panicked("a fault".into()))]);
     assert_eq!(pool.totals().connected, 1);
@@ -198,12 +200,12 @@ fn a_panic_ends_one_client_alone() {
 fn a_cell_is_used_again_only_when_it_was_freed() {
     let (pool, exits) = pool(1 << 20);
     let life = |_| async { End::Left };
-    let first = pool.join(pair().0, life).unwrap();
+    let first = pool.join(pair().0, None, life).unwrap();
     run_until(&pool, || exits.borrow().len() == 1);
-    let second = pool.join(pair().0, life).unwrap();
+    let second = pool.join(pair().0, None, life).unwrap();
     assert_ne!(first.index, second.index);
     pool.free(first);
-    let third = pool.join(pair().0, life).unwrap();
+    let third = pool.join(pair().0, None, life).unwrap();
     assert_eq!(first.index, third.index);
     assert_ne!(first, third);
     assert_eq!(ClientKey::from_number(third.to_number()), third);
@@ -273,7 +275,7 @@ fn reading(pool: &Rc<ClientPool>) -> UnixStream {
             }
         }
     };
-    pool.join(socket, life).unwrap();
+    pool.join(socket, None, life).unwrap();
     peer
 }
 
@@ -313,7 +315,7 @@ fn handshakes_leave_half_of_the_time_to_others() {
     let mut peers = Vec::new();
     for _ in 0..50 {
         let (socket, peer) = pair();
-        pool.join(socket, shakes_hands).unwrap();
+        pool.join(socket, None, shakes_hands).unwrap();
         peers.push(peer);
     }
     run_until(&pool, || pool.queues().2 > 0);

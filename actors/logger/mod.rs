@@ -10,6 +10,7 @@
 //! Whatever the text holds, it stays one line ([`escape`]).
 
 mod front;
+mod limited;
 mod output;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ use crate::runtime::{self, Address, CancellationToken, Failure, Mailbox};
 use crate::wire::escape::escape;
 
 pub use self::front::{install_panic_hook, set_level};
+pub use self::limited::LimitedLog;
 
 /// How many lines may wait to be written.
 const WAITING: usize = 4096;

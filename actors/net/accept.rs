@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use async_io::{Async, Timer};
 use rustix::io::Errno;
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::net::{SocketFlags, acceptfrom_with};
 
 use super::peer::Peer;
@@ -15,6 +16,8 @@ use crate::runtime::turn;
 
 /// How long accepting pauses when the system has no descriptor or memory left for a connection.
 const PAUSE: Duration = Duration::from_millis(100);
+/// The least send buffer, in bytes.
+const SEND_BUFFER: usize = 64 * 1024;
 /// How often such a pause is told of.
 const TELL: Duration = Duration::from_secs(10);
 
@@ -41,6 +44,13 @@ impl Acceptor {
             name: bound.address().to_string(),
             told: None,
         })
+    }
+
+    /// Bounds what the kernel keeps of what was written to a connection and not yet sent: about `bytes`,
+    /// and no more than net.core.wmem_max allows. Connections inherit it (socket(7), SO_SNDBUF).
+    pub fn bound_send_buffers(&self, bytes: usize) {
+        // Less would cut ordinary events into many writes. A refusal would leave the system's own bound.
+        let _refused = set_socket_send_buffer_size(&self.listener, bytes.max(SEND_BUFFER));
     }
 
     /// The next connection, non-blocking; waits until there is one. No error ends it: those of

@@ -5,14 +5,14 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::{Door, Endpoint};
+use super::{Door, Endpoint, owned};
 
 /// With the default heartbeat a dead peer is found within a minute.
 const USER_TIMEOUT: Duration = Duration::from_secs(40);
@@ -173,8 +173,7 @@ fn unix(path: &Path, rights: Rights) -> io::Result<Listener> {
     socket.set_nonblocking(true)?;
     socket.bind(&SockAddr::unix(path)?)?;
     // Nobody can connect before listen(), so nobody gets in by the rights that umask left.
-    let listening = chown(path, rights.owner, rights.group)
-        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(rights.mode)))
+    let listening = owned::give(path, rustix::fs::FileType::Socket, rights)
         .and_then(|()| socket.listen(BACKLOG));
     match listening {
         Ok(()) => Ok(Listener::Unix(OwnedFd::from(socket).into())),

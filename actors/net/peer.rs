@@ -1,7 +1,7 @@
 //! Who is at the other end.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 /// A subscriber's address, in eight bytes for nearly all.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,18 @@ impl Peer {
             Self::V4(address) => Some((*address.ip()).into()),
             Self::V6(address) => Some((*address.ip()).into()),
             Self::Unix => None,
+        }
+    }
+}
+
+/// The address for which a connection counts where addresses are counted: of IPv6 the first `prefix` bits,
+/// as one customer has at least a /64 (RFC 6177).
+pub fn counted(address: IpAddr, prefix: u8) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
+            Ipv6Addr::from_bits(address.to_bits() & mask).into()
         }
     }
 }
@@ -65,5 +77,19 @@ mod tests {
             assert_eq!(Peer::from(address).to_string(), shown);
         }
         assert_eq!(Peer::Unix.to_string(), "unix");
+    }
+
+    #[test]
+    fn ipv6_counts_by_its_prefix() {
+        for (address, prefix, group) in [
+            ("2001:db8:1:2:3::4", 64, "2001:db8:1:2::"),
+            ("2001:db8:1:2:3::4", 128, "2001:db8:1:2:3::4"),
+            ("2001:db8:1:2:3::4", 48, "2001:db8:1::"),
+            ("2001:db8:1:2:3::4", 0, "::"),
+            ("10.1.2.3", 8, "10.1.2.3"),
+        ] {
+            let group: IpAddr = group.parse().unwrap();
+            assert_eq!(counted(address.parse().unwrap(), prefix), group);
+        }
     }
 }

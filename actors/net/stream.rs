@@ -3,8 +3,10 @@
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::io::Errno;
+use rustix::net::sockopt::set_socket_linger;
 use rustix::net::{SendFlags, Shutdown, shutdown};
 
 use super::identity::Identity;
@@ -97,6 +99,13 @@ impl Stream {
         }
         // Fails only when the peer is gone, which the next read tells anyway.
         let _gone = shutdown(&self.socket, Shutdown::Write);
+    }
+
+    /// Has the connection be reset when it is closed: what the peer has not read is thrown away at once,
+    /// and the kernel keeps nothing for it (socket(7), SO_LINGER).
+    pub fn reset(&self) {
+        // Fails for no socket that is connected.
+        let _never = set_socket_linger(&self.socket, Some(Duration::ZERO));
     }
 
     /// The descriptor's number, which the client list shows.

@@ -4,13 +4,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use foldhash::HashSet;
+use log::Level;
 
 use super::mercure::as_drawn;
 use super::{Connection, Registry};
 use crate::messages::client::{self, End, Ending, LimitReached};
 use crate::messages::registry::FromClient;
 use crate::model::{ClientKey, Resume, Subscription, Token};
-use crate::net::peer::Peer;
+use crate::net::peer::{Peer, counted};
 use crate::wire::http::Refused;
 
 impl Registry {
@@ -58,7 +59,7 @@ impl Registry {
                 .resize_with(key.index as usize + 1, || None);
         }
         self.connections[key.index as usize] = Some(Connection {
-            peer,
+            peer: peer.clone(),
             descriptor,
             tls,
             arrived: self.pool.seconds(),
@@ -67,6 +68,13 @@ impl Registry {
             agent: None,
             counted: false,
         });
+        let config = self.settings.now();
+        if let Some(most) = config.max_clients_per_ip
+            && !config.trust_proxy.believes(&peer)
+        {
+            // One for which there is no room here is refused when it asks, if there is none then.
+            self.count(key, most);
+        }
     }
 
     /// Takes the address that a trusted proxy tells in place of its own.
@@ -77,11 +85,13 @@ impl Registry {
         let descriptor = connection.descriptor;
         let proxy = std::mem::replace(&mut connection.peer, peer.clone());
         log::debug!("client {descriptor} from {proxy} speaks for {peer}");
-        // A stream that is open already, and now another's.
-        if connection.counted {
-            connection.counted = false;
+        // A stream may be open already, and is now another's.
+        let open = connection.joined.is_some();
+        if std::mem::take(&mut connection.counted) {
             self.uncount(&proxy);
-            self.count(key, usize::MAX);
+        }
+        if let Some(most) = self.settings.now().max_clients_per_ip {
+            self.count(key, if open { usize::MAX } else { most });
         }
     }
 
@@ -136,8 +146,7 @@ impl Registry {
         (!hub.has_room(listener)).then_some(LimitReached::Patterns)
     }
 
-    /// What there would be too much of with one more stream, for a client that has none yet. One
-    /// that has room is counted for its address.
+    /// What there would be too much of with one more stream, for a client that has none yet.
     fn too_many(&mut self, key: ClientKey) -> Option<LimitReached> {
         let (streams, config) = (self.streams(), self.settings.now());
         let connection = self.connections.get(key.index as usize)?.as_ref()?;
@@ -147,11 +156,11 @@ impl Registry {
         if streams >= config.max_clients {
             return Some(LimitReached::Clients);
         }
-        let most = config.max_clients_per_ip?;
+        let most = config.max_clients_per_ip.filter(|_| !connection.counted)?;
         (!self.count(key, most)).then_some(LimitReached::FromAddress)
     }
 
-    /// Counts a stream for its address, if that has fewer than `most`; whether there was room.
+    /// Counts a connection for its address, if that has fewer than `most`; whether there was room.
     fn count(&mut self, key: ClientKey, most: usize) -> bool {
         let Some(Some(connection)) = self.connections.get_mut(key.index as usize) else {
             return true;
@@ -159,6 +168,7 @@ impl Registry {
         let Some(address) = connection.peer.ip() else {
             return true;
         };
+        let address = counted(address, self.settings.now().ip6_prefix);
         let count = self.by_address.entry(address).or_default();
         let room = *count < most;
         if room {
@@ -168,9 +178,10 @@ impl Registry {
         room
     }
 
-    /// Takes a stream back that was counted for this address.
+    /// Takes a connection back that was counted for this address.
     fn uncount(&mut self, peer: &Peer) {
-        if let Some(address) = peer.ip()
+        let prefix = self.settings.now().ip6_prefix;
+        if let Some(address) = peer.ip().map(|address| counted(address, prefix))
             && let Some(count) = self.by_address.get_mut(&address)
         {
             *count -= 1;
@@ -191,16 +202,24 @@ impl Registry {
             match end {
                 End::Slow | End::Finished(Ending::Outrun) => {
                     self.counters.slow += 1;
-                    log::warn!("{who} {end}");
+                    let line = format_args!("{who} {end}");
+                    self.refusals.tell(Level::Warn, "too slow", line);
                 }
                 End::Refused(status, _) => {
                     let word = Refused::word(*status);
                     *self.counters.refused.entry(word).or_default() += 1;
-                    log::info!("{who} {end}");
+                    let line = format_args!("{who} {end}");
+                    self.refusals.tell(Level::Info, word, line);
+                }
+                End::Finished(Ending::LimitReached) => {
+                    *self.counters.refused.entry("crowded").or_default() += 1;
+                    let line = format_args!("{who} {end}");
+                    self.refusals.tell(Level::Info, "crowded", line);
                 }
                 End::Handshake(_) => {
                     *self.counters.refused.entry("tls").or_default() += 1;
-                    log::debug!("{who} {end}");
+                    let line = format_args!("{who} {end}");
+                    self.refusals.tell(Level::Debug, "tls", line);
                 }
                 End::Panicked(_) => log::error!("{who} {end}"),
                 End::Left | End::Answered | End::Broken(_) | End::Finished(_) => {

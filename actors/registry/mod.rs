@@ -12,7 +12,7 @@ use futures_lite::FutureExt;
 use crate::archive;
 use crate::clients::ClientPool;
 use crate::config::{Config, Settings};
-use crate::logger;
+use crate::logger::{self, LimitedLog};
 use crate::messages::client::Ending;
 use crate::messages::publisher::Request;
 use crate::messages::registry::{Elsewhere, FromClient, Message};
@@ -67,8 +67,10 @@ pub struct Registry {
     forms: Forms,
     counters: Counters,
     connections: Vec<Option<Connection>>,
-    /// Streams by address, where there is a limit to them.
+    /// Connections by address, where there is a limit to them.
     by_address: HashMap<IpAddr, usize>,
+    /// What is told of those that were refused.
+    refusals: LimitedLog,
     history: History,
     archive: Option<archive::Handle>,
     /// Clients that are still getting kept events.
@@ -158,6 +160,7 @@ impl Registry {
             counters: Counters::default(),
             connections: Vec::new(),
             by_address: HashMap::default(),
+            refusals: LimitedLog::default(),
             history,
             archive,
             sequence,
@@ -295,7 +298,9 @@ impl Registry {
         }
     }
 
-    fn reconfigure(&mut self, config: Config) {
+    fn reconfigure(&mut self, mut config: Config) {
+        // Connections are counted by it.
+        config.ip6_prefix = self.settings.now().ip6_prefix;
         self.log_level = config.log_level;
         logger::set_level(config.log_level);
         self.reinit.set(config.reinit);
@@ -320,6 +325,7 @@ impl Registry {
     }
 
     fn tick(&mut self) {
+        self.refusals.tick();
         self.pool.expire();
         self.tick_bus();
         self.tick_hub();

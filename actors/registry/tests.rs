@@ -31,6 +31,9 @@ pub(crate) fn config() -> Config {
         max_connections: 100,
         max_clients: 3,
         max_clients_per_ip: Some(2),
+        ip6_prefix: 64,
+        max_tokens: 256,
+        total_buffer: 256 << 20,
         trust_proxy: Default::default(),
         history: kept(3, 1 << 20),
         history_file: None,
@@ -95,7 +98,7 @@ impl Rig {
         let key = self
             .registry
             .pool
-            .join(stream, |_| std::future::pending())
+            .join(stream, None, |_| std::future::pending())
             .unwrap();
         let address: std::net::SocketAddr = address.parse().unwrap();
         self.registry.handle_client(FromClient::Arrived {

@@ -154,7 +154,7 @@ fn its_page_goes_on_with_a_new_url_when_the_old_one_has_expired() {
     let key = daemon.file("key");
     let sign = |time: &str| {
         let arguments = ["sign", "--key", key.to_str().unwrap(), "--for", time];
-        let query = [&arguments[..], &["subscribe=room1&id=7"]].concat();
+        let query = [&arguments[..], &["subscribe=room1&id=7&ping=1"]].concat();
         let signed = support::run(env!("CARGO_BIN_EXE_hasses"), &query).stdout;
         std::fs::write(daemon.file("query"), signed.trim_ascii_end()).unwrap();
     };
@@ -192,11 +192,16 @@ fn its_ways_to_watch() {
     let answer = support::Connection::to(daemon.control)
         .send(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .response();
-    let told = |name: &str| include_str!("../../README.md").contains(&format!("`{name}"));
+    let told = |name: &str| {
+        include_str!("../../examples/watching/README.md").contains(&format!("`{name}"))
+    };
     let names = answer.body.lines();
     for name in names.filter_map(|line| line.strip_prefix("# TYPE ")) {
         let name = name.split(' ').next().unwrap();
-        assert!(told(name), "{name} is missing in README.md");
+        assert!(
+            told(name),
+            "{name} is missing in examples/watching/README.md"
+        );
     }
 }
 
@@ -229,4 +234,74 @@ fn its_options_are_those_of_the_program() {
     for option in &known {
         assert!(told.contains(&option), "--{option} is missing in README.md");
     }
+}
+
+/// Where a link leads, and a line without what is code in it.
+fn links(text: &str) -> Vec<String> {
+    let mut fenced = false;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        if line.starts_with("```") {
+            fenced = !fenced;
+        }
+        if fenced {
+            continue;
+        }
+        for (_, rest) in line
+            .match_indices("](")
+            .map(|(at, _)| line.split_at(at + 2))
+        {
+            found.extend(rest.split_once(')').map(|(target, _)| target.to_owned()));
+        }
+    }
+    found
+}
+
+/// A heading as it stands in a link, as GitHub makes it.
+fn anchor(heading: &str) -> String {
+    let kept = |char: char| char.is_alphanumeric() || " -_".contains(char);
+    let text: String = heading.chars().filter(|char| kept(*char)).collect();
+    text.trim().to_lowercase().replace(' ', "-")
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let top = std::path::Path::new(support::TOP);
+    let mut pages = vec![
+        top.join("README.md"),
+        top.join("examples/README.md"),
+        top.join("tests/bench/README.md"),
+    ];
+    for entry in fs::read_dir(top.join("examples")).unwrap() {
+        pages.push(entry.unwrap().path().join("README.md"));
+    }
+    for page in pages.iter().filter(|page| page.exists()) {
+        let text = fs::read_to_string(page).unwrap();
+        for link in links(&text) {
+            if link.starts_with("http") {
+                continue;
+            }
+            let (file, part) = link.split_once('#').unwrap_or((&link, ""));
+            let target = match file {
+                "" => page.clone(),
+                file => page.parent().unwrap().join(file),
+            };
+            assert!(target.exists(), "{}: {link}", page.display());
+            if !part.is_empty() {
+                let there = fs::read_to_string(&target).unwrap();
+                let mut headings = there.lines().filter(|line| line.starts_with('#'));
+                assert!(
+                    headings.any(|line| anchor(line.trim_start_matches('#')) == part),
+                    "{}: {link}",
+                    page.display()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_readme_is_short_enough_to_be_read() {
+    let lines = include_str!("../../README.md").lines().count();
+    assert!(lines < 350, "{lines}");
 }

@@ -1,7 +1,8 @@
-//! The snippets of README.md, taken from README.md itself and run as they stand there, but for the
-//! ports, the pipe's path and the folder `/etc/hasses`.
+//! The snippets of README.md and of the pages beside the examples, taken from there and run as they stand,
+//! but for the ports, the pipe's path and the folder `/etc/hasses`.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{Daemon, TOP, hasses, run};
@@ -16,7 +17,28 @@ pub struct Snippet {
 
 /// All that are marked, in order; fails if a block in a language that can be run is not marked.
 pub fn snippets() -> Vec<Snippet> {
-    let text = fs::read_to_string(format!("{TOP}/README.md")).unwrap();
+    pages().iter().flat_map(|text| of_page(text)).collect()
+}
+
+/// README.md, and after it the pages beside the examples.
+pub fn pages() -> Vec<String> {
+    let mut pages = vec![
+        format!("{TOP}/README.md"),
+        format!("{TOP}/tests/bench/README.md"),
+    ];
+    let examples = fs::read_dir(format!("{TOP}/examples")).unwrap();
+    let page = |folder: PathBuf| folder.join("README.md").to_str().unwrap().to_owned();
+    let mut beside: Vec<String> = (examples.map(|entry| page(entry.unwrap().path())))
+        .filter(|page| Path::new(page).exists())
+        .collect();
+    beside.sort();
+    pages.extend(beside);
+    (pages.iter())
+        .map(|page| fs::read_to_string(page).unwrap())
+        .collect()
+}
+
+fn of_page(text: &str) -> Vec<Snippet> {
     let mut found = Vec::new();
     let mut kind = None;
     let mut lines = text.lines();
@@ -89,7 +111,7 @@ impl Snippet {
         for (at, _) in self.text.match_indices("hello") {
             let rest = &self.text[at..];
             // In JSON the delimiter is an ordinary character.
-            let end = match self.text.contains("\"data\"") {
+            let end = match self.text[..at].ends_with("\"data\":\"") {
                 true => rest.find('"'),
                 false => rest.find(ends),
             };

@@ -29,7 +29,7 @@ fn push_and_turn(bencher: Bencher, clients: usize) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         peers.push(theirs);
         let key = pool
-            .join(Stream::new(OwnedFd::from(ours), None).unwrap(), idle)
+            .join(Stream::new(OwnedFd::from(ours), None).unwrap(), None, idle)
             .unwrap();
         key.index
     };

@@ -64,6 +64,12 @@ pub(super) fn admit(request: Request, config: &Config, now: Duration) -> Result<
         return Ok(Admitted::Script(script::answer(&request)));
     }
     let query = Query::read(request.query.as_deref())?;
+    let tokens = query.subscription.tokens.len();
+    if tokens > config.max_tokens {
+        let most = config.max_tokens;
+        let why = format!("{tokens} tokens are too many for one subscription: {most} at most");
+        return Err(Refused::new(400, why));
+    }
     let resume = resume(&request, &query);
     // A browser that reconnects has had them.
     let reconnects = request

@@ -3,7 +3,7 @@
 use super::Context;
 use crate::clients::ClientHandle;
 use crate::messages::registry::FromClient;
-use crate::net::peer::Peer;
+use crate::net::peer::{Peer, counted};
 use crate::wire::http::{Refused, Request, forwarded};
 use crate::wire::proxy_protocol::{self, Beginning};
 
@@ -61,6 +61,8 @@ impl<'a> Introduction<'a> {
             }
         }
         if let Some(peer) = self.client {
+            let prefix = self.context.settings.now().ip6_prefix;
+            (self.handle).set_address(peer.ip().map(|address| counted(address, prefix)));
             let key = self.handle.key();
             self.context.cast(FromClient::Introduced { key, peer });
         }

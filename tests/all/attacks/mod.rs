@@ -2,4 +2,5 @@
 //! each door is for: `publish_http`, `control_secret`.
 mod bystander;
 mod control;
+mod fairness;
 mod turns;

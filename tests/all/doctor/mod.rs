@@ -8,7 +8,7 @@ use std::process::Command;
 use std::thread;
 
 use proxy::{APACHE, CADDY, GZIP, HAPROXY, NGINX, Proxy, VARNISH};
-use support::{Daemon, Port, temp_dir};
+use support::{Daemon, Port, needs, temp_dir};
 
 use crate::tls::authority::{Authority, ECDSA};
 
@@ -103,6 +103,7 @@ fn nginx(further: &str) -> String {
 
 #[test]
 fn a_right_set_up_is_well() {
+    needs!("nginx", "apache2", "caddy", "haproxy", "varnishd");
     let daemon = daemon();
     let cases = [
         (NGINX, nginx("")),
@@ -128,6 +129,7 @@ fn a_right_set_up_is_well() {
 
 #[test]
 fn what_nginx_does_wrong_is_named_and_mended() {
+    needs!("nginx");
     let daemon = daemon();
     let cases = [
         (
@@ -200,6 +202,7 @@ fn what_nginx_does_wrong_is_named_and_mended() {
 
 #[test]
 fn a_silent_stream_that_is_cut_is_named() {
+    needs!("nginx", "apache2", "haproxy");
     let daemon = daemon();
     let wait = ["--wait", "5"];
     let cases = [
@@ -235,6 +238,7 @@ fn a_silent_stream_that_is_cut_is_named() {
 
 #[test]
 fn compression_is_wrong_only_where_it_holds_events_back() {
+    needs!("nginx", "node", "varnishd");
     let daemon = daemon();
     // nginx passes what is compressed on at once, as hasses switches its buffering off.
     let text = "gzip on; gzip_types text/event-stream; gzip_min_length 1;";
@@ -261,6 +265,7 @@ fn compression_is_wrong_only_where_it_holds_events_back() {
 
 #[test]
 fn other_proxies_are_known_by_what_they_say_and_advised_in_their_words() {
+    needs!("apache2", "caddy", "haproxy");
     let daemon = daemon();
     let cases = [
         (
@@ -292,6 +297,7 @@ fn other_proxies_are_known_by_what_they_say_and_advised_in_their_words() {
 
 #[test]
 fn whose_address_hasses_sees_is_told() {
+    needs!("nginx");
     let daemon = Daemon::start("");
     let proxy = Proxy::start(NGINX, &nginx(""), &daemon);
     through(&proxy, &daemon, &[]).says(
@@ -304,6 +310,7 @@ fn whose_address_hasses_sees_is_told() {
 
 #[test]
 fn a_daemon_that_is_away_behind_a_proxy_is_told_from_a_wrong_path() {
+    needs!("nginx");
     let daemon = daemon();
     let proxy = Proxy::start(NGINX, &nginx("").replace("DAEMON", "127.0.0.1:1"), &daemon);
     through(&proxy, &daemon, &[]).says("status", "wrong", "502", "is hasses running");
@@ -315,6 +322,7 @@ fn a_daemon_that_is_away_behind_a_proxy_is_told_from_a_wrong_path() {
 
 #[test]
 fn a_cookie_that_is_dropped_is_named() {
+    needs!("nginx", "php");
     let daemon = Daemon::prepared(
         "--listen 127.0.0.1:{listen} --control 127.0.0.1:{control} --trust-proxy 127.0.0.1 \
          --subscribe-key {dir}/key",
@@ -343,6 +351,7 @@ fn a_cookie_that_is_dropped_is_named() {
 
 #[test]
 fn certificates_are_looked_at() {
+    needs!("nginx", "openssl");
     let daemon = daemon();
     let dir = temp_dir();
     let authority = Authority::new(dir.path());
@@ -384,6 +393,7 @@ fn certificates_are_looked_at() {
 
 #[test]
 fn the_command_line_is_checked_and_text_is_for_people() {
+    needs!("nc");
     let run = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hasses"));
         command.arg("doctor").args(arguments).output().unwrap()

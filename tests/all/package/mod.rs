@@ -63,6 +63,7 @@ fn the_package_says_what_it_is_and_is_the_same_when_made_again() {
 
 #[test]
 fn lintian_finds_nothing() {
+    needs!("lintian", "dpkg-deb");
     let dir = temp_dir();
     let made = package(dir.path());
     // Of a program that is not built for release it tells its size alone.
@@ -75,6 +76,7 @@ fn lintian_finds_nothing() {
 
 #[test]
 fn it_brings_readme_examples_and_completions() {
+    needs!("dpkg-deb", "dpkg-parsechangelog");
     let dir = temp_dir();
     let made = package(dir.path());
     let list = about(&made, "--contents");
@@ -101,7 +103,7 @@ fn bash_completes_what_is_begun() {
         let output = run("bash", &["-c", &text]).stdout;
         String::from_utf8(output).unwrap().trim().to_owned()
     };
-    assert_eq!(complete("--history-f"), "--history-file");
+    assert_eq!(complete("--history-fi"), "--history-file");
     assert_eq!(complete("doc"), "doctor");
     assert_eq!(complete("--log-level n"), "normal");
     assert_eq!(complete("--history-file /etc/hostn"), "/etc/hostname");
@@ -110,6 +112,7 @@ fn bash_completes_what_is_begun() {
 
 #[test]
 fn the_downloads_are_made_by_one_command() {
+    needs!("dpkg-deb", "dpkg-parsechangelog");
     let program = env!("CARGO_BIN_EXE_hasses");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/release");
     let made = run(script, &["--program", program, "--static", program]).stdout;

@@ -105,3 +105,53 @@ fn the_file_holds_options_and_the_command_line_wins() {
     assert!(running.greeted("/line?subscribe=room1") && !running.greeted("http://[::]:"));
     running.stop();
 }
+
+#[test]
+fn check_says_what_the_start_would_warn_of() {
+    let folder = Folder::new();
+    let key = folder.text("key");
+    fs::write(&key, "short").unwrap();
+    let checked = output(&["--check", "--subscribe-key", &key, "--control", "[::]:0"]);
+    assert_eq!(checked.status.code(), Some(0));
+    assert_eq!(text(&checked.stdout), "configuration ok\n");
+    let warned = text(&checked.stderr);
+    for part in ["32 bytes", "others", "[::]:0 is open to other hosts"] {
+        assert!(warned.contains(part), "{part}: {warned}");
+    }
+    assert!(
+        warned
+            .lines()
+            .all(|line| line.starts_with("hasses: warning: ")),
+        "{warned}"
+    );
+}
+
+#[test]
+fn nothing_serves_two_purposes() {
+    let folder = Folder::new();
+    let file = folder.text("x");
+    for how in [&[][..], &["--check"][..]] {
+        let with = |arguments: &[&'static str]| -> Vec<&str> { [how, arguments].concat() };
+        fails(
+            &[
+                &with(&[])[..],
+                &["--pidfile", &file, "--history-file", &file],
+            ]
+            .concat(),
+            2,
+            &["--pidfile and --history-file name the same file"],
+        );
+        fails(
+            &with(&["--listen", "127.0.0.1:9", "--control", "127.0.0.1:9"]),
+            2,
+            &["--listen and --control name the same address"],
+        );
+        fails(
+            &with(&["--listen", "0.0.0.0:9", "--listen", "[::]:9"]),
+            2,
+            &["overlap"],
+        );
+        fails(&with(&["--log", "-"]), 2, &["--log '-'", "standard error"]);
+    }
+    assert!(!fs::exists(&file).unwrap());
+}
