@@ -75,6 +75,13 @@ pub struct Config {
     pub encrypted: bool,
     /// Further `Host` names that HTTP on the control port answers to, in lower case, no port.
     pub control_hosts: Vec<String>,
+    /// How many connections of publishers there may be.
+    pub max_publishers: usize,
+    /// Whether the pages and lists that the old daemon did not have are shut: where old switches open the
+    /// control port to others, as nobody asked for them.
+    pub shut_windows: bool,
+    /// What opens the figures alone, besides the control secret.
+    pub watch_secret: Option<Secret>,
     /// What publishers on TCP must know; none = whoever connects may publish.
     pub control_secret: Option<Secret>,
     /// How much is logged at the start; commands change it.

@@ -221,8 +221,10 @@ impl Wiring {
 
     /// Starts the ways on which messages come in.
     fn take_in(&self, sockets: Vec<net::Bound>, sequencer: &Address<Request>) {
+        let places = Rc::<control::Places>::default();
         for bound in sockets {
             let name = format!("control {}", bound.address());
+            let places = Rc::clone(&places);
             let (bound, settings) = (Rc::new(bound), Rc::clone(&self.settings));
             let (sequencer, connections) = (sequencer.clone(), self.spawner.clone());
             self.spawner.permanent(name, Stage::Intake, move |stop| {
@@ -231,6 +233,7 @@ impl Wiring {
                     bound,
                     settings,
                     sequencer.clone(),
+                    Rc::clone(&places),
                     connections.clone(),
                     stop,
                 )

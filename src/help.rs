@@ -43,9 +43,13 @@ Subscribers:
 Publishers:
   --control ADDR          where they connect, as above; repeatable
                           (default 127.0.0.1:8085, none if --fifo is given alone)
-  --control-host NAME     a further Host that HTTP there answers to; repeatable
+  --control-host NAME     a further Host that HTTP there answers to, or the origin of its
+                          page behind a proxy (https://ops.example:8443); repeatable
   --control-secret FILE   over TCP they must know what it holds; re-read on SIGHUP
                           (default none)
+  --watch-secret FILE     opens the figures alone, by HTTP: for Prometheus and the dashboard;
+                          re-read on SIGHUP (default none)
+  --max-publishers N      connections of publishers (default 512)
   --fifo FILE             named pipe to read, made with mode 0660 if missing (default none)
   --delimiter CHAR        ends a text message, as a newline does (default ;)
   --max-message BYTES     longest message (default 1048576)

@@ -80,6 +80,8 @@ pub(crate) struct Plan {
     pub(crate) config_file: Option<PathBuf>,
     /// The file with the secret of the publishers, as it was named.
     pub(crate) control_secret: Option<PathBuf>,
+    /// The file with the secret that opens the figures, as it was named.
+    pub(crate) watch_secret: Option<PathBuf>,
 }
 
 impl Plan {
@@ -124,6 +126,7 @@ impl Plan {
         [
             ("--config", self.config_file.as_ref()),
             ("--control-secret", self.control_secret.as_ref()),
+            ("--watch-secret", self.watch_secret.as_ref()),
             ("--tls-cert", tls.map(|files| &files.cert)),
             ("--tls-key", tls.map(|files| &files.key)),
         ]
@@ -223,7 +226,14 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
         (None, true) => Some(legacy::CONTROL),
         (None, false) => Some(CONTROL),
     };
-    let max_connections = most_connections();
+    let (max_publishers, max_connections) = most_connections(all.max_publishers.unwrap_or(512));
+    let fewer_publishers = (all.max_publishers.filter(|asked| *asked > max_publishers))
+        .map(|asked| {
+            format!(
+                "--max-publishers {asked}: the limit of open files (ulimit -n) allows {max_publishers}, \
+                 a quarter of it, and no more are let in"
+            )
+        });
     let allowed = max_connections - (max_connections / 10).min(64);
     let warnings = all.max_clients.filter(|&most| most > allowed).map(|most| {
         format!(
@@ -256,8 +266,13 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
         hands_log_over: old,
         // What a daemon looks for as another user, it looks for from `/`.
         config_file: config_file.map(|path| absolute(path, true)).transpose()?,
-        control_secret: all.control_secret,
         config: Config {
+            shut_windows: old
+                && all.control_secret.is_none()
+                && all.watch_secret.is_none()
+                && all.control_host.is_empty(),
+            watch_secret: None,
+            max_publishers,
             path: all.path.unwrap_or_else(|| "/sse".to_owned()),
             cors: cors(all.cors)?,
             delimiter: all.delimiter.unwrap_or(b';'),
@@ -304,8 +319,12 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
             },
             reread: None,
             greeting: None,
-            warnings: warnings.into_iter().chain(environment.notes).collect(),
+            warnings: (warnings.into_iter().chain(fewer_publishers))
+                .chain(environment.notes)
+                .collect(),
         },
+        control_secret: all.control_secret,
+        watch_secret: all.watch_secret,
         subscribe_key: all.subscribe_key.map(place).transpose()?,
         mercure_keys: mercure_keys.unwrap_or_default(),
         user: all.user,
@@ -314,12 +333,17 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
     Ok(plan)
 }
 
-/// As many connections as the descriptor limit allows, when some are left for publishers, listeners
-/// and files.
-fn most_connections() -> usize {
+/// Descriptors that are left for listeners and files.
+const FOR_FILES: usize = 32;
+
+/// How many connections of publishers and of subscribers the descriptor limit allows, if so many
+/// `publishers` are asked for: those have at most a quarter, and never take one from a subscriber.
+fn most_connections(publishers: usize) -> (usize, usize) {
     let most = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(_, hard)| hard);
     let most = usize::try_from(most).unwrap_or(usize::MAX);
-    most.saturating_sub(32 + (most / 10).clamp(1, 256)).max(1)
+    let most = most.saturating_sub(FOR_FILES);
+    let publishers = publishers.min(most / 4).max(1);
+    (publishers, most.saturating_sub(publishers).max(1))
 }
 
 /// Zero switches some things off.

@@ -189,6 +189,12 @@ pub(crate) struct Typed {
     /// what publishers must know
     #[argh(option, from_str_fn(values::file))]
     pub(crate) control_secret: Option<PathBuf>,
+    /// what opens the figures
+    #[argh(option, from_str_fn(values::file))]
+    pub(crate) watch_secret: Option<PathBuf>,
+    /// most publishers
+    #[argh(option, from_str_fn(values::publishers))]
+    pub(crate) max_publishers: Option<usize>,
 }
 
 impl Typed {
@@ -268,6 +274,8 @@ impl Typed {
             mercure_version: self.mercure_version.or(lower.mercure_version),
             control_host: list(self.control_host, lower.control_host),
             control_secret: self.control_secret.or(lower.control_secret),
+            watch_secret: self.watch_secret.or(lower.watch_secret),
+            max_publishers: self.max_publishers.or(lower.max_publishers),
         }
     }
 }

@@ -74,6 +74,20 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// An entry that hasses did not write; it only says that it is there.
+    fn foreign(id: EventId) -> Self {
+        Self {
+            id,
+            previous: EventId(0),
+            body: Vec::new(),
+        }
+    }
+
+    /// Whether hasses did not write it.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.body.is_empty()
+    }
+
     /// How many items it has, as it says; a hole counts as one.
     pub(super) fn count(&self) -> usize {
         match (self.body.first(), self.body.get(HEAD - 4..HEAD)) {
@@ -227,7 +241,8 @@ impl Item {
     }
 }
 
-/// The entries of an answer to XREAD on one stream; `None` when it is no such answer.
+/// The entries of an answer to XREAD on one stream, those that hasses did not write too; `None` when it
+/// is no such answer.
 pub(super) fn entries(answer: Value) -> Option<Vec<Entry>> {
     let Value::Array(streams) = answer else {
         return matches!(answer, Value::Nil).then(Vec::new);
@@ -246,28 +261,36 @@ fn entry(value: Value) -> Option<Entry> {
         return None;
     };
     let mut parts = parts.into_iter();
-    let (Some(id), Some(Value::Array(fields))) = (parts.next(), parts.next()) else {
+    let (Some(Value::BulkString(id)), Some(Value::Array(fields))) = (parts.next(), parts.next())
+    else {
         return None;
     };
+    let text = std::str::from_utf8(&id).ok()?;
+    let (milliseconds, sequence) = text.split_once('-')?;
+    let id = EventId(milliseconds.parse().ok()?);
+    let own = sequence == "0" && id.0 < EventId::END;
+    let written = own.then(|| written(id, fields)).flatten();
+    Some(written.unwrap_or_else(|| Entry::foreign(id)))
+}
+
+/// An entry that hasses wrote; none if these fields are not those of one.
+fn written(id: EventId, fields: Vec<Value>) -> Option<Entry> {
     let (mut previous, mut body) = (None, None);
     let mut fields = fields.into_iter();
-    while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
-        let Value::BulkString(value) = value else {
-            return None;
-        };
-        match name {
-            Value::BulkString(name) if name == b"p" => previous = number(&value),
-            Value::BulkString(name) if name == b"b" => body = Some(value),
+    while let (Some(Value::BulkString(name)), Some(Value::BulkString(value))) =
+        (fields.next(), fields.next())
+    {
+        match name.as_slice() {
+            b"p" => previous = number(&value),
+            b"b" => body = Some(value),
             _ => {}
         }
     }
-    let Value::BulkString(id) = id else {
-        return None;
-    };
+    let body = body.filter(|body: &Vec<u8>| !body.is_empty())?;
     Some(Entry {
-        id: number(id.strip_suffix(b"-0")?)?,
+        id,
         previous: previous?,
-        body: body?,
+        body,
     })
 }
 
@@ -377,9 +400,25 @@ mod tests {
             |one| Value::Array(vec![Value::Array(vec![text("k"), Value::Array(vec![one])])]);
         assert_eq!(entries(answer(one)), Some(vec![entry(b"x".into())]));
         assert_eq!(entries(Value::Nil), Some(Vec::new()));
-        for id in ["13-1", "9007199254740992-0", "x-0", "13"] {
+        for (id, number) in [("13-1", 13), ("9007199254740992-0", 1 << 53)] {
             let foreign = Value::Array(vec![text(id), fields.clone()]);
-            assert_eq!(entries(answer(foreign)), None, "{id}");
+            let read = entries(answer(foreign)).unwrap();
+            assert_eq!(read, [Entry::foreign(EventId(number))], "{id}");
+            assert!(read[0].is_foreign());
+        }
+        for fields in [
+            &["x", "y"][..],
+            &["p", "x", "b", "x"],
+            &["p", "9", "b", ""],
+            &["b", "x"],
+        ] {
+            let fields = Value::Array(fields.iter().map(|field| text(field)).collect());
+            let read = entries(answer(Value::Array(vec![text("13-0"), fields]))).unwrap();
+            assert_eq!(read, [Entry::foreign(EventId(13))]);
+        }
+        for id in ["x-0", "13"] {
+            let none = Value::Array(vec![text(id), fields.clone()]);
+            assert_eq!(entries(answer(none)), None, "{id}");
         }
         assert_eq!(entries(Value::Okay), None);
     }

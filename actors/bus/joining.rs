@@ -159,7 +159,7 @@ impl Bus {
         }
         let first = link.clone().read(EventId(0), self.reading.page(), false);
         let first = first.await?;
-        let since = match first.first() {
+        let since = match first.iter().find(|entry| !entry.is_foreign()) {
             Some(entry) => entry.previous,
             None => met.last.unwrap_or(EventId(0)),
         };

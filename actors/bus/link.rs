@@ -16,6 +16,7 @@ use super::entry::{self, Entry, Node};
 use super::reading::SHARES;
 use super::script::Scripts;
 use crate::model::EventId;
+use crate::model::deadlines::since_1970;
 use crate::net::BusUrl;
 use crate::runtime::Address;
 use crate::wire::escape::escape;
@@ -24,6 +25,8 @@ use crate::wire::escape::escape;
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a read waits for entries: shorter, so that a silent Redis is told from a quiet one.
 const WAIT: Duration = Duration::from_millis(1000);
+/// How far ahead of the time an id may be, in microseconds.
+const DAY: u64 = 86_400_000_000;
 /// A node that has not been heard of for this long does not count any more: within ten seconds, as the
 /// others look every three.
 const DEAD: Duration = Duration::from_secs(7);
@@ -338,10 +341,18 @@ impl Link {
         command
             .arg("STREAMS")
             .arg(&*self.stream)
-            .arg(format!("{}-0", after.0));
+            // Entries with the same number that are no `-0` are none of ours.
+            .arg(format!("{}-{}", after.0, u64::MAX));
         let answer: Value = command.query_async(&mut self.reader).await?;
-        entry::entries(answer)
-            .ok_or_else(|| Trouble::new("the stream has entries that hasses did not write"))
+        let entries = entry::entries(answer)
+            .ok_or_else(|| Trouble::new("what answers there is no stream of hasses"))?;
+        let latest = since_1970().as_micros() as u64 + DAY;
+        if entries.iter().any(|entry| entry.id.0 > latest) {
+            // Nothing could be added behind it. Whether it is too far ahead Redis' own time decides.
+            let clean = self.scripts.clean.key(&*self.stream);
+            let _last: i64 = clean.invoke_async(&mut self.writer).await?;
+        }
+        Ok(entries)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What comes from the stream: delivered, unless it is a copy, or this node's own and delivered before.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use super::entry::{Body, Entry, Item, Node};
 use super::queue::Settled;
@@ -8,6 +9,7 @@ use super::tail::LogTail;
 use super::{Bus, FromBus, Incoming, gone};
 use crate::messages::publisher::Receipt;
 use crate::model::bus_figures::count;
+use crate::model::deadlines::since_1970;
 use crate::model::{Channel, ClientId, EventId, Limits, Publication, Sequence};
 use crate::runtime::{self, Failure};
 
@@ -17,6 +19,8 @@ const PAGE: (usize, usize) = (16, 1000);
 const PAGE_BYTES: usize = 4 << 20;
 /// Events that are delivered together, about.
 const TOGETHER: usize = 1000;
+/// How far ahead of the time an id may be, in microseconds: a day.
+const AHEAD: u64 = 86_400_000_000;
 /// From one item's id to the next one's: what lies between is for nodes that are alone.
 const STEP: u64 = 2;
 /// How many shares there are of the ids that nodes give out alone. With more nodes than that some
@@ -45,6 +49,8 @@ pub(super) struct Reading {
     owes_gap: bool,
     /// Whether streams have got something alone since they were last told of a gap.
     apart: bool,
+    /// When the log was told last of something that was passed over.
+    told: Option<Instant>,
 }
 
 impl Reading {
@@ -60,6 +66,7 @@ impl Reading {
             diverged: false,
             owes_gap: false,
             apart: false,
+            told: None,
         }
     }
 
@@ -183,7 +190,17 @@ impl Bus {
     pub(super) async fn digest(&mut self, entries: Vec<Entry>) -> Result<(), Failure> {
         self.reading.turn_page(&entries);
         let mut together = Together::default();
+        let (mut foreign, latest) = (0, since_1970().as_micros() as u64 + AHEAD);
         for entry in entries {
+            // What is too far ahead is taken away; a stream must never stand there.
+            let too_far = entry.id.0 > latest;
+            if entry.is_foreign() || too_far {
+                foreign += 1;
+                if !too_far {
+                    self.reading.see(entry.id.max(self.reading.seen()));
+                }
+                continue;
+            }
             if self.queue.is_lost(EventId(entry.id.0.saturating_sub(1))) {
                 // What was before it is seen to first, and this is read again ([`super::serving`]).
                 break;
@@ -234,7 +251,21 @@ impl Bus {
                 self.deliver(&mut together).await?;
             }
         }
+        if foreign > 0 {
+            count(&self.figures.passed_over, foreign);
+            self.tell_passed_over(&format!("{foreign} entries that hasses did not write"));
+        }
         self.deliver(&mut together).await
+    }
+
+    /// Says what was passed over, at most once a second.
+    fn tell_passed_over(&mut self, what: &str) {
+        let now = Instant::now();
+        let told = self.reading.told;
+        if told.is_none_or(|told| now - told >= Duration::from_secs(1)) {
+            self.reading.told = Some(now);
+            log::warn!("the bus {} has {what}; passed over", self.url);
+        }
     }
 
     async fn item(
@@ -246,6 +277,18 @@ impl Bus {
         together: &mut Together,
     ) -> Result<(), Failure> {
         match item {
+            Item::Event(publication)
+                if node != self.node
+                    && publication.data.len() > self.settings.now().max_message =>
+            {
+                count(&self.figures.passed_over, 1);
+                let bytes = publication.data.len();
+                self.tell_passed_over(&format!(
+                    "a message of {bytes} bytes, which is more than --max-message"
+                ));
+                self.deliver(together).await?;
+                self.missed(id, true)
+            }
             Item::Event(publication) => {
                 count(&self.figures.read, 1);
                 self.arrived(id, node, number, publication, together).await

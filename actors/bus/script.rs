@@ -9,9 +9,16 @@ use redis::Script;
 
 /// The newest id, or none where there is no stream; an id's digits; the time; the first even number from
 /// one on, as an id that no node gives out alone; trimming by the first two of ARGV.
+///
+/// An entry whose id is more than a day ahead of the time was not written by hasses, and nothing could be
+/// added behind it: it is taken away, and the stream set back to its newest entry.
 const NEWEST: &str = "
-local function newest()
-  if redis.call('EXISTS', KEYS[1]) == 0 then return nil end
+local function digits(number) return string.format('%.0f', number) end
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000000 + time[2]
+end
+local function last_given()
   redis.set_repl(redis.REPL_NONE)
   redis.call('XGROUP', 'CREATE', KEYS[1], 'newest', '$')
   local group = redis.call('XINFO', 'GROUPS', KEYS[1])[1]
@@ -21,10 +28,16 @@ local function newest()
     if group[i] == 'last-delivered-id' then return tonumber(string.match(group[i + 1], '^%d+')) end
   end
 end
-local function digits(number) return string.format('%.0f', number) end
-local function now()
-  local time = redis.call('TIME')
-  return time[1] * 1000000 + time[2]
+local function newest()
+  if redis.call('EXISTS', KEYS[1]) == 0 then return nil end
+  local last, latest = last_given(), now() + 86400000000
+  if last <= latest then return last end
+  for _, entry in ipairs(redis.call('XRANGE', KEYS[1], digits(latest), '+')) do
+    redis.call('XDEL', KEYS[1], entry[1])
+  end
+  local top = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+  redis.call('XSETID', KEYS[1], top and top[1] or digits(now()) .. '-0')
+  return last_given()
 end
 local function even(number) return number + number % 2 end
 local function trim()
@@ -134,9 +147,14 @@ end
 if last and ARGV[7] == '1' then
   local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
   if oldest then first = tonumber(string.match(oldest[1], '^%d+')) end
-  has = #redis.call('XRANGE', KEYS[1], ARGV[3] .. '-0', ARGV[3] .. '-0')
+  has = #redis.call('XRANGE', KEYS[1], ARGV[3], ARGV[3])
 end
 return {last or -1, first, has, nodes, with, clients, share}
+";
+
+/// KEYS: the stream. Takes away what stands too far ahead. Answers with the newest id, or -1.
+const CLEAN: &str = "
+return newest() or -1
 ";
 
 /// KEYS: the nodes. ARGV: this node, microseconds after which a silent one counts as dead, what the names
@@ -164,6 +182,7 @@ pub(super) struct Scripts {
     pub(super) hole: Script,
     pub(super) meet: Script,
     pub(super) ask: Script,
+    pub(super) clean: Script,
 }
 
 impl Scripts {
@@ -175,6 +194,7 @@ impl Scripts {
             hole: script(HOLE),
             meet: script(MEET),
             ask: script(ASK),
+            clean: script(CLEAN),
         }
     }
 }

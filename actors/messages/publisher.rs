@@ -67,6 +67,13 @@ pub enum Request {
         /// Where it goes.
         reply: Reply<Listed>,
     },
+    /// Give the next lines of `clientlist`.
+    ClientLines {
+        /// As far as they are.
+        lines: ClientLines,
+        /// Where the next go.
+        reply: Reply<ClientLines>,
+    },
     /// Count what happened on the way in.
     Count {
         /// Messages and requests refused: why, in a word, and how many.
@@ -109,6 +116,31 @@ pub struct Listed {
     pub count: usize,
     /// Where the next part begins; none at the end.
     pub next: Option<u32>,
+}
+
+/// The lines of `clientlist`, on their way: a part of them, and what the next part has to know.
+#[derive(Debug)]
+pub struct ClientLines {
+    /// Lines that each end with a newline.
+    pub text: String,
+    /// Where the next part begins; none at the end.
+    pub next: Option<u32>,
+    /// How many clients there were so far.
+    pub count: usize,
+    /// Whether they go to the log too.
+    pub logged: bool,
+}
+
+impl ClientLines {
+    /// Nothing yet.
+    pub fn begin() -> Self {
+        Self {
+            text: String::new(),
+            next: Some(0),
+            count: 0,
+            logged: false,
+        }
+    }
 }
 
 /// A search for the tokens with the most streams, on its way.

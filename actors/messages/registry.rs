@@ -58,7 +58,6 @@ pub enum FromClient {
         /// Where its stream is to begin.
         resume: Resume,
         /// Tokens of whose kept events the last so many are wanted besides.
-        #[allow(dead_code, reason = "read as soon as the history is kept by token")]
         recent_of: Vec<(Token, usize)>,
         /// When the stream ends, since 1970.
         ends: Option<Duration>,

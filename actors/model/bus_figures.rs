@@ -34,6 +34,8 @@ pub struct BusFigures {
     pub waiting: Cell<u64>,
     /// Events added again that Redis had lost.
     pub restored: Cell<u64>,
+    /// Entries and messages of the bus that are none of hasses', or too large here.
+    pub passed_over: Cell<u64>,
 }
 
 impl BusFigures {

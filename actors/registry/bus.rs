@@ -11,6 +11,7 @@ use foldhash::HashMap;
 use futures_lite::FutureExt;
 
 use super::history::{History, Lost};
+use super::session::Phase;
 use super::{Kept, Registry};
 use crate::messages::registry::{Elsewhere, FromBus, Message};
 use crate::model::{BusFigures, EventId, Resume, Sequence, Subscription, Target, Token};
@@ -198,6 +199,7 @@ impl Registry {
                 };
                 bus.held.insert(client, held);
                 bus.by_seen.insert((seen, client));
+                self.enter(client, Phase::Waiting);
                 None
             }
             _ => Some((subscription, recent_of)),
@@ -237,7 +239,7 @@ impl Registry {
     /// Has the bus know how many streams this node has.
     fn count_own(&self) {
         if let Some(bus) = &self.bus {
-            bus.figures.own_clients.set(self.streams() as u64);
+            bus.figures.own_clients.set(self.sessions.streams() as u64);
         }
     }
 
@@ -294,11 +296,6 @@ impl Registry {
     pub(super) fn others_go_on(&self) -> bool {
         let nodes = self.bus.as_ref().map(|bus| bus.figures.nodes.get());
         nodes.is_some_and(|nodes| nodes != 1)
-    }
-
-    /// How many clients wait.
-    pub(super) fn held_back(&self) -> usize {
-        self.bus.as_ref().map_or(0, |bus| bus.held.len())
     }
 
     /// What a client that waits listens to.

@@ -2,13 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Connection, Registry};
+use super::Registry;
+use super::session::{Phase, Session};
 use crate::archive;
-use crate::messages::publisher::{Listed, Search};
+use crate::logger;
+use crate::messages::publisher::{ClientLines, Listed, Search};
 use crate::model::busiest::{Busiest, top};
 use crate::model::publication::Targets;
 use crate::wire::address;
-use crate::wire::report::{ClientRow, Clients, Figures};
+use crate::wire::report::{self, ClientRow, Clients, Figures};
 
 /// Connections, and bytes of their list, that are looked at in one turn.
 const LOOKS: usize = 128;
@@ -76,7 +78,7 @@ impl Registry {
     pub(super) fn figures(&self) -> Figures {
         let totals = self.pool.totals();
         let (loop_delay, delivery) = self.pool.delays();
-        let streams = self.streams() as u64;
+        let streams = self.sessions.streams() as u64;
         Figures {
             version: self.settings.now().about.version,
             running: self.started.elapsed(),
@@ -85,8 +87,8 @@ impl Registry {
             clients: Clients {
                 // A stream's end may be on its way here.
                 new: (totals.connected as u64).saturating_sub(streams),
-                replay: (self.replays.len() + self.held_back()) as u64,
-                sse: self.routes.len() as u64,
+                replay: streams - self.sessions.count_in(Phase::Live) as u64,
+                sse: self.sessions.count_in(Phase::Live) as u64,
             },
             counters: self.counters.clone(),
             events_sent: totals.events,
@@ -148,15 +150,16 @@ impl Registry {
     /// A part of the list of clients: those from `from` on that have `search` in them, at most `most`.
     pub(super) fn list(&self, from: u32, search: Option<&str>, most: usize) -> Listed {
         let mut listed = Listed::default();
-        let end = self.connections.len() as u32;
+        let end = self.sessions.bound();
         for index in from..end.min(from.saturating_add(LOOKS as u32)) {
             listed.next = Some(index);
             if listed.count == most || listed.rows.len() >= PORTION {
                 return listed;
             }
-            let row = self.connections[index as usize]
-                .as_ref()
-                .map(|record| self.row(index, record))
+            let row = self
+                .sessions
+                .get(index)
+                .map(|session| self.row(index, session))
                 .filter(|row| search.is_none_or(|search| row.has(search)));
             if let Some(row) = row {
                 if listed.count > 0 {
@@ -170,31 +173,69 @@ impl Registry {
         listed
     }
 
-    pub(super) fn rows(&self) -> impl Iterator<Item = ClientRow> {
-        let connections = (0..).zip(&self.connections);
-        connections.filter_map(|(index, record)| Some(self.row(index, record.as_ref()?)))
+    /// The next lines of `clientlist`, for the sender and, at most once a second, for the log.
+    pub(super) fn client_lines(&self, lines: ClientLines) -> ClientLines {
+        let ClientLines {
+            next: Some(from),
+            mut count,
+            mut logged,
+            ..
+        } = lines
+        else {
+            return lines;
+        };
+        let mut told = Vec::new();
+        if from == 0 {
+            logged = logger::at_most("clientlist", 1);
+            told.extend(report::LIST_START.map(String::from));
+        }
+        let end = self.sessions.bound();
+        let (mut until, mut bytes) = (from, 0);
+        while until < end.min(from.saturating_add(LOOKS as u32)) && bytes < PORTION {
+            if let Some(session) = self.sessions.get(until) {
+                count += 1;
+                let lines = self.row(until, session).lines(count);
+                bytes += lines.iter().map(String::len).sum::<usize>();
+                told.extend(lines);
+            }
+            until += 1;
+        }
+        let next = Some(until).filter(|&next| next < end);
+        if next.is_none() {
+            told.push(report::LIST_END.to_owned());
+        }
+        let text = told.join("\n") + if told.is_empty() { "" } else { "\n" };
+        if logged {
+            self.log.answer(told);
+        }
+        ClientLines {
+            text,
+            next,
+            count,
+            logged,
+        }
     }
 
-    fn row(&self, index: u32, record: &Connection) -> ClientRow {
+    fn row(&self, index: u32, session: &Session) -> ClientRow {
         let now = self.pool.seconds();
         let since = |then: u32| Duration::from_secs(u64::from(now.saturating_sub(then)));
         let (messages, waiting_bytes) = self.pool.figures(index);
         ClientRow {
-            descriptor: record.descriptor,
-            address: record.peer.to_string(),
-            state: if record.joined.is_some() {
+            descriptor: session.descriptor,
+            address: session.peer.to_string(),
+            state: if session.joined.is_some() {
                 "SSE"
             } else {
                 "NEW"
             },
             errors: 0,
             messages,
-            reinits: record.reinits.into(),
-            tls: record.tls,
-            connected: since(record.arrived),
-            handshaked: record.joined.map(since),
+            reinits: session.reinits.into(),
+            tls: session.tls,
+            connected: since(session.arrived),
+            handshaked: session.joined.map(since),
             id: self.id(index).cloned(),
-            agent: record
+            agent: session
                 .agent
                 .as_ref()
                 .map_or("", |agent| agent.as_str())

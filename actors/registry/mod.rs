@@ -1,24 +1,21 @@
 //! The registry actor: who listens to what. It decides, and does no input or output of its own.
 
 use std::cell::Cell;
-use std::net::IpAddr;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
-
-use foldhash::{HashMap, HashSet};
-use futures_lite::FutureExt;
 
 use crate::archive;
 use crate::clients::ClientPool;
 use crate::config::{Config, Settings};
-use crate::logger::{self, LimitedLog};
+use crate::logger;
 use crate::messages::client::Ending;
 use crate::messages::publisher::Request;
 use crate::messages::registry::{Elsewhere, FromClient, Message};
-use crate::model::deadlines::{Deadlines, since_1970};
+use crate::model::deadlines::since_1970;
 use crate::model::{BusFigures, Counters, EventId, LogLevel, Record, Sequence};
-use crate::net::peer::Peer;
 use crate::runtime::{Address, CancellationToken, Failure, Mailbox, turn};
 
 mod bus;
@@ -31,6 +28,7 @@ mod mercure;
 mod publishing;
 mod replay;
 pub mod routes;
+mod session;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -41,22 +39,7 @@ use history::History;
 use mercure::Hub;
 use replay::Replays;
 use routes::Routes;
-
-/// What is known of a connection: little, as there are very many.
-#[derive(Debug)]
-struct Connection {
-    peer: Peer,
-    // Thin, and shared by all that have the same.
-    agent: Option<Rc<String>>,
-    descriptor: i32,
-    tls: bool,
-    /// Seconds of the pool's clock.
-    arrived: u32,
-    joined: Option<u32>,
-    reinits: u32,
-    /// Counted in `Registry::by_address`.
-    counted: bool,
-}
+use session::Sessions;
 
 /// The registry's state.
 pub struct Registry {
@@ -66,11 +49,7 @@ pub struct Registry {
     sequence: Sequence,
     forms: Forms,
     counters: Counters,
-    connections: Vec<Option<Connection>>,
-    /// Connections by address, where there is a limit to them.
-    by_address: HashMap<IpAddr, usize>,
-    /// What is told of those that were refused.
-    refusals: LimitedLog,
+    sessions: Sessions,
     history: History,
     archive: Option<archive::Handle>,
     /// Clients that are still getting kept events.
@@ -81,10 +60,6 @@ pub struct Registry {
     hub: Option<Box<Hub>>,
     /// Where the hub publishes what it has to say itself, if that is not here.
     sequencer: Option<Address<Request>>,
-    /// When streams end that were allowed for a time only.
-    deadlines: Deadlines,
-    /// Each `User-Agent` once: most clients have one of few.
-    agents: HashSet<Rc<String>>,
     log: logger::Handle,
     log_level: LogLevel,
     reinit: Rc<Cell<bool>>,
@@ -158,9 +133,7 @@ impl Registry {
             pool,
             routes: Routes::default(),
             counters: Counters::default(),
-            connections: Vec::new(),
-            by_address: HashMap::default(),
-            refusals: LimitedLog::default(),
+            sessions: Sessions::new(config.ip6_prefix),
             history,
             archive,
             sequence,
@@ -169,8 +142,6 @@ impl Registry {
             bus,
             hub: (config.mercure.as_ref()).map(|mercure| Box::new(Hub::new(mercure.hub.clone()))),
             sequencer: None,
-            deadlines: Deadlines::default(),
-            agents: HashSet::default(),
             reinit,
             started: Instant::now(),
             recipients: Vec::new(),
@@ -206,21 +177,25 @@ impl Registry {
     ) -> Result<(), Failure> {
         self.await_bus(&mut inbox, &stop).await;
         // Made once: to begin waiting anew costs as much as a delivery.
-        let mut requested = pin!(stop.cancelled());
+        let mut cancelled = pin!(stop.cancelled());
         loop {
             // Clients first: who has subscribed gets what is published after that.
             while let Some(message) = clients.try_recv() {
                 self.handle_client(message);
                 turn::pause().await;
             }
-            let client = async { clients.next().await.map(Input::Client) };
-            let told = async { inbox.next().await.map(Input::Told) };
-            let asked = async { requests.next().await.map(Input::Asked) };
-            let stopped = async {
-                requested.as_mut().await;
-                Some(Input::Stop)
-            };
-            match client.or(told).or(asked).or(stopped).await {
+            let input = poll_fn(|context| {
+                if let Poll::Ready(message) = clients.poll_next(context) {
+                    Poll::Ready(message.map(Input::Client))
+                } else if let Poll::Ready(message) = inbox.poll_next(context) {
+                    Poll::Ready(message.map(Input::Told))
+                } else if let Poll::Ready(request) = requests.poll_next(context) {
+                    Poll::Ready(request.map(Input::Asked))
+                } else {
+                    cancelled.as_mut().poll(context).map(|()| Some(Input::Stop))
+                }
+            });
+            match input.await {
                 Some(Input::Client(message)) => self.handle_client(message),
                 Some(Input::Told(message)) => self.handle(message).await,
                 Some(Input::Asked(request)) => {
@@ -284,6 +259,7 @@ impl Registry {
                 most,
                 reply,
             } => reply.send(self.list(from, search.as_deref(), most)),
+            Request::ClientLines { lines, reply } => reply.send(self.client_lines(lines)),
             Request::Count {
                 refused,
                 lossy_utf8,
@@ -325,7 +301,7 @@ impl Registry {
     }
 
     fn tick(&mut self) {
-        self.refusals.tick();
+        logger::tell_withheld();
         self.pool.expire();
         self.tick_bus();
         self.tick_hub();
@@ -333,7 +309,7 @@ impl Registry {
         let now = Instant::now();
         self.work(now);
         self.watched.take_if(|watched| watched.is_forgotten(now));
-        while let Some(client) = self.deadlines.due(since_1970()) {
+        while let Some(client) = self.sessions.due(since_1970()) {
             self.finish(client, Ending::Expired);
         }
         if let Some(silence) = self.settings.now().heartbeat {

@@ -19,6 +19,7 @@ use super::history::{Cursor, Drawn, Lost, Name};
 use super::mercure::{Shown, as_routed};
 use super::publishing::shown_name;
 use super::routes::Routes;
+use super::session::Phase;
 use crate::config::SubscribeAll;
 use crate::messages::client::{self, Ending};
 use crate::model::{ClientId, EventId, Publication, Resume, Subscription, Token};
@@ -51,10 +52,6 @@ pub(super) struct Replays {
 }
 
 impl Replays {
-    pub(super) fn len(&self) -> usize {
-        self.clients.len()
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.clients.is_empty()
     }
@@ -197,6 +194,7 @@ impl Registry {
         };
         self.counters.replays += 1;
         self.history.rescue(Some(replay.line));
+        self.enter(client, Phase::Replaying);
         self.replays.insert(client, replay);
         self.replay(client);
     }
@@ -330,6 +328,7 @@ impl Registry {
         if let Some(position) = self.position(subscription.form) {
             self.pool.send_all(&[client], &position);
         }
+        self.enter(client, Phase::Live);
         self.pool.set_live(client, true);
         self.routes.join(client, &as_routed(subscription));
         self.count_form(subscription.form);
@@ -340,21 +339,36 @@ impl Registry {
 
     /// Takes a client out of all that sends it events.
     pub(super) fn leave(&mut self, client: u32) {
-        self.leave_hub(client);
-        if self.routes.leave(client) {
-            self.uncount_form(client);
-        }
-        if self.replays.remove(client).is_some() {
-            self.rest_replays();
-        }
-        self.let_go(client);
-        self.deadlines.remove(client);
-        self.pool.set_live(client, false);
+        self.enter(client, Phase::Connected);
     }
 
-    /// How many streams there are.
-    pub(super) fn streams(&self) -> usize {
-        self.routes.len() + self.replays.len() + self.held_back()
+    /// Puts a client into a phase, with all that leaving the former one needs.
+    pub(super) fn enter(&mut self, client: u32, phase: Phase) {
+        let former = self.sessions.set_phase(client, phase);
+        if former == phase {
+            return;
+        }
+        match former {
+            Phase::Connected => {}
+            Phase::Waiting => {
+                self.let_go(client);
+            }
+            Phase::Replaying => {
+                if self.replays.remove(client).is_some() {
+                    self.rest_replays();
+                }
+            }
+            Phase::Live => {
+                self.pool.set_live(client, false);
+                self.leave_hub(client);
+                let was_in = self.routes.leave(client);
+                debug_assert!(was_in, "a live client is in the routes");
+                self.uncount_form(client);
+            }
+        }
+        if phase == Phase::Connected {
+            self.sessions.forget_end(client);
+        }
     }
 
     /// The clients named `id` that are still getting kept events.

@@ -49,6 +49,9 @@ pub(crate) fn config() -> Config {
         tls: None,
         encrypted: false,
         control_hosts: Vec::new(),
+        max_publishers: 512,
+        shut_windows: false,
+        watch_secret: None,
         control_secret: None,
         log_level: LogLevel::Quiet,
         log: LogTarget::Stderr,
@@ -390,12 +393,12 @@ fn too_many_are_told_so_and_places_come_back() {
 fn agents_are_kept_once_and_forgotten_with_their_last_client() {
     let mut rig = Rig::new();
     let keys = ["a", "b"].map(|token| rig.client(token, None, Resume::Live));
-    assert_eq!(rig.registry.agents.len(), 1);
+    assert_eq!(rig.registry.sessions.agents(), 1);
     for key in keys {
         let end = End::Left;
         rig.registry.handle_client(FromClient::Exited { key, end });
     }
-    assert!(rig.registry.agents.is_empty() && rig.registry.routes.is_empty());
+    assert!(rig.registry.sessions.agents() == 0 && rig.registry.routes.is_empty());
 }
 
 #[test]
@@ -442,7 +445,7 @@ fn places_are_counted_for_whom_a_proxy_speaks_for() {
     rig.registry
         .handle_client(FromClient::Introduced { key, peer });
     let counts = |rig: &Rig| {
-        let mut counts: Vec<usize> = rig.registry.by_address.values().copied().collect();
+        let mut counts: Vec<usize> = rig.registry.sessions.by_address();
         counts.sort_unstable();
         counts
     };

@@ -27,11 +27,13 @@ pub mod supervisor;
 pub mod turn;
 
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use async_channel::{Receiver, Sender, TryRecvError, TrySendError};
+use async_channel::{Receiver, Sender, TrySendError};
 use futures_channel::oneshot;
-use futures_lite::StreamExt;
+use futures_lite::Stream;
 
 /// Messages that an actor takes without waiting between two looks at its turn's time.
 const IN_A_ROW: u32 = 16;
@@ -127,19 +129,25 @@ impl<M> Mailbox<M> {
     /// The next message; `None` when every address is gone and nothing is left. Who takes one message
     /// after the other lets others have their turns in between.
     pub async fn next(&mut self) -> Option<M> {
-        self.in_a_row += 1;
+        poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// As [`Mailbox::next`], for an actor that waits for several things in one `poll_fn`.
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<M>> {
         if self.in_a_row >= IN_A_ROW {
             self.in_a_row = 0;
-            turn::pause().await;
-        }
-        match self.receiver.try_recv() {
-            Ok(message) => Some(message),
-            Err(TryRecvError::Closed) => None,
-            Err(TryRecvError::Empty) => {
-                self.in_a_row = 0;
-                self.receiver.next().await
+            if turn::is_over() {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
             }
         }
+        let polled = self.receiver.as_mut().poll_next(context);
+        self.in_a_row = if polled.is_ready() {
+            self.in_a_row + 1
+        } else {
+            0
+        };
+        polled
     }
 
     /// How many messages wait.

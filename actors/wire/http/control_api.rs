@@ -54,12 +54,6 @@ pub enum Route {
     Healthz,
 }
 
-/// Whether what lies at this path is shown to whoever asks, also where a secret is asked for: a probe
-/// has none, and the dashboard's page has to be there to ask for it.
-pub fn is_open(path: &str) -> bool {
-    matches!(path, "/" | "/healthz")
-}
-
 impl Route {
     /// Finds out what `request` asks for; whether it may is not looked at.
     ///
@@ -179,9 +173,19 @@ fn idempotency_key(request: &Request) -> Result<Option<Box<str>>, Refused> {
 
 /// Whether a body is text that this server reads as it was meant.
 ///
-/// Errors: 415 for a declared charset other than UTF-8, of which ASCII is a part, and for parts of a
+/// Errors: 415 for a body that is compressed (RFC 9110 §8.4), for a declared charset other than UTF-8, of which ASCII is a part, and for parts of a
 /// form, whose boundaries would be published with it.
 fn check_content(request: &Request) -> Result<(), Refused> {
+    let encoding = request.content_encoding.as_deref().unwrap_or("identity");
+    if !encoding.eq_ignore_ascii_case("identity") {
+        return Err(Refused::new(
+            415,
+            format!(
+                "Content-Encoding {} is not undone here; send the body as it is",
+                quoted(encoding.as_bytes())
+            ),
+        ));
+    }
     let content_type = request.content_type.as_deref().unwrap_or_default();
     let mut parts = content_type.split(';').map(str::trim);
     let media_type = parts.next().unwrap_or_default();

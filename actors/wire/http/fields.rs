@@ -16,6 +16,7 @@ pub(super) struct Fields {
     pub(super) authorization: Option<String>,
     pub(super) cookie: Option<String>,
     pub(super) content_type: Option<String>,
+    pub(super) content_encoding: Option<String>,
     pub(super) x_forwarded_for: Option<String>,
     pub(super) referer: Option<String>,
     pub(super) request_headers: Option<String>,
@@ -31,8 +32,7 @@ pub(super) struct Fields {
 impl Fields {
     /// Sorts the fields of a head.
     ///
-    /// Errors: 400 for a repeated field of which there may be one, 415 for a body that is compressed
-    /// (RFC 9110 §8.4).
+    /// Errors: 400 for a repeated field of which there may be one.
     pub(super) fn collect(headers: &[httparse::Header<'_>]) -> Result<Self, Refused> {
         let mut fields = Self::default();
         for header in headers {
@@ -67,15 +67,7 @@ impl Fields {
                 b"content-length" => join(&mut fields.content_length, ", ", value),
                 b"connection" => join(&mut fields.connection, ", ", value),
                 b"expect" => join(&mut fields.expect, ", ", value),
-                b"content-encoding" if !value.eq_ignore_ascii_case(b"identity") => {
-                    return Err(Refused::new(
-                        415,
-                        format!(
-                            "Content-Encoding {} is not undone here; send the body as it is",
-                            quoted(value)
-                        ),
-                    ));
-                }
+                b"content-encoding" => join(&mut fields.content_encoding, ", ", value),
                 _ => {}
             }
         }

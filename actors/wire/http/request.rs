@@ -104,6 +104,8 @@ pub struct Request {
     pub cookie: Option<String>,
     /// `Content-Type`.
     pub content_type: Option<String>,
+    /// `Content-Encoding`, all its lines.
+    pub content_encoding: Option<String>,
     /// `X-Forwarded-For`, all its lines.
     pub x_forwarded_for: Option<String>,
     /// `Referer`.
@@ -171,6 +173,7 @@ impl Request {
             authorization: fields.authorization,
             cookie: fields.cookie,
             content_type: fields.content_type,
+            content_encoding: fields.content_encoding,
             x_forwarded_for: fields.x_forwarded_for,
             referer: fields.referer,
             request_headers: fields.request_headers,
@@ -285,6 +288,7 @@ mod tests {
             authorization: Some("Bearer x".into()),
             cookie: Some("a=b; c=d".into()),
             content_type: Some("text/plain".into()),
+            content_encoding: None,
             x_forwarded_for: Some("1.2.3.4, 5.6.7.8".into()),
             referer: None,
             request_headers: None,

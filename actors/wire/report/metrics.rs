@@ -176,6 +176,11 @@ fn bus(figures: &BusFigures, page: &mut Page) {
             "Events added again that the bus had lost.",
             &figures.restored,
         ),
+        (
+            "passed_over",
+            "Entries of the bus that hasses did not write, and messages too large for this node.",
+            &figures.passed_over,
+        ),
     ] {
         page.counter(&format!("hasses_bus_{name}_total"), help, counter.get());
     }

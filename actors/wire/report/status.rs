@@ -60,7 +60,7 @@ pub struct TlsFiles {
 }
 
 /// What `tcpstatus` says of the bus.
-pub fn bus_keys(figures: &BusFigures) -> [(&'static str, u64); 9] {
+pub fn bus_keys(figures: &BusFigures) -> [(&'static str, u64); 10] {
     [
         ("bus_up", figures.up.get().into()),
         ("cluster_nodes", figures.nodes.get()),
@@ -71,6 +71,7 @@ pub fn bus_keys(figures: &BusFigures) -> [(&'static str, u64); 9] {
         ("bus_refused", figures.refused.get()),
         ("bus_waiting", figures.waiting.get()),
         ("bus_restored", figures.restored.get()),
+        ("bus_passed_over", figures.passed_over.get()),
     ]
 }
 

@@ -7,6 +7,7 @@ mod cut_off;
 mod failover;
 mod faults;
 mod files;
+mod foreign;
 mod ledger;
 mod lost;
 mod nodes;

@@ -81,6 +81,7 @@ fn every_line_of_it_can_be_used() {
         "subscribe-key",
         "tls-cert",
         "tls-key",
+        "watch-secret",
     ];
     let lines = options()
         .into_iter()

@@ -1,5 +1,8 @@
 //! The programs that people use: curl, both netcats, PHP, Python, Node's EventSource, a browser.
 
+mod firefox;
+mod libraries;
+
 use std::process::Command;
 
 use nix::sys::signal::Signal;
