@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::auth::Key;
+use crate::auth::Keys;
 use crate::model::mercure::{Draft, Identity as Hub};
 use crate::model::{BusDown, Cors, LogLevel, Policy, Secret};
 use crate::net::BusUrl;
@@ -64,7 +64,7 @@ pub struct Config {
     /// Who may subscribe to `*`; with a key, anyone whom that lets.
     pub subscribe_all: SubscribeAll,
     /// What subscribers must prove what they may read with; none = any token's name will do.
-    pub subscribe_key: Option<Key>,
+    pub subscribe_keys: Option<Keys>,
     /// Whether a new GET on an open stream replaces its subscription.
     pub reinit: bool,
     /// Whether 50 ms of silence ends a text message on TCP and Unix sockets too (old switches).
@@ -107,9 +107,9 @@ pub struct Mercure {
     /// Its public URL.
     pub hub: Hub,
     /// The keys of which one must have signed a publisher's token; none = nobody publishes.
-    pub publish_keys: Vec<Key>,
-    /// The keys of which one must have signed a subscriber's token.
-    pub subscribe_keys: Vec<Key>,
+    pub publish_keys: Option<Keys>,
+    /// The keys of which one must have signed a subscriber's token; none = tokens mean nothing to them.
+    pub subscribe_keys: Option<Keys>,
     /// Whose tokens hold in draft 8.
     pub issuers: Vec<String>,
     /// Whether who has no token may subscribe to what is public.

@@ -69,6 +69,7 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
         registry: to_registry,
         updates,
         reinit: Rc::clone(&reinit),
+        stopping: Cell::new(false),
     });
     let wiring = Wiring {
         spawner: supervisor.spawner(),

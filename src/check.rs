@@ -40,7 +40,7 @@ pub(crate) fn check(mut plan: Plan, folder_of_start: &Path) -> Result<Vec<String
         wrong.extend(writable("--history-file", path).err());
     }
     let mut warnings = mem::take(&mut plan.config.warnings);
-    if let Some(path) = &plan.subscribe_key {
+    for path in &plan.subscribe_keys {
         match keys::read(OPTION, path) {
             Ok((_, about_key)) => warnings.extend(about_key),
             Err(why) => wrong.push(why),

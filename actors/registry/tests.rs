@@ -10,8 +10,8 @@ use crate::messages::client::{End, LimitReached, Message as ToClient};
 use crate::messages::publisher::Receipt;
 use crate::model::publication::Targets;
 use crate::model::{
-    Channel, ClientId, ClientKey, Cors, Form, Policy, Positions, Publication, Resume, Retention,
-    Subscription, Target, Token,
+    Channel, ClientId, ClientKey, Cors, Form, Member, Policy, Positions, Publication, Resume,
+    Retention, Subscription, Target, Token,
 };
 use crate::net::stream::Stream;
 use crate::wire::sse::Frame;
@@ -43,7 +43,7 @@ pub(crate) fn config() -> Config {
         heartbeat: None,
         retry: None,
         subscribe_all: SubscribeAll::Nobody,
-        subscribe_key: None,
+        subscribe_keys: None,
         reinit: false,
         silence_ends_message: false,
         tls: None,
@@ -134,8 +134,10 @@ impl Rig {
                 id: id.map(|id| ClientId::new(id).unwrap()),
                 form,
                 hub: None,
+                presence: false,
             },
             resume,
+            member: Member::default(),
             recent_of: Vec::new(),
             ends: None,
             agent: Some("agent".into()),
@@ -335,6 +337,7 @@ fn what_a_ring_lets_go_during_a_replay_still_comes_and_what_is_too_much_ends_it(
             tokens: tokens.into(),
             ..Subscription::default()
         },
+        member: Member::default(),
         resume: Resume::After(Some(first)),
         recent_of: Vec::new(),
         ends: None,

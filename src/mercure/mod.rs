@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hasses_actors::auth::Key;
+use hasses_actors::auth::Keys;
 use hasses_actors::config::Mercure;
 use hasses_actors::model::mercure::{Draft, Identity};
 
@@ -77,8 +77,8 @@ pub(crate) fn plan(
         false => std::mem::take(list),
     };
     let mercure = Mercure {
-        publish_keys: Vec::new(),
-        subscribe_keys: Vec::new(),
+        publish_keys: None,
+        subscribe_keys: None,
         issuers: or_own(&mut typed.mercure_issuer),
         anonymous: typed.mercure_anonymous,
         subscriptions: typed.mercure_subscriptions,
@@ -118,25 +118,31 @@ pub(crate) fn load(plan: &mut Plan, folder: &Path) -> Result<Vec<String>, String
     for (option, path) in &plan.mercure_keys.files {
         let (key, told) = keys::read(option, &folder.join(path))?;
         warnings.extend(told);
-        match *option == PUBLISH {
-            true => mercure.publish_keys.push(key),
-            false => mercure.subscribe_keys.push(key),
-        }
+        add(&mut mercure, *option == PUBLISH, key);
     }
     for (name, text, publishers) in &plan.mercure_keys.texts {
-        let key = Key::read(text.as_bytes()).map_err(|error| format!("{name}: {error}"))?;
-        match publishers {
-            true => mercure.publish_keys.push(key),
-            false => mercure.subscribe_keys.push(key),
-        }
+        let key = Keys::read(text.as_bytes()).map_err(|error| format!("{name}: {error}"))?;
+        add(&mut mercure, *publishers, key);
     }
-    if mercure.publish_keys.is_empty() {
+    if mercure.publish_keys.is_none() {
         warnings.push(format!(
             "--mercure: nobody can publish to the hub; {PUBLISH} FILE lets them"
         ));
     }
     plan.config.mercure = Some(Arc::new(mercure));
     Ok(warnings)
+}
+
+/// Adds keys of publishers, or of subscribers.
+fn add(mercure: &mut Mercure, publishers: bool, keys: Keys) {
+    let known = match publishers {
+        true => &mut mercure.publish_keys,
+        false => &mut mercure.subscribe_keys,
+    };
+    match known {
+        Some(known) => known.extend(keys),
+        None => *known = Some(keys),
+    }
 }
 
 /// The files of keys, with the options that name them: what SIGHUP reads again.

@@ -98,10 +98,10 @@ fn verified(rules: &Rules<'_>, token: &str, header: &Claims) -> Result<Claims, D
         .and_then(Value::as_str)
         .unwrap_or_default();
     let algorithm: Option<Algorithm> = name.parse().ok();
-    let fits =
-        |key: &&super::Key| algorithm.is_some_and(|named| key.rules.algorithms.contains(&named));
-    let mut keys = rules.keys.iter().filter(fits).peekable();
-    if keys.peek().is_none() {
+    let kid = header.get("kid").and_then(Value::as_str);
+    let keys = algorithm.map(|algorithm| rules.keys.for_jwt(algorithm, kid));
+    let keys = keys.unwrap_or_default();
+    if keys.is_empty() {
         return Err(Denied::token(format!(
             "the token's algorithm {} is not allowed with this hub's keys",
             quoted(name.as_bytes())

@@ -12,7 +12,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::Key;
+use super::Keys;
 use crate::model::mercure::selector::any_selects;
 use crate::model::mercure::{Draft, Identity, Readable, Selector, Topic};
 use crate::wire::http::{Method, Request};
@@ -63,7 +63,7 @@ impl Rights {
 #[derive(Debug, Clone)]
 pub struct Rules<'a> {
     /// The keys of which one must have signed.
-    pub keys: &'a [Key],
+    pub keys: &'a Keys,
     /// The hub.
     pub hub: &'a Identity,
     /// Whose tokens hold in form 8.

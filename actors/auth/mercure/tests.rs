@@ -60,7 +60,7 @@ fn request(method: &str, fields: &str) -> Request {
 }
 
 struct Hub {
-    keys: Vec<Key>,
+    keys: Keys,
     hub: Identity,
     issuers: Vec<String>,
 }
@@ -68,7 +68,7 @@ struct Hub {
 impl Hub {
     fn new() -> Self {
         Self {
-            keys: vec![Key::read(SECRET.as_bytes()).unwrap()],
+            keys: Keys::read(SECRET.as_bytes()).unwrap(),
             hub: Identity::new(HUB).unwrap(),
             issuers: vec![ISSUER.into()],
         }

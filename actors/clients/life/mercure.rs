@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Client;
 use super::admission::{StreamRequest, agent, is_event_source};
 use super::answer::{answer, now, write_all, write_answer};
+use crate::auth::Keys;
 use crate::auth::mercure::{COOKIE_8, Rights, Rules};
 use crate::clients::ClientHandle;
 use crate::config::{Config, Mercure};
@@ -13,7 +14,7 @@ use crate::messages::client::{Document, End, Ending, Message, Posted};
 use crate::messages::registry::FromClient;
 use crate::model::deadlines::since_1970;
 use crate::model::mercure::{Draft, Listener, Selector, Topic};
-use crate::model::{Form, Publication, Resume, Subscription, Target, Token};
+use crate::model::{Form, Member, Publication, Resume, Subscription, Target, Token};
 use crate::wire::http::response::{CONTINUE, stream_head};
 use crate::wire::http::{Answer, Body, BodyLength, Method, Refused, Request, Version};
 use crate::wire::mercure::answer::{Denied, cors, metadata, preflight};
@@ -44,7 +45,7 @@ fn decide(request: &Request, mercure: &Mercure, now: Duration) -> Result<Decided
         Method::Unknown => return Err(Refused::unknown_method().into()),
         Method::Options => {
             let mut answer = Answer::no_content();
-            answer.lines = preflight(methods, request.request_headers.as_deref());
+            answer.lines = preflight(methods, request.wanted_headers.as_deref());
             return Ok(Decided::Answer(answer));
         }
         Method::Get | Method::Head => {}
@@ -62,7 +63,7 @@ fn decide(request: &Request, mercure: &Mercure, now: Duration) -> Result<Decided
     list(request, mercure, now)
 }
 
-fn rules<'a>(mercure: &'a Mercure, keys: &'a [crate::auth::Key]) -> Rules<'a> {
+fn rules<'a>(mercure: &'a Mercure, keys: &'a Keys) -> Rules<'a> {
     Rules {
         keys,
         hub: &mercure.hub,
@@ -85,14 +86,13 @@ fn token_in_query(request: &Request) -> Option<String> {
 }
 
 fn may_publish(request: &Request, mercure: &Mercure, now: Duration) -> Result<Decided, Denied> {
-    if mercure.publish_keys.is_empty() {
+    let Some(keys) = &mercure.publish_keys else {
         let why =
             "nobody may publish to this hub: it has no publishers' key (--mercure-publish-key)";
         return Err(Refused::new(403, why).into());
-    }
+    };
     let in_query = token_in_query(request);
-    let rights =
-        rules(mercure, &mercure.publish_keys).rights(request, None, in_query.as_deref(), now)?;
+    let rights = rules(mercure, keys).rights(request, None, in_query.as_deref(), now)?;
     let rights = rights.ok_or_else(|| Denied::missing(NO_TOKEN))?;
     form::check_type(request.content_type.as_deref())?;
     Ok(Decided::Publish(Box::new(rights)))
@@ -107,10 +107,10 @@ fn subscribe(request: &Request, mercure: &Mercure, now: Duration) -> Result<Deci
         };
         return Err(Refused::new(400, why).into());
     }
-    let rights = match mercure.subscribe_keys.is_empty() {
-        // A token means nothing where there is no key for it.
-        true => None,
-        false => rules(mercure, &mercure.subscribe_keys).rights(
+    // A token means nothing where there is no key for it.
+    let rights = match &mercure.subscribe_keys {
+        None => None,
+        Some(keys) => rules(mercure, keys).rights(
             request,
             Some(query.draft),
             query.authorization.as_deref(),
@@ -140,6 +140,7 @@ fn subscribe(request: &Request, mercure: &Mercure, now: Duration) -> Result<Deci
             all: query.selectors.contains(&Selector::All),
             id: None,
             form: Form::hub(),
+            presence: false,
             hub: Some(Box::new(Listener {
                 draft: query.draft,
                 selectors: query.selectors,
@@ -147,6 +148,8 @@ fn subscribe(request: &Request, mercure: &Mercure, now: Duration) -> Result<Deci
                 last_event_id: last,
             })),
         },
+        member: Member::default(),
+        proof: None,
         resume: Resume::Live,
         recent_of: Vec::new(),
         ends,
@@ -163,8 +166,10 @@ fn list(request: &Request, mercure: &Mercure, now: Duration) -> Result<Decided, 
         return Err(Refused::new(404, why).into());
     }
     let in_query = token_in_query(request);
-    let rules = rules(mercure, &mercure.subscribe_keys);
-    let rights = rules.rights(request, None, in_query.as_deref(), now)?;
+    let rights = match &mercure.subscribe_keys {
+        None => None,
+        Some(keys) => rules(mercure, keys).rights(request, None, in_query.as_deref(), now)?,
+    };
     let rights = rights.ok_or_else(|| Denied::missing(NO_TOKEN))?;
     let asked = Asked::read(rights.draft, &request.path, &mercure.hub)?;
     let topic = [Topic::new(&request.path, &mercure.hub)];

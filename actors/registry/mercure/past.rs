@@ -114,6 +114,7 @@ pub(in crate::registry) fn as_routed(subscription: &Subscription) -> Cow<'_, Sub
             id: None,
             form: subscription.form,
             hub: None,
+            presence: false,
         }),
     }
 }

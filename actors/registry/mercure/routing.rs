@@ -35,7 +35,7 @@ impl Audience {
         hub: &Mercure,
         config: &Config,
     ) -> Self {
-        let key = config.subscribe_key.is_some();
+        let key = config.subscribe_keys.is_some();
         match update {
             None => Self {
                 others: key || private != Some(true),

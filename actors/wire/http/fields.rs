@@ -13,13 +13,13 @@ pub(super) struct Fields {
     pub(super) accept_encoding: Option<String>,
     pub(super) if_none_match: Option<String>,
     pub(super) last_event_id: Option<String>,
+    pub(super) wanted_headers: Option<String>,
     pub(super) authorization: Option<String>,
     pub(super) cookie: Option<String>,
     pub(super) content_type: Option<String>,
     pub(super) content_encoding: Option<String>,
     pub(super) x_forwarded_for: Option<String>,
     pub(super) referer: Option<String>,
-    pub(super) request_headers: Option<String>,
     pub(super) sec_fetch_site: Option<String>,
     pub(super) sec_fetch_mode: Option<String>,
     pub(super) idempotency_key: Option<String>,
@@ -57,12 +57,10 @@ impl Fields {
                 b"accept-encoding" => join(&mut fields.accept_encoding, ", ", value),
                 b"if-none-match" => join(&mut fields.if_none_match, ", ", value),
                 b"last-event-id" => join(&mut fields.last_event_id, ", ", value),
+                b"access-control-request-headers" => join(&mut fields.wanted_headers, ", ", value),
                 b"cookie" => join(&mut fields.cookie, "; ", value),
                 b"x-forwarded-for" => join(&mut fields.x_forwarded_for, ", ", value),
                 b"referer" => join(&mut fields.referer, ", ", value),
-                b"access-control-request-headers" => {
-                    join(&mut fields.request_headers, ", ", value);
-                }
                 b"transfer-encoding" => join(&mut fields.transfer_encoding, ", ", value),
                 b"content-length" => join(&mut fields.content_length, ", ", value),
                 b"connection" => join(&mut fields.connection, ", ", value),
