@@ -4,9 +4,9 @@
 //! body = 1, 0, node: u64, number: u64, how many items: u32, items
 //!      | 2, live: u8, node: u64
 //! item = its length: u32, what it is and says
-//! what = 0 or 1 (is kept for replay), the message as the history file has it
+//! what = 0 or 1 (is kept for replay), the message as the first history files had it
 //!      | 2, a client's id
-//!      | 3 or 4 (is kept for replay), the message as the history file has it in an extended record
+//!      | 3 or 4 (is kept for replay), the message as the history file has it now, from its flags on
 //! ```
 //!
 //! Numbers are little-endian. The stream's own id of the entry is `ID-0`, ID being that of its last item;
@@ -107,7 +107,7 @@ pub(super) fn event(publication: &Publication) -> Vec<u8> {
         }
         (true, retain) => {
             item.push(if retain { KEPT } else { PASSING });
-            frame::put_extended(publication, &mut item);
+            frame::put_message(publication, 0, &mut item);
         }
     }
     item
@@ -228,7 +228,7 @@ impl Item {
                 Some(Self::Event(publication))
             }
             what @ (PASSING | KEPT) => {
-                let mut publication = frame::extended(rest)?;
+                let mut publication = frame::message(rest)?;
                 publication.retain = what == KEPT;
                 Some(Self::Event(publication))
             }

@@ -14,7 +14,7 @@ use async_io::Timer;
 use super::*;
 use crate::model::mercure::{Draft, Update};
 use crate::model::publication::Targets;
-use crate::model::{ClientId, Publication, Target, Token};
+use crate::model::{ClientId, Limits, Publication, Target, Token};
 
 const PLENTY: Limits = Limits {
     count: 1_000_000,
@@ -61,6 +61,7 @@ fn record(id: u64, data: &str) -> Rc<Record> {
         id: EventId(id),
         at: SystemTime::UNIX_EPOCH + Duration::from_micros(now()),
         publication: Publication::new(Target::Token(token("room1")), data),
+        recipients: 0,
     })
 }
 
@@ -112,6 +113,13 @@ async fn until(mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// The bytes of a record's frame.
+fn length_of(record: &Record) -> usize {
+    let mut frame = Vec::new();
+    frame::put_record(record, 0, &mut frame);
+    frame.len()
+}
+
 fn same(recovered: &[Record], kept: &[Rc<Record>]) {
     assert_eq!(recovered.len(), kept.len());
     assert!(recovered.iter().zip(kept).all(|(a, b)| *a == **b));
@@ -130,8 +138,8 @@ fn kinds() -> Vec<Rc<Record>> {
         event: Some("tick".into()),
         data: "a\r\nb;c=d\0".into(),
         retain: true,
-        private: None,
-        key: None,
+        private: Some(true),
+        key: Some("k\x001".into()),
         update: None,
     };
     let all = Publication {
@@ -163,20 +171,18 @@ fn kinds() -> Vec<Rc<Record>> {
         })),
         ..Publication::new(topic("a"), "b")
     };
-    let public = Publication {
-        private: Some(false),
-        except: Some(ClientId::new("7").unwrap()),
-        ..Publication::new(Target::Prefix(token("pre")), "")
-    };
     let of = |(n, publication)| {
         Rc::new(Record {
             id: EventId(1_000 + n),
             at: SystemTime::UNIX_EPOCH + Duration::from_micros(now() - 10 + n),
             publication,
+            recipients: 0,
         })
     };
-    let kinds = [full, all, prefix, plain, update, about, public];
-    (0..).zip(kinds).map(of).collect()
+    (0..)
+        .zip([full, all, prefix, plain, update, about])
+        .map(of)
+        .collect()
 }
 
 #[test]
