@@ -67,6 +67,8 @@ pub enum LimitReached {
     FromAddress,
     /// URL patterns of forms that need an engine of their own (Mercure).
     Patterns,
+    /// Streams of an id that a publisher has disconnected for a time: none.
+    Disconnected,
 }
 
 /// Why a stream is told to finish.

@@ -19,6 +19,9 @@ pub struct Subscription {
     /// What it asks of the Mercure hub, if that is what it asks.
     // Boxed: most have none.
     pub hub: Option<Box<Listener>>,
+    /// Whether it was asked for on the control port: it may read everything, and counts for no limit of
+    /// subscribers.
+    pub inside: bool,
 }
 
 /// Who a client is for others that ask who is there.
@@ -51,6 +54,8 @@ pub enum Positions {
 
 impl Form {
     const JSON: u8 = 4;
+    const INSIDE: u8 = 8;
+    const POSITIONS: u8 = 3;
 
     /// A form; `json`: each event is one line of JSON (`format=json`).
     pub fn new(json: bool, positions: Positions) -> Self {
@@ -60,6 +65,16 @@ impl Form {
     /// That of the Mercure hub's streams.
     pub fn hub() -> Self {
         Self::new(false, Positions::Hub)
+    }
+
+    /// The same for a stream on the control port, which may read everything.
+    pub fn for_inside(self) -> Self {
+        Self(self.0 | Self::INSIDE)
+    }
+
+    /// Whether it is that of a stream on the control port.
+    pub fn is_inside(self) -> bool {
+        self.0 & Self::INSIDE != 0
     }
 
     /// Whether it is a stream of the Mercure hub.
@@ -74,7 +89,7 @@ impl Form {
 
     /// How it says where it stands.
     pub fn positions(self) -> Positions {
-        match self.0 & !Self::JSON {
+        match self.0 & Self::POSITIONS {
             0 => Positions::Blocks,
             1 => Positions::Pings,
             2 => Positions::None,

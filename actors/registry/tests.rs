@@ -135,6 +135,7 @@ impl Rig {
                 form,
                 hub: None,
                 presence: false,
+                inside: false,
             },
             resume,
             member: Member::default(),

@@ -141,6 +141,7 @@ fn subscribe(request: &Request, mercure: &Mercure, now: Duration) -> Result<Deci
             id: None,
             form: Form::hub(),
             presence: false,
+            inside: false,
             hub: Some(Box::new(Listener {
                 draft: query.draft,
                 selectors: query.selectors,

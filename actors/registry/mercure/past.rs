@@ -60,6 +60,9 @@ impl Hub {
         subscription: &Subscription,
         config: &Config,
     ) -> Shown {
+        if subscription.inside {
+            return Shown::AsEver;
+        }
         if subscription.hub.is_none() {
             let update = kept.update();
             let others = config.mercure.as_deref().is_none_or(|hub| {
@@ -87,7 +90,7 @@ impl Hub {
         let update = publication.update.as_deref();
         let audience = Audience::of(publication.private, update, hub, config);
         match subscription.hub.as_deref() {
-            None if audience.others => Shown::AsEver,
+            None if audience.others || subscription.inside => Shown::AsEver,
             Some(listener) if concerns(publication, audience, listener, &self.identity) => {
                 Shown::As(self.past.frame(id, publication))
             }
@@ -115,6 +118,7 @@ pub(in crate::registry) fn as_routed(subscription: &Subscription) -> Cow<'_, Sub
             form: subscription.form,
             hub: None,
             presence: false,
+            inside: false,
         }),
     }
 }

@@ -233,7 +233,9 @@ impl Registry {
         let mut clients = Vec::new();
         self.pool.take_hub(&mut self.recipients, &mut clients);
         if !audience.others {
-            self.recipients.clear();
+            let pool = &self.pool;
+            self.recipients
+                .retain(|client| pool.form(*client).is_inside());
         }
         if let Some(hub) = &mut self.hub
             && hub.count > 0

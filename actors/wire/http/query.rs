@@ -151,6 +151,7 @@ impl<'a> Query<'a> {
                 form: Form::new(json, positions),
                 hub: None,
                 presence,
+                inside: false,
             },
             info,
             last_event_id,
