@@ -138,16 +138,21 @@ pub(super) fn put_mark(target: &Target, id: EventId, salt: u32, out: &mut Vec<u8
 }
 
 fn put_body(kind: u8, record: &Record, out: &mut Vec<u8>) {
-    let publication = &record.publication;
+    out.push(kind);
+    out.extend(record.id.0.to_le_bytes());
+    out.extend(micros(record.at).to_le_bytes());
+    put_message(&record.publication, record.recipients, out);
+}
+
+/// Appends what a message says, to whom, with its key, from the flags on. Whether it is kept for replay is
+/// not written.
+pub(crate) fn put_message(publication: &Publication, recipients: u32, out: &mut Vec<u8>) {
     let private = match publication.private {
         Some(true) => PRIVATE,
         Some(false) => PUBLIC,
         None => 0,
     };
     let key = publication.key.as_deref();
-    out.push(kind);
-    out.extend(record.id.0.to_le_bytes());
-    out.extend(micros(record.at).to_le_bytes());
     out.push(private | key.map_or(0, |_| KEY));
     let targets = publication.to.as_slice();
     out.extend((targets.len() as u32).to_le_bytes());
@@ -159,7 +164,7 @@ fn put_body(kind: u8, record: &Record, out: &mut Vec<u8>) {
     put_text(publication.event.as_deref().unwrap_or_default(), out);
     if let Some(key) = key {
         put_text(key, out);
-        out.extend(record.recipients.to_le_bytes());
+        out.extend(recipients.to_le_bytes());
     }
     out.extend_from_slice(publication.data.as_bytes());
 }
@@ -202,6 +207,11 @@ pub(crate) fn put_publication(publication: &Publication, out: &mut Vec<u8>) {
     );
     put_short(publication.event.as_deref().unwrap_or_default(), out);
     out.extend_from_slice(publication.data.as_bytes());
+}
+
+/// Reads what [`put_message`] has written; `None` for what it has not.
+pub(crate) fn message(bytes: &[u8]) -> Option<(Publication, u32)> {
+    Reader(bytes).message()
 }
 
 /// Reads what [`put_publication`] has written; `None` for what it has not.
@@ -311,6 +321,16 @@ impl<'a> Reader<'a> {
 
     fn record(mut self, id: EventId) -> Option<Record> {
         let at = self.time()?;
+        let (publication, recipients) = self.message()?;
+        Some(Record {
+            id,
+            at,
+            publication,
+            recipients,
+        })
+    }
+
+    fn message(mut self) -> Option<(Publication, u32)> {
         let flags = self.byte()?;
         let to = self.targets(Self::long_target)?;
         let except = match self.text()? {
@@ -323,24 +343,20 @@ impl<'a> Reader<'a> {
             key = Some(self.text()?.into());
             recipients = u32::from_le_bytes(*self.take()?);
         }
-        Some(Record {
-            id,
-            at,
-            publication: Publication {
-                to,
-                except,
-                event,
-                data: std::str::from_utf8(self.0).ok()?.into(),
-                retain: true,
-                private: match (flags & PRIVATE != 0, flags & PUBLIC != 0) {
-                    (true, _) => Some(true),
-                    (false, true) => Some(false),
-                    (false, false) => None,
-                },
-                key,
+        let publication = Publication {
+            to,
+            except,
+            event,
+            data: std::str::from_utf8(self.0).ok()?.into(),
+            retain: true,
+            private: match (flags & PRIVATE != 0, flags & PUBLIC != 0) {
+                (true, _) => Some(true),
+                (false, true) => Some(false),
+                (false, false) => None,
             },
-            recipients,
-        })
+            key,
+        };
+        Some((publication, recipients))
     }
 
     /// Targets, collected as they are read: a count that is wrong allocates nothing.

@@ -6,6 +6,7 @@
 //! item = its length: u32, what it is and says
 //! what = 0 or 1 (is kept for replay), the message as the history file has it
 //!      | 2, a client's id
+//!      | 3 or 4 (is kept for replay), the message as the newer history file has it, from the flags on
 //! ```
 //!
 //! Numbers are little-endian. The stream's own id of the entry is `ID-0`, ID being that of its last item;
@@ -21,6 +22,9 @@ const ITEMS: u8 = 1;
 const HOLE: u8 = 2;
 /// What an item is that is no event.
 const DISCONNECT: u8 = 2;
+/// Events with a key, or of which it is said whether they are private.
+const UNKEPT: u8 = 3;
+const KEPT: u8 = 4;
 /// Bytes of a body before its items.
 const HEAD: usize = 22;
 
@@ -96,8 +100,14 @@ impl Entry {
 /// The item of an event.
 pub(super) fn event(publication: &Publication) -> Vec<u8> {
     let mut item = Vec::with_capacity(64 + publication.data.len());
-    item.push(publication.retain.into());
-    frame::put_publication(publication, &mut item);
+    // What only the newer form can say goes in that; nodes of before read all else.
+    if publication.key.is_some() || publication.private.is_some() {
+        item.push(if publication.retain { KEPT } else { UNKEPT });
+        frame::put_message(publication, 0, &mut item);
+    } else {
+        item.push(publication.retain.into());
+        frame::put_publication(publication, &mut item);
+    }
     item
 }
 
@@ -213,6 +223,11 @@ impl Item {
             retain @ (0 | 1) => {
                 let mut publication = frame::publication(rest)?;
                 publication.retain = retain != 0;
+                Some(Self::Event(publication))
+            }
+            KEPT | UNKEPT => {
+                let (mut publication, _) = frame::message(rest)?;
+                publication.retain = *what == KEPT;
                 Some(Self::Event(publication))
             }
             DISCONNECT => {

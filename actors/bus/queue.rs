@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::entry::{self, Node};
 use super::link::Unwritten;
-use crate::messages::publisher::{Away, Outcome, Receipt};
+use crate::messages::publisher::{NotTaken, Outcome, Receipt};
 use crate::model::Limits;
 use crate::model::{Channel, EventId, Record};
 use crate::runtime::Reply;
@@ -245,7 +245,7 @@ impl Batch {
     }
 
     /// Answers that its messages were not taken in.
-    pub(super) fn refuse(self, why: Away) {
+    pub(super) fn refuse(self, why: NotTaken) {
         self.reply.send(Err(why));
     }
 }
@@ -257,6 +257,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::messages::publisher::Taken;
     use crate::runtime;
     use futures_lite::future::block_on;
 
@@ -290,6 +291,7 @@ mod tests {
         Receipt {
             id: EventId(id),
             recipients: 0,
+            how: Taken::Now,
         }
     }
 
