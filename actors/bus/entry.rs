@@ -6,7 +6,8 @@
 //! item = its length: u32, what it is and says
 //! what = 0 or 1 (is kept for replay), the message as the history file has it
 //!      | 2, a client's id
-//!      | 3 or 4 (is kept for replay), the message as the newer history file has it, from the flags on
+//!      | 3, seconds since 1970: u64, a client's id
+//!      | 4 or 5 (is kept for replay), the message as the newer history file has it, from the flags on
 //! ```
 //!
 //! Numbers are little-endian. The stream's own id of the entry is `ID-0`, ID being that of its last item;
@@ -22,9 +23,10 @@ const ITEMS: u8 = 1;
 const HOLE: u8 = 2;
 /// What an item is that is no event.
 const DISCONNECT: u8 = 2;
+const DISCONNECT_UNTIL: u8 = 3;
 /// Events with a key, or of which it is said whether they are private.
-const UNKEPT: u8 = 3;
-const KEPT: u8 = 4;
+const UNKEPT: u8 = 4;
+const KEPT: u8 = 5;
 /// Bytes of a body before its items.
 const HEAD: usize = 22;
 
@@ -58,8 +60,8 @@ pub(super) enum Body {
 pub(super) enum Item {
     /// A message.
     Event(Publication),
-    /// The streams with an id are to end.
-    Disconnect(ClientId),
+    /// The streams with an id are to end; nobody named so is let in until a moment, in seconds since 1970.
+    Disconnect(ClientId, Option<u64>),
 }
 
 /// One entry as it was read.
@@ -112,8 +114,16 @@ pub(super) fn event(publication: &Publication) -> Vec<u8> {
 }
 
 /// The item that ends the streams with an id.
-pub(super) fn disconnect(id: &ClientId) -> Vec<u8> {
-    [&[DISCONNECT], id.as_str().as_bytes()].concat()
+pub(super) fn disconnect(id: &ClientId, until: Option<u64>) -> Vec<u8> {
+    match until {
+        None => [&[DISCONNECT], id.as_str().as_bytes()].concat(),
+        Some(until) => [
+            &[DISCONNECT_UNTIL][..],
+            &until.to_le_bytes(),
+            id.as_str().as_bytes(),
+        ]
+        .concat(),
+    }
 }
 
 /// The body with these items, of which the first is the `number`th of that node.
@@ -232,7 +242,13 @@ impl Item {
             }
             DISCONNECT => {
                 let id = std::str::from_utf8(rest).ok()?;
-                ClientId::new(id).ok().map(Self::Disconnect)
+                let id = ClientId::new(id).ok()?;
+                Some(Self::Disconnect(id, None))
+            }
+            DISCONNECT_UNTIL => {
+                let (until, id) = rest.split_first_chunk()?;
+                let id = ClientId::new(std::str::from_utf8(id).ok()?).ok()?;
+                Some(Self::Disconnect(id, Some(u64::from_le_bytes(*until))))
             }
             _ => None,
         }
@@ -320,7 +336,8 @@ mod tests {
         let me = ClientId::new("me").unwrap();
         vec![
             Item::Event(message()),
-            Item::Disconnect(me),
+            Item::Disconnect(me.clone(), None),
+            Item::Disconnect(me, Some(1 << 40)),
             Item::Event(unkept),
         ]
     }
@@ -328,7 +345,7 @@ mod tests {
     fn packed(node: Node, number: u64) -> Vec<u8> {
         let items = items().into_iter().map(|item| match item {
             Item::Event(publication) => event(&publication),
-            Item::Disconnect(id) => disconnect(&id),
+            Item::Disconnect(id, until) => disconnect(&id, until),
         });
         let items: Vec<_> = items.collect();
         pack(node, number, items.iter().map(Vec::as_slice))
@@ -351,7 +368,7 @@ mod tests {
             items: items(),
         };
         assert_eq!(Body::read(&packed(node, number)), Some(read));
-        assert_eq!(entry(packed(node, number)).count(), 3);
+        assert_eq!(entry(packed(node, number)).count(), items().len());
         let node = Node(u64::MAX);
         let read = Body::Hole { node, live: true };
         assert_eq!(Body::read(&hole(node, true)), Some(read));

@@ -293,10 +293,10 @@ impl Bus {
                 count(&self.figures.read, 1);
                 self.arrived(id, node, number, publication, together).await
             }
-            Item::Disconnect(client) => {
+            Item::Disconnect(client, until) => {
                 // What was published before it goes first.
                 self.deliver(together).await?;
-                self.disconnect(id, node, number, client)
+                self.disconnect(id, (node, number), client, until)
             }
         }
     }
@@ -356,12 +356,12 @@ impl Bus {
     fn disconnect(
         &mut self,
         id: EventId,
-        node: Node,
-        number: u64,
+        (node, number): (Node, u64),
         client: ClientId,
+        until: Option<u64>,
     ) -> Result<(), Failure> {
         if node != self.node {
-            return self.cast(FromBus::Disconnect { id: client });
+            return self.cast(FromBus::Disconnect { id: client, until });
         }
         if let Settled::Awaited(_) = self.queue.settle(number) {
             self.queue.receipt(Receipt {

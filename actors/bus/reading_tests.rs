@@ -97,7 +97,7 @@ fn tell(message: Message, told: &mut Vec<String>) {
         Message::Bus(FromBus::Missed { up_to, live }) => {
             told.push(format!("missed {up_to} {live}"));
         }
-        Message::Bus(FromBus::Disconnect { id }) => told.push(format!("ends {id}")),
+        Message::Bus(FromBus::Disconnect { id, until: _ }) => told.push(format!("ends {id}")),
         Message::Bus(FromBus::Diverged(diverged)) => told.push(format!("diverged {diverged}")),
         other => panic!("{other:?}"),
     }
@@ -110,7 +110,7 @@ fn message(text: &str) -> Publication {
 /// An entry of a node whose last item has this id; `-NAME` is a disconnect.
 fn entry(id: u64, previous: u64, node: Node, number: u64, texts: &[&str]) -> Entry {
     let item = |text: &&str| match text.strip_prefix('-') {
-        Some(id) => entry::disconnect(&ClientId::new(id).unwrap()),
+        Some(id) => entry::disconnect(&ClientId::new(id).unwrap(), None),
         None => entry::event(&message(text)),
     };
     let items: Vec<_> = texts.iter().map(item).collect();

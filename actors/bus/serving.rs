@@ -171,13 +171,13 @@ impl Bus {
                 command: Command::Disconnect(id),
                 reply,
             } => {
-                self.disconnect_elsewhere(&id);
+                self.disconnect_elsewhere(&id, None);
                 let command = Command::Disconnect(id);
                 self.forward(Request::Execute { command, reply })?;
             }
-            Request::Disconnect { id, reply } => {
-                self.disconnect_elsewhere(&id);
-                self.forward(Request::Disconnect { id, reply })?;
+            Request::Disconnect { id, until, reply } => {
+                self.disconnect_elsewhere(&id, until);
+                self.forward(Request::Disconnect { id, until, reply })?;
             }
             Request::Execute {
                 command:
@@ -198,11 +198,11 @@ impl Bus {
     }
 
     /// Has all other nodes end the streams with an id. How many they were nobody is told.
-    fn disconnect_elsewhere(&mut self, id: &ClientId) {
+    fn disconnect_elsewhere(&mut self, id: &ClientId, until: Option<u64>) {
         self.number += 1;
         let own = Own {
             number: self.number,
-            item: entry::disconnect(id),
+            item: entry::disconnect(id, until),
             channel: Channel::Bus,
         };
         let (reply, _nobody_waits) = runtime::reply();

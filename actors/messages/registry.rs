@@ -130,6 +130,8 @@ pub enum FromBus {
     Disconnect {
         /// The id.
         id: ClientId,
+        /// Until when nobody named so is let in, in seconds since 1970.
+        until: Option<u64>,
     },
     /// Another node asks how many streams a message to a target would reach here.
     Count {

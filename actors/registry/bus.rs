@@ -104,8 +104,8 @@ impl Registry {
                 elsewhere,
                 reply,
             } => reply.send(self.execute(*command, elsewhere)),
-            FromBus::Disconnect { id } => {
-                self.disconnect(&id);
+            FromBus::Disconnect { id, until } => {
+                self.disconnect_until(&id, until);
             }
             FromBus::Count { target, reply } => reply.send(self.reached(&target)),
             FromBus::Diverged(diverged) => {
