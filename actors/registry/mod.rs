@@ -16,7 +16,7 @@ use crate::messages::publisher::{NotTaken, Receipt, Request, Taken};
 use crate::messages::registry::{Elsewhere, FromClient, Message};
 use crate::model::deadlines::since_1970;
 use crate::model::{BusFigures, Channel, Counters, EventId, LogLevel, Record, Sequence};
-use crate::runtime::{CancellationToken, Failure, Mailbox, turn};
+use crate::runtime::{Address, CancellationToken, Failure, Mailbox, turn};
 
 mod bans;
 mod bus;
@@ -27,6 +27,7 @@ mod figures;
 mod forms;
 pub mod history;
 mod keys;
+mod mercure;
 mod publishing;
 mod replay;
 pub mod routes;
@@ -41,6 +42,7 @@ use figures::Watched;
 use forms::Forms;
 use history::History;
 use keys::Keys;
+use mercure::Hub;
 use replay::Replays;
 use routes::Routes;
 use session::Sessions;
@@ -66,6 +68,10 @@ pub struct Registry {
     replays: Replays,
     /// What there is with a bus.
     bus: Option<OnBus>,
+    /// What there is with a Mercure hub.
+    hub: Option<Box<Hub>>,
+    /// Where the hub publishes what it has to say itself, if that is not here.
+    sequencer: Option<Address<Request>>,
     log: logger::Handle,
     log_level: LogLevel,
     reinit: Rc<Cell<bool>>,
@@ -146,7 +152,7 @@ impl Registry {
                 (Sequence::starting(recovered.floor), history, Some(archive))
             }
         };
-        Self {
+        let mut registry = Self {
             log_level: config.log_level,
             log,
             pool,
@@ -163,13 +169,22 @@ impl Registry {
             forms: Forms::default(),
             replays: Replays::default(),
             bus,
+            hub: (config.mercure.as_ref()).map(|mercure| Box::new(Hub::new(mercure.hub.clone()))),
+            sequencer: None,
             reinit,
             started: Instant::now(),
             recipients: Vec::new(),
             waiting: (0, 0),
             watched: None,
             settings,
-        }
+        };
+        registry.recover_hub();
+        registry
+    }
+
+    /// Has the hub publish what it has to say itself by way of another actor.
+    pub fn publish_by(&mut self, sequencer: Address<Request>) {
+        self.sequencer = Some(sequencer);
     }
 
     /// The newest id that streams may stand at.
@@ -326,6 +341,7 @@ impl Registry {
         logger::tell_withheld();
         self.pool.expire();
         self.tick_bus();
+        self.tick_hub();
         self.pool.give_up_stalled();
         let now = Instant::now();
         self.work(now);
