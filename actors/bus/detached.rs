@@ -56,7 +56,10 @@ impl Bus {
             let asked = async {
                 // At the start they wait until it is clear how the bus is.
                 if open {
-                    inbox.next().await.map_or_else(|| Ok(None), Err)
+                    match inbox.next().await {
+                        Some(message) => Err(message),
+                        None => Ok(None),
+                    }
                 } else {
                     pending().await
                 }
