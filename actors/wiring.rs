@@ -17,7 +17,7 @@ use crate::config::{Config, Settings};
 use crate::messages::publisher::Request;
 use crate::messages::registry::{FromClient, Message};
 use crate::model::{BusFigures, EventId};
-use crate::registry::{Kept, Registry};
+use crate::registry::{Kept, Registry, presence};
 use crate::runtime::supervisor::{Spawner, Stage, Supervisor};
 use crate::runtime::{Address, CancellationToken, Failure, Opened, executor, latch, unbounded};
 use crate::{clock, control, fifo, listener, logger, net, notify, signals};
@@ -86,7 +86,7 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
              recovered: file, ..
          }| (file.records.clone(), file.since),
     );
-    let decides = Registry::new(
+    let mut decides = Registry::new(
         Rc::clone(&wiring.settings),
         Rc::clone(&wiring.pool),
         reinit,
@@ -94,6 +94,9 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
         kept,
         figures.clone(),
     );
+    if let Some(path) = &config.history_file {
+        decides.remember(presence::store::take(path));
+    }
     let position = decides.stands_at();
     spawner.vital("registry", Stage::Delivery, |stop| {
         decides.run(arrivals, inbox, asked, stop)

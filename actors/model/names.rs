@@ -120,7 +120,7 @@ impl fmt::Display for Token {
 
 /// The name that a subscriber gave itself with `id=`: 1–255 bytes of UTF-8, no control characters.
 /// Several subscribers may have the same.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(SmolStr);
 
 impl ClientId {

@@ -9,7 +9,7 @@ use super::session::Room;
 use crate::logger;
 use crate::messages::client::{self, End, Ending};
 use crate::messages::registry::FromClient;
-use crate::model::{ClientKey, Resume, Subscription, Token};
+use crate::model::{ClientKey, Member, Resume, Subscription, Token};
 use crate::net::peer::Peer;
 use crate::wire::http::Refused;
 
@@ -26,16 +26,16 @@ impl Registry {
             FromClient::Subscribe {
                 key,
                 subscription,
-                member: _,
+                member,
                 resume,
                 recent_of,
                 ends,
                 agent,
             } => {
                 let from = (resume, recent_of);
-                self.subscribe(key, subscription, from, ends, agent);
+                self.subscribe(key, (subscription, member), from, ends, agent);
             }
-            FromClient::More { key } => self.replay(key.index),
+            FromClient::More { key } => self.more(key.index),
             FromClient::Ended { key } => self.leave(key.index),
             FromClient::Exited { key, end } => self.exited(key, &end),
         }
@@ -74,7 +74,7 @@ impl Registry {
     fn subscribe(
         &mut self,
         key: ClientKey,
-        subscription: Subscription,
+        (subscription, member): (Subscription, Member),
         from: (Resume, Vec<(Token, usize)>),
         ends: Option<Duration>,
         agent: Option<String>,
@@ -96,6 +96,7 @@ impl Registry {
         self.counters.reinits += u64::from(again);
         self.pool.send(client, client::Message::Accepted);
         let (resume, recent_of) = from;
+        self.expect(client, member);
         self.begin(client, subscription, resume, recent_of);
         if let Some(end) = ends {
             self.sessions.set_end(client, end);

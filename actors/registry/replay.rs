@@ -284,6 +284,7 @@ impl Registry {
         self.pool.set_live(client, true);
         self.routes.join(client, subscription);
         self.count_form(subscription.form);
+        self.appear(client, subscription);
     }
 
     /// Takes a client out of all that sends it events.
@@ -315,6 +316,7 @@ impl Registry {
             }
         }
         if phase == Phase::Connected {
+            self.disappear(client);
             self.sessions.forget_end(client);
         }
     }

@@ -23,6 +23,7 @@ mod man;
 mod metrics;
 mod package;
 mod page_script;
+mod presence;
 mod proxies;
 mod publish_http;
 mod publish_text;
