@@ -12,11 +12,13 @@ use smol::LocalExecutor;
 use crate::archive::Archive;
 use crate::bus::{Bus, Parts};
 use crate::clients::ClientPool;
-use crate::clients::life::Context;
+use crate::clients::life::{self, Context};
 use crate::config::{Config, Settings};
+use crate::control::OpenStream;
 use crate::messages::publisher::Request;
 use crate::messages::registry::{FromClient, Message};
 use crate::model::{BusFigures, EventId};
+use crate::net::stream::Stream;
 use crate::registry::{Kept, Registry, presence};
 use crate::runtime::supervisor::{Spawner, Stage, Supervisor};
 use crate::runtime::{Address, CancellationToken, Failure, Opened, executor, latch, unbounded};
@@ -63,11 +65,19 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
     let (to_registry, arrivals) = unbounded();
     let pool = pool(&config, to_registry.clone())?;
     let reinit = Rc::new(Cell::new(config.reinit));
+    let inside = Rc::new(Context {
+        settings: Rc::clone(&settings),
+        registry: to_registry.clone(),
+        reinit: Rc::default(),
+        stopping: Cell::new(false),
+        inside: true,
+    });
     let context = Rc::new(Context {
         settings: Rc::clone(&settings),
         registry: to_registry,
         reinit: Rc::clone(&reinit),
         stopping: Cell::new(false),
+        inside: false,
     });
     let wiring = Wiring {
         spawner: supervisor.spawner(),
@@ -127,7 +137,7 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
             requests
         }
     };
-    wiring.take_in(sockets.publishers, &sequencer);
+    wiring.take_in(sockets.publishers, &sequencer, inside);
 
     // The last to start, so that it speaks when all others have.
     spawner.temporary("announcement", Stage::Intake, |stop| {
@@ -215,11 +225,25 @@ impl Wiring {
     }
 
     /// Starts the ways on which messages come in.
-    fn take_in(&self, sockets: Vec<net::Bound>, sequencer: &Address<Request>) {
+    fn take_in(&self, sockets: Vec<net::Bound>, sequencer: &Address<Request>, inside: Rc<Context>) {
+        let pool = Rc::clone(&self.pool);
+        let open_stream: OpenStream = Rc::new(move |socket, peer| {
+            let stream = Stream::new(socket, None)?;
+            let descriptor = stream.descriptor();
+            let context = Rc::clone(&inside);
+            let key = pool.join(stream, None, |handle| life::live(handle, context))?;
+            inside.cast(FromClient::Arrived {
+                key,
+                peer,
+                descriptor,
+                tls: false,
+            });
+            Ok(())
+        });
         let places = Rc::<control::Places>::default();
         for bound in sockets {
             let name = format!("control {}", bound.address());
-            let places = Rc::clone(&places);
+            let (places, open_stream) = (Rc::clone(&places), Rc::clone(&open_stream));
             let (bound, settings) = (Rc::new(bound), Rc::clone(&self.settings));
             let (sequencer, connections) = (sequencer.clone(), self.spawner.clone());
             self.spawner.permanent(name, Stage::Intake, move |stop| {
@@ -229,6 +253,7 @@ impl Wiring {
                     settings,
                     sequencer.clone(),
                     Rc::clone(&places),
+                    Rc::clone(&open_stream),
                     connections.clone(),
                     stop,
                 )

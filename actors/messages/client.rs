@@ -37,6 +37,8 @@ pub enum LimitReached {
     Clients,
     /// Streams of one address (`--max-clients-per-ip`).
     FromAddress,
+    /// Streams of an id that a publisher has disconnected for a time: none.
+    Disconnected,
 }
 
 /// Why a stream is told to finish.

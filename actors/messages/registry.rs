@@ -131,6 +131,8 @@ pub enum FromBus {
     Disconnect {
         /// The id.
         id: ClientId,
+        /// Until when nobody named so is let in, in seconds since 1970.
+        until: Option<u64>,
     },
     /// Another node asks how many streams a message to a target would reach here.
     Count {
@@ -146,9 +148,8 @@ pub enum FromBus {
         /// Where the receipts go, one for each.
         reply: Reply<Vec<Receipt>>,
     },
-    /// Whether others have, before what is delivered now, something else than this node has. Until a
-    /// hole is behind all of that nobody begins from what it has seen: it would be told of no gap here,
-    /// or where it goes next.
+    /// Whether this node and the log have diverged. Until a gap marker follows, no client may resume by id:
+    /// it would miss events unnoticed.
     Diverged(bool),
     /// Events up to an id may be missing here.
     Missed {

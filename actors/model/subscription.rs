@@ -15,6 +15,9 @@ pub struct Subscription {
     pub form: Form,
     /// Whether it asked to be told who else is there.
     pub presence: bool,
+    /// Whether it was asked for on the control port: it may read everything, and counts for no limit of
+    /// subscribers.
+    pub inside: bool,
 }
 
 /// Who a client is for others that ask who is there.

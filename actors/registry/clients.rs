@@ -7,8 +7,9 @@ use log::Level;
 use super::Registry;
 use super::session::Room;
 use crate::logger;
-use crate::messages::client::{self, End, Ending};
+use crate::messages::client::{self, End, Ending, LimitReached};
 use crate::messages::registry::FromClient;
+use crate::model::deadlines::since_1970;
 use crate::model::{ClientKey, Member, Resume, Subscription, Token};
 use crate::net::peer::Peer;
 use crate::wire::http::Refused;
@@ -85,7 +86,16 @@ impl Registry {
             streams: config.max_clients,
             of_address: config.max_clients_per_ip,
         };
-        if let Err(of) = self.sessions.admit(client, room) {
+        let kept_out = subscription
+            .id
+            .as_ref()
+            .is_some_and(|id| self.bans.has(id, since_1970().as_secs()));
+        let admitted = match (subscription.inside, kept_out) {
+            (true, _) => Ok(()),
+            (false, true) => Err(LimitReached::Disconnected),
+            (false, false) => self.sessions.admit(client, room),
+        };
+        if let Err(of) = admitted {
             self.pool.send(client, client::Message::Full { of });
             return;
         }

@@ -18,6 +18,7 @@ use crate::model::deadlines::since_1970;
 use crate::model::{BusFigures, Counters, EventId, LogLevel, Record, Sequence};
 use crate::runtime::{CancellationToken, Failure, Mailbox, turn};
 
+mod bans;
 mod bus;
 mod clients;
 mod commands;
@@ -33,6 +34,7 @@ mod session;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use bans::Bans;
 use bus::OnBus;
 use copies::Copies;
 use figures::Watched;
@@ -52,6 +54,7 @@ pub struct Registry {
     forms: Forms,
     counters: Counters,
     sessions: Sessions,
+    bans: Bans,
     history: History,
     archive: Option<archive::Handle>,
     /// What is being handed over to it once more.
@@ -143,6 +146,7 @@ impl Registry {
             routes: Routes::default(),
             counters: Counters::default(),
             sessions: Sessions::new(config.ip6_prefix),
+            bans: Bans::default(),
             history,
             archive,
             copies: None,
@@ -268,7 +272,9 @@ impl Registry {
             Request::Execute { command, reply } => {
                 reply.send(self.execute(command, Elsewhere::default()));
             }
-            Request::Disconnect { id, reply } => reply.send(self.disconnect(&id)),
+            Request::Disconnect { id, until, reply } => {
+                reply.send(self.disconnect_until(&id, until));
+            }
             Request::Report { reply } => reply.send(self.figures()),
             Request::Watch { reply } => reply.send((self.figures(), self.watched())),
             Request::Search { search, reply } => reply.send(self.search(search)),

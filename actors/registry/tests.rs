@@ -135,6 +135,7 @@ impl Rig {
                 id: id.map(|id| ClientId::new(id).unwrap()),
                 form,
                 presence: false,
+                inside: false,
             },
             resume,
             member: Member::default(),

@@ -52,12 +52,14 @@ pub(super) struct StreamRequest {
     pub(super) event_source: bool,
 }
 
-/// Decides on a request, `now` being the time since 1970; `stopping`: the daemon is about to end.
+/// Decides on a request, `now` being the time since 1970; `stopping`: the daemon is about to end;
+/// `inside`: it comes by the control port, and may read all.
 pub(super) fn admit(
     request: Request,
     config: &Config,
     now: Duration,
     stopping: bool,
+    inside: bool,
 ) -> Result<Admitted, Refused> {
     if request.method == Method::Unknown {
         return Err(Refused::unknown_method());
@@ -87,11 +89,12 @@ pub(super) fn admit(
         false => query.recent_of,
     };
     let mut subscription = query.subscription;
-    let pass = match &config.subscribe_keys {
+    subscription.inside = inside;
+    let pass = match config.subscribe_keys.as_ref().filter(|_| !inside) {
         Some(keys) => Some(auth::check(keys, &request, &subscription, now)?),
         None => None,
     };
-    if subscription.all && config.subscribe_all == SubscribeAll::Nobody {
+    if subscription.all && config.subscribe_all == SubscribeAll::Nobody && !inside {
         let why =
             "subscribed to only if the server was started with --allow-all: it means every token";
         return Err(Refused::denied(&["*"], why));
@@ -193,6 +196,7 @@ impl LimitReached {
         match self {
             Self::Clients => 503,
             Self::FromAddress => 429,
+            Self::Disconnected => 403,
         }
     }
 
@@ -200,8 +204,16 @@ impl LimitReached {
         match self {
             Self::Clients => "there are as many clients as there may be; come back later",
             Self::FromAddress => "there are as many clients of your address as there may be",
+            Self::Disconnected => "this id was disconnected, and is not let in for now",
         }
     }
+}
+
+/// Refuses a client that is not to come back.
+pub(super) fn refuse(refused: &Refused, cors: &str, bytes: &mut Vec<u8>) {
+    let mut answer = Answer::refused_text(refused);
+    answer.lines.push_str(cors);
+    answer.write(now(), bytes);
 }
 
 /// Refuses a client that may come back after so many milliseconds.
@@ -258,7 +270,13 @@ mod tests {
     fn admitted(request: &str, stopping: bool) -> Result<Admitted, Refused> {
         let head = format!("{request}\r\nHost: x\r\n\r\n");
         let head = Reader::new().read(head.as_bytes()).unwrap().unwrap();
-        admit(head.request, &config(), Duration::from_secs(1), stopping)
+        admit(
+            head.request,
+            &config(),
+            Duration::from_secs(1),
+            stopping,
+            false,
+        )
     }
 
     fn asked(request: &str) -> Box<StreamRequest> {

@@ -30,7 +30,7 @@ mod request;
 mod script;
 
 use admission::{
-    Admitted, COME_BACK, StreamRequest, admit, append_retry, jitter, send_away, turn_away,
+    Admitted, COME_BACK, StreamRequest, admit, append_retry, jitter, refuse, send_away, turn_away,
 };
 use answer::{answer, answer_at_once, now, write_all, write_answer};
 use introduction::Introduction;
@@ -45,13 +45,15 @@ pub struct Context {
     pub registry: Address<FromClient>,
     /// Whether a new GET on an open stream replaces its subscription; the registry switches it.
     pub reinit: Rc<Cell<bool>>,
+    /// Whether these clients come by the control port, where they have shown what they have to.
+    pub inside: bool,
     /// Whether the daemon is about to end; the listeners switch it.
     pub stopping: Cell<bool>,
 }
 
 impl Context {
-    /// Tells the registry something. No `let` where that is done: in an `async fn` what is refused, a
-    /// whole message, would have room in every state that follows.
+    /// Tells the registry something. Do not bind the result of `try_send` in an `async fn`: a rejected
+    /// message would enlarge the future.
     pub fn cast(&self, message: FromClient) {
         // Refused only when the registry is gone, and with it the process.
         let _gone = self.registry.try_send(message);
@@ -117,7 +119,13 @@ impl Client {
                 Ok(request) => (
                     cors::lines(&config.cors, request.origin.as_deref()),
                     request.method == Method::Head,
-                    admit(request, &config, since_1970(), self.context.stopping.get()),
+                    admit(
+                        request,
+                        &config,
+                        since_1970(),
+                        self.context.stopping.get(),
+                        self.context.inside,
+                    ),
                 ),
                 Err(refused) => {
                     let origin = cors::origin_of(input);
@@ -202,9 +210,10 @@ impl Client {
         }
         if let Some(of) = full {
             let refused = Refused::new(of.status(), of.reason());
-            match asked.event_source {
-                true => send_away(jitter(COME_BACK), asked.version, form, cors, &mut bytes),
-                false => turn_away(&refused, COME_BACK, cors, &mut bytes),
+            match (of, asked.event_source) {
+                (LimitReached::Disconnected, _) => refuse(&refused, cors, &mut bytes),
+                (_, true) => send_away(jitter(COME_BACK), asked.version, form, cors, &mut bytes),
+                (_, false) => turn_away(&refused, COME_BACK, cors, &mut bytes),
             }
             let end = End::Refused(refused.status, refused.reason);
             return Err(match asked.has_body {

@@ -150,6 +150,7 @@ impl<'a> Query<'a> {
                 id,
                 form: Form::new(json, positions),
                 presence,
+                inside: false,
             },
             info,
             last_event_id,
