@@ -56,7 +56,10 @@ impl Bus {
             let asked = async {
                 // At the start they wait until it is clear how the bus is.
                 match open {
-                    true => inbox.next().await.map_or_else(|| Ok(None), Err),
+                    true => match inbox.next().await {
+                        Some(message) => Err(message),
+                        None => Ok(None),
+                    },
                     false => pending().await,
                 }
             };

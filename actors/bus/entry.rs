@@ -4,9 +4,10 @@
 //! body = 1, 0, node: u64, number: u64, how many items: u32, items
 //!      | 2, live: u8, node: u64
 //! item = its length: u32, what it is and says
-//! what = 0 or 1 (is kept for replay), the message as the history file has it
+//! what = 0 or 1 (is kept for replay), the message as the first history files had it
 //!      | 2, a client's id
 //!      | 3, seconds since 1970: u64, a client's id
+//!      | 4 or 5 (is kept for replay), the message as the history file has it now, from its flags on
 //! ```
 //!
 //! Numbers are little-endian. The stream's own id of the entry is `ID-0`, ID being that of its last item;
@@ -23,6 +24,9 @@ const GAP_MARKER: u8 = 2;
 /// What an item is that is no event.
 const DISCONNECT: u8 = 2;
 const DISCONNECT_UNTIL: u8 = 3;
+/// An event with more than older versions know, not kept for replay and kept.
+const PASSING: u8 = 4;
+const KEPT: u8 = 5;
 /// Bytes of a body before its items.
 const HEAD: usize = 22;
 
@@ -99,8 +103,16 @@ impl Entry {
 /// The item of an event.
 pub(super) fn event(publication: &Publication) -> Vec<u8> {
     let mut item = Vec::with_capacity(64 + publication.data.len());
-    item.push(publication.retain.into());
-    frame::put_publication(publication, &mut item);
+    match (frame::is_extended(publication), publication.retain) {
+        (false, retain) => {
+            item.push(retain.into());
+            frame::put_publication(publication, &mut item);
+        }
+        (true, retain) => {
+            item.push(if retain { KEPT } else { PASSING });
+            frame::put_message(publication, 0, &mut item);
+        }
+    }
     item
 }
 
@@ -226,6 +238,11 @@ impl Item {
                 publication.retain = retain != 0;
                 Some(Self::Event(publication))
             }
+            what @ (PASSING | KEPT) => {
+                let mut publication = frame::message(rest)?;
+                publication.retain = what == KEPT;
+                Some(Self::Event(publication))
+            }
             DISCONNECT => {
                 let id = std::str::from_utf8(rest).ok()?;
                 let id = ClientId::new(id).ok()?;
@@ -304,6 +321,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
+    use crate::model::mercure::{Draft, Update};
     use crate::model::{Target, Token};
 
     fn message() -> Publication {
@@ -311,6 +329,14 @@ mod tests {
         message.except = Some(ClientId::new("me").unwrap());
         message.event = Some("e".into());
         message
+    }
+
+    fn update() -> Publication {
+        Publication {
+            private: Some(true),
+            update: Some(Box::new(Update::new(Draft::Eight))),
+            ..message()
+        }
     }
 
     fn items() -> Vec<Item> {
@@ -325,6 +351,11 @@ mod tests {
             Item::Disconnect(me.clone(), None),
             Item::Disconnect(me, Some(1 << 40)),
             Item::Event(unkept),
+            Item::Event(Publication {
+                retain: false,
+                ..update()
+            }),
+            Item::Event(update()),
         ]
     }
 

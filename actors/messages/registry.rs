@@ -11,6 +11,7 @@ use crate::model::{
 use crate::net::peer::Peer;
 use crate::runtime::Reply;
 use crate::wire::command::Command;
+use crate::wire::mercure::api::Asked;
 
 /// What the clock, the signals and the bus tell.
 #[derive(Debug)]
@@ -66,6 +67,14 @@ pub enum FromClient {
         ends: Option<Duration>,
         /// What it says it is.
         agent: Option<String>,
+    },
+    /// A client asks for a document of the Mercure hub's subscriptions API; it is answered with
+    /// [`Document`](super::client::Message::Document).
+    Subscriptions {
+        /// The client.
+        key: ClientKey,
+        /// What it asks for.
+        asked: Box<Asked>,
     },
     /// A part of a client's replay is written; the next may come.
     More {

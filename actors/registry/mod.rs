@@ -16,7 +16,7 @@ use crate::messages::publisher::Request;
 use crate::messages::registry::{Elsewhere, FromClient, Message};
 use crate::model::deadlines::since_1970;
 use crate::model::{BusFigures, Counters, EventId, LogLevel, Record, Sequence};
-use crate::runtime::{CancellationToken, Failure, Mailbox, turn};
+use crate::runtime::{Address, CancellationToken, Failure, Mailbox, turn};
 
 mod bans;
 mod bus;
@@ -26,6 +26,7 @@ mod copies;
 mod figures;
 mod forms;
 pub mod history;
+mod mercure;
 pub(crate) mod presence;
 mod publishing;
 mod replay;
@@ -40,6 +41,7 @@ use copies::Copies;
 use figures::Watched;
 use forms::Forms;
 use history::History;
+use mercure::Hub;
 use presence::{Presence, Watchers};
 use replay::Replays;
 use routes::Routes;
@@ -68,6 +70,10 @@ pub struct Registry {
     watchers: Watchers,
     /// What there is with a bus.
     bus: Option<OnBus>,
+    /// What there is with a Mercure hub.
+    hub: Option<Box<Hub>>,
+    /// Where the hub publishes what it has to say itself, if that is not here.
+    sequencer: Option<Address<Request>>,
     log: logger::Handle,
     log_level: LogLevel,
     reinit: Rc<Cell<bool>>,
@@ -139,7 +145,7 @@ impl Registry {
                 (Sequence::starting(recovered.floor), history, Some(archive))
             }
         };
-        Self {
+        let mut registry = Self {
             log_level: config.log_level,
             log,
             pool,
@@ -158,13 +164,22 @@ impl Registry {
                 .begin(config.presence.clone(), config.presence_grace),
             watchers: Watchers::default(),
             bus,
+            hub: (config.mercure.as_ref()).map(|mercure| Box::new(Hub::new(mercure.hub.clone()))),
+            sequencer: None,
             reinit,
             started: Instant::now(),
             recipients: Vec::new(),
             waiting: (0, 0),
             watched: None,
             settings,
-        }
+        };
+        registry.recover_hub();
+        registry
+    }
+
+    /// Has the hub publish what it has to say itself by way of another actor.
+    pub fn publish_by(&mut self, sequencer: Address<Request>) {
+        self.sequencer = Some(sequencer);
     }
 
     /// Begins with who was there before a restart.
@@ -338,6 +353,7 @@ impl Registry {
         logger::tell_withheld();
         self.pool.expire();
         self.tick_bus();
+        self.tick_hub();
         self.pool.give_up_stalled();
         let now = Instant::now();
         self.work(now);
