@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::auth::Key;
+use crate::auth::Keys;
 use crate::model::{BusDown, Cors, LogLevel, Policy, Secret};
 use crate::net::BusUrl;
 use crate::net::identity::Identity;
@@ -61,7 +61,7 @@ pub struct Config {
     /// Who may subscribe to `*`; with a key, anyone whom that lets.
     pub subscribe_all: SubscribeAll,
     /// What subscribers must prove what they may read with; none = any token's name will do.
-    pub subscribe_key: Option<Key>,
+    pub subscribe_keys: Option<Keys>,
     /// Whether a new GET on an open stream replaces its subscription.
     pub reinit: bool,
     /// Whether 50 ms of silence ends a text message on TCP and Unix sockets too (old switches).

@@ -67,6 +67,7 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
         settings: Rc::clone(&settings),
         registry: to_registry,
         reinit: Rc::clone(&reinit),
+        stopping: Cell::new(false),
     });
     let wiring = Wiring {
         spawner: supervisor.spawner(),

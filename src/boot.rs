@@ -78,7 +78,7 @@ fn serve(mut plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failur
     }
     .map_err(Failure::start)?;
     if !plan.detach {
-        let key = plan.subscribe_key.as_deref();
+        let key = plan.subscribe_keys.first().map(|path| path.as_path());
         let (subscribers, publishers) = (doors(&subscribers), doors(&publishers));
         let secret = plan.control_secret.as_deref();
         config.greeting = Some(greeting::text(

@@ -18,7 +18,8 @@ Subscribers:
   --path PATH             the URL path that is answered (default /sse)
   --cors ORIGIN           allowed origin; repeatable (default *)
   --subscribe-key FILE    they prove what they may read with this secret, by a signed URL
-                          or a JWT, or with this public key, by a JWT (default none)
+                          or a JWT, or with this public key or JWK Set, by a JWT;
+                          repeatable: each key holds (default none)
   --allow-all             anyone may subscribe to * (default off)
   --reinit                a new GET on an open stream replaces its subscription
                           (default off)

@@ -66,8 +66,8 @@ pub(crate) struct Plan {
     pub(crate) detach: bool,
     /// The user to become.
     pub(crate) user: Option<Account>,
-    /// The file of the subscribers' key.
-    pub(crate) subscribe_key: Option<PathBuf>,
+    /// The files of the subscribers' keys.
+    pub(crate) subscribe_keys: Vec<PathBuf>,
     /// The owner group of FIFO and Unix sockets.
     pub(crate) group: Option<u32>,
     /// Whether a log file of root's is handed over to the user: old command lines expect that.
@@ -91,7 +91,6 @@ impl Plan {
         let tls = self.tls.as_ref();
         let mut files: Vec<(&str, &Path, bool)> = [
             ("--config", self.config_file.as_ref(), false),
-            ("--subscribe-key", self.subscribe_key.as_ref(), false),
             ("--control-secret", self.control_secret.as_ref(), false),
             ("--tls-cert", tls.map(|files| &files.cert), false),
             ("--tls-key", tls.map(|files| &files.key), false),
@@ -103,6 +102,8 @@ impl Plan {
         .into_iter()
         .filter_map(|(option, path, writes)| Some((option, path?.as_path(), writes)))
         .collect();
+        let keys = self.subscribe_keys.iter();
+        files.extend(keys.map(|path| ("--subscribe-key", path.as_path(), false)));
         for (option, addresses) in [("--listen", &self.listen), ("--control", &self.control)] {
             for door in &addresses.doors {
                 if let Endpoint::Unix(path) = &door.endpoint {
@@ -281,12 +282,12 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
             client_buffer: all.client_buffer.unwrap_or(1 << 20),
             heartbeat: unless_zero(all.heartbeat.unwrap_or(15)).map(Duration::from_secs),
             retry: unless_zero(all.retry.unwrap_or(3000)),
-            subscribe_all: match (all.allow_all || all.subscribe_key.is_some(), old) {
+            subscribe_all: match (all.allow_all || !all.subscribe_key.is_empty(), old) {
                 (true, _) => SubscribeAll::Anyone,
                 (false, true) => SubscribeAll::LiveOnly,
                 (false, false) => SubscribeAll::Nobody,
             },
-            subscribe_key: None,
+            subscribe_keys: None,
             reinit: all.reinit,
             tls: None,
             encrypted,
@@ -307,7 +308,9 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
         },
         control_secret: all.control_secret,
         watch_secret: all.watch_secret,
-        subscribe_key: all.subscribe_key.map(place).transpose()?,
+        subscribe_keys: (all.subscribe_key.into_iter())
+            .map(place)
+            .collect::<Result<_, _>>()?,
         user: all.user,
     };
     overlaps::paths(&plan.files()).map_err(Failure::usage)?;

@@ -108,7 +108,7 @@ pub(crate) struct Typed {
     pub(crate) reuse_port: bool,
     /// what subscribers prove their rights with
     #[argh(option, from_str_fn(values::file))]
-    pub(crate) subscribe_key: Option<PathBuf>,
+    pub(crate) subscribe_key: Vec<PathBuf>,
     /// events kept
     #[argh(option, from_str_fn(values::count))]
     pub(crate) history: Option<usize>,
@@ -218,7 +218,7 @@ impl Typed {
             allow_all: self.allow_all || lower.allow_all,
             group: self.group.or(lower.group),
             reuse_port: self.reuse_port || lower.reuse_port,
-            subscribe_key: self.subscribe_key.or(lower.subscribe_key),
+            subscribe_key: list(self.subscribe_key, lower.subscribe_key),
             history: self.history.or(lower.history),
             history_bytes: self.history_bytes.or(lower.history_bytes),
             history_age: self.history_age.or(lower.history_age),

@@ -6,7 +6,7 @@ use super::client::End;
 use super::publisher::Receipt;
 use crate::config::Config;
 use crate::model::{
-    Channel, ClientId, ClientKey, EventId, Publication, Resume, Subscription, Target, Token,
+    Channel, ClientId, ClientKey, EventId, Member, Publication, Resume, Subscription, Target, Token,
 };
 use crate::net::peer::Peer;
 use crate::runtime::Reply;
@@ -54,6 +54,9 @@ pub enum FromClient {
         key: ClientKey,
         /// What it asks for.
         subscription: Subscription,
+        /// Who it is for others.
+        #[allow(dead_code, reason = "read as soon as presence is known")]
+        member: Member,
         /// Where its stream is to begin.
         resume: Resume,
         /// Tokens of whose kept events the last so many are wanted besides.

@@ -33,4 +33,4 @@ pub use record::Record;
 pub use retention::{Policy, Retention};
 pub use secret::Secret;
 pub(crate) use sequence::Sequence;
-pub use subscription::{Form, Positions, Resume, Subscription};
+pub use subscription::{Form, Member, Positions, Resume, Subscription};

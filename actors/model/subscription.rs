@@ -13,6 +13,18 @@ pub struct Subscription {
     pub id: Option<ClientId>,
     /// What its blocks look like.
     pub form: Form,
+    /// Whether it asked to be told who else is there.
+    pub presence: bool,
+}
+
+/// Who a client is for others that ask who is there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Member {
+    /// Its id, where nobody else can take it: without a key any, with one a signed one. A client
+    /// without one is only counted.
+    pub id: Option<ClientId>,
+    /// What is shown of it: JSON in one line.
+    pub info: Option<Box<str>>,
 }
 
 /// What the blocks of a stream look like. One byte, as every open stream has one.

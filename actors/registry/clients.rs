@@ -26,6 +26,7 @@ impl Registry {
             FromClient::Subscribe {
                 key,
                 subscription,
+                member: _,
                 resume,
                 recent_of,
                 ends,

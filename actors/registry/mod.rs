@@ -21,6 +21,7 @@ use crate::runtime::{CancellationToken, Failure, Mailbox, turn};
 mod bus;
 mod clients;
 mod commands;
+mod copies;
 mod figures;
 mod forms;
 pub mod history;
@@ -32,6 +33,7 @@ mod session;
 pub(crate) mod tests;
 
 use bus::OnBus;
+use copies::Copies;
 use figures::Watched;
 use forms::Forms;
 use history::History;
@@ -50,6 +52,10 @@ pub struct Registry {
     sessions: Sessions,
     history: History,
     archive: Option<archive::Handle>,
+    /// What is being handed over to it once more.
+    copies: Option<Copies>,
+    /// The bytes that had been let go when it was told of that last.
+    told_let_go: u64,
     /// Clients that are still getting kept events.
     replays: Replays,
     /// What there is with a bus.
@@ -115,8 +121,12 @@ impl Registry {
                         id,
                         at,
                         publication,
+                        recipients,
                     } = record;
-                    history.keep(id, instant_of(at), &publication, 0);
+                    history.keep(id, instant_of(at), &publication, recipients as usize);
+                }
+                for (target, id) in recovered.marks {
+                    history.mark(&target, id);
                 }
                 (Sequence::starting(recovered.floor), history, Some(archive))
             }
@@ -130,6 +140,8 @@ impl Registry {
             sessions: Sessions::new(config.ip6_prefix),
             history,
             archive,
+            copies: None,
+            told_let_go: 0,
             sequence,
             forms: Forms::default(),
             replays: Replays::default(),
@@ -292,6 +304,7 @@ impl Registry {
         self.pool.give_up_stalled();
         let now = Instant::now();
         self.work(now);
+        self.look_at_file();
         self.watched.take_if(|watched| watched.is_forgotten(now));
         while let Some(client) = self.sessions.due(since_1970()) {
             self.finish(client, Ending::Expired);

@@ -54,7 +54,11 @@ impl Registry {
         }
         self.rescue();
         let keeps = publication.retain && self.history.keeps();
-        self.write_down(id, publication, keeps);
+        self.write_down(id, publication, recipients, keeps);
+        self.tell_let_go();
+        if self.copies.is_some() {
+            self.hand_over();
+        }
         if self.bus.is_some() {
             self.stand_at(id);
             self.release();
@@ -82,7 +86,13 @@ impl Registry {
     }
 
     /// Has an event written to the history file, if there is one.
-    fn write_down(&mut self, id: EventId, publication: Publication, keeps: bool) {
+    fn write_down(
+        &mut self,
+        id: EventId,
+        publication: Publication,
+        recipients: usize,
+        keeps: bool,
+    ) {
         let Some(archive) = &self.archive else { return };
         archive.given_out(id);
         if keeps && self.bus.as_ref().is_none_or(|bus| bus.is_news(id)) {
@@ -91,6 +101,7 @@ impl Registry {
                 id,
                 at,
                 publication,
+                recipients: u32::try_from(recipients).unwrap_or(u32::MAX),
             }));
         }
     }

@@ -13,7 +13,7 @@ use async_io::Timer;
 
 use super::*;
 use crate::model::publication::Targets;
-use crate::model::{ClientId, Publication, Target, Token};
+use crate::model::{ClientId, Limits, Publication, Target, Token};
 
 const PLENTY: Limits = Limits {
     count: 1_000_000,
@@ -60,6 +60,7 @@ fn record(id: u64, data: &str) -> Rc<Record> {
         id: EventId(id),
         at: SystemTime::UNIX_EPOCH + Duration::from_micros(now()),
         publication: Publication::new(Target::Token(token("room1")), data),
+        recipients: 0,
     })
 }
 
@@ -111,6 +112,13 @@ async fn until(mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// The bytes of a record's frame.
+fn length_of(record: &Record) -> usize {
+    let mut frame = Vec::new();
+    frame::put_record(record, 0, &mut frame);
+    frame.len()
+}
+
 fn same(recovered: &[Record], kept: &[Rc<Record>]) {
     assert_eq!(recovered.len(), kept.len());
     assert!(recovered.iter().zip(kept).all(|(a, b)| *a == **b));
@@ -129,8 +137,8 @@ fn kinds() -> Vec<Rc<Record>> {
         event: Some("tick".into()),
         data: "a\r\nb;c=d\0".into(),
         retain: true,
-        private: None,
-        key: None,
+        private: Some(true),
+        key: Some("k\x001".into()),
     };
     let all = Publication {
         event: Some("x".repeat(255).into()),
@@ -146,6 +154,7 @@ fn kinds() -> Vec<Rc<Record>> {
             id: EventId(1_000 + n),
             at: SystemTime::UNIX_EPOCH + Duration::from_micros(now() - 10 + n),
             publication,
+            recipients: 0,
         })
     };
     (0..).zip([full, all, prefix, plain]).map(of).collect()

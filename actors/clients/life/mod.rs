@@ -1,8 +1,10 @@
 //! The client actor: one for each connection of a subscriber, from its request to its last chunk.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::rc::Rc;
 
+use crate::auth::Proof;
 use crate::clients::{ClientHandle, Flushed};
 use crate::config::Settings;
 use crate::messages::client::{End, Ending, LimitReached, Message};
@@ -10,7 +12,7 @@ use crate::messages::registry::FromClient;
 use crate::model::deadlines::since_1970;
 use crate::runtime::Address;
 use crate::wire::http::response::stream_head;
-use crate::wire::http::{Answer, Method, Request, Version, cors};
+use crate::wire::http::{Answer, Method, Refused, Request, Version, cors};
 use crate::wire::sse::{LAST_CHUNK, retry_line};
 
 /// Bytes that one client may make us read in one turn.
@@ -27,7 +29,9 @@ mod introduction;
 mod request;
 mod script;
 
-use admission::{Admitted, StreamRequest, admit, append_retry, jitter, send_away, turn_away};
+use admission::{
+    Admitted, COME_BACK, StreamRequest, admit, append_retry, jitter, send_away, turn_away,
+};
 use answer::{answer, answer_at_once, now, write_all, write_answer};
 use introduction::Introduction;
 use request::{next_request, request};
@@ -41,6 +45,8 @@ pub struct Context {
     pub registry: Address<FromClient>,
     /// Whether a new GET on an open stream replaces its subscription; the registry switches it.
     pub reinit: Rc<Cell<bool>>,
+    /// Whether the daemon is about to end; the listeners switch it.
+    pub stopping: Cell<bool>,
 }
 
 impl Context {
@@ -111,7 +117,7 @@ impl Client {
                 Ok(request) => (
                     cors::lines(&config.cors, request.origin.as_deref()),
                     request.method == Method::Head,
-                    admit(request, &config, since_1970()),
+                    admit(request, &config, since_1970(), self.context.stopping.get()),
                 ),
                 Err(refused) => {
                     let origin = cors::origin_of(input);
@@ -121,23 +127,21 @@ impl Client {
             }
         };
         match admitted {
-            Ok(Admitted::Stream(asked)) => self.open(asked, &cors, ends_stream).await,
-            Ok(Admitted::Head(version)) => {
+            Ok(Admitted::Stream(asked)) => {
+                let cors = with_proof(cors, asked.proof);
+                self.open(asked, &cors, ends_stream).await
+            }
+            Ok(Admitted::Head(version, proof)) => {
                 let mut head = Vec::new();
-                stream_head(version, true, &cors, now(), &mut head);
+                stream_head(version, true, &with_proof(cors, proof), now(), &mut head);
                 Err(answer(&self.handle, &head, End::Answered).await)
             }
-            Ok(Admitted::Script(mut answer)) => {
+            Ok(Admitted::Answer(mut answer)) => {
                 if ends_stream {
                     self.end_stream().await?;
                 }
                 answer.lines.push_str(&cors);
                 answer.head_only = head_only;
-                Err(write_answer(&self.handle, answer, End::Answered).await)
-            }
-            Ok(Admitted::Preflight) => {
-                let mut answer = Answer::no_content();
-                answer.lines = cors.into_owned() + cors::PREFLIGHT;
                 answer.close = true;
                 Err(write_answer(&self.handle, answer, End::Answered).await)
             }
@@ -147,6 +151,9 @@ impl Client {
                 }
                 let mut answer = Answer::refused_text(&refused);
                 answer.lines.push_str(&cors);
+                if refused.denied.is_some() {
+                    answer.lines.push_str(cors::EXPOSE_DENIED);
+                }
                 answer.head_only = head_only;
                 let end = End::Refused(refused.status, refused.reason);
                 Err(write_answer(&self.handle, answer, end).await)
@@ -173,12 +180,16 @@ impl Client {
         } = self;
         let chunked = asked.version == Version::Http11;
         let form = asked.subscription.form;
+        if context.stopping.get() {
+            return Err(stopped(handle, &asked, cors, ends_stream).await);
+        }
         handle.frame(chunked);
         // What is in a body is no request, and a stream of HTTP/1.0 ends with its connection.
         handle.set_replaceable(chunked && !asked.has_body);
         context.cast(FromClient::Subscribe {
             key: handle.key(),
             subscription: asked.subscription,
+            member: asked.member,
             resume: asked.resume,
             recent_of: asked.recent_of,
             ends: asked.ends,
@@ -190,11 +201,12 @@ impl Client {
             bytes.extend_from_slice(LAST_CHUNK);
         }
         if let Some(of) = full {
+            let refused = Refused::new(of.status(), of.reason());
             match asked.event_source {
-                true => send_away(asked.version, form, cors, &mut bytes),
-                false => turn_away(of, cors, &mut bytes),
+                true => send_away(jitter(COME_BACK), asked.version, form, cors, &mut bytes),
+                false => turn_away(&refused, COME_BACK, cors, &mut bytes),
             }
-            let end = End::Refused(of.status(), of.reason().into());
+            let end = End::Refused(refused.status, refused.reason);
             return Err(match asked.has_body {
                 true => answer(handle, &bytes, end).await,
                 // Who comes next needs the descriptor.
@@ -278,6 +290,40 @@ impl Client {
             }
         }
         Ok(true)
+    }
+}
+
+/// Refuses a stream, as the daemon is about to end.
+async fn stopped(
+    handle: &ClientHandle,
+    asked: &StreamRequest,
+    cors: &str,
+    ends_stream: bool,
+) -> End {
+    let mut bytes = Vec::new();
+    if ends_stream {
+        bytes.extend_from_slice(LAST_CHUNK);
+    }
+    let refused = Refused::new(503, "hasses is stopping; come back in some seconds");
+    let later = fastrand::u32(STOPPED);
+    match asked.event_source {
+        true => send_away(
+            later,
+            asked.version,
+            asked.subscription.form,
+            cors,
+            &mut bytes,
+        ),
+        false => turn_away(&refused, later, cors, &mut bytes),
+    }
+    answer(handle, &bytes, End::Refused(refused.status, refused.reason)).await
+}
+
+/// The head's further lines, with how its right was proved.
+fn with_proof(cors: Cow<'static, str>, proof: Option<Proof>) -> Cow<'static, str> {
+    match proof {
+        None => cors,
+        Some(proof) => Cow::Owned(cors.into_owned() + &cors::proof(proof.word())),
     }
 }
 

@@ -49,6 +49,8 @@ pub struct Kept<'a> {
     pub event: Option<&'a str>,
     /// Its text.
     pub data: &'a str,
+    /// When it was taken in, by the history's clock.
+    pub at: u32,
     unpacked: Unpacked<'a>,
     to: Name<'a>,
 }
@@ -378,6 +380,7 @@ impl History {
             id: kept.id,
             event: unpacked.event,
             data: unpacked.data,
+            at: kept.at,
             unpacked,
             to,
         }

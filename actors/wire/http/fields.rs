@@ -13,6 +13,7 @@ pub(super) struct Fields {
     pub(super) accept_encoding: Option<String>,
     pub(super) if_none_match: Option<String>,
     pub(super) last_event_id: Option<String>,
+    pub(super) wanted_headers: Option<String>,
     pub(super) authorization: Option<String>,
     pub(super) cookie: Option<String>,
     pub(super) content_type: Option<String>,
@@ -35,7 +36,7 @@ impl Fields {
         let mut fields = Self::default();
         for header in headers {
             // Longer than any name below; a longer one is of no interest.
-            let mut name = [0; 20];
+            let mut name = [0; 30];
             let Some(name) = name.get_mut(..header.name.len()) else {
                 continue;
             };
@@ -55,6 +56,7 @@ impl Fields {
                 b"accept-encoding" => join(&mut fields.accept_encoding, ", ", value),
                 b"if-none-match" => join(&mut fields.if_none_match, ", ", value),
                 b"last-event-id" => join(&mut fields.last_event_id, ", ", value),
+                b"access-control-request-headers" => join(&mut fields.wanted_headers, ", ", value),
                 b"cookie" => join(&mut fields.cookie, "; ", value),
                 b"x-forwarded-for" => join(&mut fields.x_forwarded_for, ", ", value),
                 b"transfer-encoding" => join(&mut fields.transfer_encoding, ", ", value),

@@ -7,11 +7,12 @@ use memchr::memchr;
 use super::refused::{field_name, without_query};
 use super::{Refused, Request};
 
-/// The most bytes a request line may have, its line end apart: 8 KiB.
-pub const MAX_REQUEST_LINE: usize = 8 * 1024;
+/// The most bytes a request line may have, its line end apart: 16 KiB.
+pub const MAX_REQUEST_LINE: usize = 16 * 1024;
 
-/// The most bytes all header fields may have together, with their line ends: 8 KiB.
-pub const MAX_FIELDS: usize = 8 * 1024;
+/// The most bytes all header fields may have together, with their line ends: 32 KiB, as much as the
+/// proxies in front let through, since some users have very many cookies.
+pub const MAX_FIELDS: usize = 32 * 1024;
 
 /// Header fields for which there is room at hand; more need an allocation.
 const USUAL_FIELDS: usize = 64;
@@ -143,7 +144,7 @@ fn check_start(line: &[u8]) -> Result<(), Refused> {
         ));
     }
     if line.strip_suffix(b"\r").unwrap_or(line).len() > MAX_REQUEST_LINE {
-        return Err(Refused::new(414, "the request line is longer than 8 KiB"));
+        return Err(Refused::new(414, "the request line is longer than 16 KiB"));
     }
     Ok(())
 }
@@ -153,7 +154,7 @@ fn check_fields(before: usize, line: &[u8]) -> Result<(), Refused> {
     if !is_empty(line) && before + line.len() + 1 > MAX_FIELDS {
         return Err(Refused::new(
             431,
-            "the header fields are longer than 8 KiB together",
+            "the header fields are longer than 32 KiB together",
         ));
     }
     Ok(())

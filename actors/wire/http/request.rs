@@ -98,6 +98,8 @@ pub struct Request {
     pub if_none_match: Option<String>,
     /// `Last-Event-ID` (WHATWG HTML §9.2.4).
     pub last_event_id: Option<String>,
+    /// `Access-Control-Request-Headers`, all its lines: what a page's script wants to send.
+    pub wanted_headers: Option<String>,
     /// `Authorization`.
     pub authorization: Option<String>,
     /// `Cookie`, all its lines.
@@ -166,6 +168,7 @@ impl Request {
             accept_encoding: fields.accept_encoding,
             if_none_match: fields.if_none_match,
             last_event_id: fields.last_event_id,
+            wanted_headers: fields.wanted_headers,
             authorization: fields.authorization,
             cookie: fields.cookie,
             content_type: fields.content_type,
@@ -259,7 +262,7 @@ mod tests {
         let request = read(
             "GET /sse?subscribe=a&id=b?c HTTP/1.1|HOST: h:8080|Origin: http://p|user-agent: Ágent|\
              Accept: text/event-stream|Accept: */*|Last-Event-ID: 7|Authorization: Bearer x|\
-             Cookie: a=b|Cookie: c=d|Content-Type: text/plain|X-Forwarded-For: 1.2.3.4|\
+             access-control-request-headers: x-a|Cookie: a=b|Cookie: c=d|Content-Type: text/plain|X-Forwarded-For: 1.2.3.4|\
              X-Forwarded-For: 5.6.7.8|X-Something-Else-Very-Long: y|Connection: Keep-Alive, CLOSE|\
              Expect: 100-Continue|Content-Length: 3|Idempotency-Key: \"k\"|Sec-Fetch-Site: none|\
              sec-fetch-mode: navigate",
@@ -279,6 +282,7 @@ mod tests {
             accept_encoding: None,
             if_none_match: None,
             last_event_id: Some("7".into()),
+            wanted_headers: Some("x-a".into()),
             authorization: Some("Bearer x".into()),
             cookie: Some("a=b; c=d".into()),
             content_type: Some("text/plain".into()),
