@@ -156,17 +156,19 @@ export class Listeners {
       const listeners = [...this.#all].filter((listener) => listensTo(listener, me, voice));
       if (item.to !== undefined) {
         for (const listener of listeners) {
-          if (!meets(listener.token, item.to)) continue;
+          const met = meets(listener.token, item.to);
           if (listener.position === null) {
             if (listener.batchOf !== voice.name) Object.assign(listener, { batch: [], batchOf: voice.name });
-            listener.batch.push(item);
+            if (met) listener.batch.push(item);
           } else if (item.id > listener.position) {
-            listener.give(item);
+            // A stream tells what all its tokens get in the order of ids, so this one is as far, whomever it was for.
+            if (met) listener.give(item);
+            else listener.position = item.id;
           }
         }
       } else if (item.ping !== undefined) {
         for (const listener of listeners) {
-          if (listener.position !== null) listener.position = Math.max(listener.position, item.ping);
+          if (listener.position !== null) listener.position = item.anew ? item.ping : Math.max(listener.position, item.ping);
           else {
             if (listener.batchOf !== voice.name) listener.batch = [];
             listener.settle(item.ping);

@@ -274,7 +274,7 @@ async function eachSeesAfterReturn(text) {
 
 async function seeGaps(count) {
   for (const person of [ann, ben]) {
-    await eventually(`${count} gaps`, async () => await person.gaps() === count).catch(async (error) => { console.error(await person.page.locator("#messages > :not(.day)").allTextContents()); throw error; });
+    await eventually(`${count} gaps`, async () => await person.gaps() === count);
   }
 }
 
@@ -287,7 +287,7 @@ try {
 } catch (error) {
   for (const [name, person] of Object.entries({ ann, ben })) {
     await person?.page.screenshot({ path: `${output}-failed-${name}.png` });
-    console.error(name, await person?.texts(), person?.complaints, person?.streams.slice(-3));
+    console.error(name, await person?.texts(), person?.complaints, person?.streams.slice(-7));
   }
   throw error;
 } finally {
