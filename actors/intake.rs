@@ -71,6 +71,8 @@ pub struct Intake {
 struct Found {
     items: Vec<Item>,
     max_message: usize,
+    /// Whether there is a Mercure hub.
+    hub: bool,
     lossy_utf8: u64,
 }
 
@@ -94,6 +96,7 @@ impl Intake {
             found: Found {
                 items: Vec::new(),
                 max_message: config.max_message,
+                hub: config.mercure.is_some(),
                 lossy_utf8: 0,
             },
             channel,
@@ -411,8 +414,13 @@ impl Found {
         let Self {
             max_message,
             lossy_utf8,
+            hub,
             ..
         } = self;
+        let of_json = |message: json::JsonMessage| {
+            json::check_hub_name(&message.publication, *hub)?;
+            Ok(item_of_json(message))
+        };
         let (result, answered) = match piece {
             Piece::Text(text) | Piece::TooLong { head: text, .. } if is_auth(text) => return,
             Piece::Text(text) => (
@@ -424,7 +432,7 @@ impl Found {
                 return;
             }
             Piece::Json(line) => (
-                json::message(line, *max_message, lossy_utf8).map(item_of_json),
+                json::message(line, *max_message, lossy_utf8).and_then(of_json),
                 true,
             ),
             Piece::TooLong { head, json } => (Err(Refusal::too_long(head, *max_message)), json),

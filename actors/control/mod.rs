@@ -24,6 +24,7 @@ use crate::messages::publisher;
 use crate::model::Channel;
 use crate::net::accept::Acceptor;
 use crate::net::identity::Identity;
+use crate::net::peer::Peer;
 use crate::net::tls::Trouble;
 use crate::net::{Bound, Listener};
 use crate::runtime::supervisor::{Spawner, Stage};
@@ -43,8 +44,6 @@ pub use places::Places;
 
 /// After this long without a word the system asks whether a publisher is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
-/// Bytes of messages and bodies that are not yet whole, of all publishers together.
-const TOTAL_BUFFER: usize = 256 << 20;
 /// How long a message may be unfinished without growing, where nobody has to know a secret.
 const UNFINISHED_TIME: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 60 });
 
@@ -57,6 +56,7 @@ pub async fn run(
     settings: Rc<Settings>,
     sequencer: Address<publisher::Request>,
     places: Rc<Places>,
+    open_stream: OpenStream,
     spawner: Spawner,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
@@ -77,15 +77,27 @@ pub async fn run(
                 identity: config.tls.clone().filter(|_| bound.tls),
                 socket,
                 name: format!("publisher {peer}"),
+                peer,
                 channel,
             };
             let guarded = config.control_secret.is_some();
-            match places.take(peer.ip(), config.max_publishers, guarded) {
+            match places.take(arrival.peer.ip(), config.max_publishers, guarded) {
                 Some((place, given_up)) => {
                     let (settings, sequencer) = (Rc::clone(&settings), sequencer.clone());
                     let name = arrival.name.clone();
+                    let open_stream = Rc::clone(&open_stream);
                     spawner.temporary(name, Stage::Intake, move |stop| {
-                        arrival.serve(settings, sequencer, place, given_up, stop)
+                        let publisher = Publisher {
+                            settings,
+                            sequencer,
+                            channel: arrival.channel,
+                            name: arrival.name,
+                            peer: arrival.peer,
+                            place,
+                            open_stream,
+                            stop,
+                        };
+                        publisher.live(arrival.socket, arrival.identity, given_up)
                     });
                 }
                 None => {
@@ -102,52 +114,20 @@ pub async fn run(
     Ok(())
 }
 
+/// Makes a client actor, which may read everything, of one end of a pair of sockets, for somebody who comes
+/// from that address.
+pub type OpenStream = Rc<dyn Fn(OwnedFd, Peer) -> io::Result<()>>;
+
 /// A connection that was accepted.
 struct Arrival {
     socket: OwnedFd,
     identity: Option<Identity>,
     name: String,
+    peer: Peer,
     channel: Channel,
 }
 
 impl Arrival {
-    /// Speaks with the publisher until its connection ends.
-    async fn serve(
-        self,
-        settings: Rc<Settings>,
-        sequencer: Address<publisher::Request>,
-        place: Place,
-        given_up: CancellationToken,
-        stop: CancellationToken,
-    ) -> Result<(), Failure> {
-        let publisher = Publisher {
-            settings,
-            sequencer,
-            channel: self.channel,
-            name: self.name,
-            place,
-            stop,
-        };
-        let mut connection = Connection::new(self.socket, self.identity.as_ref())?;
-        let given_up = async {
-            given_up.cancelled().await;
-            Err(Broken::GivenUp(publisher.place.why()))
-        };
-        match publisher.serve(&mut connection).or(given_up).await {
-            Err(Broken::Failed(error)) => log::debug!("{}: {error}", publisher.name),
-            Err(Broken::GivenUp(why)) => {
-                logger::refused(
-                    "publisher",
-                    format_args!("{}: given up: {why}", publisher.name),
-                );
-                // The registry is gone only with the process.
-                let _gone = publisher.count_refused("publisher").await;
-            }
-            Ok(()) | Err(Broken::Gone) => {}
-        }
-        Ok(())
-    }
-
     /// Tells a publisher for whom there is no place that there is none.
     async fn turn_away(
         self,
@@ -185,11 +165,37 @@ struct Publisher {
     sequencer: Address<publisher::Request>,
     channel: Channel,
     name: String,
+    peer: Peer,
     place: Place,
+    open_stream: OpenStream,
     stop: CancellationToken,
 }
 
 impl Publisher {
+    /// Speaks with the publisher until its connection ends.
+    async fn live(
+        self,
+        socket: OwnedFd,
+        identity: Option<Identity>,
+        given_up: CancellationToken,
+    ) -> Result<(), Failure> {
+        let mut connection = Connection::new(socket, identity.as_ref())?;
+        let given_up = async {
+            given_up.cancelled().await;
+            Err(Broken::GivenUp(self.place.why()))
+        };
+        match self.serve(&mut connection).or(given_up).await {
+            Err(Broken::Failed(error)) => log::debug!("{}: {error}", self.name),
+            Err(Broken::GivenUp(why)) => {
+                logger::refused("publisher", format_args!("{}: given up: {why}", self.name));
+                // The registry is gone only with the process.
+                let _gone = self.count_refused("publisher").await;
+            }
+            Ok(()) | Err(Broken::Gone) => {}
+        }
+        Ok(())
+    }
+
     async fn serve(&self, connection: &mut Connection) -> Result<(), Broken> {
         if let Err(error) = connection.shake_hands().await {
             return self.not_shaken(connection, error).await;
@@ -249,7 +255,8 @@ impl Publisher {
 
     /// Tells how many bytes of a message or body wait for the rest of it.
     fn unfinished(&self, bytes: usize) {
-        self.place.unfinished(bytes, TOTAL_BUFFER);
+        self.place
+            .unfinished(bytes, self.settings.now().total_buffer);
     }
 
     /// Counts one refusal.

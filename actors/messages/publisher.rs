@@ -35,6 +35,8 @@ pub enum Request {
     Disconnect {
         /// The id.
         id: ClientId,
+        /// Until when nobody named so is let in, in seconds since 1970; none: who comes back is.
+        until: Option<u64>,
         /// How many there were.
         reply: Reply<usize>,
     },

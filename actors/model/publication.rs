@@ -1,5 +1,6 @@
 //! What a publisher asks for.
 
+use super::mercure::Update;
 use super::{ClientId, Token};
 
 /// Whom a message is for.
@@ -27,6 +28,9 @@ pub struct Publication {
     pub data: Box<str>,
     /// Whether it is kept for replay.
     pub retain: bool,
+    /// What it has besides as an update of the Mercure hub; none = it came from elsewhere.
+    // Boxed: nearly no message has it.
+    pub update: Option<Box<Update>>,
     /// Whether only those may read it who have a right to it, where the publisher says so; none: where
     /// it is published decides. Only a Mercure hub makes a difference.
     pub private: Option<bool>,
@@ -73,6 +77,7 @@ impl Publication {
             data: data.into(),
             retain: true,
             private: None,
+            update: None,
             key: None,
         }
     }

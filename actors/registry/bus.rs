@@ -31,7 +31,7 @@ pub(super) struct OnBus {
     open: bool,
     /// The newest ids, in order, that streams may stand at, whether or not the history has such events.
     given: VecDeque<EventId>,
-    /// Whether clients that come back wait until there is a hole.
+    /// Whether clients that come back wait until there is a gap marker.
     diverged: bool,
     /// The newest event that was in the history file at the start.
     recorded: Option<EventId>,
@@ -103,8 +103,8 @@ impl Registry {
                 elsewhere,
                 reply,
             } => reply.send(self.execute(*command, elsewhere)),
-            FromBus::Disconnect { id } => {
-                self.disconnect(&id);
+            FromBus::Disconnect { id, until } => {
+                self.disconnect_until(&id, until);
             }
             FromBus::Count { target, reply } => reply.send(self.reached(&target)),
             FromBus::Diverged(diverged) => {

@@ -4,6 +4,7 @@ use super::Registry;
 use crate::logger;
 use crate::messages::client::Ending;
 use crate::messages::registry::Elsewhere;
+use crate::model::deadlines::since_1970;
 use crate::model::{Channel, ClientId, Cors, Target};
 use crate::wire::command::Command;
 use crate::wire::report::{self, Status, TlsFiles};
@@ -72,6 +73,14 @@ impl Registry {
             | Command::TcpNumberOfClients
             | Command::TcpSubscribedClients(_) => Vec::new(),
         }
+    }
+
+    /// As [`Registry::disconnect`]; with a time, in seconds since 1970, nobody named so is let in until then.
+    pub(super) fn disconnect_until(&mut self, id: &ClientId, until: Option<u64>) -> usize {
+        if let Some(until) = until {
+            self.bans.set(id, until, since_1970().as_secs());
+        }
+        self.disconnect(id)
     }
 
     /// Ends the streams of clients that named themselves `id`; how many.

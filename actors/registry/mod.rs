@@ -16,8 +16,9 @@ use crate::messages::publisher::Request;
 use crate::messages::registry::{Elsewhere, FromClient, Message};
 use crate::model::deadlines::since_1970;
 use crate::model::{BusFigures, Counters, EventId, LogLevel, Record, Sequence};
-use crate::runtime::{CancellationToken, Failure, Mailbox, turn};
+use crate::runtime::{Address, CancellationToken, Failure, Mailbox, turn};
 
+mod bans;
 mod bus;
 mod clients;
 mod commands;
@@ -25,6 +26,7 @@ mod copies;
 mod figures;
 mod forms;
 pub mod history;
+mod mercure;
 mod publishing;
 mod replay;
 pub mod routes;
@@ -32,11 +34,13 @@ mod session;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use bans::Bans;
 use bus::OnBus;
 use copies::Copies;
 use figures::Watched;
 use forms::Forms;
 use history::History;
+use mercure::Hub;
 use replay::Replays;
 use routes::Routes;
 use session::Sessions;
@@ -50,6 +54,7 @@ pub struct Registry {
     forms: Forms,
     counters: Counters,
     sessions: Sessions,
+    bans: Bans,
     history: History,
     archive: Option<archive::Handle>,
     /// What is being handed over to it once more.
@@ -60,6 +65,10 @@ pub struct Registry {
     replays: Replays,
     /// What there is with a bus.
     bus: Option<OnBus>,
+    /// What there is with a Mercure hub.
+    hub: Option<Box<Hub>>,
+    /// Where the hub publishes what it has to say itself, if that is not here.
+    sequencer: Option<Address<Request>>,
     log: logger::Handle,
     log_level: LogLevel,
     reinit: Rc<Cell<bool>>,
@@ -131,13 +140,14 @@ impl Registry {
                 (Sequence::starting(recovered.floor), history, Some(archive))
             }
         };
-        Self {
+        let mut registry = Self {
             log_level: config.log_level,
             log,
             pool,
             routes: Routes::default(),
             counters: Counters::default(),
             sessions: Sessions::new(config.ip6_prefix),
+            bans: Bans::default(),
             history,
             archive,
             copies: None,
@@ -146,13 +156,22 @@ impl Registry {
             forms: Forms::default(),
             replays: Replays::default(),
             bus,
+            hub: (config.mercure.as_ref()).map(|mercure| Box::new(Hub::new(mercure.hub.clone()))),
+            sequencer: None,
             reinit,
             started: Instant::now(),
             recipients: Vec::new(),
             waiting: (0, 0),
             watched: None,
             settings,
-        }
+        };
+        registry.recover_hub();
+        registry
+    }
+
+    /// Has the hub publish what it has to say itself by way of another actor.
+    pub fn publish_by(&mut self, sequencer: Address<Request>) {
+        self.sequencer = Some(sequencer);
     }
 
     /// The newest id that streams may stand at.
@@ -246,7 +265,9 @@ impl Registry {
             Request::Execute { command, reply } => {
                 reply.send(self.execute(command, Elsewhere::default()));
             }
-            Request::Disconnect { id, reply } => reply.send(self.disconnect(&id)),
+            Request::Disconnect { id, until, reply } => {
+                reply.send(self.disconnect_until(&id, until));
+            }
             Request::Report { reply } => reply.send(self.figures()),
             Request::Watch { reply } => reply.send((self.figures(), self.watched())),
             Request::Search { search, reply } => reply.send(self.search(search)),
@@ -301,6 +322,7 @@ impl Registry {
         logger::tell_withheld();
         self.pool.expire();
         self.tick_bus();
+        self.tick_hub();
         self.pool.give_up_stalled();
         let now = Instant::now();
         self.work(now);

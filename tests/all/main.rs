@@ -20,6 +20,7 @@ mod legacy;
 mod limits;
 mod logging;
 mod man;
+mod mercure;
 mod metrics;
 mod package;
 mod page_script;

@@ -52,12 +52,14 @@ pub(super) struct StreamRequest {
     pub(super) event_source: bool,
 }
 
-/// Decides on a request, `now` being the time since 1970; `stopping`: the daemon is about to end.
+/// Decides on a request, `now` being the time since 1970; `stopping`: the daemon is about to end;
+/// `inside`: it comes by the control port, and may read all.
 pub(super) fn admit(
     request: Request,
     config: &Config,
     now: Duration,
     stopping: bool,
+    inside: bool,
 ) -> Result<Admitted, Refused> {
     if request.method == Method::Unknown {
         return Err(Refused::unknown_method());
@@ -87,11 +89,15 @@ pub(super) fn admit(
         false => query.recent_of,
     };
     let mut subscription = query.subscription;
-    let pass = match &config.subscribe_keys {
+    subscription.inside = inside;
+    if inside {
+        subscription.form = subscription.form.for_inside();
+    }
+    let pass = match config.subscribe_keys.as_ref().filter(|_| !inside) {
         Some(keys) => Some(auth::check(keys, &request, &subscription, now)?),
         None => None,
     };
-    if subscription.all && config.subscribe_all == SubscribeAll::Nobody {
+    if subscription.all && config.subscribe_all == SubscribeAll::Nobody && !inside {
         let why =
             "subscribed to only if the server was started with --allow-all: it means every token";
         return Err(Refused::denied(&["*"], why));
@@ -170,7 +176,8 @@ fn reconnects(request: &Request) -> bool {
         .is_some_and(|id| !id.is_empty())
 }
 
-fn is_event_source(request: &Request) -> bool {
+/// Whether an EventSource asks.
+pub(super) fn is_event_source(request: &Request) -> bool {
     let accept = request.accept.as_deref().unwrap_or_default().as_bytes();
     let mut parts = accept.windows(EVENT_STREAM.len());
     parts.any(|part| part.eq_ignore_ascii_case(EVENT_STREAM))
@@ -206,7 +213,8 @@ impl LimitReached {
     pub(super) fn status(self) -> u16 {
         match self {
             Self::Clients => 503,
-            Self::FromAddress => 429,
+            Self::FromAddress | Self::Patterns => 429,
+            Self::Disconnected => 403,
         }
     }
 
@@ -214,8 +222,20 @@ impl LimitReached {
         match self {
             Self::Clients => "there are as many clients as there may be; come back later",
             Self::FromAddress => "there are as many clients of your address as there may be",
+            Self::Patterns => {
+                "there are as many URL patterns of this kind as there may be; those of literals and :names \
+                 alone have no bound"
+            }
+            Self::Disconnected => "this id was disconnected, and is not let in for now",
         }
     }
+}
+
+/// Refuses a client that is not to come back.
+pub(super) fn refuse(refused: &Refused, cors: &str, bytes: &mut Vec<u8>) {
+    let mut answer = Answer::refused_text(refused);
+    answer.lines.push_str(cors);
+    answer.write(now(), bytes);
 }
 
 /// Refuses a client that may come back after so many milliseconds.
@@ -242,13 +262,13 @@ pub(super) fn append_retry(milliseconds: u32, form: Form, chunked: bool, bytes: 
     let line = retry_line(milliseconds);
     let end: &[u8] = match form.positions() {
         Positions::None => b"",
-        Positions::Blocks | Positions::Pings => b"\n",
+        Positions::Blocks | Positions::Pings | Positions::Hub => b"\n",
     };
     sse::append(&[line.as_bytes(), end], chunked, bytes);
 }
 
 /// The part of a `User-Agent` that is kept.
-fn agent(mut agent: String) -> String {
+pub(super) fn agent(mut agent: String) -> String {
     agent.truncate(agent.floor_char_boundary(LONGEST_AGENT));
     agent.shrink_to_fit();
     agent
@@ -271,7 +291,13 @@ mod tests {
     fn admitted(request: &str, stopping: bool) -> Result<Admitted, Refused> {
         let head = format!("{request}\r\nHost: x\r\n\r\n");
         let head = Reader::new().read(head.as_bytes()).unwrap().unwrap();
-        admit(head.request, &config(), Duration::from_secs(1), stopping)
+        admit(
+            head.request,
+            &config(),
+            Duration::from_secs(1),
+            stopping,
+            false,
+        )
     }
 
     fn asked(request: &str) -> Box<StreamRequest> {

@@ -42,15 +42,16 @@ impl<'a> Flow<'a> {
     }
 
     /// Writes a bit and waits until the system has taken it.
-    pub(super) async fn write(&self, bit: &str) -> Result<(), Broken> {
-        match (bit, self.chunked) {
+    pub(super) async fn write(&self, bit: impl AsRef<[u8]>) -> Result<(), Broken> {
+        match (bit.as_ref(), self.chunked) {
             // An empty chunk would be the last.
-            ("", _) => Ok(()),
+            ([], _) => Ok(()),
             (bit, true) => {
-                let chunk = format!("{:x}\r\n{bit}\r\n", bit.len());
-                self.put(chunk.as_bytes()).await
+                let size = format!("{:x}\r\n", bit.len());
+                let chunk = [size.as_bytes(), bit, b"\r\n"].concat();
+                self.put(&chunk).await
             }
-            (bit, false) => self.put(bit.as_bytes()).await,
+            (bit, false) => self.put(bit).await,
         }
     }
 

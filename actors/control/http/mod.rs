@@ -9,6 +9,7 @@
 //! | [`clients`] | `GET /clients` |
 //! | [`dashboard`] | `GET /` |
 //! | [`live`] | `GET /live` |
+//! | [`events`] | `GET /events` |
 
 use std::time::{Duration, SystemTime};
 
@@ -17,6 +18,7 @@ use futures_lite::FutureExt;
 
 mod clients;
 mod dashboard;
+mod events;
 mod flow;
 mod live;
 mod publishing;
@@ -27,6 +29,7 @@ use super::connection::{Broken, Connection};
 use crate::logger;
 use crate::messages::publisher;
 use crate::model::ClientId;
+use crate::model::deadlines::since_1970;
 use crate::model::publication::{Publication, Targets};
 use crate::runtime::Gone;
 use crate::wire::command::Command;
@@ -191,7 +194,11 @@ async fn handle(
             let command = Command::TcpSubscribedClients(target);
             Answer::json(200, publisher.execute(command).await?)
         }
-        Route::Disconnect(id) => disconnect(publisher, id).await?,
+        Route::Disconnect { id, seconds } => disconnect(publisher, id, seconds).await?,
+        Route::Events => {
+            ready(publisher, connection, body).await?;
+            return events::show(publisher, connection, request).await;
+        }
         Route::SetLogLevel(level) => {
             publisher.execute(Command::SetLogLevel(level)).await?;
             Answer::json(200, format!("{{\"loglevel\":\"{}\"}}\n", level_word(level)))
@@ -213,6 +220,7 @@ async fn handle(
                 retain,
                 private,
                 key,
+                update: None,
             };
             publishing::one(publisher, data, publication).await?
         }
@@ -248,14 +256,26 @@ fn too_many_streams(most: usize) -> Refused {
 }
 
 /// Ends the streams of an id, as `disconnect:` does, and tells the log too.
-async fn disconnect(publisher: &Publisher, id: ClientId) -> Result<Answer, Gone> {
+async fn disconnect(
+    publisher: &Publisher,
+    id: ClientId,
+    seconds: Option<u64>,
+) -> Result<Answer, Gone> {
     let asked = id.clone();
-    let disconnect = |reply| publisher::Request::Disconnect { id: asked, reply };
+    let until = seconds.map(|seconds| since_1970().as_secs() + seconds);
+    let disconnect = |reply| publisher::Request::Disconnect {
+        id: asked,
+        until,
+        reply,
+    };
     let count = publisher.sequencer.call(disconnect).await?;
     log::info!(
-        "{}: disconnected {count} clients named {:?}",
+        "{}: disconnected {count} clients named {:?}{}",
         publisher.name,
-        id.as_str()
+        id.as_str(),
+        seconds.map_or_else(String::new, |seconds| format!(
+            ", which are not let in for {seconds} s"
+        ))
     );
     Ok(Answer::json(200, format!("{{\"disconnected\":{count}}}\n")))
 }

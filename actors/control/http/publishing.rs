@@ -21,7 +21,10 @@ pub(super) async fn one(
     publication: impl FnOnce(Box<str>) -> Publication,
 ) -> Result<Answer, Unanswered> {
     let data = text(publisher, body).await?;
-    let outcome = publish(publisher, vec![publication(data.into())]).await?;
+    let publication = publication(data.into());
+    let hub = publisher.settings.now().mercure.is_some();
+    json::check_hub_name(&publication, hub).map_err(|refusal| refused(&refusal))?;
+    let outcome = publish(publisher, vec![publication]).await?;
     receipts(outcome, Shape::One)
 }
 
@@ -33,11 +36,17 @@ pub(super) async fn json(
     key: Option<Box<str>>,
 ) -> Result<Answer, Unanswered> {
     let max_message = publisher.settings.now().max_message;
+    let hub = publisher.settings.now().mercure.is_some();
     let long = body.len() > LONG_JSON;
     let read = move || {
         let mut lossy_utf8 = 0;
-        let read = json::body(&body, ndjson, max_message, &mut lossy_utf8)
-            .and_then(|(messages, shape)| Ok((json::keyed(messages, key.as_deref())?, shape)));
+        let read = json::body(&body, ndjson, max_message, &mut lossy_utf8).and_then(
+            |(messages, shape)| {
+                let mut each = messages.iter();
+                each.try_for_each(|message| json::check_hub_name(&message.publication, hub))?;
+                Ok((json::keyed(messages, key.as_deref())?, shape))
+            },
+        );
         (read, lossy_utf8)
     };
     let (read, lossy_utf8): (Result<(Vec<JsonMessage>, Shape), Refusal>, u64) = match long {
@@ -47,15 +56,17 @@ pub(super) async fn json(
     if lossy_utf8 > 0 {
         publisher.count(Vec::new(), lossy_utf8).await?;
     }
-    let (messages, shape) = read.map_err(|refusal| {
-        let status = if refusal.is_too_long() { 413 } else { 400 };
-        Refused::new(status, refusal.to_string())
-    })?;
+    let (messages, shape) = read.map_err(|refusal| refused(&refusal))?;
     let publications = messages
         .into_iter()
         .map(|message| message.publication)
         .collect();
     receipts(publish(publisher, publications).await?, shape)
+}
+
+fn refused(refusal: &Refusal) -> Refused {
+    let status = if refusal.is_too_long() { 413 } else { 400 };
+    Refused::new(status, refusal.to_string())
 }
 
 /// The body as text; what of it is no UTF-8 is replaced and counted.

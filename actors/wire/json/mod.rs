@@ -64,6 +64,24 @@ pub fn event_name(text: &str) -> Result<Box<str>, Refusal> {
     })
 }
 
+/// Refuses the name that the Mercure hub's own events have, where there is a hub.
+///
+/// # Errors
+/// It is that name.
+pub fn check_hub_name(publication: &Publication, hub: bool) -> Result<(), Refusal> {
+    match publication.event.as_deref() {
+        Some("mercure") if hub => Err(Refusal::new(
+            Kind::BadEvent,
+            format!(
+                "the event name {} {}",
+                shown("mercure"),
+                NameError::Reserved
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// The key by which a message that is sent again is known: 1–255 bytes, no control characters. It is
 /// never shown.
 pub fn message_key(text: &str) -> Result<Box<str>, Refusal> {
@@ -153,6 +171,7 @@ fn checked(raw: Raw<'_>, max_message: usize) -> Result<JsonMessage, Refusal> {
             retain: retain.unwrap_or(true),
             private,
             key: name,
+            update: None,
         },
         ack: ack.unwrap_or(false),
     })
