@@ -35,6 +35,7 @@ mod reinit;
 mod reload;
 mod replay;
 mod replay_large;
+mod retention;
 mod routing;
 mod shell_helpers;
 mod startup;
