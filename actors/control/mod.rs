@@ -20,6 +20,7 @@ use crate::intake::SILENCE;
 use crate::messages::publisher;
 use crate::model::Channel;
 use crate::net::accept::Acceptor;
+use crate::net::identity::Identity;
 use crate::net::tls::Trouble;
 use crate::net::{Bound, Listener};
 use crate::runtime::supervisor::{Spawner, Stage};
@@ -55,7 +56,12 @@ pub async fn run(
             let (socket, peer) = acceptor.next().await;
             let name = format!("publisher {peer}");
             let (settings, sequencer) = (Rc::clone(&settings), sequencer.clone());
-            let identity = settings.now().tls.clone().filter(|_| bound.tls);
+            let identity = settings
+                .now()
+                .tls
+                .as_ref()
+                .filter(|_| bound.tls)
+                .map(Identity::without_http2);
             spawner.temporary(name.clone(), Stage::Intake, move |stop| async move {
                 let publisher = Publisher {
                     settings,

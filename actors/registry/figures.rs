@@ -158,7 +158,7 @@ impl Registry {
             let row = self
                 .sessions
                 .get(index)
-                .map(|session| self.row(index, session))
+                .and_then(|session| self.row(index, session))
                 .filter(|row| search.is_none_or(|search| row.has(search)));
             if let Some(row) = row {
                 if listed.count > 0 {
@@ -174,14 +174,16 @@ impl Registry {
 
     pub(super) fn rows(&self) -> impl Iterator<Item = ClientRow> {
         let sessions = self.sessions.iter();
-        sessions.map(|(index, session)| self.row(index, session))
+        sessions.filter_map(|(index, session)| self.row(index, session))
     }
 
-    fn row(&self, index: u32, session: &Session) -> ClientRow {
+    /// A client as lists show it; none for a connection that only carries the streams of others.
+    fn row(&self, index: u32, session: &Session) -> Option<ClientRow> {
+        let http = self.pool.http_version(index)?;
         let now = self.pool.seconds();
         let since = |then: u32| Duration::from_secs(u64::from(now.saturating_sub(then)));
         let (messages, waiting_bytes) = self.pool.figures(index);
-        ClientRow {
+        Some(ClientRow {
             descriptor: session.descriptor,
             address: session.peer.to_string(),
             state: if session.joined.is_some() {
@@ -193,6 +195,7 @@ impl Registry {
             messages,
             reinits: session.reinits.into(),
             tls: session.tls,
+            http: session.joined.map(|_| http),
             connected: since(session.arrived),
             handshaked: session.joined.map(since),
             id: self.id(index).cloned(),
@@ -203,6 +206,6 @@ impl Registry {
                 .into(),
             subscribes: self.subscribes(index),
             waiting_bytes,
-        }
+        })
     }
 }

@@ -292,6 +292,7 @@ impl Registry {
         self.pool.expire();
         self.tick_bus();
         self.pool.give_up_stalled();
+        self.pool.wake_carriers();
         let now = Instant::now();
         self.work(now);
         self.watched.take_if(|watched| watched.is_forgotten(now));

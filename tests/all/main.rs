@@ -14,6 +14,7 @@ mod doctor;
 mod fifo;
 mod forms;
 mod history_file;
+mod http2;
 mod keys;
 mod legacy;
 mod limits;

@@ -18,6 +18,7 @@ const KEYS: [&str; 11] = [
     "tls",
     "connected_seconds",
     "handshaked_seconds",
+    "http",
     "id",
     "agent",
     "subscribes",
