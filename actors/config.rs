@@ -7,7 +7,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::auth::Key;
+use crate::auth::Keys;
+use crate::model::mercure::{Draft, Identity as Hub};
 use crate::model::{BusDown, Cors, LogLevel, Policy, Secret};
 use crate::net::BusUrl;
 use crate::net::identity::Identity;
@@ -52,6 +53,8 @@ pub struct Config {
     pub history_file: Option<PathBuf>,
     /// What makes several nodes act as one.
     pub bus: Option<Bus>,
+    /// The Mercure hub that this is too.
+    pub mercure: Option<Arc<Mercure>>,
     /// Unsent bytes a slow client may have waiting before it is disconnected.
     pub client_buffer: usize,
     /// Silence after which a stream gets a position block; none = never. Whole seconds.
@@ -61,7 +64,7 @@ pub struct Config {
     /// Who may subscribe to `*`; with a key, anyone whom that lets.
     pub subscribe_all: SubscribeAll,
     /// What subscribers must prove what they may read with; none = any token's name will do.
-    pub subscribe_key: Option<Key>,
+    pub subscribe_keys: Option<Keys>,
     /// Whether a new GET on an open stream replaces its subscription.
     pub reinit: bool,
     /// Whether 50 ms of silence ends a text message on TCP and Unix sockets too (old switches).
@@ -72,6 +75,13 @@ pub struct Config {
     pub encrypted: bool,
     /// Further `Host` names that HTTP on the control port answers to, in lower case, no port.
     pub control_hosts: Vec<String>,
+    /// How many connections of publishers there may be.
+    pub max_publishers: usize,
+    /// Whether the pages and lists that the old daemon did not have are shut: where old switches open the
+    /// control port to others, as nobody asked for them.
+    pub shut_windows: bool,
+    /// What opens the figures alone, besides the control secret.
+    pub watch_secret: Option<Secret>,
     /// What publishers on TCP must know; none = whoever connects may publish.
     pub control_secret: Option<Secret>,
     /// How much is logged at the start; commands change it.
@@ -89,6 +99,31 @@ pub struct Config {
     pub greeting: Option<String>,
     /// What the administrator should know about this start, to be logged as warnings, one line each.
     pub warnings: Vec<String>,
+}
+
+/// A Mercure hub to be.
+#[derive(Debug, Clone)]
+pub struct Mercure {
+    /// Its public URL.
+    pub hub: Hub,
+    /// The keys of which one must have signed a publisher's token; none = nobody publishes.
+    pub publish_keys: Option<Keys>,
+    /// The keys of which one must have signed a subscriber's token; none = tokens mean nothing to them.
+    pub subscribe_keys: Option<Keys>,
+    /// Whose tokens hold in draft 8.
+    pub issuers: Vec<String>,
+    /// Whether who has no token may subscribe to what is public.
+    pub anonymous: bool,
+    /// Whether there are the subscriptions API and its events.
+    pub subscriptions: bool,
+    /// Origins of pages that may send credentials, and publish by cookie.
+    pub origins: Vec<String>,
+    /// The name of the cookie with a token, if it is not the draft's own.
+    pub cookie: Option<String>,
+    /// The only draft that is spoken, if it is one alone.
+    pub only: Option<Draft>,
+    /// How long after a stream's end its subscriptions are told of as ended.
+    pub grace: Duration,
 }
 
 impl Config {
@@ -181,6 +216,12 @@ impl Settings {
     /// The settings that hold now.
     pub fn now(&self) -> Rc<Config> {
         Rc::clone(&self.now.borrow())
+    }
+
+    /// The path of the Mercure hub, if there is one.
+    pub fn hub_path(&self) -> Option<Rc<str>> {
+        let config = self.now.borrow();
+        Some(config.mercure.as_ref()?.hub.path().into())
     }
 
     /// Puts others in their place.

@@ -41,6 +41,11 @@ struct Pipe {
     wrote: Cell<bool>,
 }
 
+/// Nobody can be answered through a FIFO.
+async fn nobody(_answer: &str) -> Result<(), Gone> {
+    Ok(())
+}
+
 /// Reads the FIFO at `path` until it is asked to stop; then what is in it still. A pipe that another
 /// took the place of is given to an actor of its own, in `spawner`.
 ///
@@ -74,12 +79,12 @@ pub async fn run(
             .map_err(failed)?;
         let done = match event {
             Event::Read(0) => {
-                let done = intake.finish().await;
+                let done = intake.finish(&mut nobody).await;
                 pipe = Pipe::open_while(&path, pipe).map_err(failed)?;
                 done
             }
-            Event::Read(count) => intake.feed(&buffer[..count]).await,
-            Event::Silence => intake.silence().await,
+            Event::Read(count) => intake.feed(&buffer[..count], &mut nobody).await,
+            Event::Silence => intake.silence(&mut nobody).await,
             Event::Look => {
                 looked = Instant::now();
                 let replaced = look(&path).await.and_then(|file| match file == pipe.file {
@@ -98,13 +103,13 @@ pub async fn run(
                             Stage::Intake,
                             move |stop| read_out(old, its_intake, stop),
                         );
-                        done.map(|()| String::new())
+                        done
                     }
                     Err(error) if !told => {
                         log::warn!("FIFO {}: {error}; waiting for it", path.display());
-                        Ok(String::new())
+                        Ok(())
                     }
-                    _ => Ok(String::new()),
+                    _ => Ok(()),
                 }
             }
             Event::Stop => {
@@ -130,9 +135,9 @@ async fn read_out(pipe: Pipe, mut intake: Intake, stop: CancellationToken) -> Re
             .await
             .map_err(|error| Failure(error.to_string()))?;
         let done = match event {
-            Event::Read(count @ 1..) => intake.feed(&buffer[..count]).await,
-            Event::Silence => intake.silence().await,
-            Event::Look => Ok(String::new()),
+            Event::Read(count @ 1..) => intake.feed(&buffer[..count], &mut nobody).await,
+            Event::Silence => intake.silence(&mut nobody).await,
+            Event::Look => Ok(()),
             Event::Read(0) | Event::Stop => {
                 let _gone = pipe.empty(&mut buffer, &mut intake).await;
                 intake.settle().await;
@@ -230,9 +235,9 @@ impl Pipe {
     }
 
     /// Takes in what is in the pipe by now, as the last of it.
-    async fn empty(&self, buffer: &mut [u8], intake: &mut Intake) -> Result<String, Gone> {
+    async fn empty(&self, buffer: &mut [u8], intake: &mut Intake) -> Result<(), Gone> {
         self.take_in(buffer, intake).await?;
-        intake.finish().await
+        intake.finish(&mut nobody).await
     }
 
     /// Takes in what is in the pipe by now, and nothing that comes meanwhile.
@@ -242,7 +247,7 @@ impl Pipe {
             && let Ok(count @ 1..) = self.read_now(buffer)
         {
             left = left.saturating_sub(count as u64);
-            intake.feed(&buffer[..count]).await?;
+            intake.feed(&buffer[..count], &mut nobody).await?;
         }
         Ok(())
     }

@@ -2,17 +2,18 @@
 //! commands, given to the registry in their order.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use smol::unblock;
 
 use crate::config::Config;
-use crate::messages::publisher::{Away, Request};
+use crate::logger;
+use crate::messages::publisher::{CLASH, ClientLines, Listed, NotTaken, Request, Taken};
 use crate::model::{Channel, Publication};
-use crate::runtime::turn;
-use crate::runtime::{self, Address, Answer, Gone};
+use crate::runtime::{self, Address, Answer, Gone, turn};
 use crate::wire::auth::is_auth;
 use crate::wire::command::{self, Command, Refusal};
-use crate::wire::json;
+use crate::wire::json::{self, JsonMessage};
 use crate::wire::text::{Piece, Splitter};
 
 /// Bytes taken in before others have their turn.
@@ -22,8 +23,10 @@ const SLICE: usize = 8 * 1024;
 const NEAR: (usize, usize) = (SLICE, 512);
 /// The same with a bus, where an answer comes from far away.
 const FAR: (usize, usize) = (64 * 1024, 4096);
-/// Refusals that one source may have in the log within a second; more are counted there.
-const TOLD_A_SECOND: u32 = 20;
+/// Bytes of answers that are gathered at most before they are written.
+const ANSWERS: usize = 16 * 1024;
+/// JSON that is longer is read on another thread, as it takes longer than a turn may.
+const LONG_JSON: usize = 64 * 1024;
 
 /// How long nothing must come for an unfinished message to be taken as whole.
 pub const SILENCE: Duration = Duration::from_millis(50);
@@ -33,6 +36,8 @@ enum Item {
     Publish(Publication),
     /// A message whose sender wants a receipt.
     PublishAcknowledged(Publication),
+    /// A long line of JSON that was not read yet.
+    Unread(Vec<u8>),
     Execute(Command),
     Refused {
         refusal: Refusal,
@@ -42,6 +47,9 @@ enum Item {
 }
 
 /// One source of text.
+///
+/// Where its answers go is told with each call, as an asynchronous function that writes a part of them;
+/// what follows waits until that is written, so answers take no memory to speak of.
 pub struct Intake {
     splitter: Splitter,
     /// What goes to the registry at once.
@@ -53,25 +61,24 @@ pub struct Intake {
     sequencer: Address<Request>,
     /// The FIFO's last command, which may wait for others' answers.
     last: Option<Answer<String>>,
-    refusals: RateLimitedLog,
-}
-
-/// Refusals told in the log within a second.
-struct RateLimitedLog {
-    since: Instant,
-    told: u32,
-    untold: u64,
+    /// Answers that are not written yet.
+    answers: String,
+    /// Pieces that were taken in so far.
+    pieces: u64,
 }
 
 /// What was found in a portion.
 struct Found {
     items: Vec<Item>,
     max_message: usize,
+    /// Whether there is a Mercure hub.
+    hub: bool,
     lossy_utf8: u64,
 }
 
 impl Intake {
-    /// An intake that has seen nothing.
+    /// An intake that has seen nothing. On TCP, where a web page can have a browser write, control
+    /// characters in addresses end it: see [`Intake::is_broken`].
     pub fn new(
         config: &Config,
         channel: Channel,
@@ -79,33 +86,38 @@ impl Intake {
         sequencer: Address<Request>,
     ) -> Self {
         let portion = if config.bus.is_some() { FAR } else { NEAR };
+        let splitter = Splitter::new(config.delimiter, config.max_message);
         Self {
-            splitter: Splitter::new(config.delimiter, config.max_message),
+            splitter: match channel {
+                Channel::Tcp => splitter.guarded(),
+                _ => splitter,
+            },
             portion,
             found: Found {
                 items: Vec::new(),
                 max_message: config.max_message,
+                hub: config.mercure.is_some(),
                 lossy_utf8: 0,
             },
             channel,
             source,
             sequencer,
             last: None,
-            refusals: RateLimitedLog {
-                since: Instant::now(),
-                told: 0,
-                untold: 0,
-            },
+            answers: String::new(),
+            pieces: 0,
         }
     }
 
-    /// Takes bytes in; the answers for the sender. Others have their turns in between, as many small
-    /// messages, or refusals, take their time.
+    /// Takes bytes in. Others have their turns in between, as many small messages, or refusals, take
+    /// their time.
     ///
     /// # Errors
-    /// [`Gone`].
-    pub async fn feed(&mut self, bytes: &[u8]) -> Result<String, Gone> {
-        let mut answers = String::new();
+    /// [`Gone`], or what `write` fails with.
+    pub async fn feed<E: From<Gone>>(
+        &mut self,
+        bytes: &[u8],
+        write: &mut impl AsyncFnMut(&str) -> Result<(), E>,
+    ) -> Result<(), E> {
         for portion in bytes.chunks(self.portion.0) {
             for slice in portion.chunks(SLICE) {
                 let Self {
@@ -114,33 +126,41 @@ impl Intake {
                 splitter.feed(slice, &mut |piece| found.take(piece));
                 turn::pause().await;
             }
-            answers += &self.deliver().await?;
+            self.deliver(write).await?;
         }
-        Ok(answers)
+        self.write(write).await
     }
 
     /// Nothing came for 50 ms: a text message that waits for its end has it now.
     ///
     /// # Errors
-    /// [`Gone`].
-    pub async fn silence(&mut self) -> Result<String, Gone> {
+    /// As [`Intake::feed`].
+    pub async fn silence<E: From<Gone>>(
+        &mut self,
+        write: &mut impl AsyncFnMut(&str) -> Result<(), E>,
+    ) -> Result<(), E> {
         let Self {
             splitter, found, ..
         } = self;
         splitter.silence(&mut |piece| found.take(piece));
-        self.deliver().await
+        self.deliver(write).await?;
+        self.write(write).await
     }
 
     /// Nothing more comes: what waits for its end has it now.
     ///
     /// # Errors
-    /// [`Gone`].
-    pub async fn finish(&mut self) -> Result<String, Gone> {
+    /// As [`Intake::feed`].
+    pub async fn finish<E: From<Gone>>(
+        &mut self,
+        write: &mut impl AsyncFnMut(&str) -> Result<(), E>,
+    ) -> Result<(), E> {
         let Self {
             splitter, found, ..
         } = self;
         splitter.finish(&mut |piece| found.take(piece));
-        self.deliver().await
+        self.deliver(write).await?;
+        self.write(write).await
     }
 
     /// Waits until the last command is carried out.
@@ -156,70 +176,101 @@ impl Intake {
         self.splitter.text_waits()
     }
 
-    /// Gives what was found to the registry, messages in batches.
-    async fn deliver(&mut self) -> Result<String, Gone> {
-        let mut answers = String::new();
-        let items = std::mem::take(&mut self.found.items);
-        let mut refused = BTreeMap::<_, u64>::new();
-        let mut batch = Vec::new();
-        let mut acknowledged = Vec::new();
-        for item in items {
-            match item {
-                Item::Publish(publication) => batch.push(publication),
-                Item::PublishAcknowledged(publication) => {
-                    acknowledged.push(batch.len());
-                    batch.push(publication);
-                }
-                Item::Execute(command) => {
-                    self.publish(&mut batch, &mut acknowledged, &mut answers)
-                        .await?;
-                    answers += &self.execute(command).await?;
-                }
-                Item::Refused { refusal, answered } => {
-                    self.refusals.warn(&self.source, &refusal);
-                    *refused.entry(refusal.reason()).or_default() += 1;
-                    if answered {
-                        // Answers stand in the order of what they answer.
-                        self.publish(&mut batch, &mut acknowledged, &mut answers)
-                            .await?;
-                        answers.push_str(&json::error(&refusal.to_string()));
-                        answers.push('\n');
-                    }
-                }
-            }
-            if batch.len() >= self.portion.1 {
-                self.publish(&mut batch, &mut acknowledged, &mut answers)
-                    .await?;
-            }
-        }
-        self.publish(&mut batch, &mut acknowledged, &mut answers)
-            .await?;
-        let lossy_utf8 = std::mem::take(&mut self.found.lossy_utf8);
-        if lossy_utf8 > 0 || !refused.is_empty() {
-            let refused = refused.into_iter().collect();
-            self.sequencer
-                .call(|reply| Request::Count {
-                    refused,
-                    lossy_utf8,
-                    reply,
-                })
-                .await?;
-        }
-        Ok(answers)
+    /// Whether a message waits for its end, text or JSON.
+    pub fn is_unfinished(&self) -> bool {
+        self.splitter.unfinished()
     }
 
-    async fn publish(
+    /// How many bytes wait for the end of their message.
+    pub fn waiting(&self) -> usize {
+        self.splitter.waiting()
+    }
+
+    /// How many messages and commands have come, good or not.
+    pub fn pieces(&self) -> u64 {
+        self.pieces
+    }
+
+    /// Whether something came that no publisher writes, so that nothing is taken in any more.
+    pub fn is_broken(&self) -> bool {
+        self.splitter.is_broken()
+    }
+
+    /// Gives what was found to the registry, messages in batches.
+    async fn deliver<E: From<Gone>>(
         &mut self,
-        batch: &mut Vec<Publication>,
-        acknowledged: &mut Vec<usize>,
-        answers: &mut String,
-    ) -> Result<(), Gone> {
-        if batch.is_empty() {
+        write: &mut impl AsyncFnMut(&str) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let items = std::mem::take(&mut self.found.items);
+        self.pieces += items.len() as u64;
+        let mut refused = BTreeMap::<_, u64>::new();
+        let mut batch = Batch::default();
+        for item in items {
+            let item = match item {
+                Item::Unread(line) => self.read(line).await,
+                item => item,
+            };
+            match item {
+                Item::Publish(publication) => batch.messages.push(publication),
+                Item::PublishAcknowledged(publication) => {
+                    batch.acknowledged.push(batch.messages.len());
+                    batch.messages.push(publication);
+                }
+                Item::Execute(command) => {
+                    self.publish(&mut batch).await?;
+                    self.execute(command, write).await?;
+                }
+                Item::Refused { refusal, answered } => {
+                    let reason = refusal.reason();
+                    logger::refused(reason, format_args!("{}: refused: {refusal}", self.source));
+                    *refused.entry(reason).or_default() += 1;
+                    if answered {
+                        // Answers stand in the order of what they answer.
+                        self.publish(&mut batch).await?;
+                        self.answer(&json::error(&refusal.to_string()));
+                    }
+                }
+                Item::Unread(_) => {}
+            }
+            if batch.messages.len() >= self.portion.1 {
+                self.publish(&mut batch).await?;
+            }
+            if self.answers.len() >= ANSWERS {
+                self.write(write).await?;
+            }
+        }
+        self.publish(&mut batch).await?;
+        let lossy_utf8 = std::mem::take(&mut self.found.lossy_utf8);
+        if lossy_utf8 > 0 || !refused.is_empty() {
+            self.count(refused.into_iter().collect(), lossy_utf8)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Reads a long line of JSON on another thread.
+    async fn read(&mut self, line: Vec<u8>) -> Item {
+        let max_message = self.found.max_message;
+        let (result, lossy_utf8) = unblock(move || {
+            let mut lossy_utf8 = 0;
+            let result = json::message(&line, max_message, &mut lossy_utf8);
+            (result, lossy_utf8)
+        })
+        .await;
+        self.found.lossy_utf8 += lossy_utf8;
+        item_of_result(result.map(item_of_json), true)
+    }
+
+    /// Publishes a batch, which is empty then.
+    async fn publish(&mut self, batch: &mut Batch) -> Result<(), Gone> {
+        if batch.messages.is_empty() {
             return Ok(());
         }
-        let publications = std::mem::take(batch);
+        let Batch {
+            messages: publications,
+            acknowledged,
+        } = std::mem::take(batch);
         let count = publications.len();
-        let acknowledged = std::mem::take(acknowledged);
         let channel = self.channel;
         let publish = |reply| Request::Publish {
             publications,
@@ -228,19 +279,25 @@ impl Intake {
         };
         match self.sequencer.call(publish).await? {
             Ok(receipts) => {
-                for receipt in acknowledged
-                    .into_iter()
-                    .filter_map(|index| receipts.get(index))
-                {
-                    answers.push_str(&json::receipt(receipt.id, receipt.recipients));
-                    answers.push('\n');
+                let wanted = acknowledged.into_iter();
+                for receipt in wanted.filter_map(|index| receipts.get(index)) {
+                    self.answer(&match receipt.how {
+                        Taken::Now => json::receipt(receipt.id, receipt.recipients, false),
+                        Taken::Before => json::receipt(receipt.id, receipt.recipients, true),
+                        Taken::Clash => json::error(&format!("the message's key {CLASH}")),
+                    });
                 }
-                Ok(())
+                let clashes = receipts
+                    .iter()
+                    .filter(|receipt| receipt.how == Taken::Clash);
+                match clashes.count() {
+                    0 => Ok(()),
+                    clashes => self.count(vec![("conflict", clashes as u64)], 0).await,
+                }
             }
             Err(away) => {
                 for _ in acknowledged {
-                    answers.push_str(&json::error(&away.to_string()));
-                    answers.push('\n');
+                    self.answer(&json::error(&away.to_string()));
                 }
                 self.turned_away(count, &away).await
             }
@@ -248,61 +305,118 @@ impl Intake {
     }
 
     /// Tells of messages that the registry did not take in, and counts them.
-    async fn turned_away(&mut self, count: usize, away: &Away) -> Result<(), Gone> {
-        self.refusals.warn(&self.source, away);
-        let refused = vec![("bus", count as u64)];
-        self.sequencer
-            .call(|reply| Request::Count {
-                refused,
-                lossy_utf8: 0,
-                reply,
-            })
-            .await
+    async fn turned_away(&mut self, count: usize, away: &NotTaken) -> Result<(), Gone> {
+        logger::refused("bus", format_args!("{}: refused: {away}", self.source));
+        self.count(vec![("bus", count as u64)], 0).await
     }
 
-    async fn execute(&mut self, command: Command) -> Result<String, Gone> {
+    async fn count(&self, refused: Vec<(&'static str, u64)>, lossy_utf8: u64) -> Result<(), Gone> {
+        let count = |reply| Request::Count {
+            refused,
+            lossy_utf8,
+            reply,
+        };
+        self.sequencer.call(count).await
+    }
+
+    async fn execute<E: From<Gone>>(
+        &mut self,
+        command: Command,
+        write: &mut impl AsyncFnMut(&str) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match command {
+            Command::ClientList => return self.list_lines(write).await,
+            Command::TcpClientList => return self.list_json(write).await,
+            _ => {}
+        }
         let (reply, answer) = runtime::reply();
         let execute = Request::Execute { command, reply };
         self.sequencer.try_send(execute).map_err(|_| Gone)?;
         match self.channel {
             // Nobody can be answered through a FIFO, and its messages need not wait for what goes to the
             // log; its commands wait for one another.
-            Channel::Fifo => match self.last.replace(answer) {
-                Some(last) => last.wait().await.map(|_| String::new()).ok_or(Gone),
-                None => Ok(String::new()),
-            },
-            _ => answer.wait().await.ok_or(Gone),
+            Channel::Fifo => {
+                if let Some(last) = self.last.replace(answer) {
+                    last.wait().await.ok_or(Gone)?;
+                }
+            }
+            _ => self.answers += &answer.wait().await.ok_or(Gone)?,
         }
+        Ok(())
+    }
+
+    /// Answers `clientlist`, in portions: there may be very many clients. The log gets it too.
+    async fn list_lines<E: From<Gone>>(
+        &mut self,
+        write: &mut impl AsyncFnMut(&str) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut lines = ClientLines::begin();
+        while lines.next.is_some() {
+            let list = |reply| Request::ClientLines { lines, reply };
+            lines = self.sequencer.call(list).await?;
+            self.answers += &std::mem::take(&mut lines.text);
+            self.write(write).await?;
+        }
+        Ok(())
+    }
+
+    /// Answers `tcpclientlist`, in portions.
+    async fn list_json<E: From<Gone>>(
+        &mut self,
+        write: &mut impl AsyncFnMut(&str) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.answers.push('[');
+        let (mut next, mut first) = (Some(0), true);
+        while let Some(from) = next {
+            let list = |reply| Request::List {
+                from,
+                search: None,
+                most: usize::MAX,
+                reply,
+            };
+            let Listed {
+                rows,
+                count,
+                next: then,
+            } = self.sequencer.call(list).await?;
+            if count > 0 {
+                if !std::mem::take(&mut first) {
+                    self.answers.push(',');
+                }
+                self.answers += &rows;
+            }
+            self.write(write).await?;
+            next = then;
+        }
+        self.answer("]");
+        Ok(())
+    }
+
+    /// Adds a line to the answers.
+    fn answer(&mut self, line: &str) {
+        self.answers.push_str(line);
+        self.answers.push('\n');
+    }
+
+    /// Writes the answers so far.
+    async fn write<E: From<Gone>>(
+        &mut self,
+        write: &mut impl AsyncFnMut(&str) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.answers.is_empty() {
+            return Ok(());
+        }
+        // Taken: one that was long is not kept.
+        let answers = std::mem::take(&mut self.answers);
+        write(&answers).await
     }
 }
 
-impl RateLimitedLog {
-    /// Tells of a refusal, unless there have been many just now.
-    fn warn(&mut self, source: &str, refusal: &dyn Display) {
-        if self.since.elapsed() >= Duration::from_secs(1) {
-            self.warn_of_rest(source);
-            (self.since, self.told) = (Instant::now(), 0);
-        }
-        if self.told < TOLD_A_SECOND {
-            self.told += 1;
-            log::warn!("{source}: refused: {refusal}");
-        } else {
-            self.untold += 1;
-        }
-    }
-
-    fn warn_of_rest(&mut self, source: &str) {
-        let untold = std::mem::take(&mut self.untold);
-        if untold > 0 {
-            log::warn!("{source}: refused {untold} more");
-        }
-    }
-}
-
-impl Drop for Intake {
-    fn drop(&mut self) {
-        self.refusals.warn_of_rest(&self.source);
-    }
+/// Messages that go to the registry together, and which of them are to be answered.
+#[derive(Default)]
+struct Batch {
+    messages: Vec<Publication>,
+    acknowledged: Vec<usize>,
 }
 
 impl Found {
@@ -310,23 +424,35 @@ impl Found {
         let Self {
             max_message,
             lossy_utf8,
+            hub,
             ..
         } = self;
+        let of_json = |message: json::JsonMessage| {
+            json::check_hub_name(&message.publication, *hub)?;
+            Ok(item_of_json(message))
+        };
         let (result, answered) = match piece {
             Piece::Text(text) | Piece::TooLong { head: text, .. } if is_auth(text) => return,
             Piece::Text(text) => (
                 command::parse(text, *max_message, lossy_utf8).map(item_of_command),
                 false,
             ),
+            Piece::Json(line) if line.len() > LONG_JSON => {
+                self.items.push(Item::Unread(line.to_vec()));
+                return;
+            }
             Piece::Json(line) => (
-                json::message(line, *max_message, lossy_utf8).map(item_of_json),
+                json::message(line, *max_message, lossy_utf8).and_then(of_json),
                 true,
             ),
             Piece::TooLong { head, json } => (Err(Refusal::too_long(head, *max_message)), json),
         };
-        self.items
-            .push(result.unwrap_or_else(|refusal| Item::Refused { refusal, answered }));
+        self.items.push(item_of_result(result, answered));
     }
+}
+
+fn item_of_result(result: Result<Item, Refusal>, answered: bool) -> Item {
+    result.unwrap_or_else(|refusal| Item::Refused { refusal, answered })
 }
 
 fn item_of_command(command: Command) -> Item {
@@ -336,7 +462,7 @@ fn item_of_command(command: Command) -> Item {
     }
 }
 
-fn item_of_json(message: json::JsonMessage) -> Item {
+fn item_of_json(message: JsonMessage) -> Item {
     match message.ack {
         true => Item::PublishAcknowledged(message.publication),
         false => Item::Publish(message.publication),

@@ -76,5 +76,6 @@ pub async fn run(
         }
     };
     accept.or(stop.cancelled()).await;
+    context.stopping.set(true);
     Ok(())
 }

@@ -12,15 +12,17 @@ use smol::LocalExecutor;
 use crate::archive::Archive;
 use crate::bus::{Bus, Parts};
 use crate::clients::ClientPool;
-use crate::clients::life::Context;
+use crate::clients::life::{self, Context};
 use crate::config::{Config, Settings};
+use crate::control::OpenStream;
 use crate::messages::publisher::Request;
 use crate::messages::registry::{FromClient, Message};
 use crate::model::{BusFigures, EventId};
+use crate::net::stream::Stream;
 use crate::registry::{Kept, Registry};
 use crate::runtime::supervisor::{Spawner, Stage, Supervisor};
 use crate::runtime::{Address, CancellationToken, Failure, Opened, executor, latch, unbounded};
-use crate::{clock, control, fifo, listener, logger, net, notify, signals};
+use crate::{clock, control, fifo, listener, logger, net, notify, signals, updates};
 
 /// How long a stop may take.
 const STOP_TIME: Duration = Duration::from_secs(5);
@@ -63,10 +65,22 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
     let (to_registry, arrivals) = unbounded();
     let pool = pool(&config, to_registry.clone())?;
     let reinit = Rc::new(Cell::new(config.reinit));
+    let (updates, posted) = unbounded();
+    let inside = Rc::new(Context {
+        settings: Rc::clone(&settings),
+        registry: to_registry.clone(),
+        updates: updates.clone(),
+        reinit: Rc::default(),
+        stopping: Cell::new(false),
+        inside: true,
+    });
     let context = Rc::new(Context {
         settings: Rc::clone(&settings),
         registry: to_registry,
+        updates,
         reinit: Rc::clone(&reinit),
+        stopping: Cell::new(false),
+        inside: false,
     });
     let wiring = Wiring {
         spawner: supervisor.spawner(),
@@ -85,7 +99,7 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
              recovered: file, ..
          }| (file.records.clone(), file.since),
     );
-    let decides = Registry::new(
+    let mut decides = Registry::new(
         Rc::clone(&wiring.settings),
         Rc::clone(&wiring.pool),
         reinit,
@@ -94,6 +108,10 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
         figures.clone(),
     );
     let position = decides.stands_at();
+    let (to_bus, bus_inbox) = unbounded();
+    if config.bus.is_some() {
+        decides.publish_by(to_bus.clone());
+    }
     spawner.vital("registry", Stage::Delivery, |stop| {
         decides.run(arrivals, inbox, asked, stop)
     });
@@ -107,23 +125,35 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
     // Clients may come as soon as it is clear how the bus is; without a bus, at once.
     let (gate, opened) = latch();
     let sequencer = match (&config.bus, figures) {
-        (Some(bus), Some(figures)) => wiring.start_bus(Parts {
-            url: bus.url.clone(),
-            down: bus.down,
-            settings: Rc::clone(&wiring.settings),
-            registry,
-            requests,
-            figures,
-            position,
-            gate,
-            recovered: recovered.unwrap_or_else(|| (Vec::new(), EventId(0))),
-        }),
+        (Some(bus), Some(figures)) => {
+            let parts = Parts {
+                url: bus.url.clone(),
+                down: bus.down,
+                settings: Rc::clone(&wiring.settings),
+                registry,
+                requests,
+                figures,
+                position,
+                gate,
+                recovered: recovered.unwrap_or_else(|| (Vec::new(), EventId(0))),
+            };
+            spawner.vital("bus", Stage::Delivery, |stop| {
+                Bus::new(parts, bus_inbox).run(stop)
+            });
+            to_bus
+        }
         _ => {
             gate.open();
             requests
         }
     };
-    wiring.take_in(sockets.publishers, &sequencer);
+    wiring.take_in(sockets.publishers, &sequencer, inside);
+    if config.mercure.is_some() {
+        let pool = Rc::clone(&wiring.pool);
+        spawner.vital("updates", Stage::Intake, |stop| {
+            updates::run(posted, sequencer, pool, stop)
+        });
+    }
 
     // The last to start, so that it speaks when all others have.
     spawner.temporary("announcement", Stage::Intake, |stop| {
@@ -201,19 +231,26 @@ impl Wiring {
         }
     }
 
-    /// Starts the bus; where publishers' requests go then.
-    fn start_bus(&self, parts: Parts) -> Address<Request> {
-        let (address, inbox) = unbounded();
-        self.spawner.vital("bus", Stage::Delivery, |stop| {
-            Bus::new(parts, inbox).run(stop)
-        });
-        address
-    }
-
     /// Starts the ways on which messages come in.
-    fn take_in(&self, sockets: Vec<net::Bound>, sequencer: &Address<Request>) {
+    fn take_in(&self, sockets: Vec<net::Bound>, sequencer: &Address<Request>, inside: Rc<Context>) {
+        let pool = Rc::clone(&self.pool);
+        let open_stream: OpenStream = Rc::new(move |socket, peer| {
+            let stream = Stream::new(socket, None)?;
+            let descriptor = stream.descriptor();
+            let context = Rc::clone(&inside);
+            let key = pool.join(stream, None, |handle| life::live(handle, context))?;
+            inside.cast(FromClient::Arrived {
+                key,
+                peer,
+                descriptor,
+                tls: false,
+            });
+            Ok(())
+        });
+        let places = Rc::<control::Places>::default();
         for bound in sockets {
             let name = format!("control {}", bound.address());
+            let (places, open_stream) = (Rc::clone(&places), Rc::clone(&open_stream));
             let (bound, settings) = (Rc::new(bound), Rc::clone(&self.settings));
             let (sequencer, connections) = (sequencer.clone(), self.spawner.clone());
             self.spawner.permanent(name, Stage::Intake, move |stop| {
@@ -222,6 +259,8 @@ impl Wiring {
                     bound,
                     settings,
                     sequencer.clone(),
+                    Rc::clone(&places),
+                    Rc::clone(&open_stream),
                     connections.clone(),
                     stop,
                 )

@@ -78,7 +78,7 @@ fn serve(mut plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failur
     }
     .map_err(Failure::start)?;
     if !plan.detach {
-        let key = plan.subscribe_key.as_deref();
+        let key = plan.subscribe_keys.first().map(|path| path.as_path());
         let (subscribers, publishers) = (doors(&subscribers), doors(&publishers));
         let secret = plan.control_secret.as_deref();
         config.greeting = Some(greeting::text(
@@ -142,8 +142,8 @@ fn raise_descriptor_limit() -> Result<(), Failure> {
     }
 }
 
-/// A parent that has blocked signals, for a thread that waits for them, hands that down: nobody could
-/// stop hasses any more.
+/// The signal mask survives exec. A parent may have blocked TERM, INT and HUP: unblock them, or nobody
+/// could stop hasses.
 fn hear_signals() {
     let meant = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
     // Fails only for a set that is none.

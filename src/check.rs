@@ -1,5 +1,7 @@
 //! `--check`: whether a start would find everything in order, without opening or making anything.
 
+use std::fs::File;
+use std::io::Read;
 use std::mem;
 use std::path::Path;
 
@@ -37,10 +39,11 @@ pub(crate) fn check(mut plan: Plan, folder_of_start: &Path) -> Result<Vec<String
         wrong.extend(writable("--log", path).err());
     }
     if let Some(path) = &plan.config.history_file {
-        wrong.extend(writable("--history-file", path).err());
+        let right = writable("--history-file", path).and_then(|()| history(path));
+        wrong.extend(right.err());
     }
     let mut warnings = mem::take(&mut plan.config.warnings);
-    if let Some(path) = &plan.subscribe_key {
+    for path in &plan.subscribe_keys {
         match keys::read(OPTION, path) {
             Ok((_, about_key)) => warnings.extend(about_key),
             Err(why) => wrong.push(why),
@@ -49,6 +52,9 @@ pub(crate) fn check(mut plan: Plan, folder_of_start: &Path) -> Result<Vec<String
     if plan.config.control_secret.is_none() {
         let open = plan.control.doors.iter().filter(|door| is_open(door));
         warnings.extend(open.map(|door| boot::open_control(&door.endpoint)));
+    }
+    for (option, path) in plan.mercure_keys.files() {
+        wrong.extend(keys::read(option, path).err());
     }
     if let Some(path) = &plan.pidfile {
         let right = pidfile::check(path).and_then(|()| writable("--pidfile", path));
@@ -108,4 +114,21 @@ fn folder(option: &str, path: &Path) -> Result<(), String> {
 
 fn may(option: &str, path: &Path, how: AccessFlags) -> Result<(), String> {
     eaccess(path, how).map_err(|error| format!("{option}: {}: {}", path.display(), error.desc()))
+}
+
+/// What every history file begins with.
+const HISTORY: &[u8] = b"hasses history ";
+
+/// Whether a file that is there already is a history file, as far as its beginning tells.
+fn history(path: &Path) -> Result<(), String> {
+    let mut beginning = [0; HISTORY.len()];
+    let read = File::open(path).and_then(|mut file| file.read(&mut beginning));
+    match read {
+        Ok(length) if !HISTORY.starts_with(&beginning[..length]) => Err(format!(
+            "--history-file: {} is there, and is no history file; it would be left as it is",
+            path.display()
+        )),
+        // One that is not there is made, and one that cannot be read is found out elsewhere.
+        _ => Ok(()),
+    }
 }

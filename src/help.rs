@@ -18,7 +18,8 @@ Subscribers:
   --path PATH             the URL path that is answered (default /sse)
   --cors ORIGIN           allowed origin; repeatable (default *)
   --subscribe-key FILE    they prove what they may read with this secret, by a signed URL
-                          or a JWT, or with this public key, by a JWT (default none)
+                          or a JWT, or with this public key or JWK Set, by a JWT;
+                          repeatable: each key holds (default none)
   --allow-all             anyone may subscribe to * (default off)
   --reinit                a new GET on an open stream replaces its subscription
                           (default off)
@@ -43,9 +44,13 @@ Subscribers:
 Publishers:
   --control ADDR          where they connect, as above; repeatable
                           (default 127.0.0.1:8085, none if --fifo is given alone)
-  --control-host NAME     a further Host that HTTP there answers to; repeatable
+  --control-host NAME     a further Host that HTTP there answers to, or the origin of its
+                          page behind a proxy (https://ops.example:8443); repeatable
   --control-secret FILE   over TCP they must know what it holds; re-read on SIGHUP
                           (default none)
+  --watch-secret FILE     opens the figures alone, by HTTP: for Prometheus and the dashboard;
+                          re-read on SIGHUP (default none)
+  --max-publishers N      connections of publishers (default 512)
   --fifo FILE             named pipe to read, made with mode 0660 if missing (default none)
   --delimiter CHAR        ends a text message, as a newline does (default ;)
   --max-message BYTES     longest message (default 1048576)
@@ -55,6 +60,21 @@ Several nodes as one:
                           [/DATABASE][?prefix=NAME], rediss:// for TLS (default none)
   --bus-down HOW          while it is away: local = to this node's subscribers alone, refuse
                           (default local)
+
+A Mercure hub for Symfony, API Platform and Laravel:
+  --mercure URL           its public URL, as in https://example.org/.well-known/mercure;
+                          subscribers' addresses answer at its path (default none)
+  --mercure-publish-key FILE  what publishers' tokens are signed with: a secret, a public key
+                          or a JWK Set; repeatable, read again on SIGHUP (default none)
+  --mercure-subscribe-key FILE  what subscribers' tokens are signed with (default none)
+  --mercure-issuer ISS    whose tokens hold in version 1.0; repeatable (default the origin
+                          of the URL)
+  --mercure-anonymous     without a token one may subscribe to what is public (default off)
+  --mercure-subscriptions  the subscriptions API and its events (default off)
+  --mercure-origin ORIGIN  pages that may send credentials, and publish by cookie;
+                          repeatable (default the origin of the URL)
+  --mercure-cookie NAME   the cookie with the token (default the protocol's own)
+  --mercure-version 7|8   speak 0.x or 1.0 alone (default none of them alone)
 
 TLS (addresses with tls: in front):
   --tls-cert FILE         certificate and those that vouch for it, PEM; read again on SIGHUP

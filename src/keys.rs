@@ -1,17 +1,18 @@
-//! The subscribers' key, read from its file at the start and on SIGHUP.
+//! The subscribers' keys, read from their files at the start and on SIGHUP.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use hasses_actors::auth::Key;
+use hasses_actors::auth::Keys;
 use nix::unistd::{AccessFlags, eaccess};
 
+use crate::mercure;
 use crate::options::Plan;
 use crate::privileges;
 
-/// More than the longest key has.
+/// More than the longest key, or a set of many, has.
 const MOST: u64 = 64 * 1024;
 /// The widest mode that a secret's file should have.
 const WIDEST: u32 = 0o640;
@@ -19,27 +20,33 @@ const WIDEST: u32 = 0o640;
 /// The option that names the file.
 pub(crate) const OPTION: &str = "--subscribe-key";
 
-/// Reads the key of a plan, whose path is meant in `folder`, into its configuration; with what
-/// should be better about it, one line each.
+/// Reads the keys of a plan, whose paths are meant in `folder`, into its configuration; with what
+/// should be better about them, one line each.
 pub(crate) fn load(plan: &mut Plan, folder: &Path) -> Result<Vec<String>, String> {
-    let Some(path) = &plan.subscribe_key else {
-        return Ok(Vec::new());
-    };
-    let (key, warnings) = read(OPTION, &folder.join(path))?;
-    plan.config.subscribe_key = Some(key);
+    let mut warnings = mercure::load(plan, folder)?;
+    for path in &plan.subscribe_keys {
+        let (keys, about) = read(OPTION, &folder.join(path))?;
+        match &mut plan.config.subscribe_keys {
+            Some(known) => known.extend(keys),
+            none => *none = Some(keys),
+        }
+        warnings.extend(about);
+    }
     Ok(warnings)
 }
 
-/// Reads the key of a plan at the start, and looks whether that can be done again later.
+/// Reads the keys of a plan at the start, and looks whether that can be done again later.
 pub(crate) fn load_first(plan: &mut Plan) -> Result<Vec<String>, String> {
     let mut warnings = load(plan, Path::new(""))?;
-    warnings.extend(unreadable(plan)?);
+    for path in &plan.subscribe_keys {
+        warnings.extend(unreadable(plan, path)?);
+    }
     Ok(warnings)
 }
 
-/// A warning if the user that hasses becomes may not read the key again.
-fn unreadable(plan: &Plan) -> Result<Option<String>, String> {
-    let (Some(path), Some(user)) = (&plan.subscribe_key, &plan.user) else {
+/// A warning if the user that hasses becomes may not read a key again.
+fn unreadable(plan: &Plan, path: &Path) -> Result<Option<String>, String> {
+    let Some(user) = &plan.user else {
         return Ok(None);
     };
     let read = privileges::as_user(user, || eaccess(path, AccessFlags::R_OK))?;
@@ -53,28 +60,28 @@ fn unreadable(plan: &Plan) -> Result<Option<String>, String> {
     }))
 }
 
-/// Reads a key; with what should be better about its file, one line each.
-pub(crate) fn read(option: &str, path: &Path) -> Result<(Key, Vec<String>), String> {
+/// Reads the keys in a file; with what should be better about that, one line each.
+pub(crate) fn read(option: &str, path: &Path) -> Result<(Keys, Vec<String>), String> {
     let name = format!("{option} {}", path.display());
     let told = |error: io::Error| format!("{name}: {error}");
     let file = File::open(path).map_err(told)?;
     let mode = file.metadata().map_err(told)?.mode() & 0o7777;
     let mut content = Vec::new();
     file.take(MOST).read_to_end(&mut content).map_err(told)?;
-    let key = Key::read(&content).map_err(|error| format!("{name}: {error}"))?;
+    let keys = Keys::read(&content).map_err(|error| format!("{name}: {error}"))?;
     let mut warnings = Vec::new();
-    if key.is_secret() && mode & !WIDEST != 0 {
+    if keys.has_secret() && mode & !WIDEST != 0 {
         warnings.push(format!(
             "{name}: its mode {mode:04o} lets others at the secret; {WIDEST:04o} is the widest it should have"
         ));
     }
-    if key.is_short() {
+    if keys.has_short() {
         warnings.push(format!(
             "{name}: its secret is shorter than 32 bytes, which may be guessed; \
              openssl rand -hex 32 makes a good one"
         ));
     }
-    Ok((key, warnings))
+    Ok((keys, warnings))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{self, Path, PathBuf};
 use std::process;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hasses_actors::Config;
@@ -16,6 +17,7 @@ use nix::sys::resource::{Resource, getrlimit};
 
 use crate::failure::Failure;
 use crate::legacy::{self, Meaning};
+use crate::mercure::{self, KeyFiles, environment};
 use crate::overlaps;
 use crate::privileges::Account;
 use crate::retention;
@@ -66,8 +68,10 @@ pub(crate) struct Plan {
     pub(crate) detach: bool,
     /// The user to become.
     pub(crate) user: Option<Account>,
-    /// The file of the subscribers' key.
-    pub(crate) subscribe_key: Option<PathBuf>,
+    /// The files of the subscribers' keys.
+    pub(crate) subscribe_keys: Vec<PathBuf>,
+    /// Where the keys of the Mercure hub are.
+    pub(crate) mercure_keys: KeyFiles,
     /// The owner group of FIFO and Unix sockets.
     pub(crate) group: Option<u32>,
     /// Whether a log file of root's is handed over to the user: old command lines expect that.
@@ -76,6 +80,8 @@ pub(crate) struct Plan {
     pub(crate) config_file: Option<PathBuf>,
     /// The file with the secret of the publishers, as it was named.
     pub(crate) control_secret: Option<PathBuf>,
+    /// The file with the secret that opens the figures, as it was named.
+    pub(crate) watch_secret: Option<PathBuf>,
 }
 
 impl Plan {
@@ -89,7 +95,6 @@ impl Plan {
         let tls = self.tls.as_ref();
         let mut files: Vec<(&str, &Path, bool)> = [
             ("--config", self.config_file.as_ref(), false),
-            ("--subscribe-key", self.subscribe_key.as_ref(), false),
             ("--control-secret", self.control_secret.as_ref(), false),
             ("--tls-cert", tls.map(|files| &files.cert), false),
             ("--tls-key", tls.map(|files| &files.key), false),
@@ -101,6 +106,10 @@ impl Plan {
         .into_iter()
         .filter_map(|(option, path, writes)| Some((option, path?.as_path(), writes)))
         .collect();
+        let keys = self.subscribe_keys.iter();
+        files.extend(keys.map(|path| ("--subscribe-key", path.as_path(), false)));
+        let keys = self.mercure_keys.files();
+        files.extend(keys.map(|(option, path)| (option, path, false)));
         for (option, addresses) in [("--listen", &self.listen), ("--control", &self.control)] {
             for door in &addresses.doors {
                 if let Endpoint::Unix(path) = &door.endpoint {
@@ -114,14 +123,17 @@ impl Plan {
     /// The files that SIGHUP reads again, and the options that name them.
     pub(crate) fn read_again(&self) -> Vec<(&'static str, &Path)> {
         let tls = self.config.tls.as_ref().map(|identity| &identity.files);
+        let keys = self.mercure_keys.files();
         [
             ("--config", self.config_file.as_ref()),
             ("--control-secret", self.control_secret.as_ref()),
+            ("--watch-secret", self.watch_secret.as_ref()),
             ("--tls-cert", tls.map(|files| &files.cert)),
             ("--tls-key", tls.map(|files| &files.key)),
         ]
         .into_iter()
         .filter_map(|(option, path)| Some((option, path?.as_path())))
+        .chain(keys)
         .collect()
     }
 }
@@ -193,9 +205,16 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
         old.for_each(|door| door.tls = true);
     }
     let typed = line.new.tls_cert.is_some() || file.new.tls_cert.is_some();
-    let all = (line.new.over(line.old)).over(file.new.over(file.old));
+    let mut all = (line.new.over(line.old)).over(file.new.over(file.old));
+    let variable = |name: &str| std::env::var(name).ok();
+    let mut environment =
+        environment::read(variable, all.mercure.is_some(), all.tls_cert.is_some())
+            .map_err(Failure::usage)?;
+    all = all.over(std::mem::take(&mut environment.typed));
     let place = |path: PathBuf| absolute(path, detach);
 
+    let mercure = mercure::plan(&mut all, &mut environment, place)?;
+    let (mercure, mercure_keys) = mercure.unzip();
     let fifo = all.fifo.map(place).transpose()?;
     let log = match (all.log, old) {
         (Some(path), _) => LogTarget::File(place(path)?),
@@ -208,7 +227,14 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
         (None, true) => Some(legacy::CONTROL),
         (None, false) => Some(CONTROL),
     };
-    let max_connections = most_connections();
+    let (max_publishers, max_connections) = most_connections(all.max_publishers.unwrap_or(512));
+    let fewer_publishers = (all.max_publishers.filter(|asked| *asked > max_publishers))
+        .map(|asked| {
+            format!(
+                "--max-publishers {asked}: the limit of open files (ulimit -n) allows {max_publishers}, \
+                 a quarter of it, and no more are let in"
+            )
+        });
     let allowed = max_connections - (max_connections / 10).min(64);
     let warnings = all.max_clients.filter(|&most| most > allowed).map(|most| {
         format!(
@@ -241,8 +267,13 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
         hands_log_over: old,
         // What a daemon looks for as another user, it looks for from `/`.
         config_file: config_file.map(|path| absolute(path, true)).transpose()?,
-        control_secret: all.control_secret,
         config: Config {
+            shut_windows: old
+                && all.control_secret.is_none()
+                && all.watch_secret.is_none()
+                && all.control_host.is_empty(),
+            watch_secret: None,
+            max_publishers,
             path: all.path.unwrap_or_else(|| "/sse".to_owned()),
             cors: cors(all.cors)?,
             delimiter: all.delimiter.unwrap_or(b';'),
@@ -263,15 +294,16 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
             )?,
             history_file: all.history_file.map(place).transpose()?,
             bus: bus(all.bus, all.bus_down)?,
+            mercure: mercure.map(Arc::new),
             client_buffer: all.client_buffer.unwrap_or(1 << 20),
             heartbeat: unless_zero(all.heartbeat.unwrap_or(15)).map(Duration::from_secs),
             retry: unless_zero(all.retry.unwrap_or(3000)),
-            subscribe_all: match (all.allow_all || all.subscribe_key.is_some(), old) {
+            subscribe_all: match (all.allow_all || !all.subscribe_key.is_empty(), old) {
                 (true, _) => SubscribeAll::Anyone,
                 (false, true) => SubscribeAll::LiveOnly,
                 (false, false) => SubscribeAll::Nobody,
             },
-            subscribe_key: None,
+            subscribe_keys: None,
             reinit: all.reinit,
             tls: None,
             encrypted,
@@ -288,21 +320,33 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
             },
             reread: None,
             greeting: None,
-            warnings: Vec::from_iter(warnings),
+            warnings: (warnings.into_iter().chain(fewer_publishers))
+                .chain(environment.notes)
+                .collect(),
         },
-        subscribe_key: all.subscribe_key.map(place).transpose()?,
+        control_secret: all.control_secret,
+        watch_secret: all.watch_secret,
+        subscribe_keys: (all.subscribe_key.into_iter())
+            .map(place)
+            .collect::<Result<_, _>>()?,
+        mercure_keys: mercure_keys.unwrap_or_default(),
         user: all.user,
     };
     overlaps::paths(&plan.files()).map_err(Failure::usage)?;
     Ok(plan)
 }
 
-/// As many connections as the descriptor limit allows, when some are left for publishers, listeners
-/// and files.
-fn most_connections() -> usize {
+/// Descriptors that are left for listeners and files.
+const FOR_FILES: usize = 32;
+
+/// How many connections of publishers and of subscribers the descriptor limit allows, if so many
+/// `publishers` are asked for: those have at most a quarter, and never take one from a subscriber.
+fn most_connections(publishers: usize) -> (usize, usize) {
     let most = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(_, hard)| hard);
     let most = usize::try_from(most).unwrap_or(usize::MAX);
-    most.saturating_sub(32 + (most / 10).clamp(1, 256)).max(1)
+    let most = most.saturating_sub(FOR_FILES);
+    let publishers = publishers.min(most / 4).max(1);
+    (publishers, most.saturating_sub(publishers).max(1))
 }
 
 /// Zero switches some things off.

@@ -58,7 +58,7 @@ fn nothing_asked_for_means_the_defaults() {
 fn a_key_decides_who_may_read_everything() {
     for line in ["--subscribe-key /k", "-p=1 --subscribe-key=/k --allow-all"] {
         let plan = plan_of(line);
-        assert_eq!(plan.subscribe_key, Some("/k".into()));
+        assert_eq!(plan.subscribe_keys, [PathBuf::from("/k")]);
         assert_eq!(plan.config.subscribe_all, SubscribeAll::Anyone);
     }
 }

@@ -56,14 +56,26 @@ pub(crate) fn read(option: &str, path: &Path) -> Result<SecretFile, String> {
 ///
 /// Errors: one of them cannot be read, or is none.
 pub(crate) fn fill(plan: &mut Plan, folder: &Path) -> Result<(), String> {
-    if let Some(path) = &mut plan.control_secret {
-        let option = "--control-secret";
+    let config = &mut plan.config;
+    for (option, path, place) in [
+        (
+            "--control-secret",
+            &mut plan.control_secret,
+            &mut config.control_secret,
+        ),
+        (
+            "--watch-secret",
+            &mut plan.watch_secret,
+            &mut config.watch_secret,
+        ),
+    ] {
+        let Some(path) = path else { continue };
         *path = folder.join(&*path);
         let file = read(option, path)?;
         let secret = Secret::new(&file.bytes)
             .map_err(|error| format!("{option} {}: {error}", path.display()))?;
-        plan.config.warnings.extend(file.warning);
-        plan.config.control_secret = Some(secret);
+        config.warnings.extend(file.warning);
+        *place = Some(secret);
     }
     Ok(())
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use hasses_actors::auth::signed;
 use hasses_actors::model::deadlines::since_1970;
+use hasses_actors::wire::http::Refused;
 use hasses_actors::wire::http::query::{Query, parameters};
+use hasses_actors::wire::info;
 
 use crate::failure::{Failure, short};
 use crate::keys;
@@ -21,6 +23,11 @@ prints it, to stand after the '?' of the URL. It is good for TIME from now on: 3
 1h, 7d.
 
   hasses sign --key /etc/hasses/secret --for 1h 'subscribe=room1&id=7'
+
+What else may stand in QUERY: presence=1 (the page may learn who else is there), info=JSON
+(what others are shown of it, percent-encoded, 1024 bytes at most), until=1 (the stream ends
+with that TIME, which otherwise is looked at when it connects), and all that a subscriber
+may ask for. lastEventId, recent, ping, format and positions may also follow the signature.
 ";
 
 /// What is asked for.
@@ -53,9 +60,9 @@ pub(crate) fn sign(arguments: Vec<String>) -> Result<String, Failure> {
     };
     check(&query).map_err(Failure::usage)?;
     // What the file's mode should be is told by the daemon, which reads it too.
-    let (key, _) = keys::read("--key", &key).map_err(Failure::start)?;
+    let (keys, _) = keys::read("--key", &key).map_err(Failure::start)?;
     let expires = (since_1970() + lasts).as_secs();
-    let signed = signed::sign(&key, &query, expires).ok_or_else(|| {
+    let signed = signed::sign(&keys, &query, expires).ok_or_else(|| {
         Failure::start("--key: it is a public key, which signs nothing; URLs need a secret")
     })?;
     Ok(signed + "\n")
@@ -142,9 +149,11 @@ fn check(query: &str) -> Result<(), String> {
             return Err(format!("sign: the query has {name}= already"));
         }
     }
-    match Query::read(Some(query)) {
-        Ok(_) => Ok(()),
-        Err(refused) => Err(format!("sign: {}", refused.reason)),
+    let told = |refused: Refused| format!("sign: {}", refused.reason);
+    let query = Query::read(Some(query)).map_err(told)?;
+    match query.info.map(info::read) {
+        Some(Err(refused)) => Err(told(refused)),
+        _ => Ok(()),
     }
 }
 
@@ -208,6 +217,12 @@ mod tests {
             ("sign=1&subscribe=a", "sign= already"),
             ("subscribe=", "empty token"),
             ("id=7", "which tokens?"),
+            ("subscribe=a&info=Ann", "info= is no JSON"),
+            ("subscribe=a&until=noon", "until=\"noon\" must be 0 or 1"),
+            (
+                "subscribe=a&presence=yes",
+                "presence=\"yes\" must be 0 or 1",
+            ),
         ] {
             let text = refused(&["--key", "/k", "--for", "1h", query]);
             assert!(text.contains(told), "{text}");

@@ -115,6 +115,11 @@ pub(crate) fn clients(text: &str) -> Result<usize, String> {
     usize::try_from(clients).map_err(|error| error.to_string())
 }
 
+pub(crate) fn publishers(text: &str) -> Result<usize, String> {
+    let publishers = number(text, 4..=100_000, "publishers")?;
+    usize::try_from(publishers).map_err(|error| error.to_string())
+}
+
 /// How long events are kept.
 pub(crate) fn age(text: &str) -> Result<u64, String> {
     number(text, AGE, "seconds")

@@ -36,7 +36,7 @@ const LAYERS: [(&str, &[&str]); 19] = [
     ),
     (
         "intake",
-        &["config", "messages", "model", "runtime", "wire"],
+        &["config", "logger", "messages", "model", "runtime", "wire"],
     ),
     (
         "fifo",
@@ -45,7 +45,7 @@ const LAYERS: [(&str, &[&str]); 19] = [
     (
         "control",
         &[
-            "config", "intake", "messages", "model", "net", "runtime", "wire",
+            "config", "intake", "logger", "messages", "model", "net", "runtime", "wire",
         ],
     ),
     ("listener", &["clients", "messages", "net", "runtime"]),

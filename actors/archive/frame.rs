@@ -2,10 +2,20 @@
 //!
 //! ```text
 //! frame  = length of body: u32, CRC-32 of salt, length and body: u32, body
-//! body   = 1, id: u64, microseconds since 1970: u64,
-//!          number of targets: u32, targets, except: short, event: short, data: the rest
-//!        | 2, id: u64                       a hole: no event up to this id counts any more
-//! target = 0, token: short | 1, prefix: short | 2
+//! body   = 3 | 4, id: u64, microseconds since 1970: u64, flags: u8,
+//!          number of targets: u32, targets, except: text, event: text,
+//!          if flags has 1: key: text, recipients: u32;
+//!          if flags has 64: id: text; if it has 128: retry: u64; data: the rest
+//!        | 2, id: u64                       a hole: any event up to this id may be missing
+//!        | 5                                a base: what is kept follows once more, as copies (4)
+//!        | 6, id: u64, target               of this target everything up to this id was let go
+//!        | 1, id: u64, microseconds since 1970: u64, message    as the first versions wrote events
+//! flags  = 1 a key | 2 private | 4 not private | 8 an update of the Mercure hub: 16 of draft 8,
+//!          32 about a subscription, 64 with an id, 128 with a reconnection time
+//! target = 0, token: text | 1, prefix: text | 2
+//! text   = length: u16, text; empty for none
+//! message = number of targets: u32, targets, except: short, event: short, data: the rest, where texts
+//!          in targets are short
 //! short  = length: u8, text; empty for none
 //! ```
 //!
@@ -16,20 +26,31 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crc32fast::Hasher;
 
+use crate::model::mercure::{Draft, Update};
+use crate::model::names::check_event;
 use crate::model::publication::Targets;
 use crate::model::{ClientId, EventId, Publication, Record, Target, Token};
 
 /// Bytes before the body.
 pub(super) const HEAD: usize = 8;
-/// Bytes of a record's frame besides targets and text.
-pub(super) const FIXED: usize = HEAD + 23;
-/// Bytes of a hole's frame.
-pub(super) const HOLE_LENGTH: usize = HEAD + SHORTEST;
-/// Bytes of the shortest body, that of a hole.
-const SHORTEST: usize = 9;
+/// Bytes of the shortest body, that of a base.
+const SHORTEST: usize = 1;
 
-const RECORD: u8 = 1;
+const OLD_RECORD: u8 = 1;
 const HOLE: u8 = 2;
+const RECORD: u8 = 3;
+const COPY: u8 = 4;
+const BASE: u8 = 5;
+const MARK: u8 = 6;
+
+const KEY: u8 = 1;
+const PRIVATE: u8 = 2;
+const PUBLIC: u8 = 4;
+const UPDATE: u8 = 8;
+const EIGHT: u8 = 16;
+const ABOUT: u8 = 32;
+const ID: u8 = 64;
+const RETRY: u8 = 128;
 
 const TOKEN: u8 = 0;
 const PREFIX: u8 = 1;
@@ -40,8 +61,14 @@ const ALL: u8 = 2;
 pub(super) enum Entry {
     /// An event.
     Record(Record),
+    /// An event that was written before, and is still kept.
+    Copy(Record),
     /// Events up to this id may be missing.
     Hole(EventId),
+    /// What follows is everything that is kept.
+    Base,
+    /// Everything of a target up to this id was let go.
+    Mark(Target, EventId),
 }
 
 /// A frame's head.
@@ -65,6 +92,25 @@ impl Head {
         Some(self.length as usize).filter(|length| *length >= SHORTEST)
     }
 
+    /// Begins to check a body that comes in parts.
+    pub(super) fn check(self, salt: u32) -> Hasher {
+        let mut hasher = Hasher::new();
+        hasher.update(&salt.to_le_bytes());
+        hasher.update(&self.length.to_le_bytes());
+        hasher
+    }
+
+    /// Whether a body is as it was written, of which all parts were checked.
+    pub(super) fn is_right(self, check: Hasher) -> bool {
+        check.finalize() == self.checksum
+    }
+
+    /// The id of the event whose body begins so.
+    pub(super) fn id_of(body: &[u8]) -> Option<EventId> {
+        let id = u64::from_le_bytes(*body.get(1..)?.first_chunk()?);
+        (id < EventId::END).then_some(EventId(id))
+    }
+
     /// What the body holds; `None` when it is not as it was written.
     pub(super) fn entry(self, body: &[u8], salt: u32) -> Option<Entry> {
         if checksum(salt, self.length, body) == self.checksum {
@@ -75,30 +121,114 @@ impl Head {
     }
 }
 
-/// The bytes of a record's frame; `None` for one that is too long for any.
-pub(super) fn length(record: &Record) -> Option<usize> {
-    let publication = &record.publication;
-    let targets = publication.to.as_slice().iter().map(|target| match target {
-        Target::Token(token) | Target::Prefix(token) => 2 + token.as_str().len(),
-        Target::All => 1,
-    });
-    let except = publication
-        .except
-        .as_ref()
-        .map_or(0, |id| id.as_str().len());
-    let event = publication.event.as_ref().map_or(0, |event| event.len());
-    let length = FIXED + targets.sum::<usize>() + except + event + publication.data.len();
-    u32::try_from(length).ok().map(|_| length)
-}
-
 /// Appends a record's frame.
 pub(super) fn put_record(record: &Record, salt: u32, out: &mut Vec<u8>) {
+    put(salt, out, |out| put_body(RECORD, record, out));
+}
+
+/// Appends the frame of a record that was written before.
+pub(super) fn put_copy(record: &Record, salt: u32, out: &mut Vec<u8>) {
+    put(salt, out, |out| put_body(COPY, record, out));
+}
+
+/// Appends a base's frame.
+pub(super) fn put_base(salt: u32, out: &mut Vec<u8>) {
+    put(salt, out, |out| out.push(BASE));
+}
+
+/// Appends a mark's frame.
+pub(super) fn put_mark(target: &Target, id: EventId, salt: u32, out: &mut Vec<u8>) {
     put(salt, out, |out| {
-        out.push(RECORD);
-        out.extend(record.id.0.to_le_bytes());
-        out.extend(micros(record.at).to_le_bytes());
-        put_publication(&record.publication, out);
+        out.push(MARK);
+        out.extend(id.0.to_le_bytes());
+        put_target(target, out);
     });
+}
+
+fn put_body(kind: u8, record: &Record, out: &mut Vec<u8>) {
+    out.push(kind);
+    out.extend(record.id.0.to_le_bytes());
+    out.extend(micros(record.at).to_le_bytes());
+    put_message(&record.publication, record.recipients, out);
+}
+
+/// Whether a message has something that only [`put_message`] can write.
+pub(crate) fn is_extended(publication: &Publication) -> bool {
+    let long = |target: &Target| match target {
+        Target::Token(token) | Target::Prefix(token) => token.as_str().len() > usize::from(u8::MAX),
+        Target::All => false,
+    };
+    publication.private.is_some()
+        || publication.key.is_some()
+        || publication.update.is_some()
+        || publication.to.as_slice().iter().any(long)
+}
+
+/// Appends all that is in a record's body behind its times. Whether it is kept for replay is not written.
+pub(crate) fn put_message(publication: &Publication, recipients: u32, out: &mut Vec<u8>) {
+    let private = match publication.private {
+        Some(true) => PRIVATE,
+        Some(false) => PUBLIC,
+        None => 0,
+    };
+    let key = publication.key.as_deref();
+    let update = publication.update.as_deref();
+    out.push(private | key.map_or(0, |_| KEY) | update.map_or(0, flags_of));
+    let targets = publication.to.as_slice();
+    out.extend((targets.len() as u32).to_le_bytes());
+    for target in targets {
+        put_target(target, out);
+    }
+    let except = publication.except.as_ref();
+    put_text(except.map_or("", ClientId::as_str), out);
+    put_text(publication.event.as_deref().unwrap_or_default(), out);
+    if let Some(key) = key {
+        put_text(key, out);
+        out.extend(recipients.to_le_bytes());
+    }
+    if let Some(id) = update.and_then(|update| update.id.as_deref()) {
+        put_text(id, out);
+    }
+    if let Some(retry) = update.and_then(|update| update.retry) {
+        out.extend(retry.to_le_bytes());
+    }
+    out.extend_from_slice(publication.data.as_bytes());
+}
+
+/// What the flags say of an update.
+fn flags_of(update: &Update) -> u8 {
+    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+    UPDATE
+        | flag(update.draft == Draft::Eight, EIGHT)
+        | flag(update.about_subscription, ABOUT)
+        | flag(update.id.is_some(), ID)
+        | flag(update.retry.is_some(), RETRY)
+}
+
+/// Reads what [`put_message`] has written; `None` for what it has not.
+pub(crate) fn message(bytes: &[u8]) -> Option<Publication> {
+    let (publication, _) = Reader(bytes).message()?;
+    Some(publication)
+}
+
+fn put_target(target: &Target, out: &mut Vec<u8>) {
+    match target {
+        Target::Token(token) => {
+            out.push(TOKEN);
+            put_text(token.as_str(), out);
+        }
+        Target::Prefix(prefix) => {
+            out.push(PREFIX);
+            put_text(prefix.as_str(), out);
+        }
+        Target::All => out.push(ALL),
+    }
+}
+
+/// Names and keys have far fewer bytes than 65,536, as whoever made them has checked.
+fn put_text(text: &str, out: &mut Vec<u8>) {
+    out.extend((text.len() as u16).to_le_bytes());
+    out.extend_from_slice(text.as_bytes());
 }
 
 /// Appends what a message says, and to whom: all that is in a record's body behind its times. Whether
@@ -176,54 +306,163 @@ pub(super) fn micros(at: SystemTime) -> u64 {
     })
 }
 
+/// The name of an event, none where there is no text; `None` where it is none that a publisher may give,
+/// as it would break the stream.
+fn event_name(text: &str) -> Option<Option<Box<str>>> {
+    if text.is_empty() {
+        return Some(None);
+    }
+    check_event(text).is_ok().then(|| Some(text.into()))
+}
+
 /// Takes a body apart.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     fn entry(mut self) -> Option<Entry> {
         let kind = self.byte()?;
+        if kind == BASE {
+            return self.0.is_empty().then_some(Entry::Base);
+        }
         let id = EventId(self.number()?);
         if id.0 >= EventId::END {
             return None;
         }
         match kind {
+            OLD_RECORD => self.old_record(id).map(Entry::Record),
             RECORD => self.record(id).map(Entry::Record),
+            COPY => self.record(id).map(Entry::Copy),
             HOLE if self.0.is_empty() => Some(Entry::Hole(id)),
+            MARK => {
+                let target = self.long_target()?;
+                self.0.is_empty().then_some(Entry::Mark(target, id))
+            }
             _ => None,
         }
     }
 
-    fn record(mut self, id: EventId) -> Option<Record> {
-        let at = UNIX_EPOCH.checked_add(Duration::from_micros(self.number()?))?;
+    fn time(&mut self) -> Option<SystemTime> {
+        UNIX_EPOCH.checked_add(Duration::from_micros(self.number()?))
+    }
+
+    fn old_record(mut self, id: EventId) -> Option<Record> {
+        let at = self.time()?;
         let publication = self.publication()?;
         Some(Record {
             id,
             at,
             publication,
+            recipients: 0,
         })
     }
 
-    fn publication(mut self) -> Option<Publication> {
-        let count = u32::from_le_bytes(*self.take()?);
-        let to = match count {
-            0 => return None,
-            1 => Targets::One(self.target()?),
-            // Collected as they are read: a count that is wrong allocates nothing.
-            _ => Targets::Many((0..count).map(|_| self.target()).collect::<Option<_>>()?),
+    fn record(mut self, id: EventId) -> Option<Record> {
+        let at = self.time()?;
+        let (publication, recipients) = self.message()?;
+        Some(Record {
+            id,
+            at,
+            publication,
+            recipients,
+        })
+    }
+
+    fn message(mut self) -> Option<(Publication, u32)> {
+        let flags = self.byte()?;
+        let to = self.targets(Self::long_target)?;
+        let except = match self.text()? {
+            "" => None,
+            id => Some(ClientId::new(id).ok()?),
         };
+        let event = event_name(self.text()?)?;
+        let (mut key, mut recipients) = (None, 0);
+        if flags & KEY != 0 {
+            key = Some(self.text()?.into());
+            recipients = u32::from_le_bytes(*self.take()?);
+        }
+        let update = self.update(flags)?;
+        let publication = Publication {
+            to,
+            except,
+            event,
+            data: std::str::from_utf8(self.0).ok()?.into(),
+            retain: true,
+            private: match (flags & PRIVATE != 0, flags & PUBLIC != 0) {
+                (true, _) => Some(true),
+                (false, true) => Some(false),
+                (false, false) => None,
+            },
+            key,
+            update,
+        };
+        Some((publication, recipients))
+    }
+
+    /// What makes the message an update, if something does; `None` where that is cut off.
+    fn update(&mut self, flags: u8) -> Option<Option<Box<Update>>> {
+        let has = |flag: u8| flags & flag != 0;
+        if !has(UPDATE) {
+            return Some(None);
+        }
+        let mut update = Update::new(if has(EIGHT) {
+            Draft::Eight
+        } else {
+            Draft::Seven
+        });
+        update.about_subscription = has(ABOUT);
+        if has(ID) {
+            update.id = Some(self.text()?.into());
+        }
+        if has(RETRY) {
+            update.retry = Some(self.number()?);
+        }
+        Some(Some(Box::new(update)))
+    }
+
+    /// Targets, collected as they are read: a count that is wrong allocates nothing.
+    fn targets(&mut self, target: impl Fn(&mut Self) -> Option<Target>) -> Option<Targets> {
+        match u32::from_le_bytes(*self.take()?) {
+            0 => None,
+            1 => target(self).map(Targets::One),
+            count => {
+                let all: Option<Vec<Target>> = (0..count).map(|_| target(self)).collect();
+                Some(Targets::Many(all?.into()))
+            }
+        }
+    }
+
+    fn long_target(&mut self) -> Option<Target> {
+        match self.byte()? {
+            TOKEN => Some(Target::Token(Token::of_topic(self.text()?).ok()?)),
+            PREFIX => Some(Target::Prefix(Token::new(self.text()?).ok()?)),
+            ALL => Some(Target::All),
+            _ => None,
+        }
+    }
+
+    fn text(&mut self) -> Option<&'a str> {
+        let length = u16::from_le_bytes(*self.take()?);
+        let (text, rest) = self.0.split_at_checked(length.into())?;
+        self.0 = rest;
+        std::str::from_utf8(text).ok()
+    }
+
+    fn publication(mut self) -> Option<Publication> {
+        let to = self.targets(Self::target)?;
         let except = match self.short()? {
             "" => None,
             id => Some(ClientId::new(id).ok()?),
         };
-        let event = Some(self.short()?).filter(|event| !event.is_empty());
+        let event = event_name(self.short()?)?;
         Some(Publication {
             to,
             except,
-            event: event.map(Box::from),
+            event,
             data: std::str::from_utf8(self.0).ok()?.into(),
             retain: true,
             private: None,
             key: None,
+            update: None,
         })
     }
 

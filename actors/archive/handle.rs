@@ -5,10 +5,37 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
 
-use super::Message;
-use crate::model::Limits;
-use crate::model::{EventId, Record};
+use super::{Message, frame};
+use crate::model::{EventId, Limits, Record, Target};
 use crate::runtime::Address;
+
+/// Bytes that wait to be written beside which no more copies are handed over.
+const COPIES: usize = 1 << 20;
+/// The file has so much more than half as much again as what is kept, before that is written once more.
+const SLACK: u64 = 64 << 10;
+
+/// What waits to be written.
+#[derive(Debug)]
+pub(super) enum Item {
+    /// A new event.
+    Record(Rc<Record>),
+    /// What is kept follows once more: the how many-th time.
+    Begin(u32),
+    /// Frames of it.
+    Copies(u32, Vec<u8>),
+    /// It is all there.
+    End(u32),
+}
+
+impl Item {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Record(record) => record.bytes(),
+            Self::Copies(_, frames) => frames.len(),
+            Self::Begin(_) | Self::End(_) => 0,
+        }
+    }
+}
 
 /// What the archive and its handles see of one another.
 #[derive(Debug)]
@@ -23,42 +50,94 @@ pub(super) struct Shared {
     pub(super) missed: Cell<Option<EventId>>,
     /// See [`Handle::lost`].
     pub(super) lost: Cell<u64>,
-    /// The records that wait, oldest first.
-    waiting: RefCell<VecDeque<Rc<Record>>>,
-    /// Their bytes.
+    /// The bytes that count in the file.
+    pub(super) size: Cell<u64>,
+    /// See [`Handle::let_go`].
+    pub(super) let_go: RefCell<Option<(EventId, Vec<u8>)>>,
+    /// The how many-th time copies are written.
+    time: Cell<u32>,
+    copying: Cell<Copying>,
+    /// Whether the file lacks something that the history may have.
+    lacks: Cell<bool>,
+    salt: u32,
+    /// What waits, oldest first.
+    waiting: RefCell<VecDeque<Item>>,
+    /// Its bytes.
     bytes: Cell<usize>,
     /// What bounds them: what is beyond the history's own limits need not be written any more.
     limits: Cell<Limits>,
 }
 
+/// How far it is with copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Copying {
+    /// There are none.
+    #[default]
+    No,
+    /// They are being handed over.
+    Begun,
+    /// All are handed over, and not all are on disk.
+    Ended,
+}
+
 impl Shared {
-    pub(super) fn new(newest: EventId, limits: Limits) -> Self {
+    pub(super) fn new(newest: EventId, limits: Limits, salt: u32) -> Self {
         Self {
             reserved: Cell::new(EventId(0)),
             newest: Cell::new(newest),
             outlived: Cell::default(),
             missed: Cell::default(),
             lost: Cell::default(),
+            size: Cell::default(),
+            let_go: RefCell::default(),
+            time: Cell::default(),
+            copying: Cell::default(),
+            lacks: Cell::default(),
+            salt,
             waiting: RefCell::default(),
             bytes: Cell::default(),
             limits: Cell::new(limits),
         }
     }
 
-    /// The oldest record that waits.
-    pub(super) fn take(&self) -> Option<Rc<Record>> {
-        let record = self.waiting.borrow_mut().pop_front()?;
-        self.bytes.set(self.bytes.get() - record.bytes());
-        Some(record)
+    /// The oldest that waits.
+    pub(super) fn take(&self) -> Option<Item> {
+        let item = self.waiting.borrow_mut().pop_front()?;
+        self.bytes.set(self.bytes.get() - item.bytes());
+        Some(item)
+    }
+
+    /// Whether copies of that time are of use.
+    pub(super) fn is_current(&self, time: u32) -> bool {
+        self.time.get() == time && self.copying.get() != Copying::No
+    }
+
+    /// The copies are on disk, or will never be.
+    pub(super) fn stop_copying(&self) {
+        self.copying.set(Copying::No);
+    }
+
+    fn push(&self, item: Item) -> bool {
+        self.bytes.set(self.bytes.get() + item.bytes());
+        self.waiting.borrow_mut().push_back(item);
+        self.drop_oldest();
+        self.waiting.borrow().len() == 1
     }
 
     /// Lets go of the oldest that wait, as newer ones fill the history.
     fn drop_oldest(&self) {
         let Limits { count, bytes, .. } = self.limits.get();
         while self.bytes.get() > bytes || self.waiting.borrow().len() > count {
-            let Some(oldest) = self.take() else { return };
-            self.missed.set(Some(oldest.id));
-            self.lost.set(self.lost.get() + 1);
+            match self.take() {
+                None => return,
+                Some(Item::Record(oldest)) => {
+                    self.missed.set(Some(oldest.id));
+                    self.lost.set(self.lost.get() + 1);
+                    self.lacks.set(true);
+                }
+                // The others of that time are of no use then.
+                Some(_) => self.stop_copying(),
+            }
         }
     }
 }
@@ -81,17 +160,81 @@ impl Handle {
         Self { address, shared }
     }
 
-    /// Keeps an event. Ids must grow. Where they come faster than they can be written, the oldest
-    /// that wait are let go, and with them all that are older: the newer ones fill the history.
-    pub fn keep(&self, record: &Rc<Record>) {
-        self.given_out(record.id);
-        let shared = &self.shared;
-        shared.bytes.set(shared.bytes.get() + record.bytes());
-        shared.waiting.borrow_mut().push_back(Rc::clone(record));
-        shared.drop_oldest();
-        if shared.waiting.borrow().len() == 1 {
+    fn push(&self, item: Item) {
+        if self.shared.push(item) {
             // Refused only when the archive is gone.
             let _gone = self.address.try_send(Message::Waiting);
+        }
+    }
+
+    /// Keeps an event. Ids must grow. Where they come faster than they can be written, the oldest
+    /// that wait are let go: the newer ones fill the history.
+    pub fn keep(&self, record: &Rc<Record>) {
+        self.given_out(record.id);
+        self.push(Item::Record(Rc::clone(record)));
+    }
+
+    /// Nothing that is older than `oldest` is kept any more; `marks`, a portion of them, says what was let
+    /// go of each target. So the file can begin later, which costs no copies.
+    pub fn let_go(&self, oldest: EventId, marks: Vec<u8>) {
+        *self.shared.let_go.borrow_mut() = Some((oldest, marks));
+    }
+
+    /// Whether everything that is kept, about `kept` bytes of it, is to be written once more: the file has
+    /// too much besides, or lacks something.
+    pub fn wants_copies(&self, kept: u64) -> bool {
+        let most = kept + kept / 2 + SLACK;
+        let calm = self.waiting() == 0;
+        let lacks = self.shared.lacks.get() && calm;
+        // What was let go at the front costs no copies: that comes first.
+        let large = self.shared.size.get() > most && self.shared.let_go.borrow().is_none();
+        self.shared.copying.get() == Copying::No && (large || lacks)
+    }
+
+    /// Begins to hand over everything that is kept.
+    pub fn begin_copies(&self) {
+        let time = self.shared.time.get() + 1;
+        self.shared.time.set(time);
+        self.shared.copying.set(Copying::Begun);
+        self.shared.lacks.set(false);
+        self.push(Item::Begin(time));
+    }
+
+    /// Whether copies are to be handed over, and none of them was lost.
+    pub fn takes_copies(&self) -> bool {
+        self.shared.copying.get() == Copying::Begun
+    }
+
+    /// Whether there is room for a portion of copies.
+    pub fn has_room(&self) -> bool {
+        self.shared.bytes.get() < COPIES.min(self.shared.limits.get().bytes / 4)
+    }
+
+    /// Puts an event into a portion.
+    pub fn copy(&self, record: &Record, portion: &mut Vec<u8>) {
+        frame::put_copy(record, self.shared.salt, portion);
+    }
+
+    /// Puts into a portion what was let go of a target.
+    pub fn copy_mark(&self, target: &Target, id: EventId, portion: &mut Vec<u8>) {
+        frame::put_mark(target, id, self.shared.salt, portion);
+    }
+
+    /// Puts into a portion that any event up to an id may be missing.
+    pub fn copy_missing(&self, id: EventId, portion: &mut Vec<u8>) {
+        frame::put_hole(id, self.shared.salt, portion);
+    }
+
+    /// Hands a portion over.
+    pub fn hand_over(&self, portion: Vec<u8>) {
+        self.push(Item::Copies(self.shared.time.get(), portion));
+    }
+
+    /// All is handed over.
+    pub fn end_copies(&self) {
+        if self.takes_copies() {
+            self.shared.copying.set(Copying::Ended);
+            self.push(Item::End(self.shared.time.get()));
         }
     }
 
@@ -99,8 +242,6 @@ impl Handle {
     pub fn set_limits(&self, limits: Limits) {
         self.shared.limits.set(limits);
         self.shared.drop_oldest();
-        // Refused only when the archive is gone.
-        let _gone = self.address.try_send(Message::SetLimits { limits });
     }
 
     /// Tells of an id that was given out to an event that is not kept.
@@ -130,7 +271,7 @@ impl Handle {
         self.shared.reserved.set(id);
     }
 
-    /// How many events wait to be written.
+    /// How many events, and portions of copies, wait to be written.
     pub fn waiting(&self) -> usize {
         self.shared.waiting.borrow().len()
     }

@@ -1,9 +1,12 @@
 //! What the history file says of itself, written twice so that one damaged copy loses nothing.
 //!
 //! ```text
-//! copy = "hasses history 1", turn, start, synced, dropped, complete, reserved, newest: u64 each,
-//!        salt: u32, clean: u8, CRC-32 of all this: u32
+//! copy = "hasses history 2", turn, start, synced, dropped, complete, reserved, newest: u64 each,
+//!        salt: u32, flags: u8, CRC-32 of all this: u32
+//! flags = 1 clean | 2 sealed
 //! ```
+//!
+//! The first versions wrote "hasses history 1", and have only the first of the flags.
 //!
 //! The copies stand at 0 and [`COPY`]; frames begin at [`DATA`]. The newer one, by its turn, counts.
 
@@ -15,7 +18,13 @@ pub(super) const COPY: u64 = 4096;
 /// Where frames begin.
 pub(super) const DATA: u64 = 2 * COPY;
 
-const MAGIC: &[u8; 16] = b"hasses history 1";
+const MAGIC: &[u8; 16] = b"hasses history 2";
+const OLD_MAGIC: &[u8; 16] = b"hasses history 1";
+/// What every version's file begins with.
+pub(super) const ANY_MAGIC: &[u8] = b"hasses history ";
+
+const CLEAN: u8 = 1;
+const SEALED: u8 = 2;
 /// The bytes of a copy.
 pub(super) const LENGTH: usize = 16 + 7 * 8 + 4 + 1 + 4;
 
@@ -27,7 +36,7 @@ pub(super) struct Header {
     pub(super) start: u64,
     /// Up to where the frames are known to be on disk.
     pub(super) synced: u64,
-    /// Events up to this id are no longer kept.
+    /// In an old file: events up to this id are no longer kept.
     pub(super) dropped: EventId,
     /// Every event to be kept that is newer than this, is in the file, or was dropped.
     pub(super) complete: EventId,
@@ -39,6 +48,10 @@ pub(super) struct Header {
     pub(super) salt: u32,
     /// Whether everything was written down before the daemon ended.
     pub(super) clean: bool,
+    /// Whether nothing counts that stands behind `synced`.
+    pub(super) sealed: bool,
+    /// Whether the file was written by one of the first versions; not written.
+    pub(super) is_old: bool,
 }
 
 /// No offset is so far into a file, and no daemon lived for so many turns.
@@ -57,6 +70,8 @@ impl Header {
             newest: EventId(0),
             salt: fastrand::u32(..),
             clean: false,
+            sealed: false,
+            is_old: false,
         }
     }
 
@@ -76,7 +91,7 @@ impl Header {
             *place = number.to_le_bytes();
         }
         bytes[72..76].copy_from_slice(&self.salt.to_le_bytes());
-        bytes[76] = self.clean.into();
+        bytes[76] = u8::from(self.clean) | if self.sealed { SEALED } else { 0 };
         let checksum = crc32fast::hash(&bytes[..77]);
         bytes[77..].copy_from_slice(&checksum.to_le_bytes());
         bytes
@@ -91,6 +106,7 @@ impl Header {
         let (magic, rest) = content.split_first_chunk::<16>()?;
         let (numbers, rest) = rest.split_first_chunk::<56>()?;
         let (salt, rest) = rest.split_first_chunk::<4>()?;
+        let rest: &[u8; 1] = rest.first_chunk()?;
         let mut numbers = numbers.as_chunks().0.iter().map(|n| u64::from_le_bytes(*n));
         let mut next = || numbers.next();
         let header = Self {
@@ -102,11 +118,21 @@ impl Header {
             reserved: EventId(next()?),
             newest: EventId(next()?),
             salt: u32::from_le_bytes(*salt),
-            clean: rest == [1],
+            clean: rest[0] & CLEAN != 0,
+            sealed: rest[0] & SEALED != 0,
+            is_old: magic == OLD_MAGIC,
         };
         // A right checksum is no proof of sense.
-        let sound = (DATA..FAR).contains(&header.start) && header.turn < FAR;
-        (magic == MAGIC && sound).then_some(header)
+        let offsets = (DATA..FAR).contains(&header.start) && header.synced < FAR;
+        let ids = [
+            header.dropped,
+            header.complete,
+            header.reserved,
+            header.newest,
+        ];
+        let ids = ids.iter().all(|id| id.0 < EventId::END);
+        let sound = offsets && ids && header.turn < FAR;
+        ((magic == MAGIC || header.is_old) && sound).then_some(header)
     }
 }
 
@@ -115,6 +141,30 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
     use super::*;
+
+    #[test]
+    fn ids_that_no_id_can_be_are_no_header() {
+        let mut header = Header::fresh();
+        header.start = DATA;
+        for id in [EventId::END, u64::MAX] {
+            for field in 0..4 {
+                let mut wrong = header;
+                let fields = [
+                    &mut wrong.dropped,
+                    &mut wrong.complete,
+                    &mut wrong.reserved,
+                    &mut wrong.newest,
+                ];
+                for (place, value) in fields.into_iter().enumerate() {
+                    if place == field {
+                        *value = EventId(id);
+                    }
+                }
+                assert_eq!(Header::decode(&wrong.encode()), None);
+            }
+        }
+        assert_eq!(Header::decode(&header.encode()), Some(header));
+    }
 
     #[test]
     fn a_header_is_read_as_written_or_not_at_all() {
@@ -128,6 +178,8 @@ mod tests {
             newest: EventId(7),
             salt: 8,
             clean: true,
+            sealed: true,
+            is_old: false,
         };
         let bytes = header.encode();
         assert_eq!(Header::decode(&bytes).unwrap(), header);

@@ -22,8 +22,17 @@
 //! # Holes
 //!
 //! While the disk is full, failing or too slow, events wait, as many as the history may have; then the
-//! oldest that wait are let go. The file says so as soon as it can be written, and then no event up to
-//! the last that is missing counts as kept. The file has a [`header`], written twice, and [`frame`]s.
+//! oldest that wait are let go. The file says so as soon as it can be written, and then any event up to
+//! the last that is missing may be lost. The file has a [`header`], written twice, and [`frame`]s.
+//!
+//! # Only what is kept
+//!
+//! Which events are kept is the history's to decide, and a kept last value may be older than thousands that
+//! were let go. When the file has half as much again as all that is kept, the history hands over everything
+//! once more, in portions, as copies behind a base ([`frame`]), with what it knows of what was let go. New
+//! events are written among the copies. When all copies are on disk the file begins at the base; what is
+//! before it is there for nothing, and is as much or more, so all that counts moves to the beginning, and
+//! the file is cut. Whenever a daemon is killed, one of the header's copies leads to everything.
 
 pub(crate) mod frame;
 mod handle;
@@ -45,8 +54,7 @@ use std::time::Duration;
 use futures_lite::future::zip;
 use smol::lock::Mutex;
 
-use crate::model::Limits;
-use crate::model::{EventId, Record};
+use crate::model::{EventId, Record, Target};
 use crate::runtime::{self, CancellationToken, Failure, Mailbox};
 
 pub use self::handle::Handle;
@@ -70,8 +78,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// What a file told after a restart.
 #[derive(Debug)]
 pub struct Recovered {
-    /// The events within the limits, in the order of their ids.
+    /// The events, in the order of their ids: all that were kept, and some that were let go since.
     pub records: Vec<Record>,
+    /// Of each of these targets everything up to an id was let go.
+    pub marks: Vec<(Target, EventId)>,
     /// Every id to come must be greater. After a clean stop it is the newest given out.
     pub floor: EventId,
     /// Every event to be kept that is newer than this is among the records: a client that knows this
@@ -88,11 +98,6 @@ pub struct Recovered {
 pub enum Message {
     /// Events wait to be written, where none did before.
     Waiting,
-    /// From now on, this much is kept.
-    SetLimits {
-        /// The new limits.
-        limits: Limits,
-    },
 }
 
 /// The archive itself.

@@ -14,8 +14,8 @@ use super::recovery::{self, Found};
 use super::store::Store;
 use super::window::Window;
 use super::{Archive, PAUSE, Recovered, UNKNOWN, frame, syncer};
-use crate::model::Limits;
-use crate::model::{EventId, Record};
+
+use crate::model::{EventId, Limits, Record, Target};
 use crate::runtime::Failure;
 
 impl Archive {
@@ -24,7 +24,7 @@ impl Archive {
     /// another name, and what could be read of it goes into a new one.
     ///
     /// # Errors
-    /// The path can be neither opened nor made, is no regular file, is used by another daemon, cannot
+    /// The path can be neither opened nor made, is no regular file, is a file of another kind, is used by another daemon, cannot
     /// be read or written, or has no history in it and cannot be set aside; the text names it.
     pub fn open(path: &Path, limits: Limits) -> Result<(Self, Recovered), Failure> {
         let mut opening = Opening {
@@ -40,6 +40,12 @@ impl Archive {
             None if store.length().is_ok_and(|length| length == 0) => {
                 opening.note(&"it was there and is empty: if it had events, they are lost");
                 opening.begin(store, UNKNOWN)
+            }
+            None if !store.is_ours() => {
+                return Err(opening.failure(
+                    &"it is there, and is no history file: it was left as it is; give the path of a \
+                      history file, or of none",
+                ));
             }
             None => {
                 let fresh = opening.set_aside("has no header that can be read")?;
@@ -67,6 +73,7 @@ struct State {
     /// Frames that the file does not have.
     pending: Vec<u8>,
     records: Vec<Record>,
+    marks: Vec<(Target, EventId)>,
     floor: EventId,
     clean: bool,
 }
@@ -90,8 +97,8 @@ impl Opening<'_> {
             self.note(&"one of the two copies of its header was damaged, the other is used");
         }
         let read = || {
-            let frames = store.frames(header.start)?;
-            recovery::read(frames, store.length()?, &header, self.limits, self.now)
+            let frames = || store.frames(header.start);
+            recovery::read(frames, store.length()?, &header, self.limits)
         };
         let found = read().map_err(|error| self.failure(&error))?;
         Ok(Some((header, found)))
@@ -107,9 +114,10 @@ impl Opening<'_> {
                 complete: floor,
                 ..Header::fresh()
             },
-            window: Window::new(self.limits, EventId(0), DATA),
+            window: Window::new(EventId(0), DATA),
             pending: Vec::new(),
             records: Vec::new(),
+            marks: Vec::new(),
             floor,
             clean: false,
         }
@@ -131,7 +139,7 @@ impl Opening<'_> {
         };
         let floor = known.max(found.newest);
         let complete = if clean {
-            header.complete.max(found.window.dropped())
+            header.complete.max(found.window.missing())
         } else {
             floor
         };
@@ -141,6 +149,7 @@ impl Opening<'_> {
             window: found.window,
             pending: Vec::new(),
             records: found.records.into(),
+            marks: found.marks,
             floor,
             clean,
         };
@@ -155,9 +164,11 @@ impl Opening<'_> {
         }
         if length > end {
             let cut = length - end;
-            self.note(&format!(
-                "{cut} bytes at its end were no whole event, and were cut off"
-            ));
+            if !header.sealed {
+                self.note(&format!(
+                    "{cut} bytes at its end were no whole event, and were cut off"
+                ));
+            }
             state.store.cut(end).map_err(|error| self.failure(&error))?;
         }
         state.header.synced = end;
@@ -167,18 +178,20 @@ impl Opening<'_> {
     /// A new file with what was read of a damaged one.
     fn carry_over(&mut self, old: State, store: Store) -> State {
         let header = Header {
-            dropped: old.window.dropped(),
             complete: old.header.complete,
             ..Header::fresh()
         };
-        let mut window = Window::new(self.limits, header.dropped, DATA);
+        let mut window = Window::new(old.window.missing(), DATA);
         let mut pending = Vec::new();
-        for record in &old.records {
-            let before = pending.len();
-            frame::put_record(record, header.salt, &mut pending);
-            let length = pending.len() - before;
-            window.push(record.id, frame::micros(record.at), length);
+        frame::put_base(header.salt, &mut pending);
+        for (target, id) in &old.marks {
+            frame::put_mark(target, *id, header.salt, &mut pending);
         }
+        frame::put_hole(old.window.missing(), header.salt, &mut pending);
+        for record in &old.records {
+            frame::put_record(record, header.salt, &mut pending);
+        }
+        window.push(pending.len());
         self.note(&format!("{} events were recovered", old.records.len()));
         State {
             store,
@@ -191,11 +204,14 @@ impl Opening<'_> {
 
     /// Says in the file that a daemon runs, and reserves its first ids.
     fn finish(mut self, state: State) -> Result<(Archive, Recovered), Failure> {
-        let shared = Shared::new(state.floor, self.limits);
+        let shared = Shared::new(state.floor, self.limits, state.header.salt);
+        shared.size.set(state.window.size());
         let mut header = Header {
             turn: state.header.turn + 1,
             reserved: syncer::ahead(state.floor),
             clean: false,
+            sealed: false,
+            is_old: false,
             ..state.header
         };
         match state.store.write_header(&header) {
@@ -209,6 +225,7 @@ impl Opening<'_> {
         }
         let recovered = Recovered {
             records: state.records,
+            marks: state.marks,
             floor: state.floor,
             since: header.complete,
             clean: state.clean,

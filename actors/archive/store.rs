@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::header::{COPY, DATA, Header, LENGTH};
+use super::header::{ANY_MAGIC, COPY, DATA, Header, LENGTH};
 use crate::runtime::Failure;
 
 /// Bytes moved at once by a trim.
@@ -54,6 +54,15 @@ impl Store {
             mode.map_err(|error| named(&error))?;
         }
         Ok(Self(Arc::new(file)))
+    }
+
+    /// Whether the file begins as a history file of whatever version does, as far as it goes.
+    pub(super) fn is_ours(&self) -> bool {
+        let mut bytes = [0; ANY_MAGIC.len()];
+        let there = self.length().unwrap_or(0).min(bytes.len() as u64) as usize;
+        let beginning = &mut bytes[..there];
+        let read = self.0.read_exact_at(beginning, 0);
+        read.is_ok() && ANY_MAGIC.starts_with(beginning)
     }
 
     /// Whether nothing was ever written to the file, as far as one can tell: it is empty and as
@@ -119,6 +128,18 @@ impl Store {
         self.0.sync_data()
     }
 
+    /// Has the frames begin at `start`, and gives the header that says so.
+    pub(super) fn begin_at(&self, header: Header, start: u64, end: u64) -> io::Result<Header> {
+        let header = Header {
+            turn: header.turn + 1,
+            start,
+            synced: end,
+            ..header
+        };
+        self.write_header(&header)?;
+        Ok(header)
+    }
+
     /// Moves the frames from `start` to `end` to the beginning, where at least as many bytes are
     /// free, and gives the header that says so. At every moment one of the header's copies on disk
     /// leads to all of them.
@@ -129,6 +150,8 @@ impl Store {
             synced: header.synced.max(start),
             ..header
         };
+        // The frames that it leads to come first.
+        self.sync()?;
         self.0.write_all_at(&away.encode(), 0)?;
         self.sync()?;
         let mut chunk = vec![0; CHUNK.min((end - start) as usize)];
@@ -144,12 +167,22 @@ impl Store {
             turn: header.turn + 2,
             start: DATA,
             synced: end - start + DATA,
+            // What still stands behind is older, and looks as if it was written so.
+            sealed: true,
             ..header
         };
         self.0.write_all_at(&back.encode(), COPY)?;
         self.sync()?;
         self.cut(back.synced)?;
-        Ok(back)
+        let open = Header {
+            turn: header.turn + 3,
+            sealed: false,
+            ..back
+        };
+        self.sync()?;
+        self.0.write_all_at(&open.encode(), 0)?;
+        self.sync()?;
+        Ok(open)
     }
 }
 

@@ -1,116 +1,66 @@
-//! What of the history file is kept, and how much of it is there for nothing.
+//! Which part of the history file counts.
 
 use std::collections::VecDeque;
 
-use super::frame;
 use super::header::DATA;
-use crate::model::Limits;
-use crate::model::{EventId, Record};
+use crate::model::EventId;
 
-/// What a record counts for besides its frame: no more than [`Record::bytes`] says, so that the file
-/// keeps whatever the history in memory keeps.
-const BESIDES: usize = Record::OVERHEAD - frame::FIXED;
+/// How far apart the places are that are known.
+const SPACING: u64 = 8 << 10;
 
-/// A frame in the file.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    id: EventId,
-    /// Microseconds since 1970.
-    at: u64,
-    offset: u64,
-}
-
-/// The frames within the limits. They are the end of the file; what is before them is dropped, and
-/// its room is used again as soon as it is as large as they are, so the file never has more than
-/// twice what is kept.
+/// The frames that count: those from `start` to `end`. What is before them is there for nothing.
 #[derive(Debug)]
 pub(super) struct Window {
-    limits: Limits,
-    kept: VecDeque<Place>,
+    start: u64,
     end: u64,
-    dropped: EventId,
+    /// Any event up to this id may be missing.
+    missing: EventId,
+    /// Some places of events, and the events' ids: all that stands before is older.
+    places: VecDeque<(u64, EventId)>,
 }
 
 impl Window {
-    /// Of a file that keeps nothing up to `dropped`, and whose first frame is to stand at `end`.
-    pub(super) fn new(limits: Limits, dropped: EventId, end: u64) -> Self {
+    /// Of a file whose first frame is to stand at `start`.
+    pub(super) fn new(missing: EventId, start: u64) -> Self {
         Self {
-            limits,
-            kept: VecDeque::new(),
-            end,
-            dropped,
+            start,
+            end: start,
+            missing,
+            places: VecDeque::new(),
         }
     }
 
-    /// Drops what is too old at `now`, and so much that a record with a frame of `length` bytes fits
-    /// within the limits; whether it does at all. Of a record that does not, nothing before it, nor
-    /// itself, is kept.
-    pub(super) fn make_room(&mut self, id: EventId, length: usize, now: u64) -> bool {
-        self.expire(now);
-        let limits = self.limits;
-        let bytes = length + BESIDES;
-        if limits.count == 0 || bytes > limits.bytes {
-            self.drop_to(id);
-            return false;
-        }
-        while self.kept.len() >= limits.count || self.bytes() + bytes > limits.bytes {
-            self.drop_first();
-        }
-        true
-    }
-
-    /// Sets other limits; the next record is the first to feel them.
-    pub(super) fn set_limits(&mut self, limits: Limits) {
-        self.limits = limits;
-    }
-
-    /// Takes in the frame of `length` bytes that comes next in the file.
-    pub(super) fn push(&mut self, id: EventId, at: u64, length: usize) {
-        let offset = self.end;
-        self.kept.push_back(Place { id, at, offset });
+    /// Takes in a frame of `length` bytes that comes next in the file.
+    pub(super) fn push(&mut self, length: usize) {
         self.end += length as u64;
     }
 
-    /// Takes in a hole's frame: nothing up to `id` is kept any more.
-    pub(super) fn push_hole(&mut self, id: EventId, length: usize) {
-        self.drop_to(id);
-        self.skip(length);
+    /// A new event, newer than all, stands at the end.
+    pub(super) fn note(&mut self, id: EventId) {
+        let known = self.places.back().map_or(self.start, |(place, _)| *place);
+        if self.end >= known + SPACING {
+            self.places.push_back((self.end, id));
+        }
     }
 
-    /// Drops what is too old at `now`, in microseconds since 1970.
-    pub(super) fn expire(&mut self, now: u64) {
-        let age = u64::try_from(self.limits.age.as_micros()).unwrap_or(u64::MAX);
-        while self
-            .kept
-            .front()
-            .is_some_and(|place| place.at.saturating_add(age) < now)
+    /// Nothing that is older than `oldest` is kept: what counts begins behind as much of it as is known.
+    pub(super) fn let_go(&mut self, oldest: EventId) {
+        while let Some((place, id)) = self.places.front()
+            && *id <= oldest
         {
-            self.drop_first();
+            self.start = self.start.max(*place);
+            self.places.pop_front();
         }
     }
 
-    /// Drops everything up to `id`.
-    pub(super) fn drop_to(&mut self, id: EventId) {
-        while self.kept.front().is_some_and(|place| place.id <= id) {
-            self.drop_first();
-        }
-        self.dropped = self.dropped.max(id);
+    /// Any event up to this id may be missing.
+    pub(super) fn miss(&mut self, id: EventId) {
+        self.missing = self.missing.max(id);
     }
 
-    fn drop_first(&mut self) {
-        if let Some(place) = self.kept.pop_front() {
-            self.dropped = self.dropped.max(place.id);
-        }
-    }
-
-    /// The newest id that is not kept.
-    pub(super) fn dropped(&self) -> EventId {
-        self.dropped
-    }
-
-    /// How many records are kept.
-    pub(super) fn len(&self) -> usize {
-        self.kept.len()
+    /// The newest id that may be missing.
+    pub(super) fn missing(&self) -> EventId {
+        self.missing
     }
 
     /// Where the next frame goes.
@@ -118,32 +68,42 @@ impl Window {
         self.end
     }
 
-    /// Where what is kept begins.
+    /// Where what counts begins.
     pub(super) fn start(&self) -> u64 {
-        self.kept.front().map_or(self.end, |place| place.offset)
+        self.start
     }
 
-    /// Takes in a frame that is not kept.
-    pub(super) fn skip(&mut self, length: usize) {
-        self.end += length as u64;
+    /// Has what counts begin later.
+    pub(super) fn begin_at(&mut self, start: u64) {
+        self.start = self.start.max(start);
+        self.places.retain(|(place, _)| *place > start);
     }
 
-    /// Whether the dropped part of the first `written` bytes is as large as all that is kept.
-    pub(super) fn is_trim_due(&self, written: u64) -> bool {
-        let dropped = self.start().min(written) - DATA;
-        dropped > 0 && dropped >= self.end - self.start()
-    }
-
-    /// What is kept has been moved by `bytes` towards the beginning.
-    pub(super) fn moved(&mut self, bytes: u64) {
-        for place in &mut self.kept {
-            place.offset -= bytes;
-        }
+    /// So many bytes that were to be written at the start are not.
+    pub(super) fn cut(&mut self, bytes: u64) {
+        self.start -= bytes;
         self.end -= bytes;
+        self.places
+            .iter_mut()
+            .for_each(|(place, _)| *place -= bytes);
     }
 
-    /// What the kept records count for.
-    fn bytes(&self) -> usize {
-        (self.end - self.start()) as usize + self.kept.len() * BESIDES
+    /// The bytes of what counts.
+    pub(super) fn size(&self) -> u64 {
+        self.end - self.start
+    }
+
+    /// Whether all that counts fits in front of itself.
+    pub(super) fn is_trim_due(&self) -> bool {
+        let unused = self.start - DATA;
+        unused > 0 && unused >= self.size()
+    }
+
+    /// What counts has been moved to the file's beginning.
+    pub(super) fn moved(&mut self) {
+        let by = self.start - DATA;
+        self.end -= by;
+        self.start = DATA;
+        self.places.iter_mut().for_each(|(place, _)| *place -= by);
     }
 }

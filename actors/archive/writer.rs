@@ -2,26 +2,25 @@
 
 use std::mem;
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use async_io::Timer;
 use futures_lite::FutureExt;
 
-use super::frame::{self, HOLE_LENGTH};
-use super::handle::Shared;
+use super::frame;
+use super::handle::{Item, Shared};
 use super::header::DATA;
 use super::store::Store;
 use super::trouble::Trouble;
 use super::window::Window;
 use super::{Archive, Message, Progress};
-use crate::model::Record;
 use crate::runtime::{CancellationToken, Mailbox};
 
 /// How long an event may wait for others, to be written with them.
 const GROUP: Duration = Duration::from_millis(100);
 /// Bytes after which a group is written earlier.
 const CHUNK: usize = 256 << 10;
-/// How often what has grown too old is looked for when nothing comes.
+/// How long nothing need be looked for when nothing comes.
 const IDLE: Duration = Duration::from_secs(30);
 
 pub(super) struct Writer<'a> {
@@ -30,6 +29,8 @@ pub(super) struct Writer<'a> {
     salt: u32,
     window: Window,
     pending: Vec<u8>,
+    /// The how many-th time copies are written, and where their base stands.
+    base: Option<(u32, u64)>,
     progress: &'a Progress,
     shared: Rc<Shared>,
     trouble: Trouble,
@@ -55,6 +56,7 @@ impl<'a> Writer<'a> {
             salt: archive.header.salt,
             window: archive.window,
             pending: archive.pending,
+            base: None,
             progress,
             shared: archive.shared,
             pause: archive.pause,
@@ -84,29 +86,19 @@ impl<'a> Writer<'a> {
             let wake = next.or(waited).or(stopped).await;
             let was_empty = self.pending.is_empty();
             let stopping = matches!(wake, Wake::Stop);
-            let mut message = match wake {
-                Wake::Message(message) => Some(message),
-                Wake::Due => None,
-                Wake::Stop => mailbox.try_recv(),
-            };
-            while let Some(told) = message {
-                match told {
-                    Message::Waiting => {}
-                    Message::SetLimits { limits } => self.window.set_limits(limits),
-                }
-                message = mailbox.try_recv();
+            if let Wake::Message(Message::Waiting) = wake {
+                while mailbox.try_recv().is_some() {}
             }
             loop {
                 // What was let go is older than all that wait.
                 self.own_up();
-                let Some(record) = self.shared.take() else {
+                let Some(item) = self.shared.take() else {
                     break;
                 };
-                self.stage(&record, &stop).await?;
+                self.stage(item, &stop).await?;
             }
             let now = Instant::now();
             if stopping || now >= due {
-                self.window.expire(frame::micros(SystemTime::now()));
                 self.flush(&stop).await?;
             }
             if stopping {
@@ -120,23 +112,27 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Takes a record in, and writes if there is much.
-    async fn stage(&mut self, record: &Record, stop: &CancellationToken) -> Result<(), GaveUp> {
-        let now = frame::micros(SystemTime::now());
-        match frame::length(record) {
-            Some(length) if self.window.make_room(record.id, length, now) => {
-                frame::put_record(record, self.salt, &mut self.pending);
-                self.window
-                    .push(record.id, frame::micros(record.at), length);
+    /// Takes something in, and writes if there is much.
+    async fn stage(&mut self, item: Item, stop: &CancellationToken) -> Result<(), GaveUp> {
+        match item {
+            Item::Record(record) => {
+                self.window.note(record.id);
+                self.put(|salt, out| frame::put_record(&record, salt, out));
             }
-            // Larger than all that may be kept.
-            _ => {
-                frame::put_hole(record.id, self.salt, &mut self.pending);
-                self.window.push_hole(record.id, HOLE_LENGTH);
+            Item::Begin(time) => {
+                self.base = Some((time, self.window.end()));
+                self.put(frame::put_base);
             }
+            Item::Copies(time, frames) if self.is_current(time) => {
+                self.put(|_, out| out.extend(frames));
+            }
+            Item::End(time) if self.is_current(time) => return self.rebase(stop).await,
+            // Some of them are missing.
+            Item::Copies(..) | Item::End(_) => {}
         }
+        self.note_size();
         if self.pending.len() >= CHUNK {
-            self.prune();
+            self.let_go();
         }
         if self.pending.len() >= CHUNK {
             self.flush(stop).await?;
@@ -144,36 +140,70 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Takes note of events that did not get here. The history in memory has let go of them too, so
-    /// the log need not say anything.
+    fn is_current(&self, time: u32) -> bool {
+        self.base.is_some_and(|(begun, _)| begun == time) && self.shared.is_current(time)
+    }
+
+    /// Appends to what is pending.
+    fn put(&mut self, put: impl FnOnce(u32, &mut Vec<u8>)) {
+        let before = self.pending.len();
+        put(self.salt, &mut self.pending);
+        self.window.push(self.pending.len() - before);
+    }
+
+    fn note_size(&self) {
+        self.shared.size.set(self.window.size());
+    }
+
+    /// Has the file begin later, if all before is let go; what was let go of each target is said once more,
+    /// as the events that told it are gone then. What was never written need not be.
+    fn let_go(&mut self) {
+        let Some((oldest, marks)) = self.shared.let_go.borrow_mut().take() else {
+            return;
+        };
+        let before = self.window.start();
+        self.window.let_go(oldest);
+        if self.window.start() == before {
+            return;
+        }
+        self.put(|_, out| out.extend(marks));
+        let written = self.progress.written.get();
+        if let Some(useless) = self.window.start().checked_sub(written).filter(|n| *n > 0) {
+            self.pending.drain(..useless as usize);
+            self.window.cut(useless);
+            // Its base may be gone.
+            self.base = None;
+            self.shared.stop_copying();
+        }
+        self.note_size();
+    }
+
+    /// Takes note of events that did not get here. The history in memory may have them still, and hands
+    /// over everything again as soon as there is time; so the log need not say anything.
     fn own_up(&mut self) {
         if let Some(id) = self.shared.missed.take() {
-            frame::put_hole(id, self.salt, &mut self.pending);
-            self.window.push_hole(id, HOLE_LENGTH);
+            self.put(|salt, out| frame::put_hole(id, salt, out));
+            self.window.miss(id);
         }
     }
 
-    /// Forgets frames that are dropped before they were written: all in the file are dropped then,
-    /// which a hole says in fewer bytes.
-    fn prune(&mut self) {
-        let useless = self
-            .window
-            .start()
-            .saturating_sub(self.progress.written.get()) as usize;
-        if useless > HOLE_LENGTH {
-            let mut frames = Vec::new();
-            frame::put_hole(self.window.dropped(), self.salt, &mut frames);
-            frames.extend_from_slice(&self.pending[useless..]);
-            self.pending = frames;
-            self.window.moved((useless - HOLE_LENGTH) as u64);
+    /// Has the file begin at the base, of which all is there.
+    async fn rebase(&mut self, stop: &CancellationToken) -> Result<(), GaveUp> {
+        self.flush(stop).await?;
+        if let Some((_, base)) = self.base.take() {
+            self.window.begin_at(base);
         }
+        self.trim(stop).await?;
+        self.shared.stop_copying();
+        self.note_size();
+        Ok(())
     }
 
-    /// Writes all that is pending, after it has made room in the file. While that fails, it is tried
+    /// Writes all that is pending. While that fails, it is tried
     /// again, and events wait in the mailbox.
     async fn flush(&mut self, stop: &CancellationToken) -> Result<(), GaveUp> {
-        self.prune();
-        if self.window.is_trim_due(self.progress.written.get()) {
+        self.let_go();
+        if self.window.is_trim_due() {
             self.trim(stop).await?;
         }
         while !self.pending.is_empty() {
@@ -195,23 +225,36 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Moves what is kept to the file's beginning.
+    /// Moves what counts to the file's beginning if it fits there; else only says where it begins.
     async fn trim(&mut self, stop: &CancellationToken) -> Result<(), GaveUp> {
         // Held until it is done: no other header may be written while frames are on their way.
         let mut header = self.progress.header.lock().await;
         let end = self.progress.written.get();
         let start = self.window.start().min(end);
+        let moves = self.window.is_trim_due();
         loop {
-            header.dropped = self.window.dropped();
             let (store, before) = (self.store.clone(), *header);
-            let outcome = smol::unblock(move || store.trim(before, start, end)).await;
+            let outcome = smol::unblock(move || {
+                if moves {
+                    store.trim(before, start, end)
+                } else {
+                    store.begin_at(before, start, end)
+                }
+            })
+            .await;
             if let Some(after) = self.trouble.note(outcome) {
                 *header = after;
-                self.window.moved(start - DATA);
+                if moves {
+                    let by = start - DATA;
+                    self.window.moved();
+                    self.base = self
+                        .base
+                        .and_then(|(time, base)| Some((time, base.checked_sub(by)?)));
+                }
                 self.progress.written.set(after.synced);
                 return Ok(());
             }
-            header.turn += 2;
+            header.turn += 3;
             self.rest(stop).await?;
         }
     }

@@ -1,6 +1,8 @@
 //! JSON Web Tokens (RFC 7519) in compact form (RFC 7515 §7.1): where they are found, their signature,
 //! their claims.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use base64::Engine;
@@ -12,91 +14,104 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::time::rough;
-use super::{Key, Pass, unauthorized};
+use super::{Keys, MILLISECONDS, Pass, Proof, unauthorized};
 use crate::model::{ClientId, Subscription};
+use crate::wire::auth::bearer;
 use crate::wire::http::query::{decode, parameters};
 use crate::wire::http::refused::quoted;
 use crate::wire::http::{Refused, Request};
+use crate::wire::info::LONGEST;
 
-/// The JWT of a request: in `Authorization: Bearer` (RFC 6750 §2.1), else in the cookie `hasses`,
-/// else as `auth=` in the query.
-///
-/// # Errors
-/// 401 for two in the query, or one that is badly encoded.
-pub fn find(request: &Request) -> Result<Option<String>, Refused> {
-    if let Some(field) = &request.authorization
-        && let Some((scheme, token)) = field.split_once(' ')
-        && scheme.eq_ignore_ascii_case("Bearer")
-    {
-        return Ok(Some(token.trim().to_owned()));
-    }
-    let cookie = request.cookie.as_deref().and_then(cookie);
-    if let Some(cookie) = cookie {
-        return Ok(Some(cookie.to_owned()));
-    }
-    let mut given = parameters(request.query.as_deref().unwrap_or_default())
-        .filter(|(name, value)| *name == "auth" && !value.is_empty());
-    let Some((_, auth)) = given.next() else {
-        return Ok(None);
-    };
-    if given.next().is_some() {
-        return Err(unauthorized("auth= is given twice in the query"));
-    }
-    match decode(auth, true) {
-        Ok(token) => Ok(Some(token.into_owned())),
-        Err(error) => Err(unauthorized(format!("auth= in the query {error}"))),
-    }
+/// Signatures that are checked at most for one request, so that none holds the others up.
+pub(super) const ATTEMPTS: usize = 16;
+/// Seconds by which another machine's clock may be ahead, for `nbf` (RFC 7519 §4.1.5).
+const LEEWAY: f64 = 30.0;
+
+/// The JWTs of a request, in the order in which they count: in `Authorization: Bearer` (RFC 6750
+/// §2.1), in cookies `hasses` (RFC 6265 §5.4: the first is the most specific one), as `auth=` in the
+/// query.
+pub(super) fn all(request: &Request) -> impl Iterator<Item = Result<Cow<'_, str>, Refused>> {
+    let bearer = bearer(request.authorization.as_deref()).map(Cow::Borrowed);
+    let cookies = cookies(request.cookie.as_deref().unwrap_or_default()).map(Cow::Borrowed);
+    let query = parameters(request.query.as_deref().unwrap_or_default());
+    let query = query.filter(|(name, value)| *name == "auth" && !value.is_empty());
+    let query = query.map(|(_, value)| {
+        let unreadable = |error| unauthorized(format!("auth= in the query {error}"));
+        decode(value, true).map_err(unreadable)
+    });
+    bearer.into_iter().chain(cookies).map(Ok).chain(query)
 }
 
-/// The value of the cookie `hasses` (RFC 6265 §5.4: the first is the most specific one).
-fn cookie(field: &str) -> Option<&str> {
+/// The values of the cookies `hasses`.
+fn cookies(field: &str) -> impl Iterator<Item = &str> {
     field
         .split(';')
         .filter_map(|pair| pair.split_once('='))
-        .find(|(name, _)| name.trim() == "hasses")
+        .filter(|(name, _)| name.trim() == "hasses")
         .map(|(_, value)| value.trim().trim_matches('"'))
         .filter(|value| !value.is_empty())
 }
 
 /// Checks a JWT's form and signature, and gives its claims, which are still to be
-/// [checked](Claims::check).
+/// [checked](Claims::check). Each signature that is checked is taken off `attempts`.
 ///
 /// # Errors
 /// 401.
-pub fn verify(key: &Key, token: &str) -> Result<Claims, Refused> {
-    look_at_header(key, token)?;
-    match jsonwebtoken::decode(token, &key.jwt, &key.rules) {
-        Ok(jwt) => Ok(jwt.claims),
-        Err(error) => Err(unauthorized(match error.kind() {
-            ErrorKind::InvalidToken | ErrorKind::Base64(_) => FORM.to_owned(),
-            ErrorKind::InvalidSignature => {
-                "the JWT's signature is wrong: made with another key, or changed since".to_owned()
-            }
-            ErrorKind::Json(error) => wrong_json("header or claims", error),
-            _ => format!("the JWT: {}", quoted(error.to_string().as_bytes())),
-        })),
+pub(super) fn verify(keys: &Keys, token: &str, attempts: &mut usize) -> Result<Claims, Refused> {
+    let Header { alg, kid, .. } = header(token)?;
+    let not_allowed = || {
+        unauthorized(format!(
+            "the JWT's algorithm {} is not allowed with this server's key; allowed: {}",
+            quoted(alg.as_bytes()),
+            keys.algorithms()
+        ))
+    };
+    let algorithm = alg.parse::<Algorithm>().map_err(|_| not_allowed())?;
+    let fitting = keys.for_jwt(algorithm, kid.as_deref());
+    if fitting.is_empty() {
+        return Err(match keys.for_jwt(algorithm, None).is_empty() {
+            true => not_allowed(),
+            false => unauthorized("the JWT's kid names none of this server's keys"),
+        });
     }
+    let mut refused = unauthorized("there are too many JWTs in this request, or keys for them");
+    for key in fitting {
+        let Some(left) = attempts.checked_sub(1) else {
+            break;
+        };
+        *attempts = left;
+        match jsonwebtoken::decode(token, &key.jwt, &key.rules) {
+            Ok(jwt) => return Ok(jwt.claims),
+            Err(error) => refused = wrong_jwt(&error),
+        }
+    }
+    Err(refused)
 }
 
-/// Looks at what `jsonwebtoken` does not: `crit`, and names of algorithms that it does not know either.
-fn look_at_header(key: &Key, token: &str) -> Result<(), Refused> {
+fn wrong_jwt(error: &jsonwebtoken::errors::Error) -> Refused {
+    unauthorized(match error.kind() {
+        ErrorKind::InvalidToken | ErrorKind::Base64(_) => FORM.to_owned(),
+        ErrorKind::InvalidSignature => {
+            "the JWT's signature is wrong: made with another key, or changed since".to_owned()
+        }
+        ErrorKind::Json(error) => wrong_json("header or claims", error),
+        _ => format!("the JWT: {}", quoted(error.to_string().as_bytes())),
+    })
+}
+
+/// Reads a header. It looks at what `jsonwebtoken` does not: `crit`, and names of algorithms that it
+/// does not know either.
+fn header(token: &str) -> Result<Header, Refused> {
     let (header, _) = token.split_once('.').ok_or_else(|| unauthorized(FORM))?;
     let json = URL_SAFE_NO_PAD.decode(header);
     let json = json.map_err(|_| unauthorized(FORM))?;
     let header: Header = serde_json::from_slice(&json)
         .map_err(|error| unauthorized(wrong_json("header", &error)))?;
-    if header.crit.is_some() {
-        return Err(unauthorized(
+    match header.crit {
+        None => Ok(header),
+        Some(_) => Err(unauthorized(
             "the JWT's header has crit, and none of its extensions is known here",
-        ));
-    }
-    match header.alg.parse::<Algorithm>() {
-        Ok(algorithm) if key.rules.algorithms.contains(&algorithm) => Ok(()),
-        _ => Err(unauthorized(format!(
-            "the JWT's algorithm {} is not allowed with this server's key; allowed: {}",
-            quoted(header.alg.as_bytes()),
-            key.algorithms()
-        ))),
+        )),
     }
 }
 
@@ -112,6 +127,7 @@ fn wrong_json(part: &str, error: &serde_json::Error) -> String {
 #[serde(expecting = "a JSON object")]
 struct Header {
     alg: String,
+    kid: Option<String>,
     #[serde(default, deserialize_with = "present")]
     crit: Option<Value>,
     /// With it serde takes no list for this.
@@ -128,6 +144,12 @@ pub struct Claims {
     subscribe: Option<Value>,
     #[serde(default, deserialize_with = "present")]
     id: Option<Value>,
+    /// What presence shows of the client.
+    #[serde(default)]
+    info: Option<Value>,
+    /// Whether the client may learn who else is there.
+    #[serde(default, deserialize_with = "present")]
+    presence: Option<Value>,
     #[serde(default, deserialize_with = "moment")]
     exp: Option<f64>,
     #[serde(default, deserialize_with = "moment")]
@@ -148,16 +170,7 @@ impl Claims {
     /// # Errors
     /// 401 for claims that do not hold, or are none; 403, naming the token, for what they do not cover.
     pub fn check(&self, asked: &Subscription, now: Duration) -> Result<Pass, Refused> {
-        let now = now.as_secs_f64();
-        let apart = |seconds: f64| rough(Duration::try_from_secs_f64(seconds).unwrap_or_default());
-        if let Some(exp) = self.exp.filter(|exp| now >= *exp) {
-            let why = format!("the JWT expired {} ago", apart(now - exp));
-            return Err(unauthorized(why));
-        }
-        if let Some(nbf) = self.nbf.filter(|nbf| now < *nbf) {
-            let why = format!("the JWT is not valid yet, for {} more", apart(nbf - now));
-            return Err(unauthorized(why));
-        }
+        self.hold(now.as_secs_f64())?;
         let id = match &self.id {
             None => None,
             Some(Value::String(id)) => Some(ClientId::new(id).map_err(|error| {
@@ -169,8 +182,28 @@ impl Claims {
             Some(_) => return Err(unauthorized("the JWT's claim id must be a string")),
         };
         self.covers(asked)?;
+        let presence = match &self.presence {
+            None => false,
+            Some(Value::Bool(presence)) => *presence,
+            Some(_) => {
+                return Err(unauthorized(
+                    "the JWT's claim presence must be true or false",
+                ));
+            }
+        };
+        if asked.presence && !presence {
+            let why = "presence=1 needs a JWT with the claim presence: true";
+            return Err(Refused::new(403, why));
+        }
+        let info = self.info.as_ref().map(Value::to_string);
+        if info.as_ref().is_some_and(|info| info.len() > LONGEST) {
+            let why = "the JWT's claim info is longer than 1024 bytes";
+            return Err(Refused::new(400, why));
+        }
         Ok(Pass {
+            by: Proof::Jwt,
             id,
+            info,
             // A moment that does not fit is too far off to come.
             ends: self
                 .exp
@@ -178,25 +211,42 @@ impl Claims {
         })
     }
 
+    /// Whether the claims hold at this moment, in seconds since 1970.
+    fn hold(&self, now: f64) -> Result<(), Refused> {
+        let apart = |seconds: f64| rough(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+        for (claim, moment) in [("exp", self.exp), ("nbf", self.nbf)] {
+            if moment.is_some_and(|moment| moment >= MILLISECONDS) {
+                return Err(unauthorized(format!(
+                    "the JWT's {claim} is too far off; are these milliseconds? It needs seconds since 1970"
+                )));
+            }
+        }
+        if let Some(exp) = self.exp.filter(|exp| now >= *exp) {
+            let why = format!("the JWT expired {} ago", apart(now - exp));
+            return Err(unauthorized(why));
+        }
+        if let Some(nbf) = self.nbf.filter(|nbf| now + LEEWAY < *nbf) {
+            let why = format!("the JWT is not valid yet, for {} more", apart(nbf - now));
+            return Err(unauthorized(why));
+        }
+        Ok(())
+    }
+
     fn covers(&self, asked: &Subscription) -> Result<(), Refused> {
         let readable = match &self.subscribe {
-            None => Vec::new(),
-            Some(Value::Array(list)) => list.iter().map(readable).collect::<Result<_, _>>()?,
+            None => Readable::default(),
+            Some(Value::Array(list)) => Readable::of(list)?,
             Some(_) => return Err(unauthorized(WHAT_SUBSCRIBE_IS)),
         };
-        let covered = |name: &&str| readable.iter().any(|readable| readable.covers(name));
         let tokens = asked.tokens.iter().map(|token| token.as_str());
         // No token is `*`, so only the prefix of all tokens covers it.
-        let uncovered = asked.all.then_some("*").into_iter().chain(tokens);
-        let uncovered = uncovered.into_iter().find(|name| !covered(name));
-        match uncovered {
-            None => Ok(()),
-            Some(name) => Err(Refused::new(
-                403,
-                format!(
-                    "the token {} is not covered by the JWT's claim subscribe",
-                    quoted(name.as_bytes())
-                ),
+        let all = asked.all.then_some("*").into_iter().chain(tokens);
+        let uncovered: Vec<&str> = all.filter(|name| !readable.covers(name)).collect();
+        match uncovered.as_slice() {
+            [] => Ok(()),
+            uncovered => Err(Refused::denied(
+                uncovered,
+                "not covered by the JWT's claim subscribe",
             )),
         }
     }
@@ -205,38 +255,44 @@ impl Claims {
 const WHAT_SUBSCRIBE_IS: &str = "the JWT's claim subscribe must be a list of strings: tokens, pre* for those that begin so, \
      or * for all";
 
-/// One entry of the claim `subscribe`.
-#[derive(Debug, PartialEq, Eq)]
-enum Readable<'a> {
-    Token(&'a str),
-    /// All tokens that begin so.
-    Prefix(&'a str),
+/// What the claim `subscribe` lists.
+#[derive(Debug, Default)]
+struct Readable<'a> {
+    tokens: HashSet<&'a str>,
+    /// All tokens that begin so. No more than a token can begin with are found in it by their ends.
+    prefixes: HashSet<&'a str>,
 }
 
-impl Readable<'_> {
-    fn covers(&self, token: &str) -> bool {
-        match self {
-            Self::Token(readable) => *readable == token,
-            Self::Prefix(prefix) => token.starts_with(prefix),
+impl<'a> Readable<'a> {
+    fn of(list: &'a [Value]) -> Result<Self, Refused> {
+        let mut readable = Self::default();
+        for entry in list {
+            let Value::String(entry) = entry else {
+                return Err(unauthorized(WHAT_SUBSCRIBE_IS));
+            };
+            let (entries, plain) = match entry.strip_suffix('*') {
+                Some(prefix) => (&mut readable.prefixes, prefix),
+                None => (&mut readable.tokens, entry.as_str()),
+            };
+            if plain.contains('*') {
+                return Err(unauthorized(format!(
+                    "{} in the JWT's claim subscribe has a '*' that is not at its end",
+                    quoted(entry.as_bytes())
+                )));
+            }
+            entries.insert(plain);
         }
+        Ok(readable)
     }
-}
 
-fn readable(entry: &Value) -> Result<Readable<'_>, Refused> {
-    let Value::String(entry) = entry else {
-        return Err(unauthorized(WHAT_SUBSCRIBE_IS));
-    };
-    let (readable, plain) = match entry.strip_suffix('*') {
-        Some(prefix) => (Readable::Prefix(prefix), prefix),
-        None => (Readable::Token(entry), entry.as_str()),
-    };
-    if plain.contains('*') {
-        return Err(unauthorized(format!(
-            "{} in the JWT's claim subscribe has a '*' that is not at its end",
-            quoted(entry.as_bytes())
-        )));
+    fn covers(&self, token: &str) -> bool {
+        let starts = |end: usize| {
+            token
+                .get(..end)
+                .is_some_and(|start| self.prefixes.contains(start))
+        };
+        self.tokens.contains(token) || !self.prefixes.is_empty() && (0..=token.len()).any(starts)
     }
-    Ok(readable)
 }
 
 /// A NumericDate (RFC 7519 §2): seconds since 1970, perhaps with a fraction.

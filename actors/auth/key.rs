@@ -35,6 +35,8 @@ pub struct Key {
     pub(super) rules: Validation,
     /// What signs URLs, if it is a secret.
     secret: Option<Secret>,
+    /// Its name in a JWK Set (RFC 7517 §4.5).
+    pub(super) kid: Option<String>,
 }
 
 #[derive(Clone)]
@@ -58,6 +60,10 @@ pub enum KeyError {
     Unknown,
     /// It is an RSA key of this many bits.
     RsaBits(usize),
+    /// It is a JWK Set without a key that checks signatures.
+    EmptySet,
+    /// The key at this place of its JWK Set, from 1 on, is broken.
+    Jwk(usize),
 }
 
 impl fmt::Display for KeyError {
@@ -75,6 +81,15 @@ impl fmt::Display for KeyError {
             ),
             Self::Unknown => f.write_str(
                 "its public key is of no kind that is known here: RSA, P-256, P-384 or Ed25519",
+            ),
+            Self::EmptySet => f.write_str(
+                "no key of its JWK Set is one that checks signatures: oct, RSA, EC with P-256 or P-384, \
+                 or OKP with Ed25519",
+            ),
+            Self::Jwk(place) => write!(
+                f,
+                "key {place} of its JWK Set cannot be used; each needs the members that RFC 7518 §6 \
+                 and RFC 8037 §2 ask for, in base64url"
             ),
             Self::RsaBits(bits) => write!(
                 f,
@@ -97,8 +112,7 @@ impl Key {
     pub fn read(content: &[u8]) -> Result<Self, KeyError> {
         const BEGIN: &[u8] = b"-----BEGIN ";
         if content.windows(BEGIN.len()).any(|part| part == BEGIN) {
-            let (jwt, algorithms) = public(content)?;
-            return Ok(Self::new(jwt, algorithms, None));
+            return public(content).map(Self::public);
         }
         let secret = match content {
             [secret @ .., b'\r', b'\n'] | [secret @ .., b'\n'] => secret,
@@ -107,13 +121,23 @@ impl Key {
         if secret.is_empty() {
             return Err(KeyError::Empty);
         }
+        Ok(Self::secret(secret))
+    }
+
+    /// The key that these bytes are.
+    pub(super) fn secret(secret: &[u8]) -> Self {
         let hs256 = hmac::Key::new(hmac::HMAC_SHA256, secret);
         let short = secret.len() < LONG_ENOUGH;
-        Ok(Self::new(
+        Self::new(
             DecodingKey::from_secret(secret),
             &[HS256, HS384, HS512],
             Some(Secret { hs256, short }),
-        ))
+        )
+    }
+
+    /// A public key.
+    pub(super) fn public((jwt, algorithms): Public) -> Self {
+        Self::new(jwt, algorithms, None)
     }
 
     fn new(jwt: DecodingKey, algorithms: &[Algorithm], secret: Option<Secret>) -> Self {
@@ -127,7 +151,12 @@ impl Key {
             validate_aud: false,
             ..Validation::default()
         };
-        Self { jwt, rules, secret }
+        Self {
+            jwt,
+            rules,
+            secret,
+            kid: None,
+        }
     }
 
     /// Whether it is a secret, which signs URLs too.
@@ -160,7 +189,7 @@ impl fmt::Debug for Key {
 }
 
 /// A public key, and what it is for.
-type Public = (DecodingKey, &'static [Algorithm]);
+pub(super) type Public = (DecodingKey, &'static [Algorithm]);
 
 /// Reads PEM (RFC 7468).
 fn public(content: &[u8]) -> Result<Public, KeyError> {
@@ -182,22 +211,45 @@ fn public_info(der: &[u8]) -> Result<Public, KeyError> {
     let bytes = info.subject_public_key.as_bytes();
     let bytes = bytes.ok_or(KeyError::Unknown)?;
     let curve = || info.algorithm.parameters_oid().ok();
-    // An uncompressed point is 4 and two coordinates (RFC 5480 §2.2).
-    match (info.algorithm.oid, bytes) {
-        (RSA, bytes) => rsa(bytes),
-        (EC, [4, point @ ..]) if curve() == Some(P256) && point.len() == 64 => {
+    match info.algorithm.oid {
+        RSA => rsa(bytes),
+        EC if curve() == Some(P256) => point(bytes, Curve::P256),
+        EC if curve() == Some(P384) => point(bytes, Curve::P384),
+        ED25519 => ed25519(bytes),
+        _ => Err(KeyError::Unknown),
+    }
+}
+
+/// The elliptic curves of ECDSA that are known here.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Curve {
+    P256,
+    P384,
+}
+
+/// Takes an uncompressed point of a curve: 4 and two coordinates (RFC 5480 §2.2).
+pub(super) fn point(bytes: &[u8], curve: Curve) -> Result<Public, KeyError> {
+    match (curve, bytes) {
+        (Curve::P256, [4, point @ ..]) if point.len() == 64 => {
             Ok((DecodingKey::from_ec_der(bytes), &[ES256]))
         }
-        (EC, [4, point @ ..]) if curve() == Some(P384) && point.len() == 96 => {
+        (Curve::P384, [4, point @ ..]) if point.len() == 96 => {
             Ok((DecodingKey::from_ec_der(bytes), &[ES384]))
         }
-        (ED25519, bytes) if bytes.len() == 32 => Ok((DecodingKey::from_ed_der(bytes), &[EdDSA])),
+        _ => Err(KeyError::Unknown),
+    }
+}
+
+/// Takes a public key of Ed25519 (RFC 8032 §5.1.5).
+pub(super) fn ed25519(bytes: &[u8]) -> Result<Public, KeyError> {
+    match bytes.len() {
+        32 => Ok((DecodingKey::from_ed_der(bytes), &[EdDSA])),
         _ => Err(KeyError::Unknown),
     }
 }
 
 /// Reads an RSAPublicKey (RFC 8017 appendix A.1.1).
-fn rsa(der: &[u8]) -> Result<Public, KeyError> {
+pub(super) fn rsa(der: &[u8]) -> Result<Public, KeyError> {
     let key = RsaPublicKeyRef::from_der(der).map_err(|_| KeyError::Unknown)?;
     let modulus = key.modulus.as_bytes();
     let unused = modulus.first().map_or(0, |byte| byte.leading_zeros());

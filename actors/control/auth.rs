@@ -7,10 +7,10 @@ use futures_lite::FutureExt;
 
 use super::Publisher;
 use super::connection::{Broken, Connection, REQUEST_TIME};
-use crate::messages::publisher;
+use crate::logger;
 use crate::model::{Channel, Secret};
 use crate::wire::auth::{bearer, first_line};
-use crate::wire::http::control_api::is_open;
+use crate::wire::http::access::{self, Access};
 use crate::wire::http::{Refused, Request, guard};
 use crate::wire::json;
 
@@ -82,13 +82,9 @@ impl Publisher {
     }
 
     async fn turn_away(&self, connection: &Connection, why: &str) -> Result<(), Broken> {
-        log::warn!("{}: refused: {why}", self.name);
-        let count = |reply| publisher::Request::Count {
-            refused: vec![(Refused::word(401), 1)],
-            lossy_utf8: 0,
-            reply,
-        };
-        self.sequencer.call(count).await?;
+        let word = Refused::word(401);
+        logger::refused(word, format_args!("{}: refused: {why}", self.name));
+        self.count_refused(word).await?;
         let answer = json::error(why) + "\n";
         connection.write_all(answer.as_bytes()).await?;
         // What is unread would reset the connection and take the answer with it.
@@ -97,31 +93,84 @@ impl Publisher {
         Ok(())
     }
 
-    /// Whether a request may be made: by whoever knows the secret; else if no web page can have
+    /// Whether whoever makes this request may see lists of clients and events too, not figures alone.
+    pub(super) fn shows_lists(&self, request: &Request) -> bool {
+        let config = self.settings.now();
+        if self.channel == Channel::Unix {
+            return true;
+        }
+        match (&config.control_secret, &config.watch_secret) {
+            (Some(secret), _) => bearer(request.authorization.as_deref())
+                .is_some_and(|offered| secret.is(offered.as_bytes())),
+            (None, watch) => watch.is_none(),
+        }
+    }
+
+    /// Whether a request may be made: by whoever knows the right secret; else if no web page can have
     /// forged it, and none is asked for at that path.
     ///
     /// Errors: 401, 403.
     pub(super) fn admits(&self, request: &Request) -> Result<(), Refused> {
-        let (secret, open) = (self.secret(), is_open(&request.path));
-        let offered = bearer(request.authorization.as_deref());
-        match (&secret, offered) {
-            (Some(secret), Some(offered)) if secret.is(offered.as_bytes()) => return Ok(()),
-            (Some(_), Some(_)) if !open => {
-                return Err(Refused::new(401, "the secret in Authorization is wrong"));
-            }
-            _ => {}
+        let access = Access::of(request);
+        if access == Access::Health {
+            return Ok(());
         }
-        let names = self.channel != Channel::Unix;
-        let allowed = &self.settings.now().control_hosts;
-        if let Some(why) = guard::forged(request, allowed, names) {
+        let config = self.settings.now();
+        let guards = self.channel != Channel::Unix;
+        let control = config.control_secret.as_ref().filter(|_| guards);
+        let watch = config.watch_secret.as_ref().filter(|_| guards);
+        let offered = bearer(request.authorization.as_deref());
+        let knows = |secret: Option<&Secret>| {
+            let pair = secret.zip(offered);
+            pair.is_some_and(|(secret, offered)| secret.is(offered.as_bytes()))
+        };
+        if knows(control) {
+            self.place.is_proven();
+            return Ok(());
+        }
+        if access == Access::Figures && knows(watch) {
+            return Ok(());
+        }
+        let asks = match access {
+            Access::Health | Access::Page => false,
+            Access::Figures | Access::Lists => control.or(watch).is_some(),
+            Access::Deeds => control.is_some(),
+        };
+        if asks && offered.is_some() {
+            return Err(wrong_secret(access, knows(watch)));
+        }
+        if let Some(why) = guard::forged(request, &config.control_hosts, guards) {
             return Err(Refused::new(403, why));
         }
-        match secret {
-            Some(_) if !open => Err(Refused::new(
-                401,
-                "this needs Authorization: Bearer SECRET, the one of --control-secret",
-            )),
-            _ => Ok(()),
+        if asks {
+            return Err(Refused::new(401, needed(access)));
+        }
+        match guards && config.shut_windows && access::is_new(&request.path) {
+            true => Err(Refused::new(403, SHUT)),
+            false => Ok(()),
         }
     }
+}
+
+/// Why a page or list that the old daemon did not have is not shown.
+const SHUT: &str = "with the old switches this is shown only where --control-secret or --watch-secret \
+                    names a file with a secret, or --control-host the host that it is asked at";
+
+fn needed(access: Access) -> &'static str {
+    match access {
+        Access::Figures => {
+            "this needs Authorization: Bearer SECRET, the one of --control-secret or --watch-secret"
+        }
+        _ => "this needs Authorization: Bearer SECRET, the one of --control-secret",
+    }
+}
+
+fn wrong_secret(access: Access, watches: bool) -> Refused {
+    let why = match watches {
+        true if access == Access::Lists => {
+            "the secret of --watch-secret opens the figures alone; this needs the one of --control-secret"
+        }
+        _ => "the secret in Authorization is wrong",
+    };
+    Refused::new(401, why)
 }

@@ -16,12 +16,21 @@ use crate::runtime::{Failure, Gone, turn};
 const PORTION: usize = 64 * 1024;
 /// How long a request may take to be complete.
 pub(super) const REQUEST_TIME: Duration = Duration::from_secs(10);
+/// How long a body may take for each next byte, and in all.
+pub(super) const BODY_SILENCE: Duration = Duration::from_secs(10);
+pub(super) const BODY_TIME: Duration = Duration::from_secs(300);
+/// How long nothing of an answer may be read. Whoever reads nothing that long is given up.
+const WRITE_PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
+/// U+FEFF as UTF-8, which some programs write in front of all text.
+const BOM: &[u8] = "\u{feff}".as_bytes();
 /// How long a publisher may take to read a last answer.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Why a connection cannot go on.
 #[derive(Debug)]
 pub(super) enum Broken {
+    /// Its place was given to another, or its memory is needed: why.
+    GivenUp(&'static str),
     /// Its socket failed.
     Failed(io::Error),
     /// The registry is gone.
@@ -95,6 +104,15 @@ impl Connection {
         self.began = Instant::now();
     }
 
+    /// Takes U+FEFF off the very front. Whether it is known that none is to come.
+    pub(super) fn skip_mark(&mut self) -> bool {
+        if self.buffer.starts_with(BOM) {
+            self.consume(BOM.len());
+            return true;
+        }
+        !BOM.starts_with(&self.buffer)
+    }
+
     /// Takes line ends off the front.
     pub(super) fn skip_line_ends(&mut self) {
         let line_end = |byte: &&u8| matches!(byte, b'\r' | b'\n');
@@ -140,17 +158,40 @@ impl Connection {
         self.socket.get_ref().read(buffer)
     }
 
+    /// Writes an answer.
+    ///
+    /// # Errors
+    /// The socket's; `TimedOut` when nothing of it could be written for 30 seconds.
     pub(super) async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            let count = self.socket.write_with(|stream| stream.write(bytes)).await?;
-            bytes = &bytes[count..];
+            let written = self.when_writable(|stream| stream.write(bytes)).await?;
+            bytes = &bytes[written..];
             turn::pause().await;
         }
-        let push = |stream: &Stream| match stream.push()? {
+        self.when_writable(|stream| match stream.push()? {
             true => Ok(()),
             false => Err(io::ErrorKind::WouldBlock.into()),
+        })
+        .await
+    }
+
+    /// Writes what the socket takes at once.
+    pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.get_ref().write(bytes)
+    }
+
+    /// Writes once, when the socket takes something.
+    async fn when_writable<T>(&self, write: impl Fn(&Stream) -> io::Result<T>) -> io::Result<T> {
+        // A timer is made only for who does not read.
+        match write(self.socket.get_ref()) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            done => return done,
+        }
+        let late = async {
+            Timer::after(WRITE_PATIENCE).await;
+            Err(io::ErrorKind::TimedOut.into())
         };
-        self.socket.write_with(push).await
+        self.socket.write_with(write).or(late).await
     }
 
     /// Ends our side; what was written before still arrives.

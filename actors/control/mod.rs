@@ -5,35 +5,47 @@
 //! | this | accepting; telling HTTP and text apart |
 //! | [`auth`] | who may publish where a secret is asked for |
 //! | [`connection`] | reading and writing the socket |
+//! | [`places`] | how many there may be, and who has to go |
 //! | [`text`] | text and JSON lines |
 //! | [`http`] | HTTP |
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_io::Timer;
 use futures_lite::FutureExt;
 
 use crate::config::Settings;
 use crate::intake::SILENCE;
+use crate::logger;
 use crate::messages::publisher;
 use crate::model::Channel;
 use crate::net::accept::Acceptor;
 use crate::net::identity::Identity;
+use crate::net::peer::Peer;
 use crate::net::tls::Trouble;
 use crate::net::{Bound, Listener};
 use crate::runtime::supervisor::{Spawner, Stage};
-use crate::runtime::{Address, CancellationToken, Failure};
+use crate::runtime::{Address, CancellationToken, Failure, Gone};
 use crate::wire::auth::AUTH;
 use crate::wire::http::{Answer, Refused, looks_like_http};
 
 mod auth;
 mod connection;
 mod http;
+mod places;
 mod text;
 
 use connection::{Broken, Connection, REQUEST_TIME};
+use places::Place;
+pub use places::Places;
+
+/// After this long without a word the system asks whether a publisher is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
+/// How long a message may be unfinished without growing, where nobody has to know a secret.
+const UNFINISHED_TIME: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 60 });
 
 /// Accepts publishers and gives each connection an actor, until it is asked to stop.
 ///
@@ -43,6 +55,8 @@ pub async fn run(
     bound: Rc<Bound>,
     settings: Rc<Settings>,
     sequencer: Address<publisher::Request>,
+    places: Rc<Places>,
+    open_stream: OpenStream,
     spawner: Spawner,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
@@ -51,36 +65,98 @@ pub async fn run(
         Listener::Tcp(_) => Channel::Tcp,
         Listener::Unix(_) => Channel::Unix,
     };
+    if channel == Channel::Tcp {
+        // Connections inherit it. Where the system refuses, who vanishes stays until others need the place.
+        let _refused = bound.keep_alive(KEEP_ALIVE);
+    }
     let accept = async {
         loop {
             let (socket, peer) = acceptor.next().await;
-            let name = format!("publisher {peer}");
-            let (settings, sequencer) = (Rc::clone(&settings), sequencer.clone());
-            let identity = settings
-                .now()
-                .tls
-                .as_ref()
-                .filter(|_| bound.tls)
-                .map(Identity::without_http2);
-            spawner.temporary(name.clone(), Stage::Intake, move |stop| async move {
-                let publisher = Publisher {
-                    settings,
-                    sequencer,
-                    channel,
-                    name,
-                    stop,
-                };
-                let mut connection = Connection::new(socket, identity.as_ref())?;
-                match publisher.serve(&mut connection).await {
-                    Err(Broken::Failed(error)) => log::debug!("{}: {error}", publisher.name),
-                    Ok(()) | Err(Broken::Gone) => {}
+            let config = settings.now();
+            let arrival = Arrival {
+                identity: (config.tls.as_ref().filter(|_| bound.tls)).map(Identity::without_http2),
+                socket,
+                name: format!("publisher {peer}"),
+                peer,
+                channel,
+            };
+            let guarded = config.control_secret.is_some();
+            match places.take(arrival.peer.ip(), config.max_publishers, guarded) {
+                Some((place, given_up)) => {
+                    let (settings, sequencer) = (Rc::clone(&settings), sequencer.clone());
+                    let name = arrival.name.clone();
+                    let open_stream = Rc::clone(&open_stream);
+                    spawner.temporary(name, Stage::Intake, move |stop| {
+                        let publisher = Publisher {
+                            settings,
+                            sequencer,
+                            channel: arrival.channel,
+                            name: arrival.name,
+                            peer: arrival.peer,
+                            place,
+                            open_stream,
+                            stop,
+                        };
+                        publisher.live(arrival.socket, arrival.identity, given_up)
+                    });
                 }
-                Ok(())
-            });
+                None => {
+                    let sequencer = sequencer.clone();
+                    let name = arrival.name.clone();
+                    spawner.temporary(name, Stage::Intake, move |_| {
+                        arrival.turn_away(config.max_publishers, sequencer)
+                    });
+                }
+            }
         }
     };
     accept.or(stop.cancelled()).await;
     Ok(())
+}
+
+/// Makes a client actor, which may read everything, of one end of a pair of sockets, for somebody who comes
+/// from that address.
+pub type OpenStream = Rc<dyn Fn(OwnedFd, Peer) -> io::Result<()>>;
+
+/// A connection that was accepted.
+struct Arrival {
+    socket: OwnedFd,
+    identity: Option<Identity>,
+    name: String,
+    peer: Peer,
+    channel: Channel,
+}
+
+impl Arrival {
+    /// Tells a publisher for whom there is no place that there is none.
+    async fn turn_away(
+        self,
+        most: usize,
+        sequencer: Address<publisher::Request>,
+    ) -> Result<(), Failure> {
+        let why =
+            format!("there are {most} publishers already, as many as --max-publishers allows");
+        logger::refused("publisher", format_args!("{}: refused: {why}", self.name));
+        let count = |reply| publisher::Request::Count {
+            refused: vec![("publisher", 1)],
+            lossy_utf8: 0,
+            reply,
+        };
+        // The registry is gone only with the process.
+        let _gone = sequencer.call(count).await;
+        // A handshake is more work than this is worth.
+        if self.identity.is_none() {
+            let connection = Connection::new(self.socket, None)?;
+            let mut bytes = Vec::new();
+            Answer::refused_json(&Refused::new(503, why))
+                .with("Retry-After", 10)
+                .write(SystemTime::now().into(), &mut bytes);
+            // What is not taken at once is not worth waiting for either.
+            let _taken = connection.try_write(&bytes);
+            connection.finish();
+        }
+        Ok(())
+    }
 }
 
 /// What a connection's actor knows.
@@ -89,15 +165,46 @@ struct Publisher {
     sequencer: Address<publisher::Request>,
     channel: Channel,
     name: String,
+    peer: Peer,
+    place: Place,
+    open_stream: OpenStream,
     stop: CancellationToken,
 }
 
 impl Publisher {
+    /// Speaks with the publisher until its connection ends.
+    async fn live(
+        self,
+        socket: OwnedFd,
+        identity: Option<Identity>,
+        given_up: CancellationToken,
+    ) -> Result<(), Failure> {
+        let mut connection = Connection::new(socket, identity.as_ref())?;
+        let given_up = async {
+            given_up.cancelled().await;
+            Err(Broken::GivenUp(self.place.why()))
+        };
+        match self.serve(&mut connection).or(given_up).await {
+            Err(Broken::Failed(error)) => log::debug!("{}: {error}", self.name),
+            Err(Broken::GivenUp(why)) => {
+                logger::refused("publisher", format_args!("{}: given up: {why}", self.name));
+                // The registry is gone only with the process.
+                let _gone = self.count_refused("publisher").await;
+            }
+            Ok(()) | Err(Broken::Gone) => {}
+        }
+        Ok(())
+    }
+
     async fn serve(&self, connection: &mut Connection) -> Result<(), Broken> {
         if let Err(error) = connection.shake_hands().await {
             return self.not_shaken(connection, error).await;
         }
         let (due, secret) = (Instant::now() + REQUEST_TIME, self.secret());
+        if self.channel == Channel::Unix {
+            // Its file's mode has let it in.
+            self.place.is_proven();
+        }
         let late = async {
             match &secret {
                 Some(_) => Timer::at(due).await,
@@ -105,34 +212,72 @@ impl Publisher {
             };
             Ok(Seen::Text)
         };
-        let begun = self.how(connection, secret.is_some()).or(late).await?;
-        if begun == Seen::Http {
-            http::serve(self, connection).await?;
-            // What is unread would reset the connection and take the answer with it.
-            connection.finish();
-            connection.discard().await;
-            Ok(())
-        } else {
-            if let Some(secret) = secret
-                && !self.proves(connection, &secret, due).await?
-            {
-                return Ok(());
+        match self.how(connection, secret.is_some()).or(late).await? {
+            Seen::Http => {
+                http::serve(self, connection).await?;
+                // What is unread would reset the connection and take the answer with it.
+                connection.finish();
+                connection.discard().await;
+                Ok(())
             }
-            let served = text::serve(self, connection, begun == Seen::Silence).await;
-            connection.finish();
-            served
+            Seen::Stuck => self.stuck().await,
+            begun => {
+                if let Some(secret) = secret {
+                    if !self.proves(connection, &secret, due).await? {
+                        return Ok(());
+                    }
+                    self.place.is_proven();
+                }
+                let served = text::serve(self, connection, begun == Seen::Silence).await;
+                connection.finish();
+                served
+            }
         }
+    }
+
+    /// How long a message may be unfinished without growing; none where that is not limited.
+    fn patience(&self) -> Option<Duration> {
+        (self.channel == Channel::Tcp && self.secret().is_none()).then_some(UNFINISHED_TIME)
+    }
+
+    /// Tells that a message did not grow for too long, so that its connection ends.
+    async fn stuck(&self) -> Result<(), Broken> {
+        logger::refused(
+            "timeout",
+            format_args!(
+                "{}: refused: its message has been unfinished for {} seconds",
+                self.name,
+                UNFINISHED_TIME.as_secs()
+            ),
+        );
+        self.count_refused("timeout").await
+    }
+
+    /// Tells how many bytes of a message or body wait for the rest of it.
+    fn unfinished(&self, bytes: usize) {
+        self.place
+            .unfinished(bytes, self.settings.now().total_buffer);
+    }
+
+    /// Counts one refusal.
+    async fn count_refused(&self, reason: &'static str) -> Result<(), Broken> {
+        Ok(self.count(vec![(reason, 1)], 0).await?)
+    }
+
+    /// Counts refusals, and messages with bytes that were no UTF-8.
+    async fn count(&self, refused: Vec<(&'static str, u64)>, lossy_utf8: u64) -> Result<(), Gone> {
+        let count = |reply| publisher::Request::Count {
+            refused,
+            lossy_utf8,
+            reply,
+        };
+        self.sequencer.call(count).await
     }
 
     /// Says why the TLS handshake failed: to the publisher too, if it does not speak TLS.
     async fn not_shaken(&self, connection: &Connection, error: io::Error) -> Result<(), Broken> {
         log::debug!("{}: refused: {error}", self.name);
-        let count = |reply| publisher::Request::Count {
-            refused: vec![("tls", 1)],
-            lossy_utf8: 0,
-            reply,
-        };
-        self.sequencer.call(count).await?;
+        self.count_refused("tls").await?;
         if let Some(trouble @ Trouble::NotTls) = Trouble::of(&error) {
             let refused = Refused::new(400, trouble.to_string());
             let mut bytes = Vec::new();
@@ -147,19 +292,25 @@ impl Publisher {
     /// Reads until it is clear how the publisher speaks. Where it has to be `guarded` by a secret, an
     /// `auth` line is text before it is whole, even one like `auth /…`, which base64 may give.
     async fn how(&self, connection: &mut Connection, guarded: bool) -> Result<Seen, Broken> {
+        let (mut may_have_mark, patience) = (true, self.patience());
         loop {
+            if may_have_mark && !connection.bytes().is_empty() {
+                // In front of all else; of a part of it more is awaited.
+                may_have_mark = !connection.skip_mark();
+            }
             // Neither protocol minds line ends in front; they are not kept, however many come.
             connection.skip_line_ends();
             if guarded && connection.bytes().starts_with(AUTH) {
                 return Ok(Seen::Text);
             }
-            if let Some(decided) = looks_like_http(connection.bytes()) {
+            let marked = may_have_mark && !connection.bytes().is_empty();
+            if let Some(decided) = looks_like_http(connection.bytes()).filter(|_| !marked) {
                 return Ok(if decided { Seen::Http } else { Seen::Text });
             }
             let could_be_text =
                 self.settings.now().silence_ends_message && is_no_method(connection.bytes());
             let has_target = memchr::memmem::find(connection.bytes(), b" /").is_some();
-            let due = connection.due();
+            let (due, begun) = (connection.due(), !connection.bytes().is_empty());
             let more = async {
                 let count = connection.read_more().await?;
                 Ok::<_, Broken>((count == 0).then_some(Seen::Text))
@@ -172,11 +323,17 @@ impl Publisher {
                 Ok(Some(Seen::Silence))
             };
             let late = async {
-                match has_target {
-                    true => Timer::at(due).await,
-                    false => std::future::pending().await,
-                };
-                Ok(Some(Seen::Http))
+                match (has_target, patience.filter(|_| begun)) {
+                    (true, _) => {
+                        Timer::at(due).await;
+                        Ok(Some(Seen::Http))
+                    }
+                    (false, Some(patience)) => {
+                        Timer::after(patience).await;
+                        Ok(Some(Seen::Stuck))
+                    }
+                    (false, None) => std::future::pending().await,
+                }
             };
             let stop = async {
                 self.stop.cancelled().await;
@@ -196,6 +353,8 @@ enum Seen {
     Text,
     /// Text, of which a message may have ended by silence.
     Silence,
+    /// A word that has not grown for too long.
+    Stuck,
 }
 
 /// Whether bytes that might still become an HTTP request are more likely an unfinished command:

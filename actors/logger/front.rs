@@ -5,7 +5,7 @@ use std::panic;
 
 use log::{Level, LevelFilter, Metadata};
 
-use super::Handle;
+use super::{Handle, recent};
 use crate::model::LogLevel;
 use crate::runtime::supervisor::panic_text;
 
@@ -27,7 +27,16 @@ pub(super) fn chain(handle: Handle) -> fern::Dispatch {
             out.finish(format_args!("{}{message}", prefix(record.metadata())))
         })
         .chain(fern::Output::call(move |record| {
-            handle.try_send(record.args().to_string());
+            let text = record.args().to_string();
+            if record.level() <= Level::Warn {
+                let level = match record.level() {
+                    Level::Error => "error",
+                    _ => "warning",
+                };
+                let prefix = prefix(record.metadata());
+                recent::note(level, text.strip_prefix(prefix).unwrap_or(&text));
+            }
+            handle.try_send(text);
         }))
 }
 

@@ -12,6 +12,7 @@
 mod front;
 mod limited;
 mod output;
+pub mod recent;
 #[cfg(test)]
 mod tests;
 
@@ -32,7 +33,7 @@ use crate::runtime::{self, Address, CancellationToken, Failure, Mailbox};
 use crate::wire::escape::escape;
 
 pub use self::front::{install_panic_hook, set_level};
-pub use self::limited::LimitedLog;
+pub use self::limited::{A_SECOND, at_most, refused, tell, tell_withheld};
 
 /// How many lines may wait to be written.
 const WAITING: usize = 4096;

@@ -6,11 +6,12 @@ use super::client::End;
 use super::publisher::Receipt;
 use crate::config::Config;
 use crate::model::{
-    Channel, ClientId, ClientKey, EventId, Publication, Resume, Subscription, Target, Token,
+    Channel, ClientId, ClientKey, EventId, Member, Publication, Resume, Subscription, Target, Token,
 };
 use crate::net::peer::Peer;
 use crate::runtime::Reply;
 use crate::wire::command::Command;
+use crate::wire::mercure::api::Asked;
 
 /// What the clock, the signals and the bus tell.
 #[derive(Debug)]
@@ -61,6 +62,9 @@ pub enum FromClient {
         key: ClientKey,
         /// What it asks for.
         subscription: Subscription,
+        /// Who it is for others.
+        #[allow(dead_code, reason = "read as soon as presence is known")]
+        member: Member,
         /// Where its stream is to begin.
         resume: Resume,
         /// Tokens of whose kept events the last so many are wanted besides.
@@ -69,6 +73,14 @@ pub enum FromClient {
         ends: Option<Duration>,
         /// What it says it is.
         agent: Option<String>,
+    },
+    /// A client asks for a document of the Mercure hub's subscriptions API; it is answered with
+    /// [`Document`](super::client::Message::Document).
+    Subscriptions {
+        /// The client.
+        key: ClientKey,
+        /// What it asks for.
+        asked: Box<Asked>,
     },
     /// A part of a client's replay is written; the next may come.
     More {
@@ -134,6 +146,8 @@ pub enum FromBus {
     Disconnect {
         /// The id.
         id: ClientId,
+        /// Until when nobody named so is let in, in seconds since 1970.
+        until: Option<u64>,
     },
     /// Another node asks how many streams a message to a target would reach here.
     Count {
@@ -149,9 +163,8 @@ pub enum FromBus {
         /// Where the receipts go, one for each.
         reply: Reply<Vec<Receipt>>,
     },
-    /// Whether others have, before what is delivered now, something else than this node has. Until a
-    /// hole is behind all of that nobody begins from what it has seen: it would be told of no gap here,
-    /// or where it goes next.
+    /// Whether this node and the log have diverged. Until a gap marker follows, no client may resume by id:
+    /// it would miss events unnoticed.
     Diverged(bool),
     /// Events up to an id may be missing here.
     Missed {

@@ -13,6 +13,8 @@ pub struct Record {
     pub at: SystemTime,
     /// What it says, and to whom.
     pub publication: Publication,
+    /// How many subscribers it went to, where its publisher gave it a key; else 0.
+    pub recipients: u32,
 }
 
 impl Record {
@@ -28,6 +30,17 @@ impl Record {
             .as_ref()
             .map_or(0, |id| id.as_str().len());
         let event = publication.event.as_ref().map_or(0, |event| event.len());
-        Self::OVERHEAD + publication.to.bytes() + except + event + publication.data.len()
+        let key = publication.key.as_ref().map_or(0, |key| key.len());
+        let update = publication
+            .update
+            .as_ref()
+            .map_or(0, |update| update.bytes());
+        Self::OVERHEAD
+            + key
+            + update
+            + publication.to.bytes()
+            + except
+            + event
+            + publication.data.len()
     }
 }

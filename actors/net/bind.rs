@@ -10,7 +10,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 use super::{Door, Endpoint, owned};
 
@@ -29,6 +29,24 @@ pub struct Bound {
     pub listener: Listener,
     /// Whether those who connect speak TLS.
     pub tls: bool,
+}
+
+impl Bound {
+    /// Has the system ask those who connect from now on, after a `silence`, whether they are still there
+    /// (tcp(7), `TCP_KEEPIDLE`); who does not answer is disconnected.
+    ///
+    /// # Errors
+    /// The system's; on a Unix socket, where nobody vanishes.
+    pub fn keep_alive(&self, silence: Duration) -> io::Result<()> {
+        let asked = TcpKeepalive::new()
+            .with_time(silence)
+            .with_interval(silence / 6)
+            .with_retries(6);
+        match &self.listener {
+            Listener::Tcp(listener) => SockRef::from(listener).set_tcp_keepalive(&asked),
+            Listener::Unix(listener) => SockRef::from(listener).set_tcp_keepalive(&asked),
+        }
+    }
 }
 
 /// The socket of a [`Bound`].

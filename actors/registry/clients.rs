@@ -5,9 +5,12 @@ use std::time::Duration;
 use log::Level;
 
 use super::Registry;
+use super::mercure::as_drawn;
 use super::session::Room;
-use crate::messages::client::{self, End, Ending};
+use crate::logger;
+use crate::messages::client::{self, End, Ending, LimitReached};
 use crate::messages::registry::FromClient;
+use crate::model::deadlines::since_1970;
 use crate::model::{ClientKey, Resume, Subscription, Token};
 use crate::net::peer::Peer;
 use crate::wire::http::Refused;
@@ -26,6 +29,7 @@ impl Registry {
             FromClient::Subscribe {
                 key,
                 subscription,
+                member: _,
                 resume,
                 recent_of,
                 ends,
@@ -33,6 +37,14 @@ impl Registry {
             } => {
                 let from = (resume, recent_of);
                 self.subscribe(key, subscription, from, ends, agent);
+            }
+            FromClient::Subscriptions { key, asked } => {
+                let (text, last_event_id) = self.subscriptions(&asked);
+                let document = Box::new(client::Document {
+                    text,
+                    last_event_id,
+                });
+                self.pool.send_to(key, client::Message::Document(document));
             }
             FromClient::More { key } => self.replay(key.index),
             FromClient::Ended { key } => self.leave(key.index),
@@ -102,7 +114,19 @@ impl Registry {
             streams: config.max_clients,
             of_address: config.max_clients_per_ip,
         };
-        if let Err(of) = self.sessions.admit(client, room) {
+        let kept_out = subscription
+            .id
+            .as_ref()
+            .is_some_and(|id| self.bans.has(id, since_1970().as_secs()));
+        let admitted = match (subscription.inside, kept_out) {
+            (true, _) => Ok(()),
+            (false, true) => Err(LimitReached::Disconnected),
+            (false, false) => match self.too_many_patterns(&subscription) {
+                Some(of) => Err(of),
+                None => self.sessions.admit(client, room),
+            },
+        };
+        if let Err(of) = admitted {
             self.pool.send(client, client::Message::Full { of });
             return;
         }
@@ -111,8 +135,14 @@ impl Registry {
         };
         self.counters.subscriptions += 1;
         self.counters.reinits += u64::from(again);
-        self.pool.send(client, client::Message::Accepted);
         let (resume, recent_of) = from;
+        let subscription = as_drawn(subscription);
+        let (resume, after) = self.resume_on_hub(&subscription, resume);
+        let accepted = match after {
+            None => client::Message::Accepted,
+            Some(id) => client::Message::AcceptedAfter(id),
+        };
+        self.pool.send(client, accepted);
         self.begin(client, subscription, resume, recent_of);
         if let Some(end) = ends {
             self.sessions.set_end(client, end);
@@ -126,6 +156,12 @@ impl Registry {
         }
     }
 
+    /// Whether there are too many patterns of the kind that has a bound, with those of one more client.
+    fn too_many_patterns(&self, subscription: &Subscription) -> Option<LimitReached> {
+        let (hub, listener) = (self.hub.as_ref()?, subscription.hub.as_deref()?);
+        (!hub.has_room(listener)).then_some(LimitReached::Patterns)
+    }
+
     fn exited(&mut self, key: ClientKey, end: &End) {
         self.leave(key.index);
         if let Some(session) = self.sessions.end(key.index) {
@@ -134,23 +170,23 @@ impl Registry {
                 End::Slow | End::Finished(Ending::Outrun) => {
                     self.counters.slow += 1;
                     let line = format_args!("{who} {end}");
-                    self.refusals.tell(Level::Warn, "too slow", line);
+                    logger::tell(Level::Warn, "too slow", line);
                 }
                 End::Refused(status, _) => {
                     let word = Refused::word(*status);
                     *self.counters.refused.entry(word).or_default() += 1;
                     let line = format_args!("{who} {end}");
-                    self.refusals.tell(Level::Info, word, line);
+                    logger::tell(Level::Info, word, line);
                 }
                 End::Finished(Ending::LimitReached) => {
                     *self.counters.refused.entry("crowded").or_default() += 1;
                     let line = format_args!("{who} {end}");
-                    self.refusals.tell(Level::Info, "crowded", line);
+                    logger::tell(Level::Info, "crowded", line);
                 }
                 End::Handshake(_) => {
                     *self.counters.refused.entry("tls").or_default() += 1;
                     let line = format_args!("{who} {end}");
-                    self.refusals.tell(Level::Debug, "tls", line);
+                    logger::tell(Level::Debug, "tls", line);
                 }
                 End::Panicked(_) => log::error!("{who} {end}"),
                 End::Left | End::Upgraded | End::Answered | End::Broken(_) | End::Finished(_) => {

@@ -4,6 +4,7 @@ use super::Registry;
 use crate::logger;
 use crate::messages::client::Ending;
 use crate::messages::registry::Elsewhere;
+use crate::model::deadlines::since_1970;
 use crate::model::{Channel, ClientId, Cors, Target};
 use crate::wire::command::Command;
 use crate::wire::report::{self, Status, TlsFiles};
@@ -22,7 +23,8 @@ impl Registry {
                 let whole = self.whole(count, elsewhere);
                 line(report::subscribed_clients_json(&target, count, whole))
             }
-            Command::TcpClientList => self.client_list_json(),
+            // Told in portions, by `Message::List` and `Message::ClientLines`.
+            Command::TcpClientList | Command::ClientList => String::new(),
             Command::Publish(publication) => {
                 // A message is no command; whoever sends it as one still has it delivered.
                 self.publish(publication, Channel::Tcp);
@@ -31,7 +33,9 @@ impl Registry {
             logged => {
                 let lines = self.execute_logged(logged, elsewhere);
                 let answer = lines.join("\n") + "\n";
-                self.log.answer(lines);
+                if logger::at_most("answers to commands", logger::A_SECOND) {
+                    self.log.answer(lines);
+                }
                 answer
             }
         }
@@ -41,7 +45,6 @@ impl Registry {
     fn execute_logged(&mut self, command: Command, elsewhere: Elsewhere) -> Vec<String> {
         match command {
             Command::Status => self.status().lines(),
-            Command::ClientList => self.client_list(),
             Command::NumberOfClients => {
                 report::number_of_clients(self.subscribers(), self.all_clients())
             }
@@ -65,10 +68,19 @@ impl Registry {
             // Answered to the sender alone, before this is reached.
             Command::Publish(_)
             | Command::TcpStatus
+            | Command::ClientList
             | Command::TcpClientList
             | Command::TcpNumberOfClients
             | Command::TcpSubscribedClients(_) => Vec::new(),
         }
+    }
+
+    /// As [`Registry::disconnect`]; with a time, in seconds since 1970, nobody named so is let in until then.
+    pub(super) fn disconnect_until(&mut self, id: &ClientId, until: Option<u64>) -> usize {
+        if let Some(until) = until {
+            self.bans.set(id, until, since_1970().as_secs());
+        }
+        self.disconnect(id)
     }
 
     /// Ends the streams of clients that named themselves `id`; how many.
@@ -140,24 +152,6 @@ impl Registry {
             .chain(figures.bus.iter().flat_map(report::bus_keys))
             .collect(),
         }
-    }
-
-    fn client_list(&self) -> Vec<String> {
-        let start = report::LIST_START.map(String::from);
-        let rows = self
-            .rows()
-            .enumerate()
-            .flat_map(|(n, row)| row.lines(n + 1));
-        start
-            .into_iter()
-            .chain(rows)
-            .chain([report::LIST_END.into()])
-            .collect()
-    }
-
-    fn client_list_json(&self) -> String {
-        let rows: Vec<_> = self.rows().map(|row| row.json()).collect();
-        line(format!("[{}]", rows.join(",")))
     }
 }
 

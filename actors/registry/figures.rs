@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use super::Registry;
 use super::session::{Phase, Session};
 use crate::archive;
-use crate::messages::publisher::{Listed, Search};
+use crate::logger;
+use crate::messages::publisher::{ClientLines, Listed, Search};
 use crate::model::busiest::{Busiest, top};
 use crate::model::publication::Targets;
 use crate::wire::address;
-use crate::wire::report::{ClientRow, Clients, Figures};
+use crate::wire::report::{self, ClientRow, Clients, Figures};
 
 /// Connections, and bytes of their list, that are looked at in one turn.
 const LOOKS: usize = 128;
@@ -172,9 +173,48 @@ impl Registry {
         listed
     }
 
-    pub(super) fn rows(&self) -> impl Iterator<Item = ClientRow> {
-        let sessions = self.sessions.iter();
-        sessions.filter_map(|(index, session)| self.row(index, session))
+    /// The next lines of `clientlist`, for the sender and, at most once a second, for the log.
+    pub(super) fn client_lines(&self, lines: ClientLines) -> ClientLines {
+        let ClientLines {
+            next: Some(from),
+            mut count,
+            mut logged,
+            ..
+        } = lines
+        else {
+            return lines;
+        };
+        let mut told = Vec::new();
+        if from == 0 {
+            logged = logger::at_most("clientlist", 1);
+            told.extend(report::LIST_START.map(String::from));
+        }
+        let end = self.sessions.bound();
+        let (mut until, mut bytes) = (from, 0);
+        while until < end.min(from.saturating_add(LOOKS as u32)) && bytes < PORTION {
+            let session = self.sessions.get(until);
+            if let Some(row) = session.and_then(|session| self.row(until, session)) {
+                count += 1;
+                let lines = row.lines(count);
+                bytes += lines.iter().map(String::len).sum::<usize>();
+                told.extend(lines);
+            }
+            until += 1;
+        }
+        let next = Some(until).filter(|&next| next < end);
+        if next.is_none() {
+            told.push(report::LIST_END.to_owned());
+        }
+        let text = told.join("\n") + if told.is_empty() { "" } else { "\n" };
+        if logged {
+            self.log.answer(told);
+        }
+        ClientLines {
+            text,
+            next,
+            count,
+            logged,
+        }
     }
 
     /// A client as lists show it; none for a connection that only carries the streams of others.

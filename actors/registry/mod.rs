@@ -10,20 +10,24 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::archive;
 use crate::clients::ClientPool;
 use crate::config::{Config, Settings};
-use crate::logger::{self, LimitedLog};
+use crate::logger;
 use crate::messages::client::Ending;
-use crate::messages::publisher::Request;
+use crate::messages::publisher::{NotTaken, Receipt, Request, Taken};
 use crate::messages::registry::{Elsewhere, FromClient, Message};
 use crate::model::deadlines::since_1970;
-use crate::model::{BusFigures, Counters, EventId, LogLevel, Record, Sequence};
-use crate::runtime::{CancellationToken, Failure, Mailbox, turn};
+use crate::model::{BusFigures, Channel, Counters, EventId, LogLevel, Record, Sequence};
+use crate::runtime::{Address, CancellationToken, Failure, Mailbox, turn};
 
+mod bans;
 mod bus;
 mod clients;
 mod commands;
+mod copies;
 mod figures;
 mod forms;
 pub mod history;
+mod keys;
+mod mercure;
 mod publishing;
 mod replay;
 pub mod routes;
@@ -31,10 +35,14 @@ mod session;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use bans::Bans;
 use bus::OnBus;
+use copies::Copies;
 use figures::Watched;
 use forms::Forms;
 use history::History;
+use keys::Keys;
+use mercure::Hub;
 use replay::Replays;
 use routes::Routes;
 use session::Sessions;
@@ -48,14 +56,22 @@ pub struct Registry {
     forms: Forms,
     counters: Counters,
     sessions: Sessions,
-    /// What is told of those that were refused.
-    refusals: LimitedLog,
+    bans: Bans,
     history: History,
     archive: Option<archive::Handle>,
+    /// What is being handed over to it once more.
+    copies: Option<Copies>,
+    keys: Keys,
+    /// The bytes that had been let go when it was told of that last.
+    told_let_go: u64,
     /// Clients that are still getting kept events.
     replays: Replays,
     /// What there is with a bus.
     bus: Option<OnBus>,
+    /// What there is with a Mercure hub.
+    hub: Option<Box<Hub>>,
+    /// Where the hub publishes what it has to say itself, if that is not here.
+    sequencer: Option<Address<Request>>,
     log: logger::Handle,
     log_level: LogLevel,
     reinit: Rc<Cell<bool>>,
@@ -104,6 +120,7 @@ impl Registry {
     ) -> Self {
         let config = settings.now();
         let bus = bus.map(|figures| OnBus::new(figures, kept.as_ref()));
+        let mut keys = Keys::default();
         let (sequence, history, archive) = match kept {
             None => {
                 let sequence = Sequence::starting(EventId(0));
@@ -117,33 +134,57 @@ impl Registry {
                         id,
                         at,
                         publication,
+                        recipients,
                     } = record;
-                    history.keep(id, instant_of(at), &publication, 0);
+                    let recipients = recipients as usize;
+                    history.keep(id, instant_of(at), &publication, recipients);
+                    let how = Taken::Now;
+                    let receipt = Receipt {
+                        id,
+                        recipients,
+                        how,
+                    };
+                    keys.remember(&publication, receipt, true);
+                }
+                for (target, id) in recovered.marks {
+                    history.mark(&target, id);
                 }
                 (Sequence::starting(recovered.floor), history, Some(archive))
             }
         };
-        Self {
+        let mut registry = Self {
             log_level: config.log_level,
             log,
             pool,
             routes: Routes::default(),
             counters: Counters::default(),
             sessions: Sessions::new(config.ip6_prefix),
-            refusals: LimitedLog::default(),
+            bans: Bans::default(),
             history,
             archive,
+            copies: None,
+            keys,
+            told_let_go: 0,
             sequence,
             forms: Forms::default(),
             replays: Replays::default(),
             bus,
+            hub: (config.mercure.as_ref()).map(|mercure| Box::new(Hub::new(mercure.hub.clone()))),
+            sequencer: None,
             reinit,
             started: Instant::now(),
             recipients: Vec::new(),
             waiting: (0, 0),
             watched: None,
             settings,
-        }
+        };
+        registry.recover_hub();
+        registry
+    }
+
+    /// Has the hub publish what it has to say itself by way of another actor.
+    pub fn publish_by(&mut self, sequencer: Address<Request>) {
+        self.sequencer = Some(sequencer);
     }
 
     /// The newest id that streams may stand at.
@@ -223,6 +264,12 @@ impl Registry {
                 channel,
                 reply,
             } => {
+                // A request of HTTP is taken in whole or not at all.
+                if channel == Channel::Http
+                    && let Some(key) = self.keys.clash(&publications)
+                {
+                    return reply.send(Err(NotTaken::Clash(key.into())));
+                }
                 let mut receipts = Vec::with_capacity(publications.len());
                 for publication in publications {
                     receipts.push(self.publish(publication, channel));
@@ -237,7 +284,9 @@ impl Registry {
             Request::Execute { command, reply } => {
                 reply.send(self.execute(command, Elsewhere::default()));
             }
-            Request::Disconnect { id, reply } => reply.send(self.disconnect(&id)),
+            Request::Disconnect { id, until, reply } => {
+                reply.send(self.disconnect_until(&id, until));
+            }
             Request::Report { reply } => reply.send(self.figures()),
             Request::Watch { reply } => reply.send((self.figures(), self.watched())),
             Request::Search { search, reply } => reply.send(self.search(search)),
@@ -247,6 +296,7 @@ impl Registry {
                 most,
                 reply,
             } => reply.send(self.list(from, search.as_deref(), most)),
+            Request::ClientLines { lines, reply } => reply.send(self.client_lines(lines)),
             Request::Count {
                 refused,
                 lossy_utf8,
@@ -288,13 +338,15 @@ impl Registry {
     }
 
     fn tick(&mut self) {
-        self.refusals.tick();
+        logger::tell_withheld();
         self.pool.expire();
         self.tick_bus();
+        self.tick_hub();
         self.pool.give_up_stalled();
         self.pool.wake_carriers();
         let now = Instant::now();
         self.work(now);
+        self.look_at_file();
         self.watched.take_if(|watched| watched.is_forgotten(now));
         while let Some(client) = self.sessions.due(since_1970()) {
             self.finish(client, Ending::Expired);

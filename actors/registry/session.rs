@@ -220,12 +220,6 @@ impl Sessions {
         self.sessions.get(index as usize)?.as_ref()
     }
 
-    /// Those of all clients, with their indexes.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Session)> {
-        let sessions = (0..).zip(&self.sessions);
-        sessions.filter_map(|(index, session)| Some((index, session.as_ref()?)))
-    }
-
     /// The index behind the last that was ever used.
     pub(super) fn bound(&self) -> u32 {
         self.sessions.len() as u32

@@ -10,8 +10,8 @@ use crate::messages::client::{End, LimitReached, Message as ToClient};
 use crate::messages::publisher::Receipt;
 use crate::model::publication::Targets;
 use crate::model::{
-    Channel, ClientId, ClientKey, Cors, Form, Policy, Positions, Publication, Resume, Retention,
-    Subscription, Target, Token,
+    Channel, ClientId, ClientKey, Cors, Form, Member, Policy, Positions, Publication, Resume,
+    Retention, Subscription, Target, Token,
 };
 use crate::net::stream::Stream;
 use crate::wire::sse::Frame;
@@ -38,16 +38,20 @@ pub(crate) fn config() -> Config {
         history: kept(3, 1 << 20),
         history_file: None,
         bus: None,
+        mercure: None,
         client_buffer: 1 << 20,
         heartbeat: None,
         retry: None,
         subscribe_all: SubscribeAll::Nobody,
-        subscribe_key: None,
+        subscribe_keys: None,
         reinit: false,
         silence_ends_message: false,
         tls: None,
         encrypted: false,
         control_hosts: Vec::new(),
+        max_publishers: 512,
+        shut_windows: false,
+        watch_secret: None,
         control_secret: None,
         log_level: LogLevel::Quiet,
         log: LogTarget::Stderr,
@@ -129,8 +133,12 @@ impl Rig {
                 all: false,
                 id: id.map(|id| ClientId::new(id).unwrap()),
                 form,
+                hub: None,
+                presence: false,
+                inside: false,
             },
             resume,
+            member: Member::default(),
             recent_of: Vec::new(),
             ends: None,
             agent: Some("agent".into()),
@@ -330,6 +338,7 @@ fn what_a_ring_lets_go_during_a_replay_still_comes_and_what_is_too_much_ends_it(
             tokens: tokens.into(),
             ..Subscription::default()
         },
+        member: Member::default(),
         resume: Resume::After(Some(first)),
         recent_of: Vec::new(),
         ends: None,

@@ -2,8 +2,10 @@
 //!
 //! A piece of text ends at a newline, at CR LF or at the delimiter; a line that begins with `{` is
 //! JSON and ends at its newline only. So is what begins with `{"` right after a delimiter: in a FIFO
-//! one writer's `a=1;` may stand before another's line of JSON. Both also end where the stream does,
-//! and text where the stream falls silent, if its owner says so.
+//! one writer's `a=1;` may stand before another's line of JSON; and a line that begins with `[{`, which
+//! is refused as a whole. Blanks before `{` are skipped at the beginning of a line, and U+FEFF before
+//! every piece: some programs write it in front of all that they write. Pieces also end where the stream
+//! does, and text where the stream falls silent, if its owner says so.
 
 use memchr::{memchr, memchr2};
 
@@ -17,13 +19,15 @@ const JSON_ROOM: usize = 65536;
 const HEAD: usize = 64;
 /// A buffer that grew beyond this is given back after its piece.
 const KEPT_CAPACITY: usize = 64 * 1024;
+/// U+FEFF as UTF-8.
+const BOM: &[u8] = "\u{feff}".as_bytes();
 
 /// One piece of the stream, without what ended it; never empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece<'a> {
     /// A message `ADDRESS=TEXT` or a command.
     Text(&'a [u8]),
-    /// What begins with `{`, to the end of its line.
+    /// What begins with `{`, or a line that begins with `[{`, to the end of its line.
     Json(&'a [u8]),
     /// A piece that is longer than any message may be; the rest of it is thrown away.
     TooLong {
@@ -53,6 +57,42 @@ pub struct Splitter {
     line_start: bool,
     /// Whether the piece in hand ends at a newline, and a CR before it with it.
     at_newline: bool,
+    /// Whether the unfinished piece has nothing yet but what may stand before it.
+    leading: bool,
+    /// Whether control characters in addresses end the stream; where they do, how it stands.
+    guard: Option<Guard>,
+}
+
+/// Looks for control characters in the addresses of text.
+///
+/// A web page can make a browser write to a port of this machine with WebRTC (ICE over TCP, RFC 6544):
+/// frames of STUN, with lengths and texts that the page chooses, but always with NULs before them.
+/// No publisher writes control characters other than TAB, CR and LF before the `=` of a message.
+#[derive(Debug, Default)]
+struct Guard {
+    /// Whether the unfinished piece has had its `=`.
+    in_data: bool,
+    /// Whether such a character came: nothing is taken any more.
+    broken: bool,
+}
+
+impl Guard {
+    /// Looks at the next bytes of a piece of text.
+    fn look(&mut self, bytes: &[u8]) {
+        if self.in_data {
+            return;
+        }
+        let address = match memchr(b'=', bytes) {
+            Some(at) => {
+                self.in_data = true;
+                &bytes[..at]
+            }
+            None => bytes,
+        };
+        self.broken |= address
+            .iter()
+            .any(|byte| byte.is_ascii_control() && !matches!(byte, b'\t' | b'\r' | b'\n'));
+    }
 }
 
 impl Splitter {
@@ -75,15 +115,40 @@ impl Splitter {
             json: false,
             line_start: true,
             at_newline: false,
+            leading: false,
+            guard: None,
         }
+    }
+
+    /// From now on a control character other than TAB, CR and LF in the address of a text message, or in
+    /// a command, breaks the stream: see [`Splitter::is_broken`].
+    #[must_use]
+    pub fn guarded(mut self) -> Self {
+        self.guard = Some(Guard::default());
+        self
+    }
+
+    /// Whether the stream has to end, as something came that no publisher writes. Nothing of that piece
+    /// or of what follows is handed on.
+    pub fn is_broken(&self) -> bool {
+        self.guard.as_ref().is_some_and(|guard| guard.broken)
     }
 
     /// Takes the next bytes and hands on each piece that they complete, in order.
     pub fn feed(&mut self, mut bytes: &[u8], each: &mut impl FnMut(Piece<'_>)) {
-        while let Some(&first) = bytes.first() {
+        while !self.is_broken() {
+            if self.leading || !self.unfinished() {
+                bytes = self.lead(bytes);
+            }
+            let Some(&first) = bytes.first() else {
+                return;
+            };
             if !self.unfinished() {
-                self.json = first == b'{' && (self.line_start || bytes.get(1) == Some(&b'"'));
-            } else if first == b'"' && self.rest == b"{" {
+                self.json = first == b'{' && (self.line_start || bytes.get(1) == Some(&b'"'))
+                    || self.line_start && bytes.starts_with(b"[{");
+            } else if first == b'"' && self.rest == b"{"
+                || first == b'{' && self.rest == b"[" && self.line_start
+            {
                 self.json = true;
             }
             let end = if self.json {
@@ -91,6 +156,11 @@ impl Splitter {
             } else {
                 memchr2(self.delimiter, b'\n', bytes)
             };
+            self.look(&bytes[..end.unwrap_or(bytes.len())]);
+            if self.is_broken() {
+                self.rest = Vec::new();
+                return;
+            }
             let Some(end) = end else {
                 self.keep(bytes, each);
                 return;
@@ -100,6 +170,40 @@ impl Splitter {
             self.line_start = self.at_newline;
             bytes = &bytes[end + 1..];
         }
+    }
+
+    fn look(&mut self, bytes: &[u8]) {
+        if let Some(guard) = &mut self.guard
+            && !self.json
+        {
+            guard.look(bytes);
+        }
+    }
+
+    /// Skips what may stand before a piece; the bytes from which on it is decided. Blanks are kept
+    /// until then: they are the text's own if it is no JSON.
+    fn lead<'a>(&mut self, mut bytes: &'a [u8]) -> &'a [u8] {
+        while let Some(&first) = bytes.first() {
+            let blank = self.line_start && matches!(first, b' ' | b'\t') && self.rest.len() < HEAD;
+            let mark = BOM.get(self.rest.len()) == Some(&first) && BOM.starts_with(&self.rest);
+            if !blank && !mark {
+                if first == b'{' && self.rest.iter().all(|byte| matches!(byte, b' ' | b'\t')) {
+                    self.rest.clear();
+                }
+                break;
+            }
+            // Nothing is copied where nothing stands before the piece.
+            self.rest.push(first);
+            self.json = false;
+            bytes = &bytes[1..];
+            if self.rest == BOM {
+                // What one writer puts into a pipe is the beginning of a line.
+                self.rest.clear();
+                self.line_start = true;
+            }
+        }
+        self.leading = bytes.is_empty() && !self.rest.is_empty();
+        bytes
     }
 
     /// The stream has been silent for so long that an unfinished text piece counts as ended. A JSON
@@ -114,7 +218,9 @@ impl Splitter {
     /// as ended.
     pub fn finish(&mut self, each: &mut impl FnMut(Piece<'_>)) {
         self.at_newline = false;
-        self.complete(&[], each);
+        if !self.is_broken() {
+            self.complete(&[], each);
+        }
         self.line_start = true;
     }
 
@@ -123,7 +229,13 @@ impl Splitter {
         self.unfinished() && !self.json && !is_auth(&self.rest)
     }
 
-    fn unfinished(&self) -> bool {
+    /// How many bytes wait for the end of their piece.
+    pub fn waiting(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// Whether a piece waits for its end.
+    pub fn unfinished(&self) -> bool {
         self.skipping || !self.rest.is_empty()
     }
 
@@ -150,6 +262,10 @@ impl Splitter {
 
     /// Hands on the piece that ends with `last`.
     fn complete(&mut self, last: &[u8], each: &mut impl FnMut(Piece<'_>)) {
+        self.leading = false;
+        if let Some(guard) = &mut self.guard {
+            guard.in_data = false;
+        }
         if self.skipping {
             self.skipping = false;
         } else if self.rest.len() + last.len() > self.limit() {
@@ -268,7 +384,17 @@ mod tests {
                 json("{d;e}")
             ]
         );
-        assert_eq!(whole(";{a}\n {b}\n"), [text("{a}"), text(" {b}")]);
+        assert_eq!(whole(";{a}\n {b}\n"), [text("{a}"), json("{b}")]);
+        assert_eq!(whole("a=1; {b;c\n"), ["a=1", " {b", "c"].map(text));
+        assert_eq!(
+            whole(" \t{b;}\n a=1\n \n"),
+            [json("{b;}"), text(" a=1"), text(" ")]
+        );
+        // A list of messages is no message: the whole line is refused, not its pieces published.
+        assert_eq!(
+            whole("[{a=1;b}]\n[a=1;[{b\n"),
+            [json("[{a=1;b}]"), text("[a=1"), text("[{b")]
+        );
         // Another writer's line.
         assert_eq!(
             whole("a=1;{\"b\":\";\"}\nc"),
@@ -368,13 +494,99 @@ mod tests {
         });
     }
 
+    #[test]
+    fn a_byte_order_mark_is_skipped_before_a_piece() {
+        for (bytes, expected) in [
+            (
+                "\u{feff}a=1\n\u{feff}b=2;\u{feff}c=3",
+                ["a=1", "b=2", "c=3"].map(text).to_vec(),
+            ),
+            (
+                "\u{feff}{a;}\n\u{feff} {b;}\n",
+                vec![json("{a;}"), json("{b;}")],
+            ),
+            // The second writer's first write.
+            ("a=1;\u{feff}{b;}\n", vec![text("a=1"), json("{b;}")]),
+            ("\u{feff}\n\u{feff}", vec![]),
+            ("a\u{feff}=\u{feff}\n", vec![text("a\u{feff}=\u{feff}")]),
+            ("\u{fe00}=1\n", vec![text("\u{fe00}=1")]),
+        ] {
+            assert_eq!(whole(bytes), expected, "{bytes:?}");
+            assert_eq!(pieces(bytes.as_bytes().chunks(1)), expected, "{bytes:?}");
+        }
+        assert_eq!(
+            pieces([&b"\xef\xbb"[..], b"a=1"]),
+            [Owned::Text(b"\xef\xbba=1".to_vec())]
+        );
+    }
+
+    /// A request of STUN as Chromium writes it over TCP (RFC 4571, RFC 8489), with a message in the
+    /// user name that a page chose.
+    const STUN: &[u8] = b"\x00\x74\x00\x01\x00\x58\x21\x12\xa4\x42abcdefghijkl\x00\x06\x00;\
+                          room1=FORGED/BY/A/PAGE;:abcd\n\xc0\x57\x00\x04";
+
+    #[test]
+    fn a_control_character_in_an_address_breaks_a_guarded_stream() {
+        let guarded = |portions: &[&[u8]]| {
+            let mut found: Vec<Owned> = Vec::new();
+            let mut each = |piece: Piece<'_>| found.push(piece.into());
+            let mut splitter = splitter().guarded();
+            for portion in portions {
+                splitter.feed(portion, &mut each);
+            }
+            splitter.finish(&mut each);
+            (found, splitter.is_broken())
+        };
+        for (bytes, taken) in [
+            (STUN, vec![]),
+            (b"a=1\n\0b=2;c=3", vec![text("a=1")]),
+            (b"a=1;b\x7f=2\nc=3\n", vec![text("a=1")]),
+            (b"status\x1b\nstatus\n", vec![]),
+            (b"a=1\nb\x01", vec![text("a=1")]),
+        ] {
+            let expected = (taken, true);
+            assert_eq!(guarded(&[bytes]), expected);
+            let each: Vec<&[u8]> = bytes.chunks(1).collect();
+            assert_eq!(guarded(&each), expected);
+        }
+        // Long before its end, and however long it is.
+        let mut splitter = splitter().guarded();
+        splitter.feed(&[b'x'; 500], &mut |_| {});
+        splitter.feed(b"\0", &mut |_| {});
+        assert!(splitter.is_broken() && splitter.rest.capacity() == 0);
+        // Data may hold whatever it likes, and JSON has its own rules.
+        let fine = b"a\tb=\0\x01\r\nc=\0;{\"\0\n";
+        assert_eq!(
+            guarded(&[fine]),
+            (
+                vec![text("a\tb=\0\x01"), text("c=\0"), json("{\"\0")],
+                false
+            )
+        );
+    }
+
     /// The rules once more, written the slow and obvious way.
     fn model(bytes: &[u8]) -> Vec<Owned> {
         let mut found = Vec::new();
         for mut line in bytes.split_inclusive(|byte| *byte == b'\n') {
             let mut line_start = true;
             while !line.is_empty() {
-                let json = line[0] == b'{' && line_start || line.starts_with(b"{\"");
+                while let Some(rest) = line.strip_prefix(BOM) {
+                    (line, line_start) = (rest, true);
+                }
+                let blanks = line
+                    .iter()
+                    .take_while(|byte| matches!(byte, b' ' | b'\t'))
+                    .count();
+                let text = &line[blanks..];
+                if line_start && blanks <= HEAD && text.starts_with(b"{") {
+                    line = text;
+                }
+                if line.is_empty() {
+                    break;
+                }
+                let json = line_start && (line.starts_with(b"{") || line.starts_with(b"[{"))
+                    || line.starts_with(b"{\"");
                 line_start = false;
                 let end = line.iter().position(|byte| *byte == b';' && !json);
                 let (raw, after) = line.split_at(end.map_or(line.len(), |end| end + 1));
@@ -403,7 +615,8 @@ mod tests {
 
     fn stream() -> impl Strategy<Value = Vec<u8>> {
         let part = prop_oneof![
-            8 => "[{};=\r\na\"]{1,6}".prop_map(String::into_bytes),
+            8 => "[{};=\r\na\" \t\\[\u{feff}]{1,6}".prop_map(String::into_bytes),
+            1 => Just(b"\xef\xbb".to_vec()),
             4 => Just(b"\n".to_vec()),
             2 => Just(b"\r\n".to_vec()),
             1 => (95usize..160).prop_map(|length| vec![b'x'; length]),

@@ -20,7 +20,7 @@ use crate::failure::{Failure, short};
 use crate::keys;
 use between::Between;
 use finding::Report;
-use hasses_actors::auth::{Key, signed};
+use hasses_actors::auth::{Keys, signed};
 use hasses_actors::model::deadlines::since_1970;
 use look::Request;
 use publishing::Publishing;
@@ -171,7 +171,7 @@ fn understood(asked: &Asked) -> Result<Patient<'_>, Failure> {
 /// A token of the doctor's own, and the key that its queries are signed with, if there is one.
 struct Own {
     token: String,
-    key: Option<Key>,
+    key: Option<Keys>,
 }
 
 impl Own {

@@ -243,7 +243,7 @@ fn half_open_requests_keep_nobody_out_and_time_out() {
     }
     let took = began.elapsed();
     assert!(took < Duration::from_secs(30), "the last after {took:?}");
-    assert!(timed_out >= 50, "{timed_out} were answered 408");
+    assert!(timed_out >= 40, "{timed_out} were answered 408");
     daemon.wait_for_clients(1);
 }
 

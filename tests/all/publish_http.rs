@@ -107,7 +107,7 @@ fn all_or_none() {
 fn refusals() {
     let daemon = Daemon::start("--max-message 100");
     let name = "n".repeat(256);
-    let long = "x".repeat(9000);
+    let long = "x".repeat(33_000);
     let table: Vec<(u16, String)> = [
         (404, "GET /nothing"),
         (404, "POST /sse"),

@@ -96,13 +96,33 @@ fn head_and_options() {
     ] {
         assert_eq!(options.header(name).as_deref(), Some(value), "{name}");
     }
+
+    // Only the origin decides what a page gets, so it may send what it wants to.
+    let options = daemon.ask(
+        "OPTIONS /sse HTTP/1.1\r\nHost: x\r\nOrigin: https://page.example\r\n\
+         Access-Control-Request-Method: GET\r\n\
+         Access-Control-Request-Headers: content-type,traceparent,x-csrf-token\r\n\r\n",
+    );
+    let allowed = options.header("access-control-allow-headers").unwrap();
+    for name in [
+        "Authorization",
+        "Last-Event-ID",
+        "content-type",
+        "traceparent",
+        "x-csrf-token",
+    ] {
+        assert!(allowed.split(", ").any(|known| known == name), "{allowed}");
+    }
+    let vary = options.header("vary").unwrap();
+    assert_eq!(vary, "Access-Control-Request-Headers");
 }
 
 #[test]
 fn refusals() {
     let daemon = Daemon::start("");
-    let long = "x".repeat(9000);
+    let long = "x".repeat(33_000);
     let name = "n".repeat(256);
+    let many: Vec<String> = (0..257).map(|number| number.to_string()).collect();
     let mut table: Vec<(u16, String)> = vec![
         (404, request("GET /other?subscribe=a")),
         (404, request("GET /")),
@@ -129,7 +149,7 @@ fn refusals() {
             431,
             format!(
                 "GET /sse?subscribe=a HTTP/1.1\r\nHost: x\r\n{}\r\n",
-                format!("X-Field: {}\r\n", "y".repeat(90)).repeat(90)
+                format!("X-Field: {}\r\n", "y".repeat(90)).repeat(330)
             ),
         ),
     ];
@@ -150,14 +170,25 @@ fn refusals() {
         "?subscribe=a*",
         "?subscribe=pre%2A",
         "?token=*",
-        "?subscribe=a&id=",
         "?subscribe=a&id=%0d",
+        "?subscribe[]=a",
+        "?token%5B%5D=a&token%5B%5D=b",
+        "?subscribe=a&recent=x",
+        "?subscribe=a&recent=1:b",
+        "?subscribe=a&recent=1:%00",
+        "?subscribe=a&ping=yes",
+        "?subscribe=a&positions=none",
+        "?subscribe=a&format=xml",
+        "?subscribe=a&presence=all",
+        "?subscribe=a&info=Ann",
+        "?subscribe=a&info=%7B%7D%7D",
     ];
     let queries = bad_queries.map(str::to_owned).into_iter();
     let queries = queries.chain([
         format!("?subscribe={name}"),
         format!("?token={name}"),
         format!("?subscribe=a&id={name}"),
+        format!("?subscribe={}", many.join("-")),
     ]);
     table.extend(queries.map(|query| (400, request(&format!("GET /sse{query}")))));
     for (status, request) in table {
@@ -186,12 +217,78 @@ fn the_limits_are_where_they_are_promised() {
     let fits = "x".repeat(255);
     daemon.subscribe(&format!("subscribe={fits}&id={fits}"));
     let filler = |length: usize| "&token=b".repeat(length / 8);
-    daemon.subscribe(&format!("subscribe=a{}", filler(8000)));
-    let fields = format!("X: {}\r\n", "y".repeat(8000));
+    daemon.subscribe(&format!("subscribe=a{}", filler(16_000)));
+    // Some users have very many cookies, and proxies let them through.
+    let fields = format!("Cookie: {}\r\n", "c=y; ".repeat(200)).repeat(31);
     Stream::request(
         daemon.listen,
         &format!("GET /sse?subscribe=a HTTP/1.1\r\nHost: x\r\n{fields}\r\n"),
     );
+    let many: Vec<String> = (0..256).map(|number| number.to_string()).collect();
+    daemon.subscribe(&format!("subscribe={}", many.join("-")));
+
+    let few = Daemon::start("--max-tokens 2");
+    few.subscribe("subscribe=a-b&token=a");
+    let answer = few.ask(request("GET /sse?subscribe=a-b-c"));
+    assert_eq!(answer.status, 400);
+    assert!(answer.body.contains("3 tokens are too many"), "{answer:?}");
+}
+
+#[test]
+fn an_empty_id_is_none_and_of_several_the_last_counts() {
+    let daemon = Daemon::start("");
+    let mut none = daemon.subscribe("subscribe=a&id=");
+    let mut last = daemon.subscribe("subscribe=a&id=one&id=two");
+    publish::tcp(daemon.control, "a-two=not for two\na-one=for all\n");
+    assert_eq!(none.data(), "not for two");
+    assert_eq!(none.data(), "for all");
+    assert_eq!(last.data(), "for all");
+}
+
+#[test]
+fn what_php_makes_of_a_list_is_named() {
+    let daemon = Daemon::start("");
+    let answer = daemon.ask(request("GET /sse?subscribe%5B%5D=a&subscribe%5B%5D=b"));
+    assert_eq!(answer.status, 400);
+    let why = "subscribe[]= is not known here; repeat subscribe= without the []";
+    assert!(answer.body.contains(why), "{answer:?}");
+}
+
+#[test]
+fn health_needs_no_right_and_no_place() {
+    let daemon = Daemon::prepared(
+        "--listen 127.0.0.1:{listen} --control 127.0.0.1:{control} --subscribe-key {dir}/key \
+         --max-clients 1",
+        |place| place.write("key", "0123456789abcdef0123456789abcdef"),
+    );
+    for ask in ["GET", "HEAD"] {
+        let mut connection = Connection::to(daemon.listen);
+        connection.send(request(&format!("{ask} /sse?health")).as_bytes());
+        let head = connection.head();
+        assert_eq!(head.status, 200);
+        assert_eq!(
+            head.header("access-control-allow-origin").as_deref(),
+            Some("*")
+        );
+        let body = connection.finish().rest();
+        assert_eq!(body, if ask == "GET" { &b"ok\n"[..] } else { b"" });
+    }
+    // As the whole query only.
+    assert_eq!(
+        daemon.ask(request("GET /sse?health&subscribe=a")).status,
+        401
+    );
+    assert_eq!(daemon.ask(request("GET /sse?health=1")).status, 400);
+    assert_eq!(daemon.ask(request("GET /other?health")).status, 404);
+
+    let signing = ["sign", "--for", "1h", "--key"];
+    let key = daemon.file("key");
+    let key = key.to_str().unwrap();
+    let hasses = env!("CARGO_BIN_EXE_hasses");
+    let signed = support::run(hasses, &[&signing[..], &[key, "subscribe=a"]].concat());
+    let _only = daemon.subscribe(String::from_utf8(signed.stdout).unwrap().trim_end());
+    let answer = daemon.ask(request("GET /sse?health"));
+    assert_eq!(answer.status, 200, "there is no place for a stream");
 }
 
 #[test]
@@ -274,7 +371,7 @@ fn cors_for_named_origins() {
         (
             header("access-control-allow-origin"),
             header("access-control-allow-credentials"),
-            header("vary"),
+            header("vary").replace("Access-Control-Request-Headers, ", ""),
         )
     };
     let strings = |a: &str, b: &str, c: &str| (a.to_owned(), b.to_owned(), c.to_owned());

@@ -36,8 +36,8 @@ fn what_finds_no_room_is_a_hole() {
     });
     let recovered = open(&place.file(), limits).1;
     assert!(recovered.clean);
-    assert_eq!(recovered.since, kept[9].id);
-    same(&recovered.records, &kept[10..]);
+    assert_eq!(recovered.since, kept[5].id);
+    same(&recovered.records, &[&kept[..1], &kept[6..]].concat());
 }
 
 #[test]
@@ -93,9 +93,15 @@ fn a_full_disk_stops_nobody_and_is_written_again() {
     );
     let recovered = open(&place.file(), MANY).1;
     assert!(recovered.clean);
+    // Behind what was lost nothing is missing.
     let ids = recovered.records.iter().map(|record| record.id.0);
-    assert!(ids.eq(recovered.since.0 + 1..=recovered.floor.0));
-    assert_eq!(recovered.records.len(), MANY.count);
+    let ids: Vec<u64> = ids.filter(|id| *id > recovered.since.0).collect();
+    assert!(
+        ids.iter()
+            .copied()
+            .eq(recovered.since.0 + 1..=recovered.floor.0)
+    );
+    assert_eq!(ids.len(), MANY.count + 1000);
 }
 
 #[test]

@@ -12,8 +12,9 @@ use std::{env, fs, process};
 use async_io::Timer;
 
 use super::*;
+use crate::model::mercure::{Draft, Update};
 use crate::model::publication::Targets;
-use crate::model::{ClientId, Publication, Target, Token};
+use crate::model::{ClientId, Limits, Publication, Target, Token};
 
 const PLENTY: Limits = Limits {
     count: 1_000_000,
@@ -60,6 +61,7 @@ fn record(id: u64, data: &str) -> Rc<Record> {
         id: EventId(id),
         at: SystemTime::UNIX_EPOCH + Duration::from_micros(now()),
         publication: Publication::new(Target::Token(token("room1")), data),
+        recipients: 0,
     })
 }
 
@@ -111,6 +113,13 @@ async fn until(mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// The bytes of a record's frame.
+fn length_of(record: &Record) -> usize {
+    let mut frame = Vec::new();
+    frame::put_record(record, 0, &mut frame);
+    frame.len()
+}
+
 fn same(recovered: &[Record], kept: &[Rc<Record>]) {
     assert_eq!(recovered.len(), kept.len());
     assert!(recovered.iter().zip(kept).all(|(a, b)| *a == **b));
@@ -129,8 +138,9 @@ fn kinds() -> Vec<Rc<Record>> {
         event: Some("tick".into()),
         data: "a\r\nb;c=d\0".into(),
         retain: true,
-        private: None,
-        key: None,
+        private: Some(true),
+        key: Some("k\x001".into()),
+        update: None,
     };
     let all = Publication {
         event: Some("x".repeat(255).into()),
@@ -141,14 +151,38 @@ fn kinds() -> Vec<Rc<Record>> {
         ..Publication::new(Target::Prefix(token("pre")), "z".repeat(100_000))
     };
     let plain = Publication::new(Target::Token(token(&"t".repeat(255))), "é\n");
+    let topic = |text: &str| Target::Token(Token::of_topic(text).unwrap());
+    let update = Publication {
+        to: Targets::Many([topic(&"u".repeat(4096)), topic("https://e/*"), Target::All].into()),
+        event: Some("type".into()),
+        private: Some(true),
+        update: Some(Box::new(Update {
+            id: Some("urn:x".into()),
+            retry: Some(5),
+            draft: Draft::Eight,
+            about_subscription: false,
+        })),
+        ..Publication::new(Target::All, "\n")
+    };
+    let about = Publication {
+        update: Some(Box::new(Update {
+            about_subscription: true,
+            ..Update::new(Draft::Seven)
+        })),
+        ..Publication::new(topic("a"), "b")
+    };
     let of = |(n, publication)| {
         Rc::new(Record {
             id: EventId(1_000 + n),
             at: SystemTime::UNIX_EPOCH + Duration::from_micros(now() - 10 + n),
             publication,
+            recipients: 0,
         })
     };
-    (0..).zip([full, all, prefix, plain]).map(of).collect()
+    (0..)
+        .zip([full, all, prefix, plain, update, about])
+        .map(of)
+        .collect()
 }
 
 #[test]

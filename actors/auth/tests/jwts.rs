@@ -3,6 +3,7 @@ use super::*;
 #[test]
 fn a_jwt_is_found_in_three_places_in_order() {
     let good = jwt(r#"{"subscribe":["room1"]}"#);
+    let narrow = jwt(r#"{"subscribe":["other"]}"#);
     let bad = "x.y";
     let bearer = |token: &str| format!("Authorization: Bearer {token}\r\n");
     let cookie = |token: &str| format!("Cookie: a=b; hasses={token}; hasses2=c\r\n");
@@ -16,15 +17,21 @@ fn a_jwt_is_found_in_three_places_in_order() {
         (query(&good), String::new()),
         (query(&good.replace('.', "%2E")), String::new()),
         (query(bad), bearer(&good) + &cookie(bad)),
+        // The first that holds and covers what is asked for counts.
+        (query(&good), bearer(bad)),
+        (query(&good), cookie(bad)),
+        (query(&good), bearer(&narrow) + &cookie(bad)),
+        (
+            plain.to_owned(),
+            format!("Cookie: hasses={bad}; hasses={narrow}\r\nCookie: hasses={good}\r\n"),
+        ),
+        (format!("{}&auth={good}", query(bad)), String::new()),
+        (format!("{}&auth={good}", query("%")), String::new()),
         (query(bad), cookie(&good)),
         (query(&good), cookie("")),
         (query(&good), "Authorization: Basic eDp5\r\n".to_owned()),
     ] {
-        assert_eq!(
-            ask(SECRET, &query, &lines),
-            Ok(Pass::default()),
-            "{query} {lines}"
-        );
+        assert_eq!(ask(SECRET, &query, &lines), Ok(by_jwt()), "{query} {lines}");
     }
     for (query, lines, told) in [
         (plain.to_owned(), String::new(), "needs a signed URL"),
@@ -33,18 +40,36 @@ fn a_jwt_is_found_in_three_places_in_order() {
             "Cookie: xhasses=a\r\n".to_owned(),
             "needs a signed URL",
         ),
-        (query(&good), bearer(bad), "no JWT"),
-        (query(&good), cookie(bad), "no JWT"),
-        (
-            format!("{}&auth={good}", query(&good)),
-            String::new(),
-            "twice",
-        ),
+        (query("x"), bearer(bad), "no JWT"),
+        (plain.to_owned(), cookie(bad), "no JWT"),
         (query("%"), String::new(), "%25"),
     ] {
         refused(ask(SECRET, &query, &lines), 401, told);
     }
     refused(ask(RSA, plain, ""), 401, "needs a JWT");
+    // What holds tells more than what does not.
+    for lines in [
+        bearer(&narrow) + &cookie(bad),
+        bearer(bad) + &cookie(&narrow),
+    ] {
+        refused(ask(SECRET, plain, &lines), 403, "\"room1\" is not covered");
+    }
+}
+
+#[test]
+fn no_request_has_more_than_some_signatures_checked() {
+    let wrong = raw(r#"{"alg":"HS256"}"#, r#"{"subscribe":["*"]}"#, "another");
+    let many = |count: usize| {
+        let cookies = format!("hasses={wrong}; ").repeat(count);
+        let good = jwt(r#"{"subscribe":["*"]}"#);
+        ask(
+            SECRET,
+            "subscribe=a",
+            &format!("Cookie: {cookies}hasses={good}\r\n"),
+        )
+    };
+    assert_eq!(many(15), Ok(by_jwt()));
+    refused(many(16), 401, "signature is wrong");
 }
 
 #[test]

@@ -43,8 +43,24 @@ fn now() -> Duration {
     Duration::from_secs(NOW)
 }
 
-fn key(content: &str) -> Key {
-    Key::read(content.as_bytes()).unwrap()
+fn keys(content: &str) -> Keys {
+    Keys::read(content.as_bytes()).unwrap()
+}
+
+fn by_url() -> Pass {
+    Pass {
+        by: Proof::Url,
+        id: None,
+        info: None,
+        ends: None,
+    }
+}
+
+fn by_jwt() -> Pass {
+    Pass {
+        by: Proof::Jwt,
+        ..by_url()
+    }
 }
 
 /// A JWT made of this header and these claims, signed by HS256.
@@ -71,7 +87,7 @@ fn ask(content: &str, query: &str, lines: &str) -> Result<Pass, Refused> {
     let asked = Query::read(head.request.query.as_deref())
         .unwrap()
         .subscription;
-    check(&key(content), &head.request, &asked, now())
+    check(&keys(content), &head.request, &asked, now())
 }
 
 /// Decides on a request for `room1` with a JWT of these claims.

@@ -5,10 +5,7 @@ use super::*;
 #[test]
 fn one_newline_at_the_end_is_not_part_of_a_secret() {
     for end in ["", "\n", "\r\n"] {
-        assert_eq!(
-            ask(&format!("{SECRET}{end}"), SIGNED, ""),
-            Ok(Pass::default())
-        );
+        assert_eq!(ask(&format!("{SECRET}{end}"), SIGNED, ""), Ok(by_url()));
     }
     refused(
         ask(&format!("{SECRET}\n\n"), SIGNED, ""),
@@ -21,7 +18,7 @@ fn one_newline_at_the_end_is_not_part_of_a_secret() {
 fn a_signed_url_is_what_was_signed() {
     let (base, sign) = SIGNED.split_once("&sign=").unwrap();
     assert_eq!(
-        signed::sign(&key(SECRET), "subscribe=room1&id=7", 2_000_000_000).unwrap(),
+        signed::sign(&keys(SECRET), "subscribe=room1&id=7", 2_000_000_000).unwrap(),
         SIGNED
     );
     for good in [
@@ -29,8 +26,9 @@ fn a_signed_url_is_what_was_signed() {
         format!("{base}&sign={}", sign.to_ascii_uppercase()),
         format!("{SIGNED}&lastEventId=5"),
         format!("{SIGNED}&lastEventId=5&lastEventId=6"),
+        format!("{SIGNED}&recent=5&recent=1:room1&ping=1&format=json&positions=0"),
     ] {
-        assert_eq!(ask(SECRET, &good, ""), Ok(Pass::default()), "{good}");
+        assert_eq!(ask(SECRET, &good, ""), Ok(by_url()), "{good}");
     }
     for (bad, told) in [
         (SIGNED.replace("room1", "room2"), "signature is wrong"),
@@ -48,18 +46,31 @@ fn a_signed_url_is_what_was_signed() {
         (format!("{base}&recent=5&sign={sign}"), "just before &sign="),
         (
             format!("{SIGNED}&subscribe=room2"),
-            "nothing but lastEventId=",
+            "nothing but lastEventId=, recent=, ping=, format=, positions= may",
         ),
-        (format!("{SIGNED}&"), "nothing but lastEventId="),
-        (format!("{SIGNED}&lastEventId"), "nothing but lastEventId="),
         (
-            format!("{SIGNED}&lastEventId=1&recent=8"),
-            "nothing but lastEventId=",
+            format!("{SIGNED}&"),
+            "nothing but lastEventId=, recent=, ping=, format=, positions= may",
         ),
-        (format!("{SIGNED}&sign={sign}"), "nothing but lastEventId="),
+        (
+            format!("{SIGNED}&lastEventId"),
+            "nothing but lastEventId=, recent=, ping=, format=, positions= may",
+        ),
+        (
+            format!("{SIGNED}&lastEventId=1&presence=1"),
+            "nothing but lastEventId=, recent=, ping=, format=, positions= may",
+        ),
+        (
+            format!("{SIGNED}&info=1"),
+            "nothing but lastEventId=, recent=, ping=, format=, positions= may",
+        ),
+        (
+            format!("{SIGNED}&sign={sign}"),
+            "nothing but lastEventId=, recent=, ping=, format=, positions= may",
+        ),
         (
             format!("{base}&sign={sign}&expires=2000000000"),
-            "nothing but lastEventId=",
+            "nothing but lastEventId=, recent=, ping=, format=, positions= may",
         ),
         (format!("expires=2000000000&{SIGNED}"), "once"),
         (format!("sign={sign}&subscribe=room1"), "must follow"),
@@ -78,10 +89,47 @@ fn a_signed_url_is_what_was_signed() {
     refused(ask("another secret", SIGNED, ""), 401, "signature is wrong");
     refused(ask(RSA, SIGNED, ""), 401, "public key");
     for expires in [NOW - 12, NOW] {
-        let late = signed::sign(&key(SECRET), "subscribe=room1", expires).unwrap();
+        let late = signed::sign(&keys(SECRET), "subscribe=room1", expires).unwrap();
         let told = format!("expired {} s ago", NOW - expires);
         refused(ask(SECRET, &late, ""), 401, &told);
     }
+    let sure = |query: &str| signed::sign(&keys(SECRET), query, 2_000_000_000).unwrap();
+    for (query, after, told) in [
+        (
+            "subscribe=a&recent=1",
+            "recent=9",
+            Some("recent= is in the signed part"),
+        ),
+        (
+            "subscribe=a&format=",
+            "format=json",
+            Some("format= is in the signed part"),
+        ),
+        (
+            "subscribe=a&ping",
+            "ping=1",
+            Some("ping= is in the signed part"),
+        ),
+        ("subscribe=a&lastEventId=1", "lastEventId=9", None),
+        ("subscribe=a&recent=1", "ping=1", None),
+    ] {
+        let result = ask(SECRET, &format!("{}&{after}", sure(query)), "");
+        match told {
+            Some(told) => refused(result, 401, told),
+            None => assert_eq!(result, Ok(by_url())),
+        }
+    }
+    // Such a stream ends when the URL does.
+    let until = ask(SECRET, &sure("subscribe=a&until=1"), "").unwrap();
+    assert_eq!(until.ends, Some(Duration::from_secs(2_000_000_000)));
+    assert_eq!(
+        ask(SECRET, &sure("subscribe=a&until=0"), "").unwrap().ends,
+        None
+    );
+    // What is signed may ask who is there.
+    assert!(ask(SECRET, &sure("subscribe=a&presence=1"), "").is_ok());
+    let milliseconds = signed::sign(&keys(SECRET), "subscribe=a", NOW * 1000).unwrap();
+    refused(ask(SECRET, &milliseconds, ""), 401, "milliseconds");
     let signs = |query: &str| {
         let hs256 = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
         let tag = hmac::sign(&hs256, query.as_bytes());
@@ -97,8 +145,8 @@ fn a_signed_url_is_what_was_signed() {
         "soon",
         "+2000000000",
         "2e9",
-        "99999999999999999999",
         "-1",
+        "99999999999999999999",
     ] {
         let query = signs(&format!("subscribe=a&expires={expires}"));
         refused(ask(SECRET, &query, ""), 401, "whole number of seconds");
@@ -119,7 +167,7 @@ proptest! {
         if let Ok(Some(head)) = Reader::new().read(head.as_bytes())
             && let Ok(asked) = Query::read(head.request.query.as_deref())
         {
-            let result = check(&key(SECRET), &head.request, &asked.subscription, now());
+            let result = check(&keys(SECRET), &head.request, &asked.subscription, now());
             prop_assert_eq!(result.map_err(|refused| refused.status), Err(401));
         }
     }

@@ -1,16 +1,18 @@
 //! The client actor: one for each connection of a subscriber, from its request to its last chunk.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::rc::Rc;
 
+use crate::auth::Proof;
 use crate::clients::{ClientHandle, Flushed, http2};
 use crate::config::Settings;
-use crate::messages::client::{End, Ending, LimitReached, Message};
+use crate::messages::client::{End, Ending, LimitReached, Message, Posted};
 use crate::messages::registry::FromClient;
 use crate::model::deadlines::since_1970;
 use crate::runtime::Address;
 use crate::wire::http::response::stream_head;
-use crate::wire::http::{Answer, Method, Request, Version, cors};
+use crate::wire::http::{Answer, Method, Refused, Request, Version, cors};
 use crate::wire::sse::{LAST_CHUNK, retry_line};
 
 /// Bytes that one client may make us read in one turn.
@@ -24,10 +26,13 @@ const STOPPED: std::ops::RangeInclusive<u32> = 2000..=6000;
 mod admission;
 mod answer;
 mod introduction;
+mod mercure;
 mod request;
 mod script;
 
-use admission::{Admitted, StreamRequest, admit, append_retry, jitter, send_away, turn_away};
+use admission::{
+    Admitted, COME_BACK, StreamRequest, admit, append_retry, jitter, refuse, send_away, turn_away,
+};
 use answer::{answer, answer_at_once, now, write_all, write_answer};
 use introduction::Introduction;
 use request::{next_request, request};
@@ -39,13 +44,19 @@ pub struct Context {
     pub settings: Rc<Settings>,
     /// Where subscriptions are entered.
     pub registry: Address<FromClient>,
+    /// Where goes what is posted to the Mercure hub.
+    pub updates: Address<Posted>,
     /// Whether a new GET on an open stream replaces its subscription; the registry switches it.
     pub reinit: Rc<Cell<bool>>,
+    /// Whether these clients come by the control port, where they have shown what they have to.
+    pub inside: bool,
+    /// Whether the daemon is about to end; the listeners switch it.
+    pub stopping: Cell<bool>,
 }
 
 impl Context {
-    /// Tells the registry something. No `let` where that is done: in an `async fn` what is refused, a
-    /// whole message, would have room in every state that follows.
+    /// Tells the registry something. Do not bind the result of `try_send` in an `async fn`: a rejected
+    /// message would enlarge the future.
     pub fn cast(&self, message: FromClient) {
         // Refused only when the registry is gone, and with it the process.
         let _gone = self.registry.try_send(message);
@@ -106,26 +117,40 @@ impl Client {
             let mut introduction = Introduction::new(&self.handle, &self.context, again.is_none());
             let request = match again {
                 Some(request) => Ok(*request),
-                None => match request(&self.handle, input, &mut introduction).await {
-                    Ok(request) => request,
-                    Err(end) => {
-                        if end == End::Upgraded {
-                            // A header of the PROXY protocol holds for all streams.
-                            introduction.complete(None);
+                None => {
+                    let hub = self.context.settings.hub_path();
+                    match request(&self.handle, input, &mut introduction, hub).await {
+                        Ok(request) => request,
+                        Err(end) => {
+                            if end == End::Upgraded {
+                                // A header of the PROXY protocol holds for all streams.
+                                introduction.complete(None);
+                            }
+                            return Err(end);
                         }
-                        return Err(end);
                     }
-                },
+                }
             };
             self.handle.asked();
             introduction.complete(request.as_ref().ok());
             // As they are now that the request is there.
             config = self.context.settings.now();
+            let hub = config.mercure.as_ref().filter(|_| !self.context.inside);
             match request {
+                Ok(request) if hub.is_some_and(|hub| hub.hub.answers(&request.path)) => {
+                    let (request, config) = (Box::new(request), Rc::clone(&config));
+                    return Box::pin(self.hub(request, config, ends_stream)).await;
+                }
                 Ok(request) => (
                     cors::lines(&config.cors, request.origin.as_deref()),
                     request.method == Method::Head,
-                    admit(request, &config, since_1970()),
+                    admit(
+                        request,
+                        &config,
+                        since_1970(),
+                        self.context.stopping.get(),
+                        self.context.inside,
+                    ),
                 ),
                 Err(refused) => {
                     let origin = cors::origin_of(input);
@@ -135,23 +160,21 @@ impl Client {
             }
         };
         match admitted {
-            Ok(Admitted::Stream(asked)) => self.open(asked, &cors, ends_stream).await,
-            Ok(Admitted::Head(version)) => {
+            Ok(Admitted::Stream(asked)) => {
+                let cors = with_proof(cors, asked.proof);
+                self.open(asked, &cors, ends_stream).await
+            }
+            Ok(Admitted::Head(version, proof)) => {
                 let mut head = Vec::new();
-                stream_head(version, true, &cors, now(), &mut head);
+                stream_head(version, true, &with_proof(cors, proof), now(), &mut head);
                 Err(answer(&self.handle, &head, End::Answered).await)
             }
-            Ok(Admitted::Script(mut answer)) => {
+            Ok(Admitted::Answer(mut answer)) => {
                 if ends_stream {
                     self.end_stream().await?;
                 }
                 answer.lines.push_str(&cors);
                 answer.head_only = head_only;
-                Err(write_answer(&self.handle, answer, End::Answered).await)
-            }
-            Ok(Admitted::Preflight) => {
-                let mut answer = Answer::no_content();
-                answer.lines = cors.into_owned() + cors::PREFLIGHT;
                 answer.close = true;
                 Err(write_answer(&self.handle, answer, End::Answered).await)
             }
@@ -161,6 +184,9 @@ impl Client {
                 }
                 let mut answer = Answer::refused_text(&refused);
                 answer.lines.push_str(&cors);
+                if refused.denied.is_some() {
+                    answer.lines.push_str(cors::EXPOSE_DENIED);
+                }
                 answer.head_only = head_only;
                 let end = End::Refused(refused.status, refused.reason);
                 Err(write_answer(&self.handle, answer, end).await)
@@ -187,35 +213,48 @@ impl Client {
         } = self;
         let chunked = asked.version == Version::Http11;
         let form = asked.subscription.form;
+        let draft = asked.subscription.hub.as_ref().map(|hub| hub.draft);
+        if context.stopping.get() {
+            return Err(stopped(handle, &asked, cors, ends_stream).await);
+        }
         handle.frame(chunked);
         // What is in a body is no request, and a stream of HTTP/1.0 ends with its connection.
         handle.set_replaceable(chunked && !asked.has_body);
         context.cast(FromClient::Subscribe {
             key: handle.key(),
             subscription: asked.subscription,
+            member: asked.member,
             resume: asked.resume,
             recent_of: asked.recent_of,
             ends: asked.ends,
             agent: asked.agent,
         });
-        let full = entered(handle).await?;
+        let (full, after) = match entered(handle).await? {
+            Entered::Full(of) => (Some(of), None),
+            Entered::After(id) => (None, Some(id)),
+            Entered::Accepted => (None, None),
+        };
         let mut bytes = Vec::with_capacity(OPENING);
         if ends_stream {
             bytes.extend_from_slice(LAST_CHUNK);
         }
         if let Some(of) = full {
-            match asked.event_source {
-                true => send_away(asked.version, form, cors, &mut bytes),
-                false => turn_away(of, cors, &mut bytes),
+            let refused = Refused::new(of.status(), of.reason());
+            match (of, asked.event_source) {
+                (LimitReached::Disconnected, _) => refuse(&refused, cors, &mut bytes),
+                (_, true) => send_away(jitter(COME_BACK), asked.version, form, cors, &mut bytes),
+                (_, false) => turn_away(&refused, COME_BACK, cors, &mut bytes),
             }
-            let end = End::Refused(of.status(), of.reason().into());
+            let end = End::Refused(refused.status, refused.reason);
             return Err(match asked.has_body {
                 true => answer(handle, &bytes, end).await,
                 // Who comes next needs the descriptor.
                 false => answer_at_once(handle, &bytes, end).await,
             });
         }
-        stream_head(asked.version, false, cors, now(), &mut bytes);
+        let field = after.and_then(|id| Some(mercure::starting(draft?, &id)));
+        let lines = format!("{cors}{}", field.unwrap_or_default());
+        stream_head(asked.version, false, &lines, now(), &mut bytes);
         let retry = context.settings.now().retry;
         let retry = retry.map(|retry| retry_line(jitter(retry)));
         handle.open();
@@ -295,6 +334,40 @@ impl Client {
     }
 }
 
+/// Refuses a stream, as the daemon is about to end.
+async fn stopped(
+    handle: &ClientHandle,
+    asked: &StreamRequest,
+    cors: &str,
+    ends_stream: bool,
+) -> End {
+    let mut bytes = Vec::new();
+    if ends_stream {
+        bytes.extend_from_slice(LAST_CHUNK);
+    }
+    let refused = Refused::new(503, "hasses is stopping; come back in some seconds");
+    let later = fastrand::u32(STOPPED);
+    match asked.event_source {
+        true => send_away(
+            later,
+            asked.version,
+            asked.subscription.form,
+            cors,
+            &mut bytes,
+        ),
+        false => turn_away(&refused, later, cors, &mut bytes),
+    }
+    answer(handle, &bytes, End::Refused(refused.status, refused.reason)).await
+}
+
+/// The head's further lines, with how its right was proved.
+fn with_proof(cors: Cow<'static, str>, proof: Option<Proof>) -> Cow<'static, str> {
+    match proof {
+        None => cors,
+        Some(proof) => Cow::Owned(cors.into_owned() + &cors::proof(proof.word())),
+    }
+}
+
 /// What a stream ends with.
 fn last_bytes(handle: &ClientHandle, end: Ending) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -309,14 +382,23 @@ fn last_bytes(handle: &ClientHandle, end: Ending) -> Vec<u8> {
     bytes
 }
 
+/// What became of a subscription that was to be entered.
+enum Entered {
+    Accepted,
+    /// The stream begins behind this event; the answer's head is to say so.
+    After(Rc<String>),
+    Full(LimitReached),
+}
+
 /// Waits until the registry has entered the subscription, or says what there is too much of; on an
 /// open stream, writing what that still had to get.
-async fn entered(handle: &ClientHandle) -> Result<Option<LimitReached>, End> {
+async fn entered(handle: &ClientHandle) -> Result<Entered, End> {
     loop {
         match handle.flush()? {
             Flushed::Message => match handle.message() {
-                Some(Message::Accepted) => return Ok(None),
-                Some(Message::Full { of }) => return Ok(Some(of)),
+                Some(Message::Accepted) => return Ok(Entered::Accepted),
+                Some(Message::AcceptedAfter(id)) => return Ok(Entered::After(id)),
+                Some(Message::Full { of }) => return Ok(Entered::Full(of)),
                 Some(Message::Finish { end }) => return Err(End::Finished(end)),
                 _ => {}
             },

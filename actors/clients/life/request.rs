@@ -1,7 +1,9 @@
 //! Requests as they come: the first in any number of pieces, later ones on an open stream.
 
+use std::rc::Rc;
+
 use super::introduction::Introduction;
-use super::{End, Ending, Message};
+use super::{End, Message};
 use crate::clients::ClientHandle;
 use crate::net::tls::Trouble;
 use crate::wire::http::{BodyLength, Head, Method, Reader, Refused, Request, Version};
@@ -12,10 +14,11 @@ pub(super) async fn request(
     handle: &ClientHandle,
     input: &mut Vec<u8>,
     introduction: &mut Introduction<'_>,
+    hub: Option<Rc<str>>,
 ) -> Result<Result<Request, Refused>, End> {
-    let mut reader = Reader::new();
+    let mut reader = Reader::with_hub(hub);
     let mut expired = false;
-    let mut given_up = false;
+    let mut given_up = None;
     loop {
         // Not kept in a variable, which would be a part of the state while more is awaited.
         match read(&mut reader, input, introduction) {
@@ -24,7 +27,7 @@ pub(super) async fn request(
                 input.drain(..head.length);
                 return Ok(Ok(head.request));
             }
-            Ok(None) if given_up => return Err(End::Finished(Ending::LimitReached)),
+            Ok(None) if let Some(end) = given_up => return Err(End::Finished(end)),
             Ok(None) if expired && handle.is_handshaking() => return Err((&Trouble::Late).into()),
             Ok(None) if expired && input.is_empty() => return Err(End::Left),
             Ok(None) if expired => {
@@ -38,10 +41,7 @@ pub(super) async fn request(
         match handle.message() {
             // What has come by now still counts: after a pause of this process it may be all.
             Some(Message::Expired) => expired = true,
-            Some(Message::Finish {
-                end: Ending::LimitReached,
-            }) => given_up = true,
-            Some(Message::Finish { end }) => return Err(End::Finished(end)),
+            Some(Message::Finish { end }) => given_up = Some(end),
             _ => {}
         }
         let mut take = || {

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use super::super::Publisher;
 use super::super::connection::{Broken, Connection};
 use super::flow::Flow;
-use super::{Done, Read};
+use super::{Done, Unanswered};
 use crate::messages::publisher::{self, Listed};
 use crate::wire::http::page::Page;
 use crate::wire::http::{Answer, Request};
@@ -19,13 +19,13 @@ pub(super) async fn list(
     connection: &mut Connection,
     request: &Request,
     page: Page,
-) -> Read<Done> {
+) -> Result<Done, Unanswered> {
     if let Some(limit) = page.limit {
-        return Ok(Ok(one_page(publisher, page, limit).await?.into()));
+        return Ok(one_page(publisher, page, limit).await?.into());
     }
     let flow = Flow::begin(publisher, connection, request, "application/json").await?;
     let Some(flow) = flow else {
-        return Ok(Ok(Done::Flowed { goes_on: false }));
+        return Ok(Done::Flowed { goes_on: false });
     };
     flow.write("[").await?;
     let (mut next, mut first) = (Some(page.after), true);
@@ -43,7 +43,7 @@ pub(super) async fn list(
     }
     flow.write("]\n").await?;
     let goes_on = flow.end().await?;
-    Ok(Ok(Done::Flowed { goes_on }))
+    Ok(Done::Flowed { goes_on })
 }
 
 /// A page, which says in a `Link` field (RFC 8288) where the next one is, if there is one.

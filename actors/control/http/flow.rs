@@ -1,9 +1,8 @@
 //! An answer that is written bit by bit, as fast as its reader takes it.
 
 use std::io;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use async_io::Timer;
 use futures_lite::FutureExt;
 
 use super::super::Publisher;
@@ -11,9 +10,6 @@ use super::super::connection::{Broken, Connection};
 use crate::wire::http::response::flowing_head;
 use crate::wire::http::{Date, Method, Request, Version};
 use crate::wire::sse::LAST_CHUNK;
-
-/// How long a bit may take to be written. Whoever reads nothing that long is given up.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An answer on its way.
 pub(super) struct Flow<'a> {
@@ -46,15 +42,16 @@ impl<'a> Flow<'a> {
     }
 
     /// Writes a bit and waits until the system has taken it.
-    pub(super) async fn write(&self, bit: &str) -> Result<(), Broken> {
-        match (bit, self.chunked) {
+    pub(super) async fn write(&self, bit: impl AsRef<[u8]>) -> Result<(), Broken> {
+        match (bit.as_ref(), self.chunked) {
             // An empty chunk would be the last.
-            ("", _) => Ok(()),
+            ([], _) => Ok(()),
             (bit, true) => {
-                let chunk = format!("{:x}\r\n{bit}\r\n", bit.len());
-                self.put(chunk.as_bytes()).await
+                let size = format!("{:x}\r\n", bit.len());
+                let chunk = [size.as_bytes(), bit, b"\r\n"].concat();
+                self.put(&chunk).await
             }
-            (bit, false) => self.put(bit.as_bytes()).await,
+            (bit, false) => self.put(bit).await,
         }
     }
 
@@ -75,10 +72,7 @@ impl<'a> Flow<'a> {
         let written = async { Ok(self.connection.write_all(bytes).await?) };
         let given_up = async {
             // A stop waits for nobody who does not read.
-            let late = async {
-                Timer::after(PATIENCE).await;
-            };
-            late.or(self.publisher.stop.cancelled()).await;
+            self.publisher.stop.cancelled().await;
             Err(Broken::Failed(io::ErrorKind::TimedOut.into()))
         };
         written.or(given_up).await

@@ -9,7 +9,8 @@ use futures_lite::FutureExt;
 use super::super::Publisher;
 use super::super::connection::{Broken, Connection};
 use super::flow::Flow;
-use super::{Done, Read};
+use super::{Done, Unanswered, too_many_streams};
+use crate::logger;
 use crate::messages::publisher::{self, Search};
 use crate::wire::http::Request;
 use crate::wire::report::{Figures, Tokens, live};
@@ -22,26 +23,33 @@ pub(super) async fn show(
     publisher: &Publisher,
     connection: &mut Connection,
     request: &Request,
-) -> Read<Done> {
-    let flow = Flow::begin(
-        publisher,
-        connection,
-        request,
-        "text/event-stream; charset=utf-8",
-    )
-    .await?;
-    let Some(mut flow) = flow else {
-        return Ok(Ok(Done::Flowed { goes_on: false }));
+) -> Result<Done, Unanswered> {
+    let most = publisher.settings.now().max_publishers;
+    let Some(_streaming) = publisher.place.stream(most) else {
+        return Err(too_many_streams(most).into());
     };
-    let mut before = None;
+    let kind = "text/event-stream; charset=utf-8";
+    let flow = Flow::begin(publisher, connection, request, kind).await?;
+    let Some(mut flow) = flow else {
+        return Ok(Done::Flowed { goes_on: false });
+    };
+    // Warnings may name clients and what they asked for.
+    let tells_all = publisher.shows_lists(request);
+    let (mut before, mut newest) = (None, 0);
     loop {
         let (figures, tokens) = look(publisher).await?;
-        let data = live(&figures, before.as_ref(), &tokens, SystemTime::now());
+        let mut recent = Vec::new();
+        if tells_all {
+            recent = logger::recent::since(newest);
+            newest = recent.last().map_or(newest, |note| note.number);
+        }
+        let now = SystemTime::now();
+        let data = live(&figures, before.as_ref(), &tokens, &recent, now);
         flow.write(&format!("data: {data}\n\n")).await?;
         before = Some(figures);
         if pause(publisher, flow.connection()).await? {
             flow.end().await?;
-            return Ok(Ok(Done::Flowed { goes_on: false }));
+            return Ok(Done::Flowed { goes_on: false });
         }
     }
 }
@@ -66,8 +74,8 @@ async fn pause(publisher: &Publisher, connection: &mut Connection) -> Result<boo
 }
 
 async fn look(publisher: &Publisher) -> Result<(Figures, Tokens), Broken> {
-    let registry = &publisher.sequencer;
-    let (figures, messages) = registry
+    let sequencer = &publisher.sequencer;
+    let (figures, messages) = sequencer
         .call(|reply| publisher::Request::Watch { reply })
         .await?;
     let mut search = Search {
@@ -75,7 +83,7 @@ async fn look(publisher: &Publisher) -> Result<(Figures, Tokens), Broken> {
         next: Some(0),
     };
     while search.next.is_some() {
-        search = registry
+        search = sequencer
             .call(|reply| publisher::Request::Search { search, reply })
             .await?;
     }

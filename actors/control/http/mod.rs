@@ -2,39 +2,67 @@
 //!
 //! | file | subject |
 //! | --- | --- |
-//! | this | requests and answers; publishing, figures |
+//! | this | requests and answers |
+//! | [`reading`] | heads and bodies, each within its time |
+//! | [`publishing`] | `POST /publish` |
 //! | [`flow`] | an answer that is written bit by bit |
 //! | [`clients`] | `GET /clients` |
 //! | [`dashboard`] | `GET /` |
 //! | [`live`] | `GET /live` |
+//! | [`events`] | `GET /events` |
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use async_io::Timer;
 use futures_lite::FutureExt;
 
 mod clients;
 mod dashboard;
+mod events;
 mod flow;
 mod live;
+mod publishing;
+mod reading;
 
 use super::Publisher;
-use super::connection::{Broken, Connection, REQUEST_TIME};
-use crate::messages::publisher::{self, Outcome, Receipt};
+use super::connection::{Broken, Connection};
+use crate::logger;
+use crate::messages::publisher;
+use crate::model::ClientId;
+use crate::model::deadlines::since_1970;
 use crate::model::publication::{Publication, Targets};
-use crate::model::{Channel, ClientId};
-use crate::wire::command::{Command, Refusal};
+use crate::runtime::Gone;
+use crate::wire::command::Command;
 use crate::wire::http::control_api::Route;
-use crate::wire::http::response::CONTINUE;
-use crate::wire::http::{Answer, Body, Date, Method, Reader, Refused, Request};
-use crate::wire::json::{self, Shape};
+use crate::wire::http::{Answer, Date, Method, Refused, Request};
 use crate::wire::report::{METRICS_TYPE, level_word, metrics};
+use reading::Incoming;
 
 /// How long a connection may have no request.
 const IDLE_TIME: Duration = Duration::from_secs(60);
+/// Seconds after which one may try again what could not be done now.
+const RETRY_AFTER: u64 = 5;
 
-/// A request that was read, or why none was.
-type Read<T> = Result<Result<T, Refused>, Broken>;
+/// Why a request is not answered with what it asked for.
+#[derive(Debug)]
+enum Unanswered {
+    /// It is refused: this is its answer.
+    Refused(Refused),
+    /// The connection cannot go on.
+    Broken(Broken),
+}
+
+impl From<Refused> for Unanswered {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl<T: Into<Broken>> From<T> for Unanswered {
+    fn from(broken: T) -> Self {
+        Self::Broken(broken.into())
+    }
+}
 
 /// Answers requests until the connection is to end.
 pub(super) async fn serve(
@@ -42,14 +70,15 @@ pub(super) async fn serve(
     connection: &mut Connection,
 ) -> Result<(), Broken> {
     loop {
+        if !exchange(publisher, connection).await? || publisher.stop.is_cancelled() {
+            return Ok(());
+        }
+        publisher.place.has_whole();
         // The first bytes of a request start its time; until then the connection may be idle.
         if connection.bytes().is_empty() && !first_bytes(publisher, connection).await? {
             return Ok(());
         }
         connection.begin_request();
-        if !exchange(publisher, connection).await? || publisher.stop.is_cancelled() {
-            return Ok(());
-        }
     }
 }
 
@@ -68,50 +97,42 @@ async fn first_bytes(publisher: &Publisher, connection: &mut Connection) -> Resu
 
 /// One request and its answer; whether the connection goes on.
 async fn exchange(publisher: &Publisher, connection: &mut Connection) -> Result<bool, Broken> {
-    let due = connection.due();
-    let request = match head(connection, due).await? {
+    let request = match reading::head(connection).await {
         Ok(Some(request)) => request,
         Ok(None) => return Ok(false),
-        Err(refused) => {
-            refuse(publisher, &refused).await?;
+        Err(Unanswered::Broken(broken)) => return Err(broken),
+        Err(Unanswered::Refused(refused)) => {
+            publisher.refuse(&refused).await?;
             let mut answered = Answer::refused_json(&refused);
             answered.head_only = Method::of(connection.bytes()) == Method::Head;
             answer(publisher, connection, answered).await?;
             return Ok(false);
         }
     };
-    let mut answered = match handle(publisher, connection, &request, due).await? {
+    let mut body = Incoming::of(&request);
+    let mut answered = match handle(publisher, connection, &request, &mut body).await {
         Ok(Done::Answer(answered)) => answered,
         Ok(Done::Flowed { goes_on }) => return Ok(goes_on),
-        Err(refused) => {
-            refuse(publisher, &refused).await?;
-            Answer::refused_json(&refused)
+        Err(Unanswered::Broken(broken)) => return Err(broken),
+        Err(Unanswered::Refused(refused)) => {
+            publisher.refuse(&refused).await?;
+            let mut answered = Answer::refused_json(&refused);
+            if refused.status == 503 {
+                answered = answered.with("Retry-After", RETRY_AFTER);
+            }
+            answered.close = false;
+            answered
         }
     };
+    if !answered.close {
+        let max = publisher.settings.now().max_message.saturating_mul(8);
+        answered.close = !body.pass_over(publisher, connection, max).await?;
+    }
     answered.head_only = request.method == Method::Head;
     answered.close |= request.close || publisher.stop.is_cancelled();
     let goes_on = !answered.close;
     answer(publisher, connection, answered).await?;
     Ok(goes_on)
-}
-
-async fn refuse(publisher: &Publisher, refused: &Refused) -> Result<(), Broken> {
-    let Refused { status, reason, .. } = refused;
-    log::warn!("{}: refused with {status}: {reason}", publisher.name);
-    count(publisher, vec![(Refused::word(*status), 1)], 0).await
-}
-
-async fn count(
-    publisher: &Publisher,
-    refused: Vec<(&'static str, u64)>,
-    lossy_utf8: u64,
-) -> Result<(), Broken> {
-    let count = |reply| publisher::Request::Count {
-        refused,
-        lossy_utf8,
-        reply,
-    };
-    Ok(publisher.sequencer.call(count).await?)
 }
 
 async fn answer(
@@ -123,72 +144,6 @@ async fn answer(
     answer.write(Date::from(SystemTime::now()), &mut bytes);
     log::debug!("{}: answered with {}", publisher.name, answer.status);
     Ok(connection.write_all(&bytes).await?)
-}
-
-/// Reads more of a request, until its time is over.
-async fn more(connection: &mut Connection, due: Instant) -> Read<usize> {
-    let more = async { Ok(Ok(connection.read_more().await?)) };
-    let late = async {
-        Timer::at(due).await;
-        let why = format!(
-            "the request was not complete within {} seconds",
-            REQUEST_TIME.as_secs()
-        );
-        Ok(Err(Refused::new(408, why)))
-    };
-    more.or(late).await
-}
-
-/// Reads a request's head; none if the publisher has left.
-async fn head(connection: &mut Connection, due: Instant) -> Read<Option<Request>> {
-    let mut reader = Reader::new();
-    loop {
-        match reader.read(connection.bytes()) {
-            Ok(Some(head)) => {
-                connection.consume(head.length);
-                return Ok(Ok(Some(head.request)));
-            }
-            Ok(None) => match more(connection, due).await? {
-                Ok(0) => return Ok(Ok(None)),
-                Ok(_) => {}
-                Err(refused) => return Ok(Err(refused)),
-            },
-            Err(refused) => return Ok(Err(refused)),
-        }
-    }
-}
-
-/// Reads a request's body of at most `max` bytes.
-async fn body(
-    connection: &mut Connection,
-    request: &Request,
-    due: Instant,
-    max: usize,
-) -> Read<Vec<u8>> {
-    let mut body = match Body::new(request.body, max) {
-        Ok(body) => body,
-        Err(refused) => return Ok(Err(refused)),
-    };
-    if request.expect_continue && connection.bytes().is_empty() && !body.is_complete() {
-        connection.write_all(CONTINUE).await?;
-    }
-    loop {
-        match body.feed(connection.bytes()) {
-            Ok(count) => connection.consume(count),
-            Err(refused) => return Ok(Err(refused)),
-        }
-        if body.is_complete() {
-            return Ok(Ok(body.take()));
-        }
-        match more(connection, due).await? {
-            Ok(0) => {
-                let why = "the connection ended before the request's body did";
-                return Ok(Err(Refused::new(400, why)));
-            }
-            Ok(_) => {}
-            Err(refused) => return Ok(Err(refused)),
-        }
-    }
 }
 
 /// What became of a request.
@@ -210,45 +165,42 @@ async fn handle(
     publisher: &Publisher,
     connection: &mut Connection,
     request: &Request,
-    due: Instant,
-) -> Read<Done> {
-    if let Err(refused) = publisher.admits(request) {
-        return Ok(Err(refused));
-    }
-    let config = publisher.settings.now();
-    let route = match Route::find(request) {
-        Ok(route) => route,
-        Err(refused) => return Ok(Err(refused)),
-    };
-    // A list may hold many messages, and JSON may write a byte as six.
-    let max = match route {
-        Route::PublishJson { .. } => config.max_message.saturating_mul(8) + 64 * 1024,
-        _ => config.max_message,
-    };
-    let body = match body(connection, request, due, max).await? {
-        Ok(body) => body,
-        Err(refused) => return Ok(Err(refused)),
-    };
+    body: &mut Incoming,
+) -> Result<Done, Unanswered> {
+    publisher.admits(request)?;
+    let route = Route::find(request)?;
+    let max_message = publisher.settings.now().max_message;
     let answer = match route {
-        Route::Clients(page) => return clients::list(publisher, connection, request, page).await,
-        Route::Live => return live::show(publisher, connection, request).await,
+        Route::Clients(page) => {
+            ready(publisher, connection, body).await?;
+            return clients::list(publisher, connection, request, page).await;
+        }
+        Route::Live => {
+            ready(publisher, connection, body).await?;
+            return live::show(publisher, connection, request).await;
+        }
         Route::Dashboard => dashboard::show(),
+        Route::Healthz if publisher.stop.is_cancelled() => {
+            return Err(Refused::new(503, "hasses is stopping").into());
+        }
         Route::Healthz => Answer::word("ok"),
         Route::Metrics => {
-            let figures = publisher
-                .sequencer
-                .call(|reply| publisher::Request::Report { reply })
-                .await?;
+            let report = |reply| publisher::Request::Report { reply };
+            let figures = publisher.sequencer.call(report).await?;
             Answer::page(METRICS_TYPE, metrics(&figures))
         }
-        Route::Status => Answer::json(200, execute(publisher, Command::TcpStatus).await?),
+        Route::Status => Answer::json(200, publisher.execute(Command::TcpStatus).await?),
         Route::Subscribers(target) => {
             let command = Command::TcpSubscribedClients(target);
-            Answer::json(200, execute(publisher, command).await?)
+            Answer::json(200, publisher.execute(command).await?)
         }
-        Route::Disconnect(id) => disconnect(publisher, id).await?,
+        Route::Disconnect { id, seconds } => disconnect(publisher, id, seconds).await?,
+        Route::Events => {
+            ready(publisher, connection, body).await?;
+            return events::show(publisher, connection, request).await;
+        }
         Route::SetLogLevel(level) => {
-            execute(publisher, Command::SetLogLevel(level)).await?;
+            publisher.execute(Command::SetLogLevel(level)).await?;
             Answer::json(200, format!("{{\"loglevel\":\"{}\"}}\n", level_word(level)))
         }
         Route::PublishTo {
@@ -259,116 +211,90 @@ async fn handle(
             private,
             key,
         } => {
-            let publication = Publication {
+            let data = body.read(publisher, connection, max_message).await?;
+            let publication = |data| Publication {
                 to: Targets::One(target),
                 except,
                 event,
-                data: text(publisher, body).await?.into(),
+                data,
                 retain,
                 private,
                 key,
+                update: None,
             };
-            let outcome = publish(publisher, vec![publication]).await?;
-            return Ok(receipts(outcome, Shape::One).map(Done::Answer));
+            publishing::one(publisher, data, publication).await?
         }
         Route::PublishJson { ndjson, key } => {
-            let answer = publish_json(publisher, &body, ndjson, key.as_deref()).await?;
-            return Ok(answer.map(Done::Answer));
+            // A list may hold many messages, and JSON may write a byte as six.
+            let max = max_message.saturating_mul(8);
+            let body = body.read(publisher, connection, max).await?;
+            publishing::json(publisher, body, ndjson, key).await?
         }
     };
-    Ok(Ok(answer.into()))
+    Ok(answer.into())
+}
+
+/// Makes sure that an answer which is written bit by bit can begin, whatever body came with its request.
+async fn ready(
+    publisher: &Publisher,
+    connection: &mut Connection,
+    body: &mut Incoming,
+) -> Result<(), Unanswered> {
+    let max = publisher.settings.now().max_message;
+    body.read(publisher, connection, max).await.map(drop)
+}
+
+/// Why one more streamed answer cannot begin.
+fn too_many_streams(most: usize) -> Refused {
+    Refused::new(
+        503,
+        format!(
+            "there are {} streamed answers already, a quarter of --max-publishers",
+            (most / 4).max(1)
+        ),
+    )
 }
 
 /// Ends the streams of an id, as `disconnect:` does, and tells the log too.
-async fn disconnect(publisher: &Publisher, id: ClientId) -> Result<Answer, Broken> {
+async fn disconnect(
+    publisher: &Publisher,
+    id: ClientId,
+    seconds: Option<u64>,
+) -> Result<Answer, Gone> {
     let asked = id.clone();
-    let disconnect = |reply| publisher::Request::Disconnect { id: asked, reply };
+    let until = seconds.map(|seconds| since_1970().as_secs() + seconds);
+    let disconnect = |reply| publisher::Request::Disconnect {
+        id: asked,
+        until,
+        reply,
+    };
     let count = publisher.sequencer.call(disconnect).await?;
     log::info!(
-        "{}: disconnected {count} clients named {:?}",
+        "{}: disconnected {count} clients named {:?}{}",
         publisher.name,
-        id.as_str()
+        id.as_str(),
+        seconds.map_or_else(String::new, |seconds| format!(
+            ", which are not let in for {seconds} s"
+        ))
     );
     Ok(Answer::json(200, format!("{{\"disconnected\":{count}}}\n")))
 }
 
-async fn publish_json(
-    publisher: &Publisher,
-    body: &[u8],
-    ndjson: bool,
-    key: Option<&str>,
-) -> Read<Answer> {
-    let mut lossy_utf8 = 0;
-    let read = json::body(
-        body,
-        ndjson,
-        publisher.settings.now().max_message,
-        &mut lossy_utf8,
-    );
-    let read = read.and_then(|(messages, shape)| Ok((json::keyed(messages, key)?, shape)));
-    if lossy_utf8 > 0 {
-        count(publisher, Vec::new(), lossy_utf8).await?;
+impl Publisher {
+    /// Tells the log of a refusal, and counts it.
+    async fn refuse(&self, refused: &Refused) -> Result<(), Gone> {
+        let Refused { status, reason, .. } = refused;
+        let word = Refused::word(*status);
+        let name = &self.name;
+        logger::refused(
+            word,
+            format_args!("{name}: refused with {status}: {reason}"),
+        );
+        self.count(vec![(word, 1)], 0).await
     }
-    Ok(match read {
-        Ok((messages, shape)) => {
-            let publications = messages
-                .into_iter()
-                .map(|message| message.publication)
-                .collect();
-            receipts(publish(publisher, publications).await?, shape)
-        }
-        Err(refusal) => Err(refused(&refusal)),
-    })
-}
 
-fn refused(refusal: &Refusal) -> Refused {
-    Refused::new(
-        if refusal.is_too_long() { 413 } else { 400 },
-        refusal.to_string(),
-    )
-}
-
-/// The body as text; what of it is no UTF-8 is replaced and counted.
-async fn text(publisher: &Publisher, body: Vec<u8>) -> Result<String, Broken> {
-    match String::from_utf8(body) {
-        Ok(text) => Ok(text),
-        Err(invalid) => {
-            count(publisher, Vec::new(), 1).await?;
-            Ok(String::from_utf8_lossy(invalid.as_bytes()).into_owned())
-        }
+    async fn execute(&self, command: Command) -> Result<String, Gone> {
+        let execute = |reply| publisher::Request::Execute { command, reply };
+        self.sequencer.call(execute).await
     }
-}
-
-/// The answer to messages that were taken in, or were not.
-fn receipts(outcome: Outcome, shape: Shape) -> Result<Answer, Refused> {
-    match outcome {
-        Ok(receipts) => Ok(Answer::json(200, receipt_lines(&receipts, shape))),
-        Err(away) => Err(Refused::new(503, away.to_string())),
-    }
-}
-
-fn receipt_lines(receipts: &[Receipt], shape: Shape) -> String {
-    let each: Vec<_> = receipts
-        .iter()
-        .map(|receipt| json::receipt(receipt.id, receipt.recipients))
-        .collect();
-    match shape {
-        Shape::One => each.join(","),
-        Shape::List => format!("[{}]", each.join(",")),
-    }
-}
-
-async fn publish(publisher: &Publisher, publications: Vec<Publication>) -> Result<Outcome, Broken> {
-    let channel = Channel::Http;
-    let publish = |reply| publisher::Request::Publish {
-        publications,
-        channel,
-        reply,
-    };
-    Ok(publisher.sequencer.call(publish).await?)
-}
-
-async fn execute(publisher: &Publisher, command: Command) -> Result<String, Broken> {
-    let execute = |reply| publisher::Request::Execute { command, reply };
-    Ok(publisher.sequencer.call(execute).await?)
 }

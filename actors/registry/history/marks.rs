@@ -129,10 +129,16 @@ impl Marks {
         Some(target)
     }
 
-    /// All marks: whose each is, and its id.
-    pub(super) fn all(&self) -> impl Iterator<Item = (u32, EventId)> {
-        let there = self.marks.iter().filter(|mark| mark.place != NOWHERE);
+    /// The marks at some places: whose each is, and its id.
+    pub(super) fn some(&self, from: usize, most: usize) -> impl Iterator<Item = (u32, EventId)> {
+        let some = self.marks.iter().skip(from).take(most);
+        let there = some.filter(|mark| mark.place != NOWHERE);
         there.map(|mark| (mark.target, mark.id))
+    }
+
+    /// How many places there are.
+    pub(super) fn places(&self) -> usize {
+        self.marks.len()
     }
 }
 
@@ -158,7 +164,7 @@ mod tests {
         marks.add(8, EventId(5));
         assert_eq!(marks.merge(), Some(8));
         assert_eq!(marks.shared(), EventId(20));
-        let mut all: Vec<_> = marks.all().collect();
+        let mut all: Vec<_> = marks.some(0, 9).collect();
         all.sort_unstable();
         assert_eq!(all, [(7, EventId(30)), (9, EventId(25))]);
     }

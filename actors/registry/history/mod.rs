@@ -43,9 +43,7 @@ use crate::model::publication::Targets as To;
 use crate::model::retention::{Policy, Retention};
 use crate::model::{EventId, Publication, Target};
 
-#[cfg(test)]
-use draw::Kept;
-pub use draw::{Cursor, Drawn};
+pub use draw::{Cursor, Drawn, Kept};
 use events::Events;
 pub use gap::Lost;
 use heap::{Heap, NOWHERE, Ranking};
@@ -62,6 +60,8 @@ const BEGINNING: u32 = 1 << 31;
 const AT_ONCE: usize = 4096;
 /// As many as each new event lets go of what is too old.
 const FEW: usize = 16;
+/// About how many bytes an event, or a mark, takes in a file besides its text.
+const WRITTEN: usize = 56;
 
 /// Why events were let go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -99,6 +99,9 @@ pub struct History {
     /// Targets whose events can grow too old, the next first.
     timers: Heap,
     bytes: usize,
+    /// Of all packed events, and of all that there ever were.
+    packed: usize,
+    packed_ever: u64,
     let_go: LetGo,
     began: Instant,
     /// The next target that is to get its retention from a changed policy.
@@ -158,6 +161,8 @@ impl History {
             shares: Heap::default(),
             timers: Heap::default(),
             bytes: 0,
+            packed: 0,
+            packed_ever: 0,
             let_go: LetGo::default(),
             began: Instant::now(),
             reclassed: None,
@@ -248,12 +253,16 @@ impl History {
             .events
             .push(id, now, Packed::new(publication, recipients));
         self.bytes += self.cost(event);
+        let packed = self.events.get(event).packed.len();
+        self.packed += packed;
+        self.packed_ever += packed as u64;
         let mut whole = true;
         for target in publication.to.as_slice() {
             whole &= self.hold(target, &publication.to, event, now);
         }
         if self.events.holders(event) == 0 {
             self.bytes -= self.cost(event);
+            self.packed -= self.events.get(event).packed.len();
             self.events.remove(event);
         }
         let mut looks = FEW;
@@ -277,11 +286,41 @@ impl History {
         }
     }
 
-    /// What was let go of each target, and of all others.
-    pub fn all_marks(&self) -> (EventId, Vec<(Target, EventId)>) {
-        let marks = self.marks.all();
-        let marks = marks.map(|(record, id)| (self.targets.get(record).target(), id));
-        (self.marks.shared(), marks.collect())
+    /// What was let go of some targets: those of `most` places for marks, from the `from`th on.
+    pub fn marks_from(&self, from: usize, most: usize) -> impl Iterator<Item = (Target, EventId)> {
+        let marks = self.marks.some(from, most);
+        marks.map(|(record, id)| (self.targets.get(record).target(), id))
+    }
+
+    /// How many places for marks there are.
+    pub fn mark_places(&self) -> usize {
+        self.marks.places()
+    }
+
+    /// Of targets without a mark everything up to this id may be missing.
+    pub fn missing(&self) -> EventId {
+        self.marks.shared()
+    }
+
+    /// About how many bytes everything that is known here takes in a file.
+    pub fn written(&self) -> u64 {
+        (self.packed + self.len() * WRITTEN + self.marks() * WRITTEN) as u64
+    }
+
+    /// The bytes of all events that were ever let go, packed.
+    pub fn packed_let_go(&self) -> u64 {
+        self.packed_ever - self.packed as u64
+    }
+
+    /// The oldest of all kept events.
+    pub fn oldest_id(&self) -> Option<EventId> {
+        self.events.oldest().map(|event| self.events.id(event))
+    }
+
+    /// How old an event is that was taken in at a time of the history's clock.
+    pub fn age(&self, at: u32, now: Instant) -> Duration {
+        let tenths = self.moment(now).saturating_sub(at);
+        Duration::from_millis(u64::from(tenths) * 100)
     }
 
     /// Goes on with what could not be done at once: lets go what is too old by `now`, and what is too much.
@@ -441,6 +480,7 @@ impl History {
                 .extend(kept.map(|publication| (id, publication)));
         }
         let (cost, in_ring) = (self.cost(event), self.cost_in(event));
+        let packed = self.events.get(event).packed.len();
         let record = self.targets.get_mut(place);
         record.spared -= u32::from(spares);
         record.bytes -= in_ring;
@@ -456,6 +496,7 @@ impl History {
         self.note(place, id);
         if self.events.release(event) {
             self.bytes -= cost;
+            self.packed -= packed;
         }
     }
 

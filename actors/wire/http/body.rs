@@ -129,6 +129,30 @@ impl Body {
         std::mem::take(&mut self.data)
     }
 
+    /// How many bytes of data have come since the last [`take`](Self::take).
+    pub fn len(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Whether none have.
+    pub fn is_empty(&self) -> bool {
+        self.data.is_empty()
+    }
+
+    /// Throws the data away that has come; it still counts.
+    ///
+    /// Errors: 413 when there is more of it than allowed.
+    pub fn forget(&mut self) -> Result<(), Refused> {
+        match self.max.checked_sub(self.data.len()) {
+            Some(rest) => {
+                self.max = rest;
+                self.data.clear();
+                Ok(())
+            }
+            None => Err(too_long(self.max)),
+        }
+    }
+
     fn throw_away(&mut self, line: &[u8]) -> Result<(), Refused> {
         let room = MAX_EXTRA - self.extra;
         let within = &line[..line.len().min(room)];

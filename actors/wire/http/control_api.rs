@@ -1,7 +1,7 @@
 //! Which request on the control port means what. Nothing is done here.
 
 use super::page::{Page, page};
-use super::query::{decode, decoded, parameters, wrong};
+use super::query::{Query, decode, decoded, parameters, wrong};
 use super::refused::quoted;
 use super::{Method, Refused, Request};
 use crate::model::LogLevel;
@@ -41,7 +41,14 @@ pub enum Route {
     /// `GET /clients`.
     Clients(Page),
     /// `POST /disconnect/ID`: ends the streams with that id.
-    Disconnect(ClientId),
+    Disconnect {
+        /// The id.
+        id: ClientId,
+        /// For how many seconds nobody named so is let in (`for=`, 0 to 86,400; 0 lets it in again).
+        seconds: Option<u64>,
+    },
+    /// `GET /events`: the stream of what is published, as subscribers have it.
+    Events,
     /// `POST /loglevel/LEVEL`.
     SetLogLevel(LogLevel),
     /// `GET /metrics`.
@@ -52,12 +59,6 @@ pub enum Route {
     Dashboard,
     /// `GET /healthz`.
     Healthz,
-}
-
-/// Whether what lies at this path is shown to whoever asks, also where a secret is asked for: a probe
-/// has none, and the dashboard's page has to be there to ask for it.
-pub fn is_open(path: &str) -> bool {
-    matches!(path, "/" | "/healthz")
 }
 
 impl Route {
@@ -76,6 +77,10 @@ impl Route {
             "/healthz" => get(request).map(|()| Self::Healthz),
             "/metrics" => get(request).map(|()| Self::Metrics),
             "/live" => get(request).map(|()| Self::Live),
+            "/events" => {
+                get(request)?;
+                Query::read(request.query.as_deref()).map(|_| Self::Events)
+            }
             "/clients" => {
                 get(request)?;
                 page(request.query.as_deref().unwrap_or_default()).map(Self::Clients)
@@ -90,7 +95,7 @@ impl Route {
                     Ok(Self::Subscribers(target(name)?))
                 } else if let Some(id) = path.strip_prefix("/disconnect/") {
                     post(request)?;
-                    client_id(id).map(Self::Disconnect)
+                    disconnect(id, request)
                 } else if let Some(level) = path.strip_prefix("/loglevel/") {
                     post(request)?;
                     log_level(level).map(Self::SetLogLevel)
@@ -179,9 +184,19 @@ fn idempotency_key(request: &Request) -> Result<Option<Box<str>>, Refused> {
 
 /// Whether a body is text that this server reads as it was meant.
 ///
-/// Errors: 415 for a declared charset other than UTF-8, of which ASCII is a part, and for parts of a
+/// Errors: 415 for a body that is compressed (RFC 9110 §8.4), for a declared charset other than UTF-8, of which ASCII is a part, and for parts of a
 /// form, whose boundaries would be published with it.
 fn check_content(request: &Request) -> Result<(), Refused> {
+    let encoding = request.content_encoding.as_deref().unwrap_or("identity");
+    if !encoding.eq_ignore_ascii_case("identity") {
+        return Err(Refused::new(
+            415,
+            format!(
+                "Content-Encoding {} is not undone here; send the body as it is",
+                quoted(encoding.as_bytes())
+            ),
+        ));
+    }
     let content_type = request.content_type.as_deref().unwrap_or_default();
     let mut parts = content_type.split(';').map(str::trim);
     let media_type = parts.next().unwrap_or_default();
@@ -229,6 +244,29 @@ fn client_id(raw: &str) -> Result<ClientId, Refused> {
     };
     let text = decode(raw, false).map_err(|error| wrong(&error))?;
     ClientId::new(&text).map_err(|error| wrong(&error))
+}
+
+/// The longest time for which an id may be kept out, in seconds: a day.
+const LONGEST_BAN: u64 = 86_400;
+
+fn disconnect(id: &str, request: &Request) -> Result<Route, Refused> {
+    let mut seconds = None;
+    for (name, value) in parameters(request.query.as_deref().unwrap_or_default()) {
+        if name != "for" {
+            let name = quoted(name.as_bytes());
+            let why = format!("unknown parameter {name}; known is for");
+            return Err(Refused::new(400, why));
+        }
+        let time = value.parse().ok().filter(|time| *time <= LONGEST_BAN);
+        let why = format!("is not a number of seconds from 0 to {LONGEST_BAN}");
+        set(
+            &mut seconds,
+            name,
+            time.ok_or_else(|| wrong(name, value, why))?,
+        )?;
+    }
+    let id = client_id(id)?;
+    Ok(Route::Disconnect { id, seconds })
 }
 
 fn log_level(word: &str) -> Result<LogLevel, Refused> {
@@ -460,7 +498,18 @@ mod tests {
     fn an_id_in_a_path() {
         let id = ClientId::new("a/b+c é").unwrap();
         let found = find("POST /disconnect/a%2Fb+c%20%C3%A9");
-        assert_eq!(found, Ok(Route::Disconnect(id)));
+        let seconds = None;
+        assert_eq!(found, Ok(Route::Disconnect { id, seconds }));
+        for (query, seconds) in [("for=0", 0), ("for=86400", 86_400), ("&for=7&", 7)] {
+            let id = ClientId::new("a").unwrap();
+            let seconds = Some(seconds);
+            let found = find(&format!("POST /disconnect/a?{query}"));
+            assert_eq!(found, Ok(Route::Disconnect { id, seconds }));
+        }
+        for query in ["for=", "for=86401", "for=-1", "for=1&for=1", "fur=1"] {
+            let refused = find(&format!("POST /disconnect/a?{query}")).unwrap_err();
+            assert_eq!(refused.status, 400, "{query}");
+        }
         for path in ["", "%", "%ff", "a%0Ab"] {
             let refused = find(&format!("POST /disconnect/{path}")).unwrap_err();
             assert_eq!(refused.status, 400, "{path}");
@@ -477,6 +526,9 @@ mod tests {
             assert_eq!(find(&format!("{method} /healthz")), Ok(Route::Healthz));
             assert_eq!(find(&format!("{method} /metrics")), Ok(Route::Metrics));
             assert_eq!(find(&format!("{method} /live")), Ok(Route::Live));
+            let events = find(&format!("{method} /events?token=a&format=json"));
+            assert_eq!(events, Ok(Route::Events));
+            assert_eq!(find(&format!("{method} /events")).unwrap_err().status, 400);
         }
         for (line, status, allow) in [
             ("GET /publish", 405, Some("POST")),

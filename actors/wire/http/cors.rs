@@ -7,12 +7,46 @@ use crate::model::Cors;
 /// The methods of the subscribers' port: the value of `Allow`.
 pub const ALLOW: &str = "GET, HEAD, OPTIONS";
 
+/// The header fields that a page's script may always send.
+const ALLOWED_HEADERS: &str = "Authorization, Last-Event-ID, Cache-Control, X-Requested-With";
+
+/// The line that lets a page's script read what a refusal says besides.
+pub const EXPOSE_DENIED: &str = "Access-Control-Expose-Headers: Hasses-Denied\r\n";
+
 /// The further header lines, CR LF included, of the 204 that answers OPTIONS: what a page's
-/// script may do, good for a day.
-pub const PREFLIGHT: &str = "Allow: GET, HEAD, OPTIONS\r\n\
-    Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n\
-    Access-Control-Allow-Headers: Authorization, Last-Event-ID, Cache-Control, X-Requested-With\r\n\
-    Access-Control-Max-Age: 86400\r\n";
+/// script may do, good for a day. It may send whatever header fields it `wanted` to, as only its
+/// origin decides what it gets.
+pub fn preflight(wanted: Option<&str>) -> String {
+    let mut headers = ALLOWED_HEADERS.to_owned();
+    let fields = wanted.unwrap_or_default().split(',').map(str::trim);
+    for field in fields.filter(|field| is_field_name(field)) {
+        if !headers
+            .split(", ")
+            .any(|known| known.eq_ignore_ascii_case(field))
+        {
+            headers += ", ";
+            headers += field;
+        }
+    }
+    format!(
+        "Allow: {ALLOW}\r\n\
+         Access-Control-Allow-Methods: {ALLOW}\r\n\
+         Access-Control-Allow-Headers: {headers}\r\n\
+         Access-Control-Max-Age: 86400\r\n\
+         Vary: Access-Control-Request-Headers\r\n"
+    )
+}
+
+/// Whether a text is the name of a header field (RFC 9110 §5.6.2: a token).
+fn is_field_name(text: &str) -> bool {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_token)
+}
+
+/// The lines, CR LF included, that say how a stream's right was proved, for a page's script too.
+pub fn proof(word: &str) -> String {
+    format!("Hasses-Auth: {word}\r\nAccess-Control-Expose-Headers: Hasses-Auth\r\n")
+}
 
 /// The header lines, each with its CR LF, that stand on every answer of the subscribers' port,
 /// errors too. `origin` is the request's.
@@ -104,8 +138,22 @@ mod tests {
     }
 
     #[test]
-    fn the_preflight_says_what_the_405_says() {
-        assert!(PREFLIGHT.starts_with(&format!("Allow: {ALLOW}\r\n")));
-        assert!(PREFLIGHT.lines().count() == 4 && PREFLIGHT.ends_with("\r\n"));
+    fn a_script_may_send_what_it_wants_to() {
+        let allowed = |wanted| {
+            let lines = preflight(wanted);
+            assert!(lines.starts_with(&format!("Allow: {ALLOW}\r\n")));
+            assert!(lines.contains("\r\nVary: Access-Control-Request-Headers\r\n"));
+            assert!(lines.lines().count() == 5 && lines.ends_with("\r\n"));
+            let mut lines = lines.lines();
+            let line = lines.find_map(|line| line.strip_prefix("Access-Control-Allow-Headers: "));
+            line.map(str::to_owned)
+        };
+        assert_eq!(allowed(None).as_deref(), Some(ALLOWED_HEADERS));
+        assert_eq!(
+            allowed(Some(
+                "content-type,traceparent, last-event-id , x y,,é, content-type"
+            )),
+            Some(format!("{ALLOWED_HEADERS}, content-type, traceparent"))
+        );
     }
 }

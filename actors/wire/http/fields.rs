@@ -13,10 +13,13 @@ pub(super) struct Fields {
     pub(super) accept_encoding: Option<String>,
     pub(super) if_none_match: Option<String>,
     pub(super) last_event_id: Option<String>,
+    pub(super) wanted_headers: Option<String>,
     pub(super) authorization: Option<String>,
     pub(super) cookie: Option<String>,
     pub(super) content_type: Option<String>,
+    pub(super) content_encoding: Option<String>,
     pub(super) x_forwarded_for: Option<String>,
+    pub(super) referer: Option<String>,
     pub(super) sec_fetch_site: Option<String>,
     pub(super) sec_fetch_mode: Option<String>,
     pub(super) idempotency_key: Option<String>,
@@ -29,13 +32,12 @@ pub(super) struct Fields {
 impl Fields {
     /// Sorts the fields of a head.
     ///
-    /// Errors: 400 for a repeated field of which there may be one, 415 for a body that is compressed
-    /// (RFC 9110 §8.4).
+    /// Errors: 400 for a repeated field of which there may be one.
     pub(super) fn collect(headers: &[httparse::Header<'_>]) -> Result<Self, Refused> {
         let mut fields = Self::default();
         for header in headers {
             // Longer than any name below; a longer one is of no interest.
-            let mut name = [0; 20];
+            let mut name = [0; 30];
             let Some(name) = name.get_mut(..header.name.len()) else {
                 continue;
             };
@@ -55,21 +57,15 @@ impl Fields {
                 b"accept-encoding" => join(&mut fields.accept_encoding, ", ", value),
                 b"if-none-match" => join(&mut fields.if_none_match, ", ", value),
                 b"last-event-id" => join(&mut fields.last_event_id, ", ", value),
+                b"access-control-request-headers" => join(&mut fields.wanted_headers, ", ", value),
                 b"cookie" => join(&mut fields.cookie, "; ", value),
                 b"x-forwarded-for" => join(&mut fields.x_forwarded_for, ", ", value),
+                b"referer" => join(&mut fields.referer, ", ", value),
                 b"transfer-encoding" => join(&mut fields.transfer_encoding, ", ", value),
                 b"content-length" => join(&mut fields.content_length, ", ", value),
                 b"connection" => join(&mut fields.connection, ", ", value),
                 b"expect" => join(&mut fields.expect, ", ", value),
-                b"content-encoding" if !value.eq_ignore_ascii_case(b"identity") => {
-                    return Err(Refused::new(
-                        415,
-                        format!(
-                            "Content-Encoding {} is not undone here; send the body as it is",
-                            quoted(value)
-                        ),
-                    ));
-                }
+                b"content-encoding" => join(&mut fields.content_encoding, ", ", value),
                 _ => {}
             }
         }

@@ -9,12 +9,14 @@
 //! | [`query`] | percent-decoding, and a subscriber's query |
 //! | [`forwarded`] | whom a proxy speaks for |
 //! | [`cors`] | the CORS header lines of the subscribers' port |
+//! | [`access`] | who may make which request on the control port |
 //! | [`guard`] | requests on the control port that a web page could have forged |
 //! | [`control_api`] | which request on the control port means what |
 //! | [`page`] | which part of the list of clients is asked for |
 //! | [`response`] | heads and whole answers |
 //! | [`refused`] | why a request is not answered with what it asked for |
 
+pub(crate) mod access;
 pub(crate) mod body;
 pub(crate) mod control_api;
 pub(crate) mod cors;

@@ -73,10 +73,11 @@ pub fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
 pub struct Query<'a> {
     /// Which tokens, and as whom: at least one token, or all.
     pub subscription: Subscription,
-    /// `lastEventId=`, raw: the last event that the client has. The last one counts, as a script
-    /// that reconnects may append its own.
+    /// `info=`, raw: what presence is to show of the client.
+    pub info: Option<&'a str>,
+    /// `lastEventId=`, raw: the last event that the client has.
     pub last_event_id: Option<&'a str>,
-    /// `recent=N`: how many kept events of each token are wanted. The last one counts.
+    /// `recent=N`: how many kept events of each token are wanted.
     pub recent: Option<usize>,
     /// `recent=N:NAME`: how many kept events of single tokens are wanted, each of which is one of the
     /// subscription's, once. Of one name the last one counts.
@@ -88,24 +89,24 @@ impl<'a> Query<'a> {
     ///
     /// `subscribe` is split at `-` before it is decoded, so a token that has a `-` in it is given
     /// encoded or as `token=`; either may be repeated. `*` in `subscribe` means every token; `token=`
-    /// names one, and no token is `*`.
+    /// names one, and no token is `*`. Of any other parameter the last one counts, as a script that
+    /// reconnects may append its own, and an empty one is as if it were not there.
     ///
-    /// Errors: 400, naming the parameter, for one that is empty or badly encoded or whose value
-    /// is no token or id, for a second `id`, and where neither `subscribe` nor `token` is there.
+    /// Errors: 400, naming the parameter, for one that is badly encoded or whose value is none of its
+    /// kind, and where neither `subscribe` nor `token` is there.
     pub fn read(query: Option<&'a str>) -> Result<Self, Refused> {
         let mut names = Names::default();
         let (mut id, mut last_event_id, mut recent) = (None, None, None);
         let mut recent_of = Vec::new();
         let (mut json, mut positions, mut pings) = (false, true, false);
+        let (mut presence, mut info) = (false, None);
         for (name, value) in parameters(query.unwrap_or_default()) {
             match name {
                 "subscribe" => value
                     .split('-')
                     .try_for_each(|token| names.add("subscribe", token, value))?,
                 "token" => names.add("token", value, value)?,
-                "id" if id.is_some() => {
-                    return Err(Refused::new(400, "id is given twice"));
-                }
+                "id" if value.is_empty() => id = None,
                 "id" => {
                     let text = decoded("id", value)?;
                     id = Some(ClientId::new(&text).map_err(|error| wrong("id", value, error))?);
@@ -123,14 +124,17 @@ impl<'a> Query<'a> {
                 "ping" => pings = switch("ping", value)?,
                 "positions" => positions = switch("positions", value)? || value.is_empty(),
                 "format" => json = is_json(value)?,
+                "presence" => presence = switch("presence", value)?,
+                "info" => info = Some(value).filter(|value| !value.is_empty()),
+                // Heard of where a URL is signed.
+                "until" => {
+                    switch("until", value)?;
+                }
                 _ => {}
             }
         }
         if names.tokens.is_empty() && !names.all {
-            return Err(Refused::new(
-                400,
-                "which tokens? Say subscribe=TOKEN or token=TOKEN in the query",
-            ));
+            return Err(no_token(query.unwrap_or_default()));
         }
         let positions = match (pings, positions) {
             (true, _) => Positions::Pings,
@@ -145,11 +149,36 @@ impl<'a> Query<'a> {
                 all: names.all,
                 id,
                 form: Form::new(json, positions),
+                hub: None,
+                presence,
+                inside: false,
             },
+            info,
             last_event_id,
             recent,
         })
     }
+}
+
+/// 400 for a query without a token.
+fn no_token(query: &str) -> Refused {
+    const NONE: &str = "which tokens? Say subscribe=TOKEN or token=TOKEN in the query";
+    let list = parameters(query).find_map(|(name, _)| {
+        let name = decode(name, true).ok()?;
+        ["subscribe", "token"]
+            .into_iter()
+            .find(|known| name.strip_prefix(known) == Some("[]"))
+    });
+    Refused::new(
+        400,
+        match list {
+            None => NONE.to_owned(),
+            // As PHP and some HTTP libraries write lists.
+            Some(name) => {
+                format!("{name}[]= is not known here; repeat {name}= without the [] instead")
+            }
+        },
+    )
 }
 
 /// Reads a parameter that is 0 or 1; empty is as if it were not there.
@@ -338,13 +367,34 @@ mod tests {
         assert!(refused("token=%ff").contains("UTF-8"));
         assert!(refused("token=%0A").contains("control character"));
         assert!(refused(&format!("token={}", "a".repeat(256))).contains("255"));
-        assert!(refused("subscribe=a&id=").contains("id=\"\" is empty"));
         assert!(refused("subscribe=a&id=%").contains("id="));
-        assert!(refused("subscribe=a&id=1&id=1").contains("twice"));
+        assert!(refused("subscribe=a&id=%0A").contains("control character"));
+        for query in ["subscribe[]=a", "id=1&token%5B%5D=a&token%5B%5D=b"] {
+            assert!(refused(query).contains("without the []"), "{query}");
+        }
         for query in ["", "id=7", "x"] {
             assert!(refused(query).contains("subscribe=TOKEN"));
         }
         assert!(Query::read(None).is_err());
+    }
+
+    #[test]
+    fn of_what_is_given_twice_the_last_counts_and_what_is_empty_is_not_there() {
+        let id = |query: &str| {
+            let id = Query::read(Some(query)).unwrap().subscription.id;
+            id.map(|id| id.to_string())
+        };
+        assert_eq!(id("subscribe=a&id="), None);
+        assert_eq!(id("subscribe=a&id=1&id=2").as_deref(), Some("2"));
+        assert_eq!(id("subscribe=a&id=1&id="), None);
+        let query = Query::read(Some("subscribe=a&presence=1&info=1&info=%7B%7D&until=1")).unwrap();
+        assert!(query.subscription.presence);
+        assert_eq!(query.info, Some("%7B%7D"));
+        let query = Query::read(Some("subscribe=a&presence=1&presence=&info=1&info=")).unwrap();
+        assert!(!query.subscription.presence);
+        assert_eq!(query.info, None);
+        assert!(refused("subscribe=a&presence=yes").contains("must be 0 or 1"));
+        assert!(refused("subscribe=a&until=noon").contains("must be 0 or 1"));
     }
 
     #[test]

@@ -2,6 +2,17 @@
 
 use std::fmt;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// What is percent-encoded in `Hasses-Denied`: all but the unreserved characters of RFC 3986 §2.3, and
+/// the `*` that means every token.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'*');
+
 /// A refusal: what the answer's status and body are made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
@@ -11,6 +22,8 @@ pub struct Refused {
     pub reason: String,
     /// With 405, the methods that would do: the value of `Allow` (RFC 9110 §15.5.6).
     pub allow: Option<&'static str>,
+    /// With 403, the tokens that it is about: the value of `Hasses-Denied`.
+    pub denied: Option<String>,
 }
 
 impl Refused {
@@ -20,6 +33,7 @@ impl Refused {
             status,
             reason: reason.into(),
             allow: None,
+            denied: None,
         }
     }
 
@@ -29,6 +43,33 @@ impl Refused {
             status: 405,
             reason: format!("this method is not allowed here; allowed: {allow}"),
             allow: Some(allow),
+            denied: None,
+        }
+    }
+
+    /// 403 for tokens that may not be read, `why` following their names.
+    pub fn denied(tokens: &[&str], why: &str) -> Self {
+        // A reason is a line that people read.
+        const SHOWN: usize = 10;
+        let mut names: Vec<String> = tokens
+            .iter()
+            .map(|token| quoted(token.as_bytes()))
+            .collect();
+        if names.len() > SHOWN {
+            names.truncate(SHOWN);
+            names.push(format!("{} more", tokens.len() - SHOWN));
+        }
+        let what = match names.len() {
+            1 => format!("the token {} is", names[0]),
+            _ => format!("the tokens {} are", names.join(", ")),
+        };
+        let encoded = tokens
+            .iter()
+            .map(|token| utf8_percent_encode(token, ENCODED));
+        let encoded = encoded.map(|token| token.to_string());
+        Self {
+            denied: Some(encoded.collect::<Vec<_>>().join(",")),
+            ..Self::new(403, format!("{what} {why}"))
         }
     }
 

@@ -98,14 +98,20 @@ pub struct Request {
     pub if_none_match: Option<String>,
     /// `Last-Event-ID` (WHATWG HTML §9.2.4).
     pub last_event_id: Option<String>,
+    /// `Access-Control-Request-Headers`, all its lines: what a page's script wants to send.
+    pub wanted_headers: Option<String>,
     /// `Authorization`.
     pub authorization: Option<String>,
     /// `Cookie`, all its lines.
     pub cookie: Option<String>,
     /// `Content-Type`.
     pub content_type: Option<String>,
+    /// `Content-Encoding`, all its lines.
+    pub content_encoding: Option<String>,
     /// `X-Forwarded-For`, all its lines.
     pub x_forwarded_for: Option<String>,
+    /// `Referer`.
+    pub referer: Option<String>,
     /// `Idempotency-Key`, as it was sent.
     pub idempotency_key: Option<String>,
     /// Whether and how a body follows.
@@ -164,10 +170,13 @@ impl Request {
             accept_encoding: fields.accept_encoding,
             if_none_match: fields.if_none_match,
             last_event_id: fields.last_event_id,
+            wanted_headers: fields.wanted_headers,
             authorization: fields.authorization,
             cookie: fields.cookie,
             content_type: fields.content_type,
+            content_encoding: fields.content_encoding,
             x_forwarded_for: fields.x_forwarded_for,
+            referer: fields.referer,
             idempotency_key: fields.idempotency_key,
             body,
             close,
@@ -256,7 +265,7 @@ mod tests {
         let request = read(
             "GET /sse?subscribe=a&id=b?c HTTP/1.1|HOST: h:8080|Origin: http://p|user-agent: Ágent|\
              Accept: text/event-stream|Accept: */*|Last-Event-ID: 7|Authorization: Bearer x|\
-             Cookie: a=b|Cookie: c=d|Content-Type: text/plain|X-Forwarded-For: 1.2.3.4|\
+             access-control-request-headers: x-a|Cookie: a=b|Cookie: c=d|Content-Type: text/plain|X-Forwarded-For: 1.2.3.4|\
              X-Forwarded-For: 5.6.7.8|X-Something-Else-Very-Long: y|Connection: Keep-Alive, CLOSE|\
              Expect: 100-Continue|Content-Length: 3|Idempotency-Key: \"k\"|Sec-Fetch-Site: none|\
              sec-fetch-mode: navigate",
@@ -276,10 +285,13 @@ mod tests {
             accept_encoding: None,
             if_none_match: None,
             last_event_id: Some("7".into()),
+            wanted_headers: Some("x-a".into()),
             authorization: Some("Bearer x".into()),
             cookie: Some("a=b; c=d".into()),
             content_type: Some("text/plain".into()),
+            content_encoding: None,
             x_forwarded_for: Some("1.2.3.4, 5.6.7.8".into()),
+            referer: None,
             idempotency_key: Some("\"k\"".into()),
             body: BodyLength::Length(3),
             close: true,

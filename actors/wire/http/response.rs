@@ -173,6 +173,10 @@ impl Answer {
     fn allowing(self, refused: &Refused) -> Self {
         match refused.allow {
             Some(allow) => self.with("Allow", allow),
+            None if refused.denied.is_some() => {
+                let denied = refused.denied.as_deref().unwrap_or_default();
+                self.with("Hasses-Denied", denied)
+            }
             // RFC 9110 §15.5.2, RFC 6750 §3.
             None if refused.status == 401 => self.with("WWW-Authenticate", "Bearer"),
             None => self,

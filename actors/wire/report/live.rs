@@ -14,6 +14,7 @@
 //! | `loop` | the same of rounds of the event loop |
 //! | `waiting_bytes`, `history_events`, `history_bytes`, `queues` | now |
 //! | `refused` | refusals since the daemon's start by reason |
+//! | `recent` | the newest warnings and errors, at most 100, each in one event alone: `number` (none is left out), `time` (as above), `level` (`warning` or `error`), `text`; none for those who may see the figures alone |
 //! | `tokens` | the busiest at most ten: `subscribers` as `[token, streams]`; `messages` as `[target, messages a second]` in the last seconds, where a target is a token, `pre*` or `*` |
 
 use std::collections::BTreeMap;
@@ -23,7 +24,7 @@ use serde::Serialize;
 
 use super::figures::level_word;
 use super::{Figures, json};
-use crate::model::Histogram;
+use crate::model::{Histogram, Note};
 
 /// The busiest tokens.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -35,8 +36,17 @@ pub struct Tokens {
 }
 
 /// The data of one event: `now` beside the figures of the event `before`, if there was one.
-pub fn live(now: &Figures, before: Option<&Figures>, tokens: &Tokens, at: SystemTime) -> String {
-    let time = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+pub fn live(
+    now: &Figures,
+    before: Option<&Figures>,
+    tokens: &Tokens,
+    recent: &[Note],
+    at: SystemTime,
+) -> String {
+    let millis = |at: SystemTime| {
+        let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        since.as_millis() as u64
+    };
     let counters = &now.counters;
     let passed = before.map_or(Duration::ZERO, |before| {
         now.running.saturating_sub(before.running)
@@ -45,7 +55,7 @@ pub fn live(now: &Figures, before: Option<&Figures>, tokens: &Tokens, at: System
     let earlier = before.map(Figures::messages).unwrap_or_default();
     let messages = now.messages().into_iter();
     json(&Live {
-        time: time.as_millis() as u64,
+        time: millis(at),
         version: now.version,
         running_seconds: now.running.as_secs(),
         loglevel: level_word(now.log_level),
@@ -85,6 +95,15 @@ pub fn live(now: &Figures, before: Option<&Figures>, tokens: &Tokens, at: System
         history_bytes: now.history_bytes,
         queues: now.queues.iter().copied().collect(),
         refused: &counters.refused,
+        recent: recent
+            .iter()
+            .map(|note| Recent {
+                number: note.number,
+                time: millis(note.at),
+                level: note.level,
+                text: &note.text,
+            })
+            .collect(),
         tokens,
     })
 }
@@ -115,7 +134,16 @@ struct Live<'a> {
     history_bytes: u64,
     queues: BTreeMap<&'a str, u64>,
     refused: &'a BTreeMap<&'static str, u64>,
+    recent: Vec<Recent<'a>>,
     tokens: &'a Tokens,
+}
+
+#[derive(Serialize)]
+struct Recent<'a> {
+    number: u64,
+    time: u64,
+    level: &'a str,
+    text: &'a str,
 }
 
 #[derive(Serialize)]
@@ -177,14 +205,20 @@ mod tests {
             messages: vec![("*".into(), 0.5)],
         };
         let at = UNIX_EPOCH + Duration::from_millis(1500);
-        let first: Value = serde_json::from_str(&live(&now, None, &tokens, at)).unwrap();
+        let first: Value = serde_json::from_str(&live(&now, None, &tokens, &[], at)).unwrap();
         assert_eq!(first["time"], 1500);
         assert_eq!(first["rates"]["bytes"], 0.0);
         assert_eq!(first["total"]["messages"], 5);
         assert_eq!(first["delivery"]["p50"], Value::Null);
         assert_eq!(first["clients"]["sse"], 3);
         assert_eq!(first["tokens"]["subscribers"][0][0], "a\"\n");
-        let text = live(&now, Some(&before), &tokens, at);
+        let note = Note {
+            number: 7,
+            at,
+            level: "warning",
+            text: "a\nb".into(),
+        };
+        let text = live(&now, Some(&before), &tokens, &[note], at);
         assert!(!text.contains('\n'), "one line of an event stream");
         let second: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(second["seconds"], 2.0);
@@ -192,5 +226,9 @@ mod tests {
         assert_eq!(second["messages"]["tcp"], 2.5);
         assert_eq!(second["delivery"]["p99"], 0.00025);
         assert_eq!(second["loop"]["count"], 0);
+        let expected = serde_json::json!([
+            {"number": 7, "time": 1500, "level": "warning", "text": "a\nb"}
+        ]);
+        assert_eq!(second["recent"], expected);
     }
 }

@@ -179,6 +179,27 @@ fn the_whole_is_counted_and_dead_nodes_are_not() {
 }
 
 #[test]
+fn an_id_is_kept_out_on_all_nodes() {
+    needs!("redis-server", "redis-cli");
+    let redis = Redis::start("");
+    let [one, two] = [(); 2].map(|()| node(&redis, ""));
+    let stream = two.subscribe("subscribe=a&id=me");
+    let answer = publish::post(one.control, "/disconnect/me?for=60", "", b"");
+    assert_eq!(answer.status, 200);
+    stream.into_connection();
+    for node in [&one, &two] {
+        let refused = node.ask("GET /sse?subscribe=a&id=me HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!(refused.status, 403, "{refused:?}");
+    }
+    publish::post(two.control, "/disconnect/me?for=0", "", b"");
+    eventually("leave on the other node", || {
+        let text = "GET /sse?subscribe=a&id=me HTTP/1.1\r\nHost: x\r\n\r\n";
+        let head = Connection::to(one.listen).send(text.as_bytes()).head();
+        (head.status == 200).then_some(())
+    });
+}
+
+#[test]
 fn a_client_is_disconnected_wherever_it_is() {
     needs!("redis-server", "redis-cli");
     let redis = Redis::start("");

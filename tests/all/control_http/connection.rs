@@ -22,8 +22,19 @@ fn requests_may_come_before_the_answers() {
         get("/metrics"),
         post("three"),
         get("/nothing"),
-        // Behind an error nothing is served.
-        post("four"),
+        // An error whose request could be read to its end hinders nothing.
+        post("four").replace("/publish/a", "/elsewhere"),
+        post("four").replace("POST", "PUT"),
+        chunked.replace("/publish/a", "/publish"),
+        post("four").replace("\r\n\r\n", "\r\nContent-Type: text/plain;charset=x\r\n\r\n"),
+        post("four").replace("\r\n\r\n", "\r\nContent-Encoding: gzip\r\n\r\n"),
+        post("four").replace("Host: x", "Host: x.y"),
+        post("four").replace("/publish/a", "/publish/a?event=gap"),
+        "BREW /pot HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
+        post("five"),
+        // Where it could not, nothing is served behind it.
+        chunked.replace("3\r\n", "x\r\n"),
+        post("six"),
     ];
     connection.send(all.concat().as_bytes());
     for (status, part) in [
@@ -33,6 +44,16 @@ fn requests_may_come_before_the_answers() {
         (200, "hasses_messages_total{channel=\"http\"} 2\n"),
         (200, "\"recipients\":1"),
         (404, "nothing"),
+        (404, "elsewhere"),
+        (405, "allowed: POST"),
+        (415, "application/json"),
+        (415, "charset"),
+        (415, "gzip"),
+        (403, "x.y"),
+        (400, "is reserved"),
+        (501, "unknown method"),
+        (200, "\"recipients\":1"),
+        (400, "chunk"),
     ] {
         let answer = answer(&mut connection);
         assert_eq!(answer.status, status, "{answer:?}");
@@ -40,7 +61,7 @@ fn requests_may_come_before_the_answers() {
     }
     assert_eq!(connection.rest(), b"");
     publish::http(daemon.control, "a", "end");
-    assert_eq!(stream.data_until("end"), ["one", "two", "three"]);
+    assert_eq!(stream.data_until("end"), ["one", "two", "three", "five"]);
 }
 
 #[test]

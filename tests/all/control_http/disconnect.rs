@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::ask;
-use support::{Daemon, Stream, publish};
+use support::{Connection, Daemon, Stream, publish};
 
 #[test]
 fn the_streams_with_an_id_end_and_no_others() {
@@ -28,11 +28,44 @@ fn the_streams_with_an_id_end_and_no_others() {
     for (status, line) in [
         (400, "POST /disconnect/"),
         (400, "POST /disconnect/%zz"),
+        (400, "POST /disconnect/x?for=86401"),
+        (400, "POST /disconnect/x?for=soon"),
+        (400, "POST /disconnect/x?until=7"),
         (400, "POST /disconnect/%ff"),
         (405, "GET /disconnect/x"),
     ] {
         assert_eq!(ask(daemon.control, line).status, status, "{line}");
     }
+}
+
+#[test]
+fn an_id_is_kept_out_for_a_time() {
+    let daemon = Daemon::start("");
+    let stream = daemon.subscribe("subscribe=a&id=me");
+    let answer = ask(daemon.control, "POST /disconnect/me?for=60");
+    assert_eq!(answer.json(), json!({"disconnected": 1}));
+    stream.into_connection();
+    let get = |query: &str| {
+        let accept = "Accept: text/event-stream\r\n";
+        let text = format!("GET /sse?{query} HTTP/1.1\r\nHost: x\r\n{accept}\r\n");
+        let mut connection = Connection::to(daemon.listen);
+        connection.send(text.as_bytes()).head()
+    };
+    let refused = get("subscribe=a&id=me");
+    assert_eq!(refused.status, 403, "a browser is to give up");
+    assert_eq!(refused.header("retry-after"), None);
+    // Others, and the same without the id, are let in.
+    assert_eq!(get("subscribe=a&id=you").status, 200);
+    assert_eq!(get("subscribe=a").status, 200);
+    daemon.wait_for_log("which are not let in for 60 s");
+    // The newest word counts.
+    ask(daemon.control, "POST /disconnect/me?for=0");
+    assert_eq!(get("subscribe=a&id=me").status, 200);
+    ask(daemon.control, "POST /disconnect/me?for=1");
+    assert_eq!(get("subscribe=a&id=me").status, 403);
+    support::eventually("an end of the second", || {
+        (get("subscribe=a&id=me").status == 200).then_some(())
+    });
 }
 
 #[test]

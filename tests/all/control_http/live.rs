@@ -92,7 +92,7 @@ fn messages_by_token_are_counted_while_somebody_watches() {
 
 #[test]
 fn many_tokens_are_searched_for_the_largest() {
-    let daemon = Daemon::start("");
+    let daemon = Daemon::start("--max-tokens 1000");
     let tokens: Vec<String> = (0..900).map(|n| format!("t{n}")).collect();
     let mut streams = Vec::new();
     for part in 0..10 {

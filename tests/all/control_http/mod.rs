@@ -3,6 +3,7 @@
 mod clients;
 mod connection;
 mod disconnect;
+mod events;
 mod live;
 
 use std::net::SocketAddr;

@@ -5,9 +5,10 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::{FILE, files, ids, position, publish_numbers, resume, start};
-use support::Daemon;
+use support::{Daemon, temp_dir};
 
 /// The file that holds most.
 fn main_file(daemon: &Daemon) -> PathBuf {
@@ -78,9 +79,10 @@ fn a_torn_tail_is_cut_and_reported() {
 
 #[test]
 fn a_damaged_file_is_set_aside() {
-    let garbage = "This is no history. ".repeat(1000);
+    // It begins as a history file does, and both copies of its header are gone.
+    let garbage = format!("hasses history 2{}", "This is no history. ".repeat(1000));
     let damages: [&dyn Fn(&Path); 2] = [&|file| fs::write(file, &garbage).unwrap(), &|file| {
-        fs::write(file, [0; 4096]).unwrap()
+        fs::write(file, b"hasses hist").unwrap()
     }];
     for (number, damage) in damages.iter().enumerate() {
         let damaged_text = RefCell::default();
@@ -112,6 +114,40 @@ fn a_byte_turned_over_gives_no_false_event() {
             file.write_all_at(&[byte[0] ^ 0x10], at).unwrap();
         });
         check_after_damage(daemon, before, &published);
+    }
+}
+
+#[test]
+fn a_file_of_another_kind_is_refused_and_left_as_it_is() {
+    for content in [
+        &b"a letter to somebody\n"[..],
+        &[0; 5000],
+        b"\x7fELF",
+        b"h\n",
+    ] {
+        let dir = temp_dir();
+        let file = dir.path().join("letter");
+        fs::write(&file, content).unwrap();
+        let options = format!(
+            "--listen 127.0.0.1:0 --control 127.0.0.1:0 --history-file {}",
+            file.display()
+        );
+        for check in ["", " --check"] {
+            let options = format!("{options}{check}");
+            let output = Command::new(env!("CARGO_BIN_EXE_hasses"))
+                .args(options.split(' '))
+                .output()
+                .unwrap();
+            assert_eq!(output.status.code(), Some(1), "{output:?}");
+            let said = String::from_utf8(output.stderr).unwrap()
+                + &String::from_utf8(output.stdout).unwrap();
+            assert!(
+                said.contains("letter") && said.contains("no history file"),
+                "{said}"
+            );
+            assert_eq!(fs::read(&file).unwrap(), content);
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        }
     }
 }
 

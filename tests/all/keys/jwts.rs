@@ -80,13 +80,117 @@ fn it_comes_in_the_field_the_cookie_or_the_query() {
     ] {
         open(&daemon, &query, &lines);
     }
+    // The first that holds and covers what is asked for counts.
+    for (query, lines) in [
+        ("subscribe=one".to_owned(), bearer(&two) + &cookie(&one)),
+        ("subscribe=one".to_owned(), bearer("x.y.z") + &cookie(&one)),
+        (
+            "subscribe=one".to_owned(),
+            format!("Cookie: hasses=old; hasses={two}; hasses={one}\r\n"),
+        ),
+        (format!("subscribe=one&auth={one}"), cookie("old")),
+    ] {
+        open(&daemon, &query, &lines);
+    }
     refused(
         &daemon,
         "subscribe=one",
-        &(bearer(&two) + &cookie(&one)),
+        &(bearer("x.y.z") + &cookie(&two)),
         403,
         "\"one\" is not covered",
     );
+}
+
+#[test]
+fn a_refusal_names_the_tokens_and_a_stream_its_proof() {
+    let daemon = with_secret("");
+    let token = jwt(r#"{"subscribe":["news"]}"#);
+    let query = "subscribe=news-%C3%A9+x-a%2Cb&token=c-d";
+    let answer = super::ask(&daemon, query, &bearer(&token));
+    assert_eq!(answer.status, 403);
+    let header = |name| answer.header(name);
+    assert_eq!(
+        header("hasses-denied").as_deref(),
+        Some("%C3%A9%20x,a%2Cb,c-d")
+    );
+    let exposed = header("access-control-expose-headers");
+    assert_eq!(exposed.as_deref(), Some("Hasses-Denied"));
+    let all = super::ask(&daemon, "subscribe=*", &bearer(&token));
+    assert_eq!(all.header("hasses-denied").as_deref(), Some("*"));
+
+    let signed = maker::good("subscribe=news");
+    for (query, lines, proof) in [
+        ("subscribe=news", bearer(&token), "jwt"),
+        (&*signed, String::new(), "url"),
+    ] {
+        let stream = open(&daemon, query, &lines);
+        assert_eq!(stream.head.header("hasses-auth").as_deref(), Some(proof));
+        let exposed = stream.head.header("access-control-expose-headers");
+        assert_eq!(exposed.as_deref(), Some("Hasses-Auth"));
+        let head = format!("HEAD /sse?{query} HTTP/1.0\r\n{lines}\r\n");
+        assert_eq!(
+            daemon.ask(head).header("hasses-auth").as_deref(),
+            Some(proof)
+        );
+    }
+    let open_to_all = support::Daemon::start("");
+    let stream = open_to_all.subscribe("subscribe=a");
+    assert_eq!(stream.head.header("hasses-auth"), None);
+    let all = super::ask(&open_to_all, "subscribe=a-*", "");
+    assert_eq!(
+        (all.status, all.header("hasses-denied").as_deref()),
+        (403, Some("*"))
+    );
+}
+
+#[test]
+fn times_in_milliseconds_are_refused_and_clocks_may_differ() {
+    let daemon = with_secret("");
+    let at =
+        |claim: &str, moment: u64| jwt(&format!(r#"{{"subscribe":["*"],"{claim}":{moment}}}"#));
+    open(&daemon, "subscribe=a", &bearer(&at("nbf", now() + 20)));
+    for (token, told) in [
+        (at("nbf", now() + 60), "not valid yet"),
+        (at("exp", (now() + 60) * 1000), "milliseconds"),
+        (at("nbf", now() * 1000), "milliseconds"),
+    ] {
+        refused(&daemon, "subscribe=a", &bearer(&token), 401, told);
+    }
+    let signed = maker::signed("subscribe=a", (now() + 60) * 1000);
+    refused(&daemon, &signed, "", 401, "milliseconds");
+}
+
+#[test]
+fn presence_is_asked_for_with_a_right_to_it() {
+    let daemon = with_secret("");
+    let query = "subscribe=a&presence=1";
+    let with = |claims: &str| bearer(&jwt(claims));
+    open(
+        &daemon,
+        query,
+        &with(r#"{"subscribe":["a"],"presence":true,"info":{"n":1}}"#),
+    );
+    open(&daemon, &maker::good(query), "");
+    refused(
+        &daemon,
+        query,
+        &with(r#"{"subscribe":["a"]}"#),
+        403,
+        "claim presence: true",
+    );
+    let after = format!("{}&presence=1", maker::good("subscribe=a"));
+    refused(&daemon, &after, "", 401, "may follow sign=");
+    let long = format!(r#"{{"subscribe":["a"],"info":"{}"}}"#, "x".repeat(1025));
+    let answer = super::ask(&daemon, "subscribe=a", &with(&long));
+    assert_eq!(answer.status, 400, "{answer:?}");
+    // Beside a JWT the query's is not looked at; a signed one is.
+    open(
+        &daemon,
+        "subscribe=a&info=x",
+        &with(r#"{"subscribe":["a"]}"#),
+    );
+    let answer = super::ask(&daemon, &maker::good("subscribe=a&info=x"), "");
+    assert_eq!(answer.status, 400, "{answer:?}");
 }
 
 #[test]
@@ -193,11 +297,15 @@ fn a_long_one_fits_and_a_longer_one_is_refused() {
     };
     let key = keys.path().join("rsa.pem");
     let made = jwts(&[
-        part("RS512", &key, &tokens(320)),
-        part("RS512", &key, &tokens(400)),
+        part("RS512", &key, &tokens(700)),
+        part("RS512", &key, &tokens(1600)),
     ]);
-    assert!((7000..8000).contains(&made[0].len()), "{}", made[0].len());
-    assert!(made[1].len() > 8192);
+    assert!(
+        (14_000..16_000).contains(&made[0].len()),
+        "{}",
+        made[0].len()
+    );
+    assert!(made[1].len() > 32 * 1024);
     let asked = "token=room-00000299";
     open(&daemon, asked, &bearer(&made[0]));
     open(&daemon, asked, &format!("Cookie: hasses={}\r\n", made[0]));

@@ -28,6 +28,12 @@ fn no_secret_reaches_a_log() {
         (format!("{honest}&subscribe=b"), String::new()),
         (format!("subscribe=a&auth={bad_jwt}"), String::new()),
         (format!("subscribe=b&auth={good_jwt}"), String::new()),
+        (good("subscribe=a&info=personal-7651"), String::new()),
+        (good("subscribe=a&info=%22personal-7651"), String::new()),
+        (
+            format!("subscribe=a&authorization={good_jwt}"),
+            bearer(&bad_jwt),
+        ),
         (format!("subscribe=&auth={good_jwt}"), String::new()),
         ("subscribe=a".to_owned(), bearer(&bad_jwt)),
         (
@@ -63,6 +69,8 @@ fn no_secret_reaches_a_log() {
         sign,
         &sign[..16],
         "auth=",
+        "authorization=",
+        "personal-7651",
         "sign=0",
         "Bearer ",
     ] {

@@ -4,6 +4,7 @@ mod jwts;
 mod logs;
 mod maker;
 mod reload;
+mod several;
 mod signed;
 mod starting;
 

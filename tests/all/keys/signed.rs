@@ -36,13 +36,64 @@ fn a_position_may_follow_unsigned() {
     assert_eq!(after.data(), ["two"]);
     let recent = Stream::starting(daemon.listen, &good("subscribe=a&recent=1"), "");
     assert_eq!(recent.data(), ["two"]);
-    refused(
-        &daemon,
-        &format!("{query}&recent=1"),
-        "",
-        401,
-        "lastEventId=",
+}
+
+#[test]
+fn what_widens_nothing_may_follow_unsigned() {
+    let daemon = with_secret("");
+    publish::http(daemon.control, "a", "one");
+    publish::http(daemon.control, "a", "two");
+    let after = format!(
+        "{}&recent=1:a&recent=1&format=json&positions=0&ping=1",
+        good("subscribe=a")
     );
+    let request = format!("GET /sse?{after} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let mut stream = Stream::request(daemon.listen, &request);
+    let last = stream.event().data.unwrap();
+    assert!(last.contains(r#""to":"a","data":"two""#), "{last}");
+    assert_eq!(stream.event().event.as_deref(), Some("ping"));
+    for (query, told) in [
+        (
+            format!("{}&subscribe=b", good("subscribe=a")),
+            "may follow sign=",
+        ),
+        (format!("{}&id=8", good("subscribe=a")), "may follow sign="),
+        (
+            format!("{}&info=1", good("subscribe=a")),
+            "may follow sign=",
+        ),
+        (
+            format!("{}&until=0", good("subscribe=a")),
+            "may follow sign=",
+        ),
+        (
+            format!("{}&recent=9", good("subscribe=a&recent=1")),
+            "recent= is in the signed part",
+        ),
+        (
+            format!("{}&ping=1", good("subscribe=a&ping=0")),
+            "ping= is in the signed part",
+        ),
+    ] {
+        refused(&daemon, &query, "", 401, told);
+    }
+    open(
+        &daemon,
+        &format!("{}&lastEventId=5", good("subscribe=a&lastEventId=4")),
+        "",
+    );
+}
+
+#[test]
+fn a_stream_may_end_with_its_url() {
+    let daemon = with_secret("");
+    let end = now() + 5;
+    let queries = ["subscribe=a&until=1", "subscribe=a&until=0"].map(|query| signed(query, end));
+    let [stream, mut other] = queries.map(|query| daemon.subscribe(&query));
+    stream.into_connection();
+    assert!((end..end + 5).contains(&now()));
+    publish::http(daemon.control, "a", "still");
+    assert_eq!(other.data(), "still");
 }
 
 #[test]

@@ -69,9 +69,19 @@ fn every_line_of_it_can_be_used() {
         "bus-down",
         "control-secret",
         "group",
+        "mercure",
+        "mercure-anonymous",
+        "mercure-cookie",
+        "mercure-issuer",
+        "mercure-origin",
+        "mercure-publish-key",
+        "mercure-subscribe-key",
+        "mercure-subscriptions",
+        "mercure-version",
         "subscribe-key",
         "tls-cert",
         "tls-key",
+        "watch-secret",
     ];
     let lines = options()
         .into_iter()

@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use support::{Connection, Daemon, Response, Stream, temp_dir};
+use support::{Connection, Daemon, Program, Response, Stream, needs, temp_dir};
 
 const TOP: &str = env!("CARGO_MANIFEST_DIR");
 /// What the simulated browsers go through: as many courses of chance are played each time.
@@ -29,6 +31,7 @@ fn script(address: SocketAddr, options: &[&str]) -> Vec<u8> {
 
 #[test]
 fn the_script_is_sent_as_a_module() {
+    needs!("curl");
     let daemon = Daemon::start("");
     let answer = get(daemon.listen, "GET /sse.js HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!(answer.status, 200);
@@ -159,6 +162,7 @@ fn the_script_is_sent_where_there_is_no_room_for_a_stream() {
 
 #[test]
 fn in_simulated_browsers_nothing_is_lost_or_doubled() {
+    needs!("node", "curl");
     let daemon = Daemon::start("");
     let dir = temp_dir();
     let file = dir.path().join("sse.js");
@@ -177,4 +181,83 @@ fn in_simulated_browsers_nothing_is_lost_or_doubled() {
         written.contains(&format!("played by chance: {SEEDS}")),
         "{written}"
     );
+}
+
+/// Runs scenes with the daemon; what they write is left in `target/test-output`, as it tells figures.
+fn play(name: &str, group: &str) {
+    let file = format!("tests/all/page_script/{name}");
+    let mut node = Command::new("node");
+    node.args([&file, env!("CARGO_BIN_EXE_hasses"), group]);
+    let mut scenes = Program::start(node.current_dir(TOP));
+    let ended = scenes.end_within(Duration::from_secs(300));
+    let written = scenes.last_words();
+    let output = Path::new(TOP).join("target/test-output");
+    fs::create_dir_all(&output).unwrap();
+    fs::write(output.join(format!("{name}-{group}.txt")), &written).unwrap();
+    assert!(ended.is_some_and(|status| status.success()), "{written}");
+    assert!(written.contains("all played"), "{written}");
+}
+
+#[test]
+fn in_chromium_one_stream_serves_all_tabs_whatever_happens() {
+    needs!("node", "npm:playwright-core", "chromium");
+    let _alone = support::heavy();
+    play("browser.mjs", "open");
+}
+
+#[test]
+fn in_firefox_one_stream_serves_all_tabs() {
+    needs!("node", "firefox-esr");
+    play("firefox.mjs", "");
+}
+
+#[test]
+fn the_package_for_npm_has_what_it_needs() {
+    needs!("npm", "node");
+    let dir = temp_dir();
+    let run = |command: &mut Command| {
+        let output = command.output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{told}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let mut npm = Command::new("npm");
+    npm.args(["pack", "--silent", "--pack-destination"])
+        .arg(dir.path())
+        .current_dir(format!("{TOP}/examples/clients"))
+        .env("npm_config_cache", dir.path().join("cache"));
+    let file = run(&mut npm);
+    let mut tar = Command::new("tar");
+    run(tar.args(["-xzf", file.trim()]).current_dir(dir.path()));
+    let package = dir.path().join("package");
+    let mut found: Vec<_> = fs::read_dir(&package)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            "HANDOVER.md",
+            "README.md",
+            "package.json",
+            "sse",
+            "sse.d.ts",
+            "sse.js"
+        ]
+    );
+    // It works where there are neither locks nor a page: in Node.
+    let daemon = Daemon::start("");
+    let script = format!(
+        "import {{ connect }} from '{}/sse.js';\n\
+         const live = connect({{ url: 'http://{}/sse' }});\n\
+         live.on('a', (data) => {{ console.log(data); live.close(); }});\n\
+         live.onState = (state) => state === 'live' && fetch('http://{}/publish/a', {{ method: 'POST', body: 'hello' }});",
+        package.display(),
+        daemon.listen,
+        daemon.control
+    );
+    let mut node = Command::new("timeout");
+    node.args(["20", "node", "--input-type=module", "-e", &script]);
+    assert_eq!(run(&mut node), "hello\n");
 }

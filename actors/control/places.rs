@@ -1,0 +1,294 @@
+//! How many publishers there may be at once, and who has to go when there are more.
+//!
+//! Publishers have descriptors of their own, so that no number of them takes one from subscribers. Where
+//! there are too many, those that have not yet shown that they are publishers go first, of them those of
+//! the address that has most; then whoever was longest without a whole request or message. Who knows the
+//! secret, where there is one, and who reads a streamed answer, is not given up.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::Instant;
+
+use crate::runtime::{CancelGuard, CancellationToken, cancellation};
+
+/// The publishers that are connected, on all control addresses.
+#[derive(Debug, Default)]
+pub struct Places {
+    taken: RefCell<BTreeMap<u64, Taken>>,
+    next: Cell<u64>,
+    /// Bytes of messages and bodies that are not yet whole, of all publishers.
+    unfinished: Cell<usize>,
+}
+
+/// What is known of a connection.
+#[derive(Debug)]
+struct Taken {
+    address: Option<IpAddr>,
+    /// When its last whole request or message came; before the first, when it connected.
+    since: Instant,
+    /// Whether a whole request or message has come.
+    whole: bool,
+    /// Whether nobody needs to know a secret, or it has shown that it does.
+    proven: bool,
+    streaming: bool,
+    /// Bytes of its message or body that is not yet whole.
+    unfinished: usize,
+    /// Ends it; none once that is under way.
+    guard: Option<CancelGuard>,
+    /// Why it was given up, if it was.
+    why: &'static str,
+}
+
+/// There are too many publishers.
+const TOO_MANY: &str = "there are as many publishers as --max-publishers allows";
+/// There is too little memory.
+const TOO_LARGE: &str = "its unfinished message takes the most of what --total-buffer allows";
+
+/// A connection's place, which is free again when this is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    places: Rc<Places>,
+    key: u64,
+}
+
+/// The right to a streamed answer, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Streaming<'a>(&'a Place);
+
+impl Places {
+    /// A place for one more connection where there may be `most`, and what tells it that it was given up
+    /// for another; none if nobody can be given up for it. `guarded`: there is a secret.
+    pub(super) fn take(
+        self: &Rc<Self>,
+        address: Option<IpAddr>,
+        most: usize,
+        guarded: bool,
+    ) -> Option<(Place, CancellationToken)> {
+        let mut taken = self.taken.borrow_mut();
+        let living = taken.values().filter(|taken| taken.guard.is_some());
+        if living.count() >= most {
+            let victim = victim(&taken, guarded)?;
+            let victim = taken.get_mut(&victim)?;
+            (victim.guard, victim.why) = (None, TOO_MANY);
+        }
+        let (guard, given_up) = cancellation();
+        let key = self.next.replace(self.next.get() + 1);
+        let place = Taken {
+            address,
+            since: Instant::now(),
+            whole: false,
+            proven: false,
+            streaming: false,
+            unfinished: 0,
+            guard: Some(guard),
+            why: "",
+        };
+        taken.insert(key, place);
+        let places = Rc::clone(self);
+        Some((Place { places, key }, given_up))
+    }
+
+    /// Gives up the publishers that have most bytes unfinished, as long as all together have more than
+    /// `most`.
+    fn hold_to(&self, most: usize) {
+        let mut taken = self.taken.borrow_mut();
+        let mut living: Vec<_> = taken
+            .values_mut()
+            .filter(|taken| taken.guard.is_some())
+            .collect();
+        let mut all: usize = living.iter().map(|taken| taken.unfinished).sum();
+        while all > most
+            && let Some(largest) = living.iter_mut().max_by_key(|taken| taken.unfinished)
+            && largest.unfinished > 0
+        {
+            let freed = std::mem::take(&mut largest.unfinished);
+            all -= freed;
+            self.unfinished
+                .set(self.unfinished.get().saturating_sub(freed));
+            (largest.guard, largest.why) = (None, TOO_LARGE);
+        }
+    }
+}
+
+/// Who has to go.
+fn victim(taken: &BTreeMap<u64, Taken>, guarded: bool) -> Option<u64> {
+    let may_go =
+        |taken: &Taken| taken.guard.is_some() && !taken.streaming && !(guarded && taken.proven);
+    let candidates = || taken.iter().filter(|(_, taken)| may_go(taken));
+    let mut by_address = HashMap::<_, usize>::new();
+    for (_, one) in candidates().filter(|(_, taken)| !taken.whole) {
+        *by_address.entry(one.address).or_default() += 1;
+    }
+    let (key, _) = candidates().min_by_key(|(_, taken)| {
+        let of_address = by_address.get(&taken.address).copied().unwrap_or_default();
+        let rank = if taken.whole { 0 } else { of_address };
+        (taken.whole, usize::MAX - rank, taken.since)
+    })?;
+    Some(*key)
+}
+
+impl Place {
+    /// Why it was given up.
+    pub(super) fn why(&self) -> &'static str {
+        let taken = self.places.taken.borrow();
+        taken.get(&self.key).map_or("", |taken| taken.why)
+    }
+
+    /// A whole request or message has come.
+    pub(super) fn has_whole(&self) {
+        self.change(|taken| {
+            taken.since = Instant::now();
+            taken.whole = true;
+        });
+    }
+
+    /// It knows the secret, or came where none is asked for.
+    pub(super) fn is_proven(&self) {
+        self.change(|taken| taken.proven = true);
+    }
+
+    /// How many bytes of a message or body wait for the rest of it, where all publishers may have `most`.
+    pub(super) fn unfinished(&self, bytes: usize, most: usize) {
+        let mut before = 0;
+        self.change(|taken| before = std::mem::replace(&mut taken.unfinished, bytes));
+        let all = self.places.unfinished.get() + bytes - before;
+        self.places.unfinished.set(all);
+        if all > most {
+            self.places.hold_to(most);
+        }
+    }
+
+    /// The right to a streamed answer, of which a quarter of `most` connections may have one.
+    pub(super) fn stream(&self, most: usize) -> Option<Streaming<'_>> {
+        {
+            let taken = self.places.taken.borrow();
+            let streaming = taken.values().filter(|taken| taken.streaming).count();
+            if streaming >= (most / 4).max(1) {
+                return None;
+            }
+        }
+        self.change(|taken| taken.streaming = true);
+        Some(Streaming(self))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Taken)) {
+        if let Some(taken) = self.places.taken.borrow_mut().get_mut(&self.key) {
+            change(taken);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let gone = self.places.taken.borrow_mut().remove(&self.key);
+        let bytes = gone.map_or(0, |taken| taken.unfinished);
+        let left = self.places.unfinished.get().saturating_sub(bytes);
+        self.places.unfinished.set(left);
+    }
+}
+
+impl Drop for Streaming<'_> {
+    fn drop(&mut self) {
+        self.0.change(|taken| taken.streaming = false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn at(last: u8) -> Option<IpAddr> {
+        Some(Ipv4Addr::new(10, 0, 0, last).into())
+    }
+
+    #[test]
+    fn the_address_with_most_that_never_spoke_gives_up_its_oldest() {
+        let places = Rc::<Places>::default();
+        let take = |last| places.take(at(last), 4, false).unwrap();
+        let (_honest, honest_up) = take(1);
+        let (_first, first_up) = take(2);
+        let (_second, second_up) = take(2);
+        let (speaker, speaker_up) = take(2);
+        speaker.has_whole();
+        let (_fifth, fifth_up) = take(3);
+        assert!(
+            first_up.is_cancelled(),
+            "the oldest of the address with most"
+        );
+        for alive in [&honest_up, &second_up, &speaker_up, &fifth_up] {
+            assert!(!alive.is_cancelled());
+        }
+    }
+
+    #[test]
+    fn then_whoever_was_longest_silent() {
+        let places = Rc::<Places>::default();
+        let take = || places.take(at(1), 3, false).unwrap();
+        let (a, a_up) = take();
+        let (b, b_up) = take();
+        let (c, c_up) = take();
+        for one in [&a, &b, &c] {
+            one.has_whole();
+        }
+        a.has_whole();
+        let streaming = b.stream(4).unwrap();
+        let (_d, _) = take();
+        assert!(c_up.is_cancelled() && !a_up.is_cancelled() && !b_up.is_cancelled());
+        drop(streaming);
+    }
+
+    #[test]
+    fn who_knows_the_secret_stays() {
+        let places = Rc::<Places>::default();
+        let (a, _a_up) = places.take(at(1), 2, true).unwrap();
+        let (b, b_up) = places.take(at(2), 2, true).unwrap();
+        a.is_proven();
+        let (c, _c_up) = places.take(at(3), 2, true).unwrap();
+        assert!(b_up.is_cancelled());
+        c.is_proven();
+        assert!(places.take(at(4), 2, true).is_none(), "nobody can go");
+        drop(b);
+        assert!(
+            places.take(at(4), 2, true).is_none(),
+            "it was given up already"
+        );
+        drop(a);
+        assert!(places.take(at(4), 2, true).is_some());
+    }
+
+    #[test]
+    fn streamed_answers_are_a_quarter() {
+        let places = Rc::<Places>::default();
+        let all: Vec<_> = (0..8)
+            .map(|n| places.take(at(n), 8, false).unwrap().0)
+            .collect();
+        let first = all[0].stream(8).unwrap();
+        let _second = all[1].stream(8).unwrap();
+        assert!(all[2].stream(8).is_none());
+        drop(first);
+        assert!(all[2].stream(8).is_some());
+    }
+
+    #[test]
+    fn the_one_with_most_bytes_goes_first() {
+        let places = Rc::<Places>::default();
+        let (a, a_up) = places.take(at(1), 8, false).unwrap();
+        let (b, b_up) = places.take(at(2), 8, false).unwrap();
+        a.unfinished(10, 100);
+        b.unfinished(20, 100);
+        a.unfinished(30, 50);
+        assert_eq!(places.unfinished.get(), 50);
+        b.unfinished(25, 50);
+        assert!(a_up.is_cancelled() && !b_up.is_cancelled());
+        assert!(a.why().contains("--total-buffer"));
+        assert_eq!(places.unfinished.get(), 25);
+        drop((a, b));
+        assert_eq!(places.unfinished.get(), 0);
+    }
+}
