@@ -59,12 +59,13 @@ pub(super) async fn request(
             return Ok(Err(Refused::new(400, trouble.to_string())));
         }
         if count? == Some(0) {
-            return match input.is_empty() {
-                true => Err(End::Left),
-                false => Ok(Err(Refused::new(
+            return if input.is_empty() {
+                Err(End::Left)
+            } else {
+                Ok(Err(Refused::new(
                     400,
                     "the request ended before it was complete",
-                ))),
+                )))
             };
         }
     }
