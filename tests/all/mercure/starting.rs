@@ -152,7 +152,9 @@ fn the_environment_of_the_reference_hub() {
 #[test]
 fn the_image_takes_the_place_of_the_reference_hubs() {
     let file = include_str!("../../../examples/docker/Dockerfile.mercure");
-    let entry = file.lines().find_map(|line| line.strip_prefix("ENTRYPOINT "));
+    let entry = file
+        .lines()
+        .find_map(|line| line.strip_prefix("ENTRYPOINT "));
     let words: Vec<String> = serde_json::from_str(entry.unwrap()).unwrap();
     let options = words[1..].join(" ").replace("/data", "{dir}");
     let environment = format!(
