@@ -8,7 +8,7 @@ use smol::unblock;
 
 use crate::config::Config;
 use crate::logger;
-use crate::messages::publisher::{Away, ClientLines, Listed, Request};
+use crate::messages::publisher::{CLASH, ClientLines, Listed, NotTaken, Request, Taken};
 use crate::model::{Channel, Publication};
 use crate::runtime::{self, Address, Answer, Gone, turn};
 use crate::wire::auth::is_auth;
@@ -281,9 +281,19 @@ impl Intake {
             Ok(receipts) => {
                 let wanted = acknowledged.into_iter();
                 for receipt in wanted.filter_map(|index| receipts.get(index)) {
-                    self.answer(&json::receipt(receipt.id, receipt.recipients));
+                    self.answer(&match receipt.how {
+                        Taken::Now => json::receipt(receipt.id, receipt.recipients, false),
+                        Taken::Before => json::receipt(receipt.id, receipt.recipients, true),
+                        Taken::Clash => json::error(&format!("the message's key {CLASH}")),
+                    });
                 }
-                Ok(())
+                let clashes = receipts
+                    .iter()
+                    .filter(|receipt| receipt.how == Taken::Clash);
+                match clashes.count() {
+                    0 => Ok(()),
+                    clashes => self.count(vec![("conflict", clashes as u64)], 0).await,
+                }
             }
             Err(away) => {
                 for _ in acknowledged {
@@ -295,7 +305,7 @@ impl Intake {
     }
 
     /// Tells of messages that the registry did not take in, and counts them.
-    async fn turned_away(&mut self, count: usize, away: &Away) -> Result<(), Gone> {
+    async fn turned_away(&mut self, count: usize, away: &NotTaken) -> Result<(), Gone> {
         logger::refused("bus", format_args!("{}: refused: {away}", self.source));
         self.count(vec![("bus", count as u64)], 0).await
     }

@@ -159,6 +159,7 @@ pub(crate) fn is_extended(publication: &Publication) -> bool {
         Target::All => false,
     };
     publication.private.is_some()
+        || publication.key.is_some()
         || publication.update.is_some()
         || publication.to.as_slice().iter().any(long)
 }

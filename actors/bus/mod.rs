@@ -105,7 +105,7 @@ use script::Scripts;
 use tail::{LogTail, before};
 
 use crate::config::Settings;
-use crate::messages::publisher::{Away, Request};
+use crate::messages::publisher::{NotTaken, Request};
 use crate::messages::registry::{FromBus, Incoming, Message};
 use crate::model::bus_figures::{BusFigures, count};
 use crate::model::{BusDown, Channel, EventId, Publication, Record};
@@ -343,10 +343,10 @@ impl Bus {
         Ok(())
     }
 
-    fn away(&self, messages: usize) -> Away {
+    fn away(&self, messages: usize) -> NotTaken {
         count(&self.figures.refused, messages);
         let why = self.troubles.last().map(ToString::to_string);
-        Away(why.unwrap_or_default().into())
+        NotTaken::Away(why.unwrap_or_default().into())
     }
 
     fn forward(&self, request: Request) -> Result<(), Failure> {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::entry::{self, Node};
 use super::link::Unwritten;
-use crate::messages::publisher::{Away, Outcome, Receipt};
+use crate::messages::publisher::{NotTaken, Outcome, Receipt};
 use crate::model::Limits;
 use crate::model::{Channel, EventId, Record};
 use crate::runtime::Reply;
@@ -256,7 +256,7 @@ impl Batch {
     }
 
     /// Answers that its messages were not taken in.
-    pub(super) fn refuse(self, why: Away) {
+    pub(super) fn refuse(self, why: NotTaken) {
         self.reply.send(Err(why));
     }
 }
@@ -268,6 +268,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::messages::publisher::Taken;
     use crate::runtime;
     use futures_lite::future::block_on;
 
@@ -301,6 +302,7 @@ mod tests {
         Receipt {
             id: EventId(id),
             recipients: 0,
+            how: Taken::Now,
         }
     }
 

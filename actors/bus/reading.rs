@@ -7,7 +7,7 @@ use super::entry::{Body, Entry, Item, Node};
 use super::queue::Settled;
 use super::tail::LogTail;
 use super::{Bus, FromBus, Incoming, gone};
-use crate::messages::publisher::Receipt;
+use crate::messages::publisher::{Receipt, Taken};
 use crate::model::bus_figures::count;
 use crate::model::deadlines::since_1970;
 use crate::model::{Channel, ClientId, EventId, Limits, Publication, Sequence};
@@ -335,7 +335,11 @@ impl Bus {
             // Streams have newer ids already.
             self.miss(together).await?;
             if awaited {
-                self.queue.receipt(Receipt { id, recipients: 0 });
+                self.queue.receipt(Receipt {
+                    id,
+                    recipients: 0,
+                    how: Taken::Now,
+                });
             }
             return Ok(());
         }
@@ -360,7 +364,11 @@ impl Bus {
             return self.cast(FromBus::Disconnect { id: client, until });
         }
         if let Settled::Awaited(_) = self.queue.settle(number) {
-            self.queue.receipt(Receipt { id, recipients: 0 });
+            self.queue.receipt(Receipt {
+                id,
+                recipients: 0,
+                how: Taken::Now,
+            });
         }
         Ok(())
     }

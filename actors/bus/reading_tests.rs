@@ -11,6 +11,7 @@ use super::super::{BusDown, Parts};
 use super::*;
 use crate::config::Settings;
 use crate::messages::publisher::Outcome;
+use crate::messages::publisher::Taken;
 use crate::messages::registry::Message;
 use crate::model::{BusFigures, Target, Token};
 use crate::registry::tests::config;
@@ -89,6 +90,7 @@ fn tell(message: Message, told: &mut Vec<String>) {
             let receipt = |event: Incoming| Receipt {
                 id: event.id,
                 recipients: 1,
+                how: Taken::Now,
             };
             reply.send(events.into_iter().map(receipt).collect());
         }

@@ -1,5 +1,7 @@
 //! What a publisher asks for.
 
+use foldhash::HashMap;
+
 use super::mercure::Update;
 use super::{ClientId, Token};
 
@@ -37,6 +39,19 @@ pub struct Publication {
     /// The name that a publisher gives to this message so that sending it again publishes nothing
     /// (1–255 bytes, no control characters).
     pub key: Option<Box<str>>,
+}
+
+/// The first key that two messages have that do not say the same to the same.
+pub fn key_clash(publications: &[Publication]) -> Option<&str> {
+    let mut known: HashMap<&str, &Publication> = HashMap::default();
+    publications.iter().find_map(|publication| {
+        let key = publication.key.as_deref()?;
+        let first = known.entry(key).or_insert(publication);
+        let same = first.to == publication.to
+            && first.event == publication.event
+            && first.data == publication.data;
+        (!same).then_some(key)
+    })
 }
 
 /// One target or several, without an allocation for the usual one.

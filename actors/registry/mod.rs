@@ -12,10 +12,10 @@ use crate::clients::ClientPool;
 use crate::config::{Config, Settings};
 use crate::logger;
 use crate::messages::client::Ending;
-use crate::messages::publisher::Request;
+use crate::messages::publisher::{NotTaken, Receipt, Request, Taken};
 use crate::messages::registry::{Elsewhere, FromClient, Message};
 use crate::model::deadlines::since_1970;
-use crate::model::{BusFigures, Counters, EventId, LogLevel, Record, Sequence};
+use crate::model::{BusFigures, Channel, Counters, EventId, LogLevel, Record, Sequence};
 use crate::runtime::{Address, CancellationToken, Failure, Mailbox, turn};
 
 mod bans;
@@ -26,6 +26,7 @@ mod copies;
 mod figures;
 mod forms;
 pub mod history;
+mod keys;
 mod mercure;
 mod publishing;
 mod replay;
@@ -40,6 +41,7 @@ use copies::Copies;
 use figures::Watched;
 use forms::Forms;
 use history::History;
+use keys::Keys;
 use mercure::Hub;
 use replay::Replays;
 use routes::Routes;
@@ -59,6 +61,7 @@ pub struct Registry {
     archive: Option<archive::Handle>,
     /// What is being handed over to it once more.
     copies: Option<Copies>,
+    keys: Keys,
     /// The bytes that had been let go when it was told of that last.
     told_let_go: u64,
     /// Clients that are still getting kept events.
@@ -117,6 +120,7 @@ impl Registry {
     ) -> Self {
         let config = settings.now();
         let bus = bus.map(|figures| OnBus::new(figures, kept.as_ref()));
+        let mut keys = Keys::default();
         let (sequence, history, archive) = match kept {
             None => {
                 let sequence = Sequence::starting(EventId(0));
@@ -132,7 +136,15 @@ impl Registry {
                         publication,
                         recipients,
                     } = record;
-                    history.keep(id, instant_of(at), &publication, recipients as usize);
+                    let recipients = recipients as usize;
+                    history.keep(id, instant_of(at), &publication, recipients);
+                    let how = Taken::Now;
+                    let receipt = Receipt {
+                        id,
+                        recipients,
+                        how,
+                    };
+                    keys.remember(&publication, receipt, true);
                 }
                 for (target, id) in recovered.marks {
                     history.mark(&target, id);
@@ -151,6 +163,7 @@ impl Registry {
             history,
             archive,
             copies: None,
+            keys,
             told_let_go: 0,
             sequence,
             forms: Forms::default(),
@@ -251,6 +264,12 @@ impl Registry {
                 channel,
                 reply,
             } => {
+                // A request of HTTP is taken in whole or not at all.
+                if channel == Channel::Http
+                    && let Some(key) = self.keys.clash(&publications)
+                {
+                    return reply.send(Err(NotTaken::Clash(key.into())));
+                }
                 let mut receipts = Vec::with_capacity(publications.len());
                 for publication in publications {
                     receipts.push(self.publish(publication, channel));

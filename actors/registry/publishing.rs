@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime};
 
 use super::Registry;
 use crate::archive;
-use crate::messages::publisher::Receipt;
+use crate::messages::publisher::{Receipt, Taken};
 use crate::model::names::RESERVED_EVENTS;
 use crate::model::{Channel, EventId, Publication, Record};
 use crate::wire::sse::Frame;
@@ -13,6 +13,12 @@ use crate::wire::sse::Frame;
 impl Registry {
     /// Gives a message its id, sends it to its recipients and keeps it.
     pub(super) fn publish(&mut self, publication: Publication, channel: Channel) -> Receipt {
+        if publication.key.is_some() {
+            self.keys.forget(self.sequence.now());
+            if let Some(receipt) = self.keys.known(&publication) {
+                return receipt;
+            }
+        }
         let id = self.next_id();
         self.deliver(id, publication, channel)
     }
@@ -62,6 +68,15 @@ impl Registry {
         }
         self.rescue();
         let keeps = publication.retain && self.history.keeps();
+        if publication.key.is_some() {
+            let how = Taken::Now;
+            let receipt = Receipt {
+                id,
+                recipients,
+                how,
+            };
+            self.keys.remember(&publication, receipt, false);
+        }
         self.take_in_hub(id, &publication);
         self.write_down(id, publication, recipients, keeps);
         self.tell_let_go();
@@ -76,7 +91,11 @@ impl Registry {
             "event {id} by {} for {recipients} subscribers",
             channel.name()
         );
-        Receipt { id, recipients }
+        Receipt {
+            id,
+            recipients,
+            how: Taken::Now,
+        }
     }
 
     /// Sends an event in one of its forms.

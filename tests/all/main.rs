@@ -34,6 +34,7 @@ mod reinit;
 mod reload;
 mod replay;
 mod replay_large;
+mod retention;
 mod routing;
 mod shell_helpers;
 mod startup;

@@ -5,8 +5,8 @@ use smol::unblock;
 use super::super::Publisher;
 use super::super::connection::Broken;
 use super::Unanswered;
-use crate::messages::publisher::{self, Outcome, Receipt};
-use crate::model::{Channel, Publication};
+use crate::messages::publisher::{self, CLASH, NotTaken, Outcome, Receipt, Taken};
+use crate::model::{Channel, Publication, publication};
 use crate::wire::command::Refusal;
 use crate::wire::http::{Answer, Refused};
 use crate::wire::json::{self, JsonMessage, Shape};
@@ -57,10 +57,16 @@ pub(super) async fn json(
         publisher.count(Vec::new(), lossy_utf8).await?;
     }
     let (messages, shape) = read.map_err(|refusal| refused(&refusal))?;
-    let publications = messages
+    let publications: Vec<Publication> = messages
         .into_iter()
         .map(|message| message.publication)
         .collect();
+    if let Some(key) = publication::key_clash(&publications) {
+        let why = format!(
+            "two messages of the body have the key {key:?} and say different things; nothing was taken in"
+        );
+        return Err(Refused::new(409, why).into());
+    }
     receipts(publish(publisher, publications).await?, shape)
 }
 
@@ -83,15 +89,23 @@ async fn text(publisher: &Publisher, body: Vec<u8>) -> Result<String, Broken> {
 /// The answer to messages that were taken in, or were not.
 fn receipts(outcome: Outcome, shape: Shape) -> Result<Answer, Unanswered> {
     match outcome {
+        // On a bus somebody else may have been faster.
+        Ok(receipts) if receipts.iter().any(|receipt| receipt.how == Taken::Clash) => {
+            Err(Refused::new(409, format!("a message's key {CLASH}")).into())
+        }
         Ok(receipts) => Ok(Answer::json(200, receipt_lines(&receipts, shape))),
-        Err(away) => Err(Refused::new(503, away.to_string()).into()),
+        Err(why @ NotTaken::Away(_)) => Err(Refused::new(503, why.to_string()).into()),
+        Err(why @ NotTaken::Clash(_)) => Err(Refused::new(409, why.to_string()).into()),
     }
 }
 
 fn receipt_lines(receipts: &[Receipt], shape: Shape) -> String {
     let each: Vec<_> = receipts
         .iter()
-        .map(|receipt| json::receipt(receipt.id, receipt.recipients))
+        .map(|receipt| {
+            let repeated = receipt.how == Taken::Before;
+            json::receipt(receipt.id, receipt.recipients, repeated)
+        })
         .collect();
     match shape {
         Shape::One => each.join(","),

@@ -96,8 +96,9 @@ pub fn message_key(text: &str) -> Result<Box<str>, Refusal> {
 
 /// The answer to a message that was taken in, without a newline: its id, and how many subscribers it
 /// is on its way to.
-pub fn receipt(id: EventId, recipients: usize) -> String {
-    format!(r#"{{"id":{id},"recipients":{recipients}}}"#)
+pub fn receipt(id: EventId, recipients: usize, repeated: bool) -> String {
+    let repeated = if repeated { r#","repeated":true"# } else { "" };
+    format!(r#"{{"id":{id},"recipients":{recipients}{repeated}}}"#)
 }
 
 /// The answer to what was refused, without a newline.
@@ -447,7 +448,14 @@ mod tests {
 
     #[test]
     fn answers_are_one_line() {
-        assert_eq!(receipt(EventId(12), 3), r#"{"id":12,"recipients":3}"#);
+        assert_eq!(
+            receipt(EventId(12), 3, false),
+            r#"{"id":12,"recipients":3}"#
+        );
+        assert_eq!(
+            receipt(EventId(12), 3, true),
+            r#"{"id":12,"recipients":3,"repeated":true}"#
+        );
         assert_eq!(error("a \"b\"\n"), r#"{"error":"a \"b\"\n"}"#);
     }
 
