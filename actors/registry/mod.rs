@@ -26,6 +26,7 @@ mod copies;
 mod figures;
 mod forms;
 pub mod history;
+mod past;
 mod publishing;
 mod replay;
 pub mod routes;
@@ -39,6 +40,7 @@ use copies::Copies;
 use figures::Watched;
 use forms::Forms;
 use history::History;
+use past::Past;
 use replay::Replays;
 use routes::Routes;
 use session::Sessions;
@@ -71,6 +73,7 @@ pub struct Registry {
     /// Messages that wait: of clients, of all others.
     waiting: (usize, usize),
     watched: Option<Box<Watched>>,
+    past: Past,
 }
 
 /// When something happened, by the clock that never goes back.
@@ -155,6 +158,7 @@ impl Registry {
             recipients: Vec::new(),
             waiting: (0, 0),
             watched: None,
+            past: Past::default(),
             settings,
         }
     }
@@ -254,6 +258,7 @@ impl Registry {
                 reply.send(self.disconnect_until(&id, until));
             }
             Request::Report { reply } => reply.send(self.figures()),
+            Request::Past { reply } => reply.send(self.past.samples()),
             Request::Watch { reply } => reply.send((self.figures(), self.watched())),
             Request::Search { search, reply } => reply.send(self.search(search)),
             Request::List {
@@ -311,6 +316,7 @@ impl Registry {
         let now = Instant::now();
         self.work(now);
         self.look_at_file();
+        self.sample(now);
         self.watched.take_if(|watched| watched.is_forgotten(now));
         while let Some(client) = self.sessions.due(since_1970()) {
             self.finish(client, Ending::Expired);

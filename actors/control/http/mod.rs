@@ -179,7 +179,7 @@ async fn handle(
             ready(publisher, connection, body).await?;
             return live::show(publisher, connection, request).await;
         }
-        Route::Dashboard => dashboard::show(),
+        Route::Dashboard => dashboard::show(publisher.asks_for_figures()),
         Route::Healthz if publisher.stop.is_cancelled() => {
             return Err(Refused::new(503, "hasses is stopping").into());
         }
