@@ -165,7 +165,9 @@ function chartEvent(event, before) {
   }
   // A clock that was set back begins anew.
   if (samples.length && event.time < samples.at(-1).time) samples.length = 0;
-  samples.push(sample(event, before));
+  // Right behind what the daemon has kept the first event tells nothing new, and no rates.
+  const goesOn = event.past?.length && event.time - samples.at(-1).time < 2500;
+  if (!goesOn) samples.push(sample(event, before));
   while (event.time - samples[0].time > SPAN) samples.shift();
   for (const chart of charts) chart.tell(event, samples.at(-1));
   draw();
