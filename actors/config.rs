@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::auth::Keys;
+use crate::model::mercure::{Draft, Identity as Hub};
 use crate::model::{BusDown, Cors, LogLevel, Policy, Secret};
 use crate::net::BusUrl;
 use crate::net::identity::Identity;
@@ -52,6 +53,8 @@ pub struct Config {
     pub history_file: Option<PathBuf>,
     /// What makes several nodes act as one.
     pub bus: Option<Bus>,
+    /// The Mercure hub that this is too.
+    pub mercure: Option<Arc<Mercure>>,
     /// Unsent bytes a slow client may have waiting before it is disconnected.
     pub client_buffer: usize,
     /// Silence after which a stream gets a position block; none = never. Whole seconds.
@@ -96,6 +99,31 @@ pub struct Config {
     pub greeting: Option<String>,
     /// What the administrator should know about this start, to be logged as warnings, one line each.
     pub warnings: Vec<String>,
+}
+
+/// A Mercure hub to be.
+#[derive(Debug, Clone)]
+pub struct Mercure {
+    /// Its public URL.
+    pub hub: Hub,
+    /// The keys of which one must have signed a publisher's token; none = nobody publishes.
+    pub publish_keys: Option<Keys>,
+    /// The keys of which one must have signed a subscriber's token; none = tokens mean nothing to them.
+    pub subscribe_keys: Option<Keys>,
+    /// Whose tokens hold in draft 8.
+    pub issuers: Vec<String>,
+    /// Whether who has no token may subscribe to what is public.
+    pub anonymous: bool,
+    /// Whether there are the subscriptions API and its events.
+    pub subscriptions: bool,
+    /// Origins of pages that may send credentials, and publish by cookie.
+    pub origins: Vec<String>,
+    /// The name of the cookie with a token, if it is not the draft's own.
+    pub cookie: Option<String>,
+    /// The only draft that is spoken, if it is one alone.
+    pub only: Option<Draft>,
+    /// How long after a stream's end its subscriptions are told of as ended.
+    pub grace: Duration,
 }
 
 impl Config {
@@ -188,6 +216,12 @@ impl Settings {
     /// The settings that hold now.
     pub fn now(&self) -> Rc<Config> {
         Rc::clone(&self.now.borrow())
+    }
+
+    /// The path of the Mercure hub, if there is one.
+    pub fn hub_path(&self) -> Option<Rc<str>> {
+        let config = self.now.borrow();
+        Some(config.mercure.as_ref()?.hub.path().into())
     }
 
     /// Puts others in their place.

@@ -8,7 +8,7 @@ use smol::unblock;
 
 use crate::config::Config;
 use crate::logger;
-use crate::messages::publisher::{Away, ClientLines, Listed, Request};
+use crate::messages::publisher::{CLASH, ClientLines, Listed, NotTaken, Request, Taken};
 use crate::model::{Channel, Publication};
 use crate::runtime::{self, Address, Answer, Gone, turn};
 use crate::wire::auth::is_auth;
@@ -71,6 +71,8 @@ pub struct Intake {
 struct Found {
     items: Vec<Item>,
     max_message: usize,
+    /// Whether there is a Mercure hub.
+    hub: bool,
     lossy_utf8: u64,
 }
 
@@ -94,6 +96,7 @@ impl Intake {
             found: Found {
                 items: Vec::new(),
                 max_message: config.max_message,
+                hub: config.mercure.is_some(),
                 lossy_utf8: 0,
             },
             channel,
@@ -278,9 +281,19 @@ impl Intake {
             Ok(receipts) => {
                 let wanted = acknowledged.into_iter();
                 for receipt in wanted.filter_map(|index| receipts.get(index)) {
-                    self.answer(&json::receipt(receipt.id, receipt.recipients));
+                    self.answer(&match receipt.how {
+                        Taken::Now => json::receipt(receipt.id, receipt.recipients, false),
+                        Taken::Before => json::receipt(receipt.id, receipt.recipients, true),
+                        Taken::Clash => json::error(&format!("the message's key {CLASH}")),
+                    });
                 }
-                Ok(())
+                let clashes = receipts
+                    .iter()
+                    .filter(|receipt| receipt.how == Taken::Clash);
+                match clashes.count() {
+                    0 => Ok(()),
+                    clashes => self.count(vec![("conflict", clashes as u64)], 0).await,
+                }
             }
             Err(away) => {
                 for _ in acknowledged {
@@ -292,7 +305,7 @@ impl Intake {
     }
 
     /// Tells of messages that the registry did not take in, and counts them.
-    async fn turned_away(&mut self, count: usize, away: &Away) -> Result<(), Gone> {
+    async fn turned_away(&mut self, count: usize, away: &NotTaken) -> Result<(), Gone> {
         logger::refused("bus", format_args!("{}: refused: {away}", self.source));
         self.count(vec![("bus", count as u64)], 0).await
     }
@@ -411,8 +424,13 @@ impl Found {
         let Self {
             max_message,
             lossy_utf8,
+            hub,
             ..
         } = self;
+        let of_json = |message: json::JsonMessage| {
+            json::check_hub_name(&message.publication, *hub)?;
+            Ok(item_of_json(message))
+        };
         let (result, answered) = match piece {
             Piece::Text(text) | Piece::TooLong { head: text, .. } if is_auth(text) => return,
             Piece::Text(text) => (
@@ -424,7 +442,7 @@ impl Found {
                 return;
             }
             Piece::Json(line) => (
-                json::message(line, *max_message, lossy_utf8).map(item_of_json),
+                json::message(line, *max_message, lossy_utf8).and_then(of_json),
                 true,
             ),
             Piece::TooLong { head, json } => (Err(Refusal::too_long(head, *max_message)), json),

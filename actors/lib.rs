@@ -28,6 +28,7 @@ mod notify;
 mod registry;
 mod runtime;
 mod signals;
+mod updates;
 mod wiring;
 
 pub use config::Config;

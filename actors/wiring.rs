@@ -22,7 +22,7 @@ use crate::net::stream::Stream;
 use crate::registry::{Kept, Registry};
 use crate::runtime::supervisor::{Spawner, Stage, Supervisor};
 use crate::runtime::{Address, CancellationToken, Failure, Opened, executor, latch, unbounded};
-use crate::{clock, control, fifo, listener, logger, net, notify, signals};
+use crate::{clock, control, fifo, listener, logger, net, notify, signals, updates};
 
 /// How long a stop may take.
 const STOP_TIME: Duration = Duration::from_secs(5);
@@ -65,9 +65,11 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
     let (to_registry, arrivals) = unbounded();
     let pool = pool(&config, to_registry.clone())?;
     let reinit = Rc::new(Cell::new(config.reinit));
+    let (updates, posted) = unbounded();
     let inside = Rc::new(Context {
         settings: Rc::clone(&settings),
         registry: to_registry.clone(),
+        updates: updates.clone(),
         reinit: Rc::default(),
         stopping: Cell::new(false),
         inside: true,
@@ -75,6 +77,7 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
     let context = Rc::new(Context {
         settings: Rc::clone(&settings),
         registry: to_registry,
+        updates,
         reinit: Rc::clone(&reinit),
         stopping: Cell::new(false),
         inside: false,
@@ -96,7 +99,7 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
              recovered: file, ..
          }| (file.records.clone(), file.since),
     );
-    let decides = Registry::new(
+    let mut decides = Registry::new(
         Rc::clone(&wiring.settings),
         Rc::clone(&wiring.pool),
         reinit,
@@ -105,6 +108,10 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
         figures.clone(),
     );
     let position = decides.stands_at();
+    let (to_bus, bus_inbox) = unbounded();
+    if config.bus.is_some() {
+        decides.publish_by(to_bus.clone());
+    }
     spawner.vital("registry", Stage::Delivery, |stop| {
         decides.run(arrivals, inbox, asked, stop)
     });
@@ -118,23 +125,35 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
     // Clients may come as soon as it is clear how the bus is; without a bus, at once.
     let (gate, opened) = latch();
     let sequencer = match (&config.bus, figures) {
-        (Some(bus), Some(figures)) => wiring.start_bus(Parts {
-            url: bus.url.clone(),
-            down: bus.down,
-            settings: Rc::clone(&wiring.settings),
-            registry,
-            requests,
-            figures,
-            position,
-            gate,
-            recovered: recovered.unwrap_or_else(|| (Vec::new(), EventId(0))),
-        }),
+        (Some(bus), Some(figures)) => {
+            let parts = Parts {
+                url: bus.url.clone(),
+                down: bus.down,
+                settings: Rc::clone(&wiring.settings),
+                registry,
+                requests,
+                figures,
+                position,
+                gate,
+                recovered: recovered.unwrap_or_else(|| (Vec::new(), EventId(0))),
+            };
+            spawner.vital("bus", Stage::Delivery, |stop| {
+                Bus::new(parts, bus_inbox).run(stop)
+            });
+            to_bus
+        }
         _ => {
             gate.open();
             requests
         }
     };
     wiring.take_in(sockets.publishers, &sequencer, inside);
+    if config.mercure.is_some() {
+        let pool = Rc::clone(&wiring.pool);
+        spawner.vital("updates", Stage::Intake, |stop| {
+            updates::run(posted, sequencer, pool, stop)
+        });
+    }
 
     // The last to start, so that it speaks when all others have.
     spawner.temporary("announcement", Stage::Intake, |stop| {
@@ -210,15 +229,6 @@ impl Wiring {
                 listener::run(bound, pool, Rc::clone(&context), stop)
             });
         }
-    }
-
-    /// Starts the bus; where publishers' requests go then.
-    fn start_bus(&self, parts: Parts) -> Address<Request> {
-        let (address, inbox) = unbounded();
-        self.spawner.vital("bus", Stage::Delivery, |stop| {
-            Bus::new(parts, inbox).run(stop)
-        });
-        address
     }
 
     /// Starts the ways on which messages come in.

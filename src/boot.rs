@@ -142,8 +142,8 @@ fn raise_descriptor_limit() -> Result<(), Failure> {
     }
 }
 
-/// A parent that has blocked signals, for a thread that waits for them, hands that down: nobody could
-/// stop hasses any more.
+/// The signal mask survives exec. A parent may have blocked TERM, INT and HUP: unblock them, or nobody
+/// could stop hasses.
 fn hear_signals() {
     let meant = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
     // Fails only for a set that is none.

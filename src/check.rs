@@ -53,6 +53,9 @@ pub(crate) fn check(mut plan: Plan, folder_of_start: &Path) -> Result<Vec<String
         let open = plan.control.doors.iter().filter(|door| is_open(door));
         warnings.extend(open.map(|door| boot::open_control(&door.endpoint)));
     }
+    for (option, path) in plan.mercure_keys.files() {
+        wrong.extend(keys::read(option, path).err());
+    }
     if let Some(path) = &plan.pidfile {
         let right = pidfile::check(path).and_then(|()| writable("--pidfile", path));
         wrong.extend(right.err());

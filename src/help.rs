@@ -62,6 +62,21 @@ Several nodes as one:
   --bus-down HOW          while it is away: local = to this node's subscribers alone, refuse
                           (default local)
 
+A Mercure hub for Symfony, API Platform and Laravel:
+  --mercure URL           its public URL, as in https://example.org/.well-known/mercure;
+                          subscribers' addresses answer at its path (default none)
+  --mercure-publish-key FILE  what publishers' tokens are signed with: a secret, a public key
+                          or a JWK Set; repeatable, read again on SIGHUP (default none)
+  --mercure-subscribe-key FILE  what subscribers' tokens are signed with (default none)
+  --mercure-issuer ISS    whose tokens hold in version 1.0; repeatable (default the origin
+                          of the URL)
+  --mercure-anonymous     without a token one may subscribe to what is public (default off)
+  --mercure-subscriptions  the subscriptions API and its events (default off)
+  --mercure-origin ORIGIN  pages that may send credentials, and publish by cookie;
+                          repeatable (default the origin of the URL)
+  --mercure-cookie NAME   the cookie with the token (default the protocol's own)
+  --mercure-version 7|8   speak 0.x or 1.0 alone (default none of them alone)
+
 TLS (addresses with tls: in front):
   --tls-cert FILE         certificate and those that vouch for it, PEM; read again on SIGHUP
                           (default none)

@@ -8,6 +8,7 @@ use std::path::Path;
 use hasses_actors::auth::Keys;
 use nix::unistd::{AccessFlags, eaccess};
 
+use crate::mercure;
 use crate::options::Plan;
 use crate::privileges;
 
@@ -22,7 +23,7 @@ pub(crate) const OPTION: &str = "--subscribe-key";
 /// Reads the keys of a plan, whose paths are meant in `folder`, into its configuration; with what
 /// should be better about them, one line each.
 pub(crate) fn load(plan: &mut Plan, folder: &Path) -> Result<Vec<String>, String> {
-    let mut warnings = Vec::new();
+    let mut warnings = mercure::load(plan, folder)?;
     for path in &plan.subscribe_keys {
         let (keys, about) = read(OPTION, &folder.join(path))?;
         match &mut plan.config.subscribe_keys {

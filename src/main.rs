@@ -18,6 +18,7 @@ mod janitor;
 mod keys;
 mod legacy;
 mod made;
+mod mercure;
 mod options;
 mod overlaps;
 mod pidfile;

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{self, Path, PathBuf};
 use std::process;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hasses_actors::Config;
@@ -16,6 +17,7 @@ use nix::sys::resource::{Resource, getrlimit};
 
 use crate::failure::Failure;
 use crate::legacy::{self, Meaning};
+use crate::mercure::{self, KeyFiles, environment};
 use crate::overlaps;
 use crate::privileges::Account;
 use crate::retention;
@@ -68,6 +70,8 @@ pub(crate) struct Plan {
     pub(crate) user: Option<Account>,
     /// The files of the subscribers' keys.
     pub(crate) subscribe_keys: Vec<PathBuf>,
+    /// Where the keys of the Mercure hub are.
+    pub(crate) mercure_keys: KeyFiles,
     /// The owner group of FIFO and Unix sockets.
     pub(crate) group: Option<u32>,
     /// Whether a log file of root's is handed over to the user: old command lines expect that.
@@ -104,6 +108,8 @@ impl Plan {
         .collect();
         let keys = self.subscribe_keys.iter();
         files.extend(keys.map(|path| ("--subscribe-key", path.as_path(), false)));
+        let keys = self.mercure_keys.files();
+        files.extend(keys.map(|(option, path)| (option, path, false)));
         for (option, addresses) in [("--listen", &self.listen), ("--control", &self.control)] {
             for door in &addresses.doors {
                 if let Endpoint::Unix(path) = &door.endpoint {
@@ -117,6 +123,7 @@ impl Plan {
     /// The files that SIGHUP reads again, and the options that name them.
     pub(crate) fn read_again(&self) -> Vec<(&'static str, &Path)> {
         let tls = self.config.tls.as_ref().map(|identity| &identity.files);
+        let keys = self.mercure_keys.files();
         [
             ("--config", self.config_file.as_ref()),
             ("--control-secret", self.control_secret.as_ref()),
@@ -126,6 +133,7 @@ impl Plan {
         ]
         .into_iter()
         .filter_map(|(option, path)| Some((option, path?.as_path())))
+        .chain(keys)
         .collect()
     }
 }
@@ -197,9 +205,16 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
         old.for_each(|door| door.tls = true);
     }
     let typed = line.new.tls_cert.is_some() || file.new.tls_cert.is_some();
-    let all = (line.new.over(line.old)).over(file.new.over(file.old));
+    let mut all = (line.new.over(line.old)).over(file.new.over(file.old));
+    let variable = |name: &str| std::env::var(name).ok();
+    let mut environment =
+        environment::read(variable, all.mercure.is_some(), all.tls_cert.is_some())
+            .map_err(Failure::usage)?;
+    all = all.over(std::mem::take(&mut environment.typed));
     let place = |path: PathBuf| absolute(path, detach);
 
+    let mercure = mercure::plan(&mut all, &mut environment, place)?;
+    let (mercure, mercure_keys) = mercure.unzip();
     let fifo = all.fifo.map(place).transpose()?;
     let log = match (all.log, old) {
         (Some(path), _) => LogTarget::File(place(path)?),
@@ -279,6 +294,7 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
             )?,
             history_file: all.history_file.map(place).transpose()?,
             bus: bus(all.bus, all.bus_down)?,
+            mercure: mercure.map(Arc::new),
             client_buffer: all.client_buffer.unwrap_or(1 << 20),
             heartbeat: unless_zero(all.heartbeat.unwrap_or(15)).map(Duration::from_secs),
             retry: unless_zero(all.retry.unwrap_or(3000)),
@@ -304,13 +320,16 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
             },
             reread: None,
             greeting: None,
-            warnings: warnings.into_iter().chain(fewer_publishers).collect(),
+            warnings: (warnings.into_iter().chain(fewer_publishers))
+                .chain(environment.notes)
+                .collect(),
         },
         control_secret: all.control_secret,
         watch_secret: all.watch_secret,
         subscribe_keys: (all.subscribe_key.into_iter())
             .map(place)
             .collect::<Result<_, _>>()?,
+        mercure_keys: mercure_keys.unwrap_or_default(),
         user: all.user,
     };
     overlaps::paths(&plan.files()).map_err(Failure::usage)?;

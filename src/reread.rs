@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hasses_actors::config::Reread;
+use hasses_actors::config::{Config, Mercure, Reread};
 use hasses_actors::net::identity::Identity;
 
 use crate::files;
@@ -63,14 +63,27 @@ fn replace(identity: &mut Option<Identity>, plan: &Plan, folder: &Path) -> Resul
     Ok(())
 }
 
+/// What is to be said of the Mercure hub, if there is one.
+fn hub(config: &Config, say: impl FnOnce(&Mercure) -> String) -> String {
+    config.mercure.as_deref().map(say).unwrap_or_default()
+}
+
 /// What only a restart can change.
-fn fixed(plan: &Plan) -> [(&'static str, String); 12] {
+fn fixed(plan: &Plan) -> [(&'static str, String); 14] {
     let config = &plan.config;
     [
         ("--listen", format!("{:?}", plan.listen)),
         ("--control", format!("{:?}", plan.control)),
         ("--reuse-port", format!("{:?}", plan.reuse_port)),
         ("--bus", format!("{:?}", config.bus)),
+        (
+            "--mercure",
+            hub(config, |mercure| format!("{:?}", mercure.hub)),
+        ),
+        (
+            "--mercure-subscriptions",
+            hub(config, |mercure| mercure.subscriptions.to_string()),
+        ),
         ("--fifo", format!("{:?}", config.fifo)),
         ("--history-file", format!("{:?}", config.history_file)),
         ("--log", format!("{:?}", config.log)),

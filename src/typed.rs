@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use argh::FromArgs;
 use hasses_actors::model::BusDown;
 use hasses_actors::model::LogLevel;
+use hasses_actors::model::mercure::{Draft, Identity};
 use hasses_actors::model::retention::Rule;
 use hasses_actors::net::BusUrl;
 use hasses_actors::net::Door;
@@ -12,6 +13,7 @@ use hasses_actors::net::trust::Range;
 
 use crate::failure::{short, without_login};
 use crate::help;
+use crate::mercure;
 use crate::privileges::{self, Account};
 use crate::suggest;
 use crate::values;
@@ -154,6 +156,33 @@ pub(crate) struct Typed {
     /// messages while it is away
     #[argh(option, from_str_fn(values::bus_down))]
     pub(crate) bus_down: Option<BusDown>,
+    /// also a Mercure hub
+    #[argh(option, from_str_fn(mercure::url))]
+    pub(crate) mercure: Option<Identity>,
+    /// what its publishers' tokens are signed with
+    #[argh(option, from_str_fn(values::file))]
+    pub(crate) mercure_publish_key: Vec<PathBuf>,
+    /// what its subscribers' tokens are signed with
+    #[argh(option, from_str_fn(values::file))]
+    pub(crate) mercure_subscribe_key: Vec<PathBuf>,
+    /// whose tokens hold
+    #[argh(option, from_str_fn(mercure::issuer))]
+    pub(crate) mercure_issuer: Vec<String>,
+    /// public updates need no token
+    #[argh(switch)]
+    pub(crate) mercure_anonymous: bool,
+    /// subscriptions API
+    #[argh(switch)]
+    pub(crate) mercure_subscriptions: bool,
+    /// pages that may send credentials
+    #[argh(option, from_str_fn(mercure::origin))]
+    pub(crate) mercure_origin: Vec<String>,
+    /// cookie's name
+    #[argh(option, from_str_fn(mercure::cookie))]
+    pub(crate) mercure_cookie: Option<String>,
+    /// one draft alone
+    #[argh(option, from_str_fn(mercure::version))]
+    pub(crate) mercure_version: Option<Draft>,
     /// further Host names
     #[argh(option, from_str_fn(values::host))]
     pub(crate) control_host: Vec<String>,
@@ -234,6 +263,15 @@ impl Typed {
             client_buffer: self.client_buffer.or(lower.client_buffer),
             bus: self.bus.or(lower.bus),
             bus_down: self.bus_down.or(lower.bus_down),
+            mercure: self.mercure.or(lower.mercure),
+            mercure_publish_key: list(self.mercure_publish_key, lower.mercure_publish_key),
+            mercure_subscribe_key: list(self.mercure_subscribe_key, lower.mercure_subscribe_key),
+            mercure_issuer: list(self.mercure_issuer, lower.mercure_issuer),
+            mercure_anonymous: self.mercure_anonymous || lower.mercure_anonymous,
+            mercure_subscriptions: self.mercure_subscriptions || lower.mercure_subscriptions,
+            mercure_origin: list(self.mercure_origin, lower.mercure_origin),
+            mercure_cookie: self.mercure_cookie.or(lower.mercure_cookie),
+            mercure_version: self.mercure_version.or(lower.mercure_version),
             control_host: list(self.control_host, lower.control_host),
             control_secret: self.control_secret.or(lower.control_secret),
             watch_secret: self.watch_secret.or(lower.watch_secret),

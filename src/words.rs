@@ -1,12 +1,14 @@
 //! A command line cut into its words: `--opt value`, `--opt=value` and the old daemon's switches.
 
 /// The options that take no value.
-const SWITCHES: [&str; 8] = [
+const SWITCHES: [&str; 10] = [
     "allow-all",
     "check",
     "daemon",
     "help",
     "json",
+    "mercure-anonymous",
+    "mercure-subscriptions",
     "reinit",
     "reuse-port",
     "version",

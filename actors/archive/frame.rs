@@ -4,12 +4,14 @@
 //! frame  = length of body: u32, CRC-32 of salt, length and body: u32, body
 //! body   = 3 | 4, id: u64, microseconds since 1970: u64, flags: u8,
 //!          number of targets: u32, targets, except: text, event: text,
-//!          if flags has 1: key: text, recipients: u32; data: the rest
+//!          if flags has 1: key: text, recipients: u32;
+//!          if flags has 64: id: text; if it has 128: retry: u64; data: the rest
 //!        | 2, id: u64                       a hole: any event up to this id may be missing
 //!        | 5                                a base: what is kept follows once more, as copies (4)
 //!        | 6, id: u64, target               of this target everything up to this id was let go
 //!        | 1, id: u64, microseconds since 1970: u64, message    as the first versions wrote events
-//! flags  = 1 a key | 2 private | 4 not private
+//! flags  = 1 a key | 2 private | 4 not private | 8 an update of the Mercure hub: 16 of draft 8,
+//!          32 about a subscription, 64 with an id, 128 with a reconnection time
 //! target = 0, token: text | 1, prefix: text | 2
 //! text   = length: u16, text; empty for none
 //! message = number of targets: u32, targets, except: short, event: short, data: the rest, where texts
@@ -24,6 +26,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crc32fast::Hasher;
 
+use crate::model::mercure::{Draft, Update};
 use crate::model::names::check_event;
 use crate::model::publication::Targets;
 use crate::model::{ClientId, EventId, Publication, Record, Target, Token};
@@ -43,6 +46,11 @@ const MARK: u8 = 6;
 const KEY: u8 = 1;
 const PRIVATE: u8 = 2;
 const PUBLIC: u8 = 4;
+const UPDATE: u8 = 8;
+const EIGHT: u8 = 16;
+const ABOUT: u8 = 32;
+const ID: u8 = 64;
+const RETRY: u8 = 128;
 
 const TOKEN: u8 = 0;
 const PREFIX: u8 = 1;
@@ -138,17 +146,34 @@ pub(super) fn put_mark(target: &Target, id: EventId, salt: u32, out: &mut Vec<u8
 }
 
 fn put_body(kind: u8, record: &Record, out: &mut Vec<u8>) {
-    let publication = &record.publication;
+    out.push(kind);
+    out.extend(record.id.0.to_le_bytes());
+    out.extend(micros(record.at).to_le_bytes());
+    put_message(&record.publication, record.recipients, out);
+}
+
+/// Whether a message has something that only [`put_message`] can write.
+pub(crate) fn is_extended(publication: &Publication) -> bool {
+    let long = |target: &Target| match target {
+        Target::Token(token) | Target::Prefix(token) => token.as_str().len() > usize::from(u8::MAX),
+        Target::All => false,
+    };
+    publication.private.is_some()
+        || publication.key.is_some()
+        || publication.update.is_some()
+        || publication.to.as_slice().iter().any(long)
+}
+
+/// Appends all that is in a record's body behind its times. Whether it is kept for replay is not written.
+pub(crate) fn put_message(publication: &Publication, recipients: u32, out: &mut Vec<u8>) {
     let private = match publication.private {
         Some(true) => PRIVATE,
         Some(false) => PUBLIC,
         None => 0,
     };
     let key = publication.key.as_deref();
-    out.push(kind);
-    out.extend(record.id.0.to_le_bytes());
-    out.extend(micros(record.at).to_le_bytes());
-    out.push(private | key.map_or(0, |_| KEY));
+    let update = publication.update.as_deref();
+    out.push(private | key.map_or(0, |_| KEY) | update.map_or(0, flags_of));
     let targets = publication.to.as_slice();
     out.extend((targets.len() as u32).to_le_bytes());
     for target in targets {
@@ -159,9 +184,31 @@ fn put_body(kind: u8, record: &Record, out: &mut Vec<u8>) {
     put_text(publication.event.as_deref().unwrap_or_default(), out);
     if let Some(key) = key {
         put_text(key, out);
-        out.extend(record.recipients.to_le_bytes());
+        out.extend(recipients.to_le_bytes());
+    }
+    if let Some(id) = update.and_then(|update| update.id.as_deref()) {
+        put_text(id, out);
+    }
+    if let Some(retry) = update.and_then(|update| update.retry) {
+        out.extend(retry.to_le_bytes());
     }
     out.extend_from_slice(publication.data.as_bytes());
+}
+
+/// What the flags say of an update.
+fn flags_of(update: &Update) -> u8 {
+    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+    UPDATE
+        | flag(update.draft == Draft::Eight, EIGHT)
+        | flag(update.about_subscription, ABOUT)
+        | flag(update.id.is_some(), ID)
+        | flag(update.retry.is_some(), RETRY)
+}
+
+/// Reads what [`put_message`] has written; `None` for what it has not.
+pub(crate) fn message(bytes: &[u8]) -> Option<Publication> {
+    let (publication, _) = Reader(bytes).message()?;
+    Some(publication)
 }
 
 fn put_target(target: &Target, out: &mut Vec<u8>) {
@@ -311,6 +358,16 @@ impl<'a> Reader<'a> {
 
     fn record(mut self, id: EventId) -> Option<Record> {
         let at = self.time()?;
+        let (publication, recipients) = self.message()?;
+        Some(Record {
+            id,
+            at,
+            publication,
+            recipients,
+        })
+    }
+
+    fn message(mut self) -> Option<(Publication, u32)> {
         let flags = self.byte()?;
         let to = self.targets(Self::long_target)?;
         let except = match self.text()? {
@@ -323,24 +380,43 @@ impl<'a> Reader<'a> {
             key = Some(self.text()?.into());
             recipients = u32::from_le_bytes(*self.take()?);
         }
-        Some(Record {
-            id,
-            at,
-            publication: Publication {
-                to,
-                except,
-                event,
-                data: std::str::from_utf8(self.0).ok()?.into(),
-                retain: true,
-                private: match (flags & PRIVATE != 0, flags & PUBLIC != 0) {
-                    (true, _) => Some(true),
-                    (false, true) => Some(false),
-                    (false, false) => None,
-                },
-                key,
+        let update = self.update(flags)?;
+        let publication = Publication {
+            to,
+            except,
+            event,
+            data: std::str::from_utf8(self.0).ok()?.into(),
+            retain: true,
+            private: match (flags & PRIVATE != 0, flags & PUBLIC != 0) {
+                (true, _) => Some(true),
+                (false, true) => Some(false),
+                (false, false) => None,
             },
-            recipients,
-        })
+            key,
+            update,
+        };
+        Some((publication, recipients))
+    }
+
+    /// What makes the message an update, if something does; `None` where that is cut off.
+    fn update(&mut self, flags: u8) -> Option<Option<Box<Update>>> {
+        let has = |flag: u8| flags & flag != 0;
+        if !has(UPDATE) {
+            return Some(None);
+        }
+        let mut update = Update::new(if has(EIGHT) {
+            Draft::Eight
+        } else {
+            Draft::Seven
+        });
+        update.about_subscription = has(ABOUT);
+        if has(ID) {
+            update.id = Some(self.text()?.into());
+        }
+        if has(RETRY) {
+            update.retry = Some(self.number()?);
+        }
+        Some(Some(Box::new(update)))
     }
 
     /// Targets, collected as they are read: a count that is wrong allocates nothing.
@@ -357,7 +433,7 @@ impl<'a> Reader<'a> {
 
     fn long_target(&mut self) -> Option<Target> {
         match self.byte()? {
-            TOKEN => Some(Target::Token(Token::new(self.text()?).ok()?)),
+            TOKEN => Some(Target::Token(Token::of_topic(self.text()?).ok()?)),
             PREFIX => Some(Target::Prefix(Token::new(self.text()?).ok()?)),
             ALL => Some(Target::All),
             _ => None,
@@ -386,6 +462,7 @@ impl<'a> Reader<'a> {
             retain: true,
             private: None,
             key: None,
+            update: None,
         })
     }
 

@@ -6,6 +6,7 @@
 //! | [`keys`] | several keys that hold together; JWK Sets |
 //! | [`signed`] | signed URLs |
 //! | [`jwt`] | JSON Web Tokens: where they are found, their signature, their claims |
+//! | [`mercure`] | the tokens of the Mercure hub, and the rights that they give |
 //! | [`verifier`] | the cryptography of JWTs |
 //! | [`time`] | how long ago, for people |
 //!
@@ -21,6 +22,7 @@ use crate::wire::http::{Refused, Request};
 pub(crate) mod jwt;
 pub(crate) mod key;
 pub(crate) mod keys;
+pub(crate) mod mercure;
 pub mod signed;
 #[cfg(test)]
 mod tests;

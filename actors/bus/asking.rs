@@ -16,8 +16,8 @@ use futures_lite::FutureExt;
 
 use super::entry::Node;
 use super::link::{Asked, Link};
+use super::peer_messages::{self, PeerMessage};
 use super::serving::Step;
-use super::talk::{self, Talk};
 use super::{Trouble, gone};
 use crate::messages::registry::{Elsewhere, FromBus, Message};
 use crate::model::Target;
@@ -100,12 +100,12 @@ impl Asking {
     }
 
     /// Where goes what others say to this node.
-    pub(super) fn ear(&self) -> Address<Vec<u8>> {
+    pub(super) fn peers(&self) -> Address<Vec<u8>> {
         self.speak.clone()
     }
 
-    /// Asks and answers as long as it is let, or until the registry is gone. That a link is broken it
-    /// leaves to others to find, who know when a message is in good hands.
+    /// Runs until it is dropped, or until the registry is gone. Errors of the link are reported by the part
+    /// that writes messages, which alone knows what was acknowledged.
     pub(super) async fn run(&mut self, link: Link) -> Failure {
         loop {
             if let Err(failure) = self.serve(&link).await {
@@ -210,7 +210,7 @@ impl Asking {
         let (last, _) = unsent().last()?;
         let numbers = *first..=*last;
         let targets = unsent().map(|(number, asked)| (*number, &asked.question.target));
-        let text = talk::questions(self.node, targets);
+        let text = peer_messages::questions(self.node, targets);
         self.sent = *numbers.end();
         Some((numbers, text))
     }
@@ -234,13 +234,13 @@ impl Asking {
     }
 
     fn hear(&mut self, said: &[u8]) -> Result<(), Failure> {
-        match Talk::read(said) {
-            Some(Talk::Questions { asker, targets }) => {
+        match PeerMessage::read(said) {
+            Some(PeerMessage::Questions { asker, targets }) => {
                 if self.to_answer.len() < HEARD {
                     self.to_answer.push_back((asker, targets));
                 }
             }
-            Some(Talk::Answers(counts)) => {
+            Some(PeerMessage::Answers(counts)) => {
                 for (number, count) in counts {
                     // Some come too late.
                     let Some(under_way) = self.under_way.get_mut(&number) else {
@@ -272,7 +272,7 @@ impl Asking {
                 registry.try_send(count).map_err(|_| gone())?;
                 counts.push((number, answer.wait().await.ok_or_else(gone)?));
             }
-            link.tell(asker, talk::answers(&counts)).await
+            link.tell(asker, peer_messages::answers(&counts)).await
         }))
     }
 

@@ -25,7 +25,7 @@ impl Node1 {
     }
 
     fn hears(&mut self, counts: &[(u64, u64)]) {
-        let said = talk::answers(counts);
+        let said = peer_messages::answers(counts);
         self.asking.hear(said.as_bytes()).unwrap();
     }
 

@@ -4,9 +4,10 @@
 //! body = 1, 0, node: u64, number: u64, how many items: u32, items
 //!      | 2, live: u8, node: u64
 //! item = its length: u32, what it is and says
-//! what = 0 or 1 (is kept for replay), the message as the history file has it
+//! what = 0 or 1 (is kept for replay), the message as the first history files had it
 //!      | 2, a client's id
 //!      | 3, seconds since 1970: u64, a client's id
+//!      | 4 or 5 (is kept for replay), the message as the history file has it now, from its flags on
 //! ```
 //!
 //! Numbers are little-endian. The stream's own id of the entry is `ID-0`, ID being that of its last item;
@@ -19,10 +20,13 @@ use crate::archive::frame;
 use crate::model::{ClientId, EventId, Publication, Record};
 
 const ITEMS: u8 = 1;
-const HOLE: u8 = 2;
+const GAP_MARKER: u8 = 2;
 /// What an item is that is no event.
 const DISCONNECT: u8 = 2;
 const DISCONNECT_UNTIL: u8 = 3;
+/// An event with more than older versions know, not kept for replay and kept.
+const PASSING: u8 = 4;
+const KEPT: u8 = 5;
 /// Bytes of a body before its items.
 const HEAD: usize = 22;
 
@@ -37,13 +41,14 @@ pub(super) enum Body {
     Items {
         /// Which node.
         node: Node,
-        /// The how many-th of that node the first is, from 1: so a copy is told from the first.
+        /// The sequence number of the first item among all of that node, from 1. Readers drop numbers that
+        /// they have had.
         number: u64,
         /// At least one.
         items: Vec<Item>,
     },
     /// Whoever has seen nothing newer than this entry may have missed something.
-    Hole {
+    GapMarker {
         /// Who found it.
         node: Node,
         /// Whether that holds for streams that are open too, and not only for those that come back.
@@ -86,7 +91,7 @@ impl Entry {
         self.body.is_empty()
     }
 
-    /// How many items it has, as it says; a hole counts as one.
+    /// How many items it has, as it says; a gap marker counts as one.
     pub(super) fn count(&self) -> usize {
         match (self.body.first(), self.body.get(HEAD - 4..HEAD)) {
             (Some(&ITEMS), Some(&[a, b, c, d])) => u32::from_le_bytes([a, b, c, d]) as usize,
@@ -98,8 +103,16 @@ impl Entry {
 /// The item of an event.
 pub(super) fn event(publication: &Publication) -> Vec<u8> {
     let mut item = Vec::with_capacity(64 + publication.data.len());
-    item.push(publication.retain.into());
-    frame::put_publication(publication, &mut item);
+    match (frame::is_extended(publication), publication.retain) {
+        (false, retain) => {
+            item.push(retain.into());
+            frame::put_publication(publication, &mut item);
+        }
+        (true, retain) => {
+            item.push(if retain { KEPT } else { PASSING });
+            frame::put_message(publication, 0, &mut item);
+        }
+    }
     item
 }
 
@@ -135,9 +148,9 @@ pub(super) fn pack<'a>(
     body
 }
 
-/// The body of a hole.
-pub(super) fn hole(node: Node, live: bool) -> Vec<u8> {
-    let mut body = vec![HOLE, live.into()];
+/// The body of a gap marker.
+pub(super) fn gap_marker(node: Node, live: bool) -> Vec<u8> {
+    let mut body = vec![GAP_MARKER, live.into()];
     body.extend(node.0.to_le_bytes());
     body
 }
@@ -170,12 +183,12 @@ pub(super) fn of_file(node: Node, records: Vec<Record>, since: EventId) -> Vec<E
     entries
 }
 
-/// A hole between what a history file had and what may be missing in it.
+/// A gap marker between what a history file had and what may be missing in it.
 fn lacking(node: Node, previous: EventId, since: EventId) -> Entry {
     Entry {
         id: EventId(since.0.max(previous.0 + 1)),
         previous,
-        body: hole(node, true),
+        body: gap_marker(node, true),
     }
 }
 
@@ -206,7 +219,7 @@ impl Body {
                     items,
                 })
             }
-            HOLE if rest.is_empty() => Some(Self::Hole {
+            GAP_MARKER if rest.is_empty() => Some(Self::GapMarker {
                 node,
                 live: flag != 0,
             }),
@@ -223,6 +236,11 @@ impl Item {
             retain @ (0 | 1) => {
                 let mut publication = frame::publication(rest)?;
                 publication.retain = retain != 0;
+                Some(Self::Event(publication))
+            }
+            what @ (PASSING | KEPT) => {
+                let mut publication = frame::message(rest)?;
+                publication.retain = what == KEPT;
                 Some(Self::Event(publication))
             }
             DISCONNECT => {
@@ -303,6 +321,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
+    use crate::model::mercure::{Draft, Update};
     use crate::model::{Target, Token};
 
     fn message() -> Publication {
@@ -310,6 +329,14 @@ mod tests {
         message.except = Some(ClientId::new("me").unwrap());
         message.event = Some("e".into());
         message
+    }
+
+    fn update() -> Publication {
+        Publication {
+            private: Some(true),
+            update: Some(Box::new(Update::new(Draft::Eight))),
+            ..message()
+        }
     }
 
     fn items() -> Vec<Item> {
@@ -324,6 +351,11 @@ mod tests {
             Item::Disconnect(me.clone(), None),
             Item::Disconnect(me, Some(1 << 40)),
             Item::Event(unkept),
+            Item::Event(Publication {
+                retain: false,
+                ..update()
+            }),
+            Item::Event(update()),
         ]
     }
 
@@ -355,9 +387,9 @@ mod tests {
         assert_eq!(Body::read(&packed(node, number)), Some(read));
         assert_eq!(entry(packed(node, number)).count(), items().len());
         let node = Node(u64::MAX);
-        let read = Body::Hole { node, live: true };
-        assert_eq!(Body::read(&hole(node, true)), Some(read));
-        assert_eq!(entry(hole(node, true)).count(), 1);
+        let read = Body::GapMarker { node, live: true };
+        assert_eq!(Body::read(&gap_marker(node, true)), Some(read));
+        assert_eq!(entry(gap_marker(node, true)).count(), 1);
     }
 
     #[test]
@@ -374,7 +406,10 @@ mod tests {
         assert_eq!(Body::read(&many), None, "more than it has");
         assert_eq!(Body::read(&pack(Node(7), 8, std::iter::empty())), None);
         assert_eq!(Body::read(&[4; 40]), None);
-        assert_eq!(Body::read(&[hole(Node(1), true), vec![0]].concat()), None);
+        assert_eq!(
+            Body::read(&[gap_marker(Node(1), true), vec![0]].concat()),
+            None
+        );
     }
 
     #[test]

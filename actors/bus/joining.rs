@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use async_io::Timer;
 
 use super::entry::{self, Entry};
-use super::link::{Added, Link, Met};
+use super::link::{Added, Heartbeat, Link};
 use super::{Bus, BusDown, FromBus, Trouble};
 use crate::model::EventId;
 use crate::model::bus_figures::count;
@@ -55,22 +55,23 @@ impl Bus {
 
     /// Brings what this node has, and takes what is there.
     async fn bring(&mut self, link: &mut Link) -> Result<(), Trouble> {
-        let mut met = self.meet(link, true).await?;
-        if met.last.is_none() && !(self.reading.began() && self.reading.oldest().is_some()) {
+        let mut heartbeat = self.heartbeat(link, true).await?;
+        if heartbeat.last.is_none() && !(self.reading.began() && self.reading.oldest().is_some()) {
             // Redis may just have lost the stream, and others may hold what was in it.
             Timer::after(OTHERS).await;
-            met = self.meet(link, true).await?;
+            heartbeat = self.heartbeat(link, true).await?;
         }
-        self.met(&met);
+        self.note_heartbeat(&heartbeat);
         if self.reading.began() {
             let other_run = self.run.as_ref().is_some_and(|run| *run != link.run());
-            self.may_lack |= other_run || met.last.is_none_or(|last| last < self.reading.seen());
-            self.rejoin(link, &met).await?;
+            self.may_lack |=
+                other_run || heartbeat.last.is_none_or(|last| last < self.reading.seen());
+            self.rejoin(link, &heartbeat).await?;
             self.catch_up(link).await?;
         } else if self.open {
-            self.join_late(link, &met).await?;
+            self.join_unreplicated(link, &heartbeat).await?;
         } else {
-            self.begin(link, &met).await?;
+            self.begin(link, &heartbeat).await?;
         }
         Ok(())
     }
@@ -80,13 +81,16 @@ impl Bus {
     /// would stand in the stream before what another has still to add again.
     fn others(&mut self, link: &Link) -> impl Future<Output = Result<bool, Trouble>> + use<> {
         let (link, expected) = (link.clone(), self.known.clone());
-        let (keep, seen, share) = (self.keep(), self.reading.seen(), self.reading.share());
+        let (keep, seen, residue) = (self.keep(), self.reading.seen(), self.reading.residue());
         let clients = self.figures.own_clients.get();
         async move {
             let end = Instant::now() + COME;
             loop {
-                let met = link.clone().meet(keep, seen, clients, share, false).await?;
-                if expected.is_subset(&met.with) {
+                let heartbeat = link
+                    .clone()
+                    .heartbeat(keep, seen, clients, residue, false)
+                    .await?;
+                if expected.is_subset(&heartbeat.with) {
                     return Ok(true);
                 }
                 if Instant::now() > end {
@@ -108,25 +112,25 @@ impl Bus {
             self.known.clear();
         }
         self.catch_up(link).await?;
-        self.add_late(link).await?;
-        let met = self.meet(link, false).await?;
-        self.met(&met);
+        self.add_unreplicated(link).await?;
+        let heartbeat = self.heartbeat(link, false).await?;
+        self.note_heartbeat(&heartbeat);
         (self.run, self.may_lack) = (Some(link.run()), false);
         let known = std::mem::take(&mut self.known);
         // Only messages that are not refused are delivered alone.
-        self.sought = (self.down == BusDown::Local).then(|| (known, Instant::now() + COME));
+        self.missing_peers = (self.down == BusDown::Local).then(|| (known, Instant::now() + COME));
         Ok(self.cast(FromBus::Diverged(false))?)
     }
 
     /// Sees to what other nodes have delivered alone: who does not come may have ended with it.
-    pub(super) async fn seek(&mut self, link: &Link, met: &Met) -> Result<(), Trouble> {
-        let Some((sought, end)) = &mut self.sought else {
+    pub(super) async fn seek(&mut self, link: &Link, heartbeat: &Heartbeat) -> Result<(), Trouble> {
+        let Some((missing_peers, end)) = &mut self.missing_peers else {
             return Ok(());
         };
-        sought.retain(|node| !met.with.contains(node));
-        let (found, late) = (sought.is_empty(), Instant::now() > *end);
+        missing_peers.retain(|node| !heartbeat.with.contains(node));
+        let (found, late) = (missing_peers.is_empty(), Instant::now() > *end);
         if found || late {
-            self.sought = None;
+            self.missing_peers = None;
         }
         if late && !found {
             log::warn!(
@@ -140,19 +144,19 @@ impl Bus {
 
     async fn gap_for_all(&mut self, link: &mut Link) -> Result<(), Trouble> {
         self.missed(self.reading.given(), true)?;
-        link.hole(self.reading.given(), true).await?;
+        link.gap_marker(self.reading.given(), true).await?;
         Ok(())
     }
 
     /// The first meeting, at the start: everything that the stream keeps becomes the history.
-    async fn begin(&mut self, link: &mut Link, met: &Met) -> Result<(), Trouble> {
+    async fn begin(&mut self, link: &mut Link, heartbeat: &Heartbeat) -> Result<(), Trouble> {
         let recovered = self.reading.tail().after(EventId(0));
         self.reading.forget();
-        if met.last.is_none() {
+        if heartbeat.last.is_none() {
             match recovered.is_empty() {
                 // The bus begins: nobody can have seen anything before.
                 true => {
-                    link.hole(self.reading.given(), true).await?;
+                    link.gap_marker(self.reading.given(), true).await?;
                 }
                 false => self.restore(link, &recovered).await?,
             }
@@ -161,7 +165,7 @@ impl Bus {
         let first = first.await?;
         let since = match first.iter().find(|entry| !entry.is_foreign()) {
             Some(entry) => entry.previous,
-            None => met.last.unwrap_or(EventId(0)),
+            None => heartbeat.last.unwrap_or(EventId(0)),
         };
         self.cast(FromBus::Begin { since })?;
         self.reading.begin(since);
@@ -171,13 +175,17 @@ impl Bus {
     }
 
     /// The first meeting, after streams have begun here: what was before is not known to them.
-    async fn join_late(&mut self, link: &mut Link, met: &Met) -> Result<(), Trouble> {
-        let last = match met.last {
+    async fn join_unreplicated(
+        &mut self,
+        link: &mut Link,
+        heartbeat: &Heartbeat,
+    ) -> Result<(), Trouble> {
+        let last = match heartbeat.last {
             Some(last) => {
                 self.reading.forget();
                 last
             }
-            None => self.begin_late(link).await?,
+            None => self.begin_unreplicated(link).await?,
         };
         self.missed(last.max(self.reading.given()), true)?;
         self.reading.see(last);
@@ -185,19 +193,19 @@ impl Bus {
     }
 
     /// Has the stream begin, below what was delivered here alone so that this keeps its ids; with what
-    /// a history file had, or else with a hole.
-    async fn begin_late(&mut self, link: &mut Link) -> Result<EventId, Trouble> {
+    /// a history file had, or else with a gap marker.
+    async fn begin_unreplicated(&mut self, link: &mut Link) -> Result<EventId, Trouble> {
         let mut entries = self.reading.tail().after(EventId(0));
         if entries.is_empty() {
-            let late = self.queue.late_from(self.node, 0);
-            let id = match late.first() {
-                Some(late) => EventId(late.id.0 - 1),
+            let unreplicated = self.queue.unreplicated_from(self.node, 0);
+            let id = match unreplicated.first() {
+                Some(unreplicated) => EventId(unreplicated.id.0 - 1),
                 None => self.reading.given(),
             };
             entries.push(Entry {
                 id,
                 previous: id,
-                body: entry::hole(self.node, true),
+                body: entry::gap_marker(self.node, true),
             });
         }
         self.restore(link, &entries).await?;
@@ -205,9 +213,9 @@ impl Bus {
     }
 
     /// A further meeting.
-    async fn rejoin(&mut self, link: &mut Link, met: &Met) -> Result<(), Trouble> {
+    async fn rejoin(&mut self, link: &mut Link, heartbeat: &Heartbeat) -> Result<(), Trouble> {
         let seen = self.reading.seen();
-        let last = met.last.unwrap_or(EventId(0));
+        let last = heartbeat.last.unwrap_or(EventId(0));
         if last < seen {
             let known = last == EventId(0)
                 || self.reading.tail().has(last)
@@ -224,17 +232,17 @@ impl Bus {
             );
             match lost.is_empty() {
                 true => {
-                    link.hole(self.reading.given(), true).await?;
+                    link.gap_marker(self.reading.given(), true).await?;
                 }
                 false => self.restore(link, &lost).await?,
             }
-        } else if !met.has && met.first.is_some_and(|first| first <= seen) {
+        } else if !heartbeat.has && heartbeat.first.is_some_and(|first| first <= seen) {
             log::warn!(
                 "the bus {} has lost {seen}, and has newer ones: a gap for all",
                 self.url
             );
-            link.hole(self.reading.given(), true).await?;
-        } else if met.first.is_none() && last > seen {
+            link.gap_marker(self.reading.given(), true).await?;
+        } else if heartbeat.first.is_none() && last > seen {
             // All that came since has been trimmed.
             self.missed(last, true)?;
             self.reading.see(last);
@@ -272,22 +280,24 @@ impl Bus {
 
     /// Adds what was delivered here alone, and sees to it that nobody goes on elsewhere as if there
     /// had been no such time.
-    async fn add_late(&mut self, link: &mut Link) -> Result<(), Trouble> {
+    async fn add_unreplicated(&mut self, link: &mut Link) -> Result<(), Trouble> {
         let mut added = 0;
         let mut newest = self.reading.seen();
         loop {
-            let mut late = self.queue.late_from(self.node, added);
+            let mut unreplicated = self.queue.unreplicated_from(self.node, added);
             if self.reading.diverged() {
                 // Who stands at one of their ids has not had what others added before them.
-                late.iter_mut().for_each(|entry| entry.id = EventId(0));
+                unreplicated
+                    .iter_mut()
+                    .for_each(|entry| entry.id = EventId(0));
             }
-            if late.is_empty() {
+            if unreplicated.is_empty() {
                 break;
             }
-            added += late.len();
+            added += unreplicated.len();
             let adding = link
                 .clone()
-                .add(self.keep(), newest, self.reading.given(), late);
+                .add(self.keep(), newest, self.reading.given(), unreplicated);
             newest = match adding.await? {
                 Added::Up(newest) => newest,
                 Added::Behind => {
@@ -308,7 +318,7 @@ impl Bus {
         // Where nothing else was added all ids are the same everywhere; and the stream's ids must go
         // on above those that streams stand at here.
         if self.reading.diverged() || overflowed || self.reading.given() > newest {
-            link.hole(self.reading.given(), overflowed).await?;
+            link.gap_marker(self.reading.given(), overflowed).await?;
             self.queue.forget_overflow();
             self.reading.unmix();
             self.catch_up(link).await?;

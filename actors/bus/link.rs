@@ -13,7 +13,7 @@ use redis::{
 };
 
 use super::entry::{self, Entry, Node};
-use super::reading::SHARES;
+use super::reading::RESIDUES;
 use super::script::Scripts;
 use crate::model::EventId;
 use crate::model::deadlines::since_1970;
@@ -106,7 +106,7 @@ impl From<RedisError> for Trouble {
 
 /// What a meeting tells.
 #[derive(Debug, Clone)]
-pub(super) struct Met {
+pub(super) struct Heartbeat {
     /// The newest id of the stream; none where there is no stream.
     pub(super) last: Option<EventId>,
     /// For who joins: the oldest that it keeps, if any.
@@ -119,7 +119,7 @@ pub(super) struct Met {
     pub(super) with: BTreeSet<String>,
     pub(super) others_clients: u64,
     /// Which share of the ids is the node's own.
-    pub(super) share: u64,
+    pub(super) residue: u64,
 }
 
 /// What became of a write.
@@ -181,7 +181,7 @@ impl Link {
         url: &BusUrl,
         scripts: Rc<Scripts>,
         node: Node,
-        ear: Address<Vec<u8>>,
+        peers: Address<Vec<u8>>,
     ) -> Result<Self, Trouble> {
         let reader = Client::open(url.info())?;
         // In the newer protocol a connection is told of what is published while it does other things.
@@ -191,7 +191,9 @@ impl Link {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(PATIENCE))
             .set_response_timeout(Some(PATIENCE));
-        let hearing = config.clone().set_push_sender(move |push| hear(push, &ear));
+        let hearing = config
+            .clone()
+            .set_push_sender(move |push| hear(push, &peers));
         let mut writer = writer
             .get_multiplexed_async_connection_with_config(&hearing)
             .await?;
@@ -219,19 +221,19 @@ impl Link {
     }
 
     /// Says that this node lives, and asks how the stream is.
-    pub(super) async fn meet(
+    pub(super) async fn heartbeat(
         mut self,
         keep: Keep,
         seen: EventId,
         clients: u64,
-        share: u64,
+        residue: u64,
         joining: bool,
-    ) -> Result<Met, Trouble> {
+    ) -> Result<Heartbeat, Trouble> {
         type Names = BTreeSet<String>;
         type Answer = (i64, i64, u8, Names, Names, u64, u64);
-        let (last, first, has, nodes, with, others_clients, share): Answer = self
+        let (last, first, has, nodes, with, others_clients, residue): Answer = self
             .scripts
-            .meet
+            .heartbeat
             .key(&*self.stream)
             .key(&*self.nodes)
             .arg(keep.from.0)
@@ -241,20 +243,20 @@ impl Link {
             .arg(clients)
             .arg(DEAD.as_micros() as u64)
             .arg(u8::from(joining))
-            .arg(share)
-            .arg(SHARES)
+            .arg(residue)
+            .arg(RESIDUES)
             .arg(&*self.run)
             .invoke_async(&mut self.writer)
             .await?;
         let id = |number: i64| u64::try_from(number).ok().map(EventId);
-        Ok(Met {
+        Ok(Heartbeat {
             last: id(last),
             first: id(first),
             has: has > 0,
             nodes,
             with,
             others_clients,
-            share,
+            residue,
         })
     }
 
@@ -312,14 +314,18 @@ impl Link {
         Ok(())
     }
 
-    /// Adds a hole that is newer than everything.
-    pub(super) async fn hole(&mut self, given: EventId, live: bool) -> Result<EventId, Trouble> {
+    /// Adds a gap marker that is newer than everything.
+    pub(super) async fn gap_marker(
+        &mut self,
+        given: EventId,
+        live: bool,
+    ) -> Result<EventId, Trouble> {
         let id: u64 = self
             .scripts
-            .hole
+            .gap_marker
             .key(&*self.stream)
             .arg(given.0)
-            .arg(entry::hole(self.node, live))
+            .arg(entry::gap_marker(self.node, live))
             .invoke_async(&mut self.writer)
             .await?;
         Ok(EventId(id))
@@ -357,11 +363,11 @@ impl Link {
 }
 
 /// Passes on what another node says; whether it has been heard nobody is told.
-fn hear(push: PushInfo, ear: &Address<Vec<u8>>) -> Result<(), Unheard> {
+fn hear(push: PushInfo, peers: &Address<Vec<u8>>) -> Result<(), Unheard> {
     if push.kind == PushKind::Message
         && let Some(Value::BulkString(said)) = push.data.into_iter().nth(1)
     {
-        ear.try_send(said).map_err(|_| Unheard)?;
+        peers.try_send(said).map_err(|_| Unheard)?;
     }
     Ok(())
 }

@@ -12,14 +12,14 @@
 //! | [`entry`] | what an entry of the stream says |
 //! | [`script`] | what Redis does in one step: giving ids, restoring |
 //! | [`serving`] | using a link: what is written, read and asked for |
-//! | [`alone`] | what becomes of messages while there is none |
+//! | [`detached`] | what becomes of messages while there is none |
 //! | [`link`] | the connections, and what their errors mean |
 //! | [`queue`] | own messages on their way |
 //! | [`reading`] | what comes from the stream |
 //! | [`joining`] | coming back to the stream, which may have gone on, or back |
 //! | [`tail`] | what can be added again |
 //! | [`asking`] | questions among the nodes |
-//! | [`talk`] | what they say then |
+//! | [`peer_messages`] | what they say then |
 //!
 //! # Ids
 //!
@@ -50,7 +50,7 @@
 //! first does, and the others find it there. Nobody writes before that: the script refuses a node that
 //! has read more than there is, and where Redis is another process than before, each waits until all
 //! nodes have come that were there, five seconds at most. If one does not, or if something cannot be
-//! added again in order, as others have written meanwhile, that becomes a *hole*: an entry on which all
+//! added again in order, as others have written meanwhile, that becomes a *gap marker*: an entry on which all
 //! nodes give their streams `gap`. What Redis has acknowledged and lost before it came back is found out
 //! when something newer comes; then the stream has gone back too.
 //!
@@ -63,8 +63,8 @@
 //! and get `gap`; and ids of a stream only grow, so what is below those that this node has given out
 //! cannot be delivered here. A stream that changes nodes across that time gets `gap` too, as its
 //! id is none that the other node knows ([`crate::registry`]); and where others have added something a
-//! hole follows, before which nobody begins who comes back. A node that was there before and ends meanwhile
-//! leaves a hole too, as nobody else has what it delivered alone.
+//! gap marker follows, before which nobody begins who comes back. A node that was there before and ends meanwhile
+//! leaves a gap marker too, as nobody else has what it delivered alone.
 //!
 //! # Questions
 //!
@@ -76,17 +76,17 @@
 //! Whoever writes trims the stream to what it holds itself within the history's limits; what is younger
 //! than [`SLACK`] stays, so that a node that is a little late misses nothing.
 
-mod alone;
 mod asking;
+mod detached;
 mod entry;
 mod joining;
 mod link;
+mod peer_messages;
 mod queue;
 mod reading;
 mod script;
 mod serving;
 mod tail;
-mod talk;
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -105,7 +105,7 @@ use script::Scripts;
 use tail::{LogTail, before};
 
 use crate::config::Settings;
-use crate::messages::publisher::{Away, Request};
+use crate::messages::publisher::{NotTaken, Request};
 use crate::messages::registry::{FromBus, Incoming, Message};
 use crate::model::bus_figures::{BusFigures, count};
 use crate::model::{BusDown, Channel, EventId, Publication, Record};
@@ -115,7 +115,7 @@ use crate::runtime::{Address, CancellationToken, Failure, Latch, Mailbox};
 /// The shortest and the longest pause before another attempt to connect, without jitter.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// How often a node says that it lives.
-const MEET: Duration = Duration::from_secs(3);
+const HEARTBEAT: Duration = Duration::from_secs(3);
 /// How long a node that ends waits until it has said so.
 const LEAVE: Duration = Duration::from_millis(200);
 /// What is younger is not trimmed.
@@ -146,7 +146,7 @@ pub struct Bus {
     run: Option<Rc<str>>,
     known: BTreeSet<String>,
     /// Nodes that may have been alone when this one was, and have not come since; and how long they may take.
-    sought: Option<(BTreeSet<String>, Instant)>,
+    missing_peers: Option<(BTreeSet<String>, Instant)>,
     /// Whether Redis may have lost what others have since.
     may_lack: bool,
     /// Why the bus is away, each reason once, the latest last; none while it is there.
@@ -212,7 +212,7 @@ impl Bus {
             nodes: BTreeSet::new(),
             run: None,
             known: BTreeSet::new(),
-            sought: None,
+            missing_peers: None,
             may_lack: false,
             troubles: Vec::new(),
         }
@@ -224,10 +224,10 @@ impl Bus {
     /// The registry is gone.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Failure> {
         let ended = self.work(stop).await;
-        if self.queue.late() > 0 {
+        if self.queue.unreplicated() > 0 {
             log::warn!(
                 "{} events that were delivered here alone are not added to the bus {}",
-                self.queue.late(),
+                self.queue.unreplicated(),
                 self.url
             );
         }
@@ -240,7 +240,7 @@ impl Bus {
         loop {
             let began = Instant::now();
             let url = self.url.clone();
-            let open = Link::open(&url, Rc::clone(&self.scripts), self.node, asking.ear());
+            let open = Link::open(&url, Rc::clone(&self.scripts), self.node, asking.peers());
             let Some(link) = self.meanwhile(open, &stop).await? else {
                 return Ok(());
             };
@@ -337,16 +337,16 @@ impl Bus {
         while let Some((messages, batch)) = self.queue.take_batch() {
             match self.down {
                 BusDown::Refuse => batch.refuse(self.away(messages.len())),
-                BusDown::Local => batch.complete(self.deliver_alone(messages).await?),
+                BusDown::Local => batch.complete(self.deliver_detached(messages).await?),
             }
         }
         Ok(())
     }
 
-    fn away(&self, messages: usize) -> Away {
+    fn away(&self, messages: usize) -> NotTaken {
         count(&self.figures.refused, messages);
         let why = self.troubles.last().map(ToString::to_string);
-        Away(why.unwrap_or_default().into())
+        NotTaken::Away(why.unwrap_or_default().into())
     }
 
     fn forward(&self, request: Request) -> Result<(), Failure> {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::entry::{self, Node};
 use super::link::Unwritten;
-use crate::messages::publisher::{Away, Outcome, Receipt};
+use crate::messages::publisher::{NotTaken, Outcome, Receipt};
 use crate::model::Limits;
 use crate::model::{Channel, EventId, Record};
 use crate::runtime::Reply;
@@ -40,7 +40,7 @@ pub(super) struct Batch {
 
 /// An event that was delivered here alone, under an id of this node's.
 #[derive(Debug)]
-struct Late {
+struct Unreplicated {
     number: u64,
     id: EventId,
     item: Vec<u8>,
@@ -52,7 +52,7 @@ pub(super) enum Settled {
     /// A publisher waits for its receipt; it came on this way.
     Awaited(Channel),
     /// It was delivered already, under this id.
-    Late(EventId),
+    Unreplicated(EventId),
     /// It was given up.
     Unknown,
 }
@@ -67,8 +67,8 @@ pub(super) struct Queue {
     written: usize,
     /// Writes that Redis has acknowledged: the id, and the number of the last message.
     acknowledged: VecDeque<(EventId, u64)>,
-    late: VecDeque<Late>,
-    late_bytes: usize,
+    unreplicated: VecDeque<Unreplicated>,
+    unreplicated_bytes: usize,
     /// Whether there were more late ones than may wait.
     overflowed: bool,
 }
@@ -132,17 +132,22 @@ impl Queue {
 
     /// An event of this node has come back.
     pub(super) fn settle(&mut self, number: u64) -> Settled {
-        while self.late.front().is_some_and(|late| late.number < number) {
-            // Redis has lost it, and would have it behind this one, where it counts as a copy.
+        while self
+            .unreplicated
+            .front()
+            .is_some_and(|unreplicated| unreplicated.number < number)
+        {
+            // Lost. If it was added again now, it would follow a higher number, and readers would drop it
+            // as a copy.
             self.drop_late();
             self.overflowed = true;
         }
-        if let Some(late) = self.late.front()
-            && late.number == number
+        if let Some(unreplicated) = self.unreplicated.front()
+            && unreplicated.number == number
         {
-            let id = late.id;
+            let id = unreplicated.id;
             self.drop_late();
-            return Settled::Late(id);
+            return Settled::Unreplicated(id);
         }
         match self.under_way.front() {
             Some(own) if own.number == number => {
@@ -178,20 +183,20 @@ impl Queue {
     }
 
     /// Keeps events that were delivered here alone, until they come back from the stream.
-    pub(super) fn keep_late(
+    pub(super) fn keep_unreplicated(
         &mut self,
         own: impl IntoIterator<Item = Own>,
         receipts: &[Receipt],
         limits: Limits,
     ) {
         for (own, receipt) in own.into_iter().zip(receipts) {
-            self.late_bytes += own.item.len() + Record::OVERHEAD;
-            self.late.push_back(Late {
+            self.unreplicated_bytes += own.item.len() + Record::OVERHEAD;
+            self.unreplicated.push_back(Unreplicated {
                 number: own.number,
                 id: receipt.id,
                 item: own.item,
             });
-            while self.late.len() > limits.count || self.late_bytes > limits.bytes {
+            while self.unreplicated.len() > limits.count || self.unreplicated_bytes > limits.bytes {
                 self.drop_late();
                 self.overflowed = true;
             }
@@ -199,29 +204,35 @@ impl Queue {
     }
 
     fn drop_late(&mut self) {
-        if let Some(late) = self.late.pop_front() {
-            self.late_bytes -= late.item.len() + Record::OVERHEAD;
+        if let Some(unreplicated) = self.unreplicated.pop_front() {
+            self.unreplicated_bytes -= unreplicated.item.len() + Record::OVERHEAD;
         }
     }
 
     /// How many late ones there are.
-    pub(super) fn late(&self) -> usize {
-        self.late.len()
+    pub(super) fn unreplicated(&self) -> usize {
+        self.unreplicated.len()
     }
 
     /// Some late ones from the `start`th on, each an entry of its own as ids need not follow one
     /// another; none when there are no more.
-    pub(super) fn late_from(&self, node: Node, start: usize) -> Vec<Unwritten> {
+    pub(super) fn unreplicated_from(&self, node: Node, start: usize) -> Vec<Unwritten> {
         let mut bytes = 0;
-        let rest = self.late.range(start.min(self.late.len())..);
-        let fit = rest.enumerate().take_while(|(place, late)| {
-            bytes += late.item.len();
+        let rest = self
+            .unreplicated
+            .range(start.min(self.unreplicated.len())..);
+        let fit = rest.enumerate().take_while(|(place, unreplicated)| {
+            bytes += unreplicated.item.len();
             *place == 0 || *place < LATE && bytes <= WRITE.1
         });
-        let entries = fit.map(|(_, late)| Unwritten {
-            id: late.id,
+        let entries = fit.map(|(_, unreplicated)| Unwritten {
+            id: unreplicated.id,
             count: 1,
-            body: entry::pack(node, late.number, std::iter::once(late.item.as_slice())),
+            body: entry::pack(
+                node,
+                unreplicated.number,
+                std::iter::once(unreplicated.item.as_slice()),
+            ),
         });
         entries.collect()
     }
@@ -245,7 +256,7 @@ impl Batch {
     }
 
     /// Answers that its messages were not taken in.
-    pub(super) fn refuse(self, why: Away) {
+    pub(super) fn refuse(self, why: NotTaken) {
         self.reply.send(Err(why));
     }
 }
@@ -257,6 +268,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::messages::publisher::Taken;
     use crate::runtime;
     use futures_lite::future::block_on;
 
@@ -290,6 +302,7 @@ mod tests {
         Receipt {
             id: EventId(id),
             recipients: 0,
+            how: Taken::Now,
         }
     }
 
@@ -369,23 +382,23 @@ mod tests {
             age: Duration::from_secs(1),
         };
         let receipts = vec![receipt(12), receipt(13)];
-        queue.keep_late(rest, &receipts, limits);
+        queue.keep_unreplicated(rest, &receipts, limits);
         batch.complete(receipts);
         assert_eq!(block_on(answer.wait()).unwrap().unwrap().len(), 3);
-        let late = queue.late_from(NODE, 0);
-        assert_eq!(late, [packed(12, 2..=2), packed(13, 3..=3)]);
-        assert_eq!(queue.late_from(NODE, 1), [packed(13, 3..=3)]);
-        assert!(queue.late_from(NODE, 2).is_empty() && !queue.overflowed());
-        queue.keep_late([own(4)], &[receipt(14)], limits);
-        assert!(queue.overflowed() && queue.late() == 2);
+        let unreplicated = queue.unreplicated_from(NODE, 0);
+        assert_eq!(unreplicated, [packed(12, 2..=2), packed(13, 3..=3)]);
+        assert_eq!(queue.unreplicated_from(NODE, 1), [packed(13, 3..=3)]);
+        assert!(queue.unreplicated_from(NODE, 2).is_empty() && !queue.overflowed());
+        queue.keep_unreplicated([own(4)], &[receipt(14)], limits);
+        assert!(queue.overflowed() && queue.unreplicated() == 2);
         queue.forget_overflow();
         assert!(!queue.overflowed());
-        assert_eq!(queue.settle(3), Settled::Late(EventId(13)));
+        assert_eq!(queue.settle(3), Settled::Unreplicated(EventId(13)));
         assert!(!queue.overflowed());
-        queue.keep_late([own(5)], &[receipt(15)], limits);
+        queue.keep_unreplicated([own(5)], &[receipt(15)], limits);
         // The one between is lost.
-        assert_eq!(queue.settle(5), Settled::Late(EventId(15)));
-        assert!(queue.overflowed() && queue.late() == 0);
+        assert_eq!(queue.settle(5), Settled::Unreplicated(EventId(15)));
+        assert!(queue.overflowed() && queue.unreplicated() == 0);
     }
 
     #[test]
@@ -397,11 +410,11 @@ mod tests {
             age: Duration::from_secs(1),
         };
         let receipts: Vec<_> = (1..=303).map(receipt).collect();
-        let late = (1..=3).map(own).chain((4..=303).map(small));
-        queue.keep_late(late, &receipts, limits);
+        let unreplicated = (1..=3).map(own).chain((4..=303).map(small));
+        queue.keep_unreplicated(unreplicated, &receipts, limits);
         let mut writes = Vec::new();
-        while let late @ 1.. = queue.late_from(NODE, writes.iter().sum()).len() {
-            writes.push(late);
+        while let unreplicated @ 1.. = queue.unreplicated_from(NODE, writes.iter().sum()).len() {
+            writes.push(unreplicated);
         }
         assert_eq!(writes, [2, 256, 45]);
     }

@@ -7,7 +7,7 @@ use super::entry::{Body, Entry, Item, Node};
 use super::queue::Settled;
 use super::tail::LogTail;
 use super::{Bus, FromBus, Incoming, gone};
-use crate::messages::publisher::Receipt;
+use crate::messages::publisher::{Receipt, Taken};
 use crate::model::bus_figures::count;
 use crate::model::deadlines::since_1970;
 use crate::model::{Channel, ClientId, EventId, Limits, Publication, Sequence};
@@ -25,7 +25,7 @@ const AHEAD: u64 = 86_400_000_000;
 const STEP: u64 = 2;
 /// How many shares there are of the ids that nodes give out alone. With more nodes than that some
 /// have the same.
-pub(super) const SHARES: u64 = 64;
+pub(super) const RESIDUES: u64 = 64;
 
 /// How far this node has come.
 #[derive(Debug)]
@@ -34,9 +34,9 @@ pub(super) struct Reading {
     seen: Option<EventId>,
     /// The newest id that a stream of this node may stand at.
     given: EventId,
-    /// Which ids are this node's own while it is alone: of 2 x [`SHARES`] numbers the odd one with this
+    /// Which ids are this node's own while it is alone: of 2 x [`RESIDUES`] numbers the odd one with this
     /// place among them.
-    share: u64,
+    residue: u64,
     /// The newest number had of each node. Nodes are few, and each start of one costs 16 bytes.
     numbers: HashMap<Node, u64>,
     tail: LogTail,
@@ -44,11 +44,11 @@ pub(super) struct Reading {
     page: usize,
     /// Whether others have added something while events of this node wait to be added.
     diverged: bool,
-    /// Whether streams are still to be told of a gap: before they get anything else, and when no more is
-    /// read for now. It stands for what was read before it, and not for what is published after it.
+    /// A gap is owed to the streams. It goes out before the next delivery, or at the end of this batch, and
+    /// covers what was read before it.
     owes_gap: bool,
-    /// Whether streams have got something alone since they were last told of a gap.
-    apart: bool,
+    /// Whether streams have got events of this node alone since the last gap.
+    diverged_since_gap: bool,
     /// When the log was told last of something that was passed over.
     told: Option<Instant>,
 }
@@ -59,13 +59,13 @@ impl Reading {
             seen: None,
             given,
             // Until the bus says another.
-            share: fastrand::u64(..SHARES),
+            residue: fastrand::u64(..RESIDUES),
             numbers: HashMap::new(),
             tail,
             page: PAGE.0,
             diverged: false,
             owes_gap: false,
-            apart: false,
+            diverged_since_gap: false,
             told: None,
         }
     }
@@ -107,16 +107,16 @@ impl Reading {
 
     /// The first of this node's own ids from one on.
     fn own(&self, EventId(least): EventId) -> EventId {
-        let own = 2 * self.share + 1;
-        EventId(least + own.wrapping_sub(least) % (2 * SHARES))
+        let own = 2 * self.residue + 1;
+        EventId(least + own.wrapping_sub(least) % (2 * RESIDUES))
     }
 
-    pub(super) fn share(&self) -> u64 {
-        self.share
+    pub(super) fn residue(&self) -> u64 {
+        self.residue
     }
 
-    pub(super) fn set_share(&mut self, share: u64) {
-        self.share = share;
+    pub(super) fn set_residue(&mut self, residue: u64) {
+        self.residue = residue;
     }
 
     /// Streams begin at this id, whatever was before.
@@ -147,14 +147,14 @@ impl Reading {
 
     /// Streams get something alone.
     pub(super) fn part(&mut self) {
-        self.apart = true;
+        self.diverged_since_gap = true;
     }
 
     pub(super) fn diverged(&self) -> bool {
         self.diverged
     }
 
-    /// A hole stands behind all that was diverged.
+    /// A gap marker stands behind all that was diverged.
     pub(super) fn unmix(&mut self) {
         self.diverged = false;
     }
@@ -231,12 +231,12 @@ impl Bus {
                             .await?;
                     }
                 }
-                Some(Body::Hole { node, live }) => {
+                Some(Body::GapMarker { node, live }) => {
                     self.deliver(&mut together).await?;
                     let streams = self.open && node != self.node;
                     if live && streams {
                         // Whoever made it has looked for all.
-                        self.sought = None;
+                        self.missing_peers = None;
                     }
                     self.missed(entry.id, live && streams)?;
                 }
@@ -314,18 +314,18 @@ impl Bus {
             false => Settled::Unknown,
         };
         let (channel, awaited) = match settled {
-            Settled::Late(given) => {
+            Settled::Unreplicated(given) => {
                 self.reading.diverged |= id != given;
-                self.figures.waiting.set(self.queue.late() as u64);
+                self.figures.waiting.set(self.queue.unreplicated() as u64);
                 return Ok(());
             }
             Settled::Awaited(channel) => (channel, true),
             Settled::Unknown => (Channel::Bus, false),
         };
-        if self.queue.late() > 0 {
-            // The others have it before those, or not behind what streams have here.
+        if self.queue.unreplicated() > 0 {
+            // Other nodes have this event before the ones that this node delivered while it was detached.
             self.reading.diverged = true;
-            if std::mem::take(&mut self.reading.apart) {
+            if std::mem::take(&mut self.reading.diverged_since_gap) {
                 self.miss(together).await?;
             }
             self.cast(FromBus::Diverged(true))?;
@@ -335,7 +335,11 @@ impl Bus {
             // Streams have newer ids already.
             self.miss(together).await?;
             if awaited {
-                self.queue.receipt(Receipt { id, recipients: 0 });
+                self.queue.receipt(Receipt {
+                    id,
+                    recipients: 0,
+                    how: Taken::Now,
+                });
             }
             return Ok(());
         }
@@ -360,7 +364,11 @@ impl Bus {
             return self.cast(FromBus::Disconnect { id: client, until });
         }
         if let Settled::Awaited(_) = self.queue.settle(number) {
-            self.queue.receipt(Receipt { id, recipients: 0 });
+            self.queue.receipt(Receipt {
+                id,
+                recipients: 0,
+                how: Taken::Now,
+            });
         }
         Ok(())
     }
@@ -390,7 +398,8 @@ impl Bus {
     async fn miss(&mut self, together: &mut Together) -> Result<(), Failure> {
         self.deliver(together).await?;
         if !std::mem::replace(&mut self.reading.owes_gap, true) {
-            // What is read before it is told, and still comes in its place, comes behind it.
+            // Reserve the gap's id now, so that events that are read before the gap is sent get greater
+            // ids.
             self.reading.step();
         }
         Ok(())
@@ -401,7 +410,7 @@ impl Bus {
         if !std::mem::take(&mut self.reading.owes_gap) {
             return Ok(());
         }
-        self.reading.apart = false;
+        self.reading.diverged_since_gap = false;
         self.cast(FromBus::Missed {
             up_to: self.reading.given,
             live: true,
@@ -411,7 +420,7 @@ impl Bus {
     /// Events up to an id may be missing here.
     pub(super) fn missed(&mut self, up_to: EventId, live: bool) -> Result<(), Failure> {
         let live = std::mem::take(&mut self.reading.owes_gap) || live;
-        self.reading.apart &= !live;
+        self.reading.diverged_since_gap &= !live;
         // Streams that were told stand where no other does, so that one which comes back is told too.
         let up_to = match live && up_to <= self.reading.given {
             true => self.reading.step(),

@@ -11,6 +11,7 @@ use super::super::{BusDown, Parts};
 use super::*;
 use crate::config::Settings;
 use crate::messages::publisher::Outcome;
+use crate::messages::publisher::Taken;
 use crate::messages::registry::Message;
 use crate::model::{BusFigures, Target, Token};
 use crate::registry::tests::config;
@@ -89,6 +90,7 @@ fn tell(message: Message, told: &mut Vec<String>) {
             let receipt = |event: Incoming| Receipt {
                 id: event.id,
                 recipients: 1,
+                how: Taken::Now,
             };
             reply.send(events.into_iter().map(receipt).collect());
         }
@@ -164,7 +166,7 @@ fn what_was_not_read_is_told_before_what_follows() {
 #[test]
 fn what_lies_before_ids_of_this_node_is_one_gap() {
     let mut rig = Rig::new();
-    rig.bus.reading.set_share(0);
+    rig.bus.reading.set_residue(0);
     rig.bus.reading.gave(EventId(18));
     // Streams go on from an id of this node's own, which nobody else knows.
     let across = entry(22, 10, OTHER, 1, &["a", "b", "c", "d", "e", "f"]);
@@ -177,14 +179,14 @@ fn what_lies_before_ids_of_this_node_is_one_gap() {
     assert_eq!(rig.digest(vec![first]), ["missed 257 true"]);
     let second = entry(136, 134, OTHER, 10, &["j"]);
     assert_eq!(rig.digest(vec![second]), ["missed 385 true"]);
-    // Nobody goes on before it is told, by a hole neither.
+    // Nobody goes on before it is told, by a gap marker neither.
     let third = entry(138, 136, OTHER, 11, &["k"]);
-    let hole = Entry {
+    let gap_marker = Entry {
         id: EventId(600),
         previous: EventId(138),
-        body: entry::hole(rig.bus.node, false),
+        body: entry::gap_marker(rig.bus.node, false),
     };
-    assert_eq!(rig.digest(vec![third, hole]), ["missed 600 true"]);
+    assert_eq!(rig.digest(vec![third, gap_marker]), ["missed 600 true"]);
 }
 
 #[test]
@@ -239,9 +241,9 @@ fn no_two_nodes_give_out_the_same_id_alone() {
     // Far ahead of the clock, so that all of them take what is next.
     let given = EventId(EventId::END / 2);
     let mut all = Vec::new();
-    for share in 0..SHARES {
+    for residue in 0..RESIDUES {
         let mut reading = Reading::new(LogTail::new(FEW), given);
-        reading.set_share(share);
+        reading.set_residue(residue);
         let own: Vec<EventId> = (0..100).map(|_| reading.give()).collect();
         assert!(own[0] > given && own.is_sorted_by(|a, b| a < b));
         assert!(own.iter().all(|id| id.0 % 2 == 1), "the bus has the others");

@@ -87,10 +87,10 @@ end
 return last or -1
 ";
 
-/// KEYS: the stream. ARGV: the newest id that this node has given out or read, and a hole's body.
+/// KEYS: the stream. ARGV: the newest id that this node has given out or read, and a gap marker's body.
 ///
-/// Adds a hole, newer than everything; where there is no stream, it begins one. Answers with its id.
-const HOLE: &str = "
+/// Adds a gap marker, newer than everything; where there is no stream, it begins one. Answers with its id.
+const GAP_MARKER: &str = "
 local last = newest()
 local id = even(math.max(now(), (last or 0) + 1, ARGV[1] + 1))
 redis.call('XADD', KEYS[1], digits(id) .. '-0', 'p', digits(last or id), 'b', ARGV[2])
@@ -99,47 +99,48 @@ return id
 
 /// KEYS: the stream, the nodes. ARGV: what is kept, as above, the newest id that this node has read,
 /// the node, its clients, microseconds after which a silent node counts as dead, whether the node is
-/// joining (1 or 0), the node's share of the ids, how many shares there are, and which run of Redis this is.
+/// joining (1 or 0), the node's residue of the ids, how many residues there are, and which run of Redis this is.
 ///
-/// Says that this node lives, and, unless the stream is behind what it has read, that it is with this run;
-/// if it is behind, or the node is joining, no other is who has not come again since. It writes, so a
-/// Redis that takes no writes is found out. Answers with the newest id or -1; if the node is joining, with
-/// the oldest that is kept or -1, and whether the stream has what the node has read last; with which nodes
-/// there are, which of them are with this run, how many clients the others have, and the node's share:
-/// another than it had if that is taken.
-const MEET: &str = "
+/// Says that this node lives, and that it is with this run of Redis, unless the stream is behind what the
+/// node has read. If the stream is behind, or the node is joining, all other nodes are marked as not
+/// rejoined. The script writes, so a Redis that takes no writes is found out.
+///
+/// Answers with the newest id or -1; if the node is joining, with the oldest id that is kept or -1, and
+/// whether the stream has what the node has read last; with which nodes there are, which of them are with
+/// this run, how many clients the others have, and the node's residue: another than before if that is taken.
+const HEARTBEAT: &str = "
 local time, all = now(), redis.call('HGETALL', KEYS[2])
 local last, first, has = newest(), -1, 0
 local behind = not last or last < tonumber(ARGV[3])
 local anew = behind or ARGV[7] == '1'
 local nodes, with, clients, taken, dead = {ARGV[4]}, {}, 0, {}, {}
 if not behind then table.insert(with, ARGV[4]) end
-local function note(node, seen, clients, share, run)
-  redis.call('HSET', KEYS[2], node, table.concat({seen, clients, share, run}, ' '))
+local function note(node, seen, clients, residue, run)
+  redis.call('HSET', KEYS[2], node, table.concat({seen, clients, residue, run}, ' '))
 end
 for i = 1, #all, 2 do
-  local seen, count, share, run = string.match(all[i + 1], '^(%d+) (%d+) (%d+) ([%w-]+)$')
+  local seen, count, residue, run = string.match(all[i + 1], '^(%d+) (%d+) (%d+) ([%w-]+)$')
   if all[i] ~= ARGV[4] then
     if not seen or time - seen > tonumber(ARGV[6]) then
       table.insert(dead, all[i])
     else
-      clients, taken[tonumber(share)] = clients + count, true
+      clients, taken[tonumber(residue)] = clients + count, true
       table.insert(nodes, all[i])
       if anew then
-        note(all[i], seen, count, share, '-')
+        note(all[i], seen, count, residue, '-')
       elseif run == ARGV[10] then
         table.insert(with, all[i])
       end
     end
   end
 end
-local share, shares = tonumber(ARGV[8]), tonumber(ARGV[9])
-for _ = 1, shares do
-  if not taken[share] then break end
-  share = (share + 1) % shares
+local residue, residues = tonumber(ARGV[8]), tonumber(ARGV[9])
+for _ = 1, residues do
+  if not taken[residue] then break end
+  residue = (residue + 1) % residues
 end
 -- Before what is not refused: where there is no memory left this is.
-note(ARGV[4], digits(time), ARGV[5], share, behind and '-' or ARGV[10])
+note(ARGV[4], digits(time), ARGV[5], residue, behind and '-' or ARGV[10])
 for _, node in ipairs(dead) do redis.call('HDEL', KEYS[2], node) end
 if last then
   trim()
@@ -149,7 +150,7 @@ if last and ARGV[7] == '1' then
   if oldest then first = tonumber(string.match(oldest[1], '^%d+')) end
   has = #redis.call('XRANGE', KEYS[1], ARGV[3], ARGV[3])
 end
-return {last or -1, first, has, nodes, with, clients, share}
+return {last or -1, first, has, nodes, with, clients, residue}
 ";
 
 /// KEYS: the stream. Takes away what stands too far ahead. Answers with the newest id, or -1.
@@ -179,8 +180,8 @@ return {nodes, told}
 pub(super) struct Scripts {
     pub(super) add: Script,
     pub(super) restore: Script,
-    pub(super) hole: Script,
-    pub(super) meet: Script,
+    pub(super) gap_marker: Script,
+    pub(super) heartbeat: Script,
     pub(super) ask: Script,
     pub(super) clean: Script,
 }
@@ -191,8 +192,8 @@ impl Scripts {
         Self {
             add: script(ADD),
             restore: script(RESTORE),
-            hole: script(HOLE),
-            meet: script(MEET),
+            gap_marker: script(GAP_MARKER),
+            heartbeat: script(HEARTBEAT),
             ask: script(ASK),
             clean: script(CLEAN),
         }

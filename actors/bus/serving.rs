@@ -10,9 +10,9 @@ use futures_lite::{FutureExt, StreamExt};
 
 use super::asking::Question;
 use super::entry::{self, Entry};
-use super::link::{Added, Link, Met};
+use super::link::{Added, Heartbeat, Link};
 use super::queue::Own;
-use super::{Bus, MEET, Trouble, gone};
+use super::{Bus, HEARTBEAT, Trouble, gone};
 use crate::messages::publisher::Request;
 use crate::model::bus_figures::count;
 use crate::model::{Channel, ClientId};
@@ -27,7 +27,7 @@ enum Turn {
     Asked(Request),
     Written(Result<Added, Trouble>),
     Read(Result<Vec<Entry>, Trouble>),
-    Met(Result<Met, Trouble>),
+    Heartbeat(Result<Heartbeat, Trouble>),
     Due,
     Stop,
 }
@@ -42,20 +42,20 @@ impl Bus {
     ) -> Result<Option<Trouble>, Failure> {
         let mut writing: Option<Step<Added>> = None;
         let mut reading = self.read(&link);
-        let mut meeting: Option<Step<Met>> = None;
+        let mut beating: Option<Step<Heartbeat>> = None;
         // Soon once: others may have begun at the same time.
-        let mut due = Timer::interval_at(Instant::now() + MEET / 3, MEET);
+        let mut due = Timer::interval_at(Instant::now() + HEARTBEAT / 3, HEARTBEAT);
         loop {
             if writing.is_none() {
                 writing = self.write(&link);
             }
             let outcome = match self
-                .turn(&mut writing, &mut reading, &mut meeting, &mut due, stop)
+                .turn(&mut writing, &mut reading, &mut beating, &mut due, stop)
                 .await
             {
                 Turn::Stop => return Ok(None),
                 Turn::Due => {
-                    meeting = Some(self.meet(&link, false));
+                    beating = Some(self.heartbeat(&link, false));
                     Ok(())
                 }
                 Turn::Asked(message) => {
@@ -76,15 +76,16 @@ impl Bus {
                         false => Ok(()),
                     }
                 }
-                Turn::Met(Ok(met)) => {
-                    meeting = None;
+                Turn::Heartbeat(Ok(heartbeat)) => {
+                    beating = None;
                     let newest = self.reading.seen().max(self.queue.acknowledged());
-                    match met.last.is_none_or(|last| last < newest) {
-                        // Of who was there such a Redis may know as little.
+                    match heartbeat.last.is_none_or(|last| last < newest) {
+                        // A Redis that lost events may have lost the membership too: ignore
+                        // `heartbeat.with`.
                         true => Err(self.gone_back()),
                         false => {
-                            self.met(&met);
-                            self.seek(&link, &met).await
+                            self.note_heartbeat(&heartbeat);
+                            self.seek(&link, &heartbeat).await
                         }
                     }
                 }
@@ -96,7 +97,7 @@ impl Bus {
                 Turn::Written(Ok(Added::Behind)) => Err(self.gone_back()),
                 Turn::Written(Err(trouble))
                 | Turn::Read(Err(trouble))
-                | Turn::Met(Err(trouble)) => Err(trouble),
+                | Turn::Heartbeat(Err(trouble)) => Err(trouble),
             };
             if let Err(trouble) = outcome {
                 return Ok(Some(trouble));
@@ -115,7 +116,7 @@ impl Bus {
         &mut self,
         writing: &mut Option<Step<Added>>,
         reading: &mut Step<Vec<Entry>>,
-        meeting: &mut Option<Step<Met>>,
+        beating: &mut Option<Step<Heartbeat>>,
         due: &mut Timer,
         stop: &CancellationToken,
     ) -> Turn {
@@ -136,10 +137,10 @@ impl Bus {
         };
         let link = poll_fn(|cx| {
             // In the order of their answers: what is added after a meeting is nothing that it tells of.
-            if let Some(step) = meeting
-                && let Poll::Ready(met) = step.as_mut().poll(cx)
+            if let Some(step) = beating
+                && let Poll::Ready(heartbeat) = step.as_mut().poll(cx)
             {
-                return Poll::Ready(Turn::Met(met));
+                return Poll::Ready(Turn::Heartbeat(heartbeat));
             }
             if let Some(step) = writing
                 && let Poll::Ready(written) = step.as_mut().poll(cx)
@@ -222,21 +223,21 @@ impl Bus {
         Some(Box::pin(add))
     }
 
-    pub(super) fn meet(&mut self, link: &Link, joining: bool) -> Step<Met> {
+    pub(super) fn heartbeat(&mut self, link: &Link, joining: bool) -> Step<Heartbeat> {
         self.reading
             .set_limits(self.settings.now().history.together());
         let clients = self.figures.own_clients.get();
-        let (seen, share) = (self.reading.seen(), self.reading.share());
+        let (seen, residue) = (self.reading.seen(), self.reading.residue());
         Box::pin(
             link.clone()
-                .meet(self.keep(), seen, clients, share, joining),
+                .heartbeat(self.keep(), seen, clients, residue, joining),
         )
     }
 
-    pub(super) fn met(&mut self, met: &Met) {
-        self.reading.set_share(met.share);
-        self.figures.nodes.set(met.nodes.len() as u64);
-        self.nodes.clone_from(&met.nodes);
-        self.figures.others_clients.set(met.others_clients);
+    pub(super) fn note_heartbeat(&mut self, heartbeat: &Heartbeat) {
+        self.reading.set_residue(heartbeat.residue);
+        self.figures.nodes.set(heartbeat.nodes.len() as u64);
+        self.nodes.clone_from(&heartbeat.nodes);
+        self.figures.others_clients.set(heartbeat.others_clients);
     }
 }

@@ -260,6 +260,11 @@ impl ClientHandle {
         self.with(|slot| slot.flags.proxy = proxy);
     }
 
+    /// Gives the peer its time anew, for a further part of what it sends.
+    pub fn more_time(&self) {
+        self.pool.give_time(self.key());
+    }
+
     /// Its request is complete, so it is not half open any more.
     pub fn asked(&self) {
         self.pool.inner.borrow_mut().asked(self.index);

@@ -89,6 +89,8 @@ pub struct Heartbeat {
     pub comment: Rc<Frame>,
     /// An event that scripts see: for all that asked for it, silent or not.
     pub ping: Rc<Frame>,
+    /// A position block of the Mercure hub's.
+    pub hub: Rc<Frame>,
 }
 
 impl ClientPool {
@@ -246,6 +248,33 @@ impl ClientPool {
         self.inner.borrow().slots[index as usize].flags.form
     }
 
+    /// Takes the Mercure hub's clients off the recipients.
+    pub fn take_hub(&self, recipients: &mut Vec<u32>, hub: &mut Vec<u32>) {
+        let inner = self.inner.borrow();
+        recipients.retain(|&index| {
+            let is_hub = inner.slots[index as usize].flags.form.is_hub();
+            if is_hub {
+                hub.push(index);
+            }
+            !is_hub
+        });
+    }
+
+    /// Gives a client as much time as it has for a request.
+    pub fn give_time(&self, key: ClientKey) {
+        self.look_at_clock();
+        let due = self.now.get() + REQUEST_TIME;
+        self.inner.borrow_mut().give_time(key, due);
+    }
+
+    /// Sends one message to a client, if it is still there.
+    pub fn send_to(&self, key: ClientKey, message: Message) {
+        let mut inner = self.inner.borrow_mut();
+        if inner.slots[key.index as usize].generation == key.generation {
+            inner.post(key.index, message, true, self.limit.get());
+        }
+    }
+
     /// Moves those of `recipients` whose events are JSON to `json`.
     pub fn take_json(&self, recipients: &mut Vec<u32>, json: &mut Vec<u32>) {
         let inner = self.inner.borrow();
@@ -276,6 +305,7 @@ impl ClientPool {
                 _ if !flags.live => continue,
                 Positions::Blocks if silent => &heartbeat.position,
                 Positions::None if silent => &heartbeat.comment,
+                Positions::Hub if silent => &heartbeat.hub,
                 Positions::Pings => {
                     // Spread over the period, so that not all are written at once.
                     let offset = index % period;

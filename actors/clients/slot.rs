@@ -121,6 +121,11 @@ impl Inner {
         slot.generation == key.generation && !slot.flags.open
     }
 
+    /// Gives a client its time anew.
+    pub(super) fn give_time(&mut self, key: ClientKey, due: u32) {
+        self.requests.push_back((due, key));
+    }
+
     /// Tells clients whose time is over.
     pub(super) fn expire(&mut self, now: u32, limit: usize) {
         while let Some(key) = due(&mut self.requests, now).or_else(|| due(&mut self.lingering, now))

@@ -102,7 +102,8 @@ async fn next(
 ) -> Result<Event, Broken> {
     let read = async {
         match connection.read_portion(buffer).await {
-            // Nobody knows who cut it.
+            // TLS ended without close_notify: an attacker may have cut it, so an unfinished message does
+            // not count.
             Err(error) if Trouble::of(&error).is_some() => Err(error.into()),
             // A connection that is broken off has ended too: what came before counts.
             read => Ok(Event::Read(read.unwrap_or(0))),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 
+use crate::model::{ClientKey, EventId, Publication};
 use crate::net::tls::Trouble;
 use crate::wire::sse::Frame;
 
@@ -28,6 +29,33 @@ pub enum Message {
     },
     /// The time for a request, or for reading a last answer, is over.
     Expired,
+    /// The subscription is entered, at the Mercure hub: the stream begins behind the event with this id,
+    /// which the client has named.
+    AcceptedAfter(Rc<String>),
+    /// What it posted to the Mercure hub is published, with this id.
+    Published(EventId),
+    /// What it posted to the Mercure hub cannot be published now: the reason.
+    Away(Rc<String>),
+    /// What it asked the subscriptions API for.
+    Document(Box<Document>),
+}
+
+/// An answer of the subscriptions API.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Document {
+    /// The document; none if there is no such subscription.
+    pub text: Option<String>,
+    /// The id of the newest event that it takes account of.
+    pub last_event_id: String,
+}
+
+/// What a client has posted to the Mercure hub.
+#[derive(Debug)]
+pub struct Posted {
+    /// The client.
+    pub key: ClientKey,
+    /// What it has posted, checked.
+    pub publication: Publication,
 }
 
 /// What there may be no more of.
@@ -37,6 +65,8 @@ pub enum LimitReached {
     Clients,
     /// Streams of one address (`--max-clients-per-ip`).
     FromAddress,
+    /// URL patterns of forms that need an engine of their own (Mercure).
+    Patterns,
     /// Streams of an id that a publisher has disconnected for a time: none.
     Disconnected,
 }

@@ -99,18 +99,47 @@ pub struct Receipt {
     pub id: EventId,
     /// How many subscribers it is on its way to.
     pub recipients: usize,
+    /// Whether it was.
+    pub how: Taken,
+}
+
+/// Whether a message was taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It was.
+    Now,
+    /// It was when it was sent before, by its key.
+    Before,
+    /// It was not, as its key is that of another message.
+    Clash,
 }
 
 /// What became of messages: a receipt for each, or why none was taken in.
-pub type Outcome = Result<Vec<Receipt>, Away>;
+pub type Outcome = Result<Vec<Receipt>, NotTaken>;
 
-/// Why messages were not taken in: the bus is away, and this node delivers nothing alone.
+/// Why messages were not taken in.
 #[derive(Debug, Clone)]
-pub struct Away(pub Rc<str>);
+pub enum NotTaken {
+    /// The bus is away, for this reason, and this node delivers nothing alone.
+    Away(Rc<str>),
+    /// This key is that of another message.
+    Clash(Box<str>),
+}
 
-impl fmt::Display for Away {
+/// What is wrong with a message whose key is another's.
+pub const CLASH: &str = "was used within the last five minutes for another target, event name or data; \
+                         nothing was taken in";
+
+impl fmt::Display for NotTaken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the bus is away, so nothing was taken in: {}", self.0)
+        match self {
+            Self::Away(why) => write!(f, "the bus is away, so nothing was taken in: {why}"),
+            Self::Clash(key) => {
+                // Behind a NUL stands which message of its request it was.
+                let key = key.split('\0').next().unwrap_or_default();
+                write!(f, "the key {key:?} {CLASH}")
+            }
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::model::{
 use crate::net::peer::Peer;
 use crate::runtime::Reply;
 use crate::wire::command::Command;
+use crate::wire::mercure::api::Asked;
 
 /// What the clock, the signals and the bus tell.
 #[derive(Debug)]
@@ -65,6 +66,14 @@ pub enum FromClient {
         ends: Option<Duration>,
         /// What it says it is.
         agent: Option<String>,
+    },
+    /// A client asks for a document of the Mercure hub's subscriptions API; it is answered with
+    /// [`Document`](super::client::Message::Document).
+    Subscriptions {
+        /// The client.
+        key: ClientKey,
+        /// What it asks for.
+        asked: Box<Asked>,
     },
     /// A part of a client's replay is written; the next may come.
     More {
@@ -147,9 +156,8 @@ pub enum FromBus {
         /// Where the receipts go, one for each.
         reply: Reply<Vec<Receipt>>,
     },
-    /// Whether others have, before what is delivered now, something else than this node has. Until a
-    /// hole is behind all of that nobody begins from what it has seen: it would be told of no gap here,
-    /// or where it goes next.
+    /// Whether this node and the log have diverged. Until a gap marker follows, no client may resume by id:
+    /// it would miss events unnoticed.
     Diverged(bool),
     /// Events up to an id may be missing here.
     Missed {

@@ -13,13 +13,15 @@ pub enum Channel {
     Unix,
     /// HTTP on a control port or Unix socket.
     Http,
+    /// By POST to the Mercure hub, or from the hub itself.
+    Mercure,
     /// By the bus, from another node.
     Bus,
 }
 
 impl Channel {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Fifo, Self::Tcp, Self::Unix, Self::Http];
+    pub const ALL: [Self; 5] = [Self::Fifo, Self::Tcp, Self::Unix, Self::Http, Self::Mercure];
 
     /// Its name in logs and figures.
     pub fn name(self) -> &'static str {
@@ -28,6 +30,7 @@ impl Channel {
             Self::Tcp => "tcp",
             Self::Unix => "unix",
             Self::Http => "http",
+            Self::Mercure => "mercure",
             Self::Bus => "bus",
         }
     }

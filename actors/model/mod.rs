@@ -9,6 +9,7 @@ pub mod deadlines;
 pub(crate) mod histogram;
 pub(crate) mod limits;
 pub(crate) mod log_level;
+pub mod mercure;
 pub(crate) mod names;
 mod note;
 pub mod publication;

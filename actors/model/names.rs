@@ -7,6 +7,8 @@ use smol_str::SmolStr;
 
 /// The most bytes a token or a client id may have.
 pub const MAX_NAME: usize = 255;
+/// The most bytes of a topic that a publisher to the Mercure hub may use.
+pub const MAX_TOPIC: usize = 4096;
 
 /// Why a text is no token or no client id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +101,20 @@ impl Token {
         Ok(Self(text.into()))
     }
 
+    /// Makes a token of a topic of the Mercure hub, whose rules are wider: no control characters, `*` as
+    /// it is, and up to 16 KiB, as topics about subscriptions have another topic in them, percent-encoded.
+    pub fn of_topic(text: &str) -> Result<Self, NameError> {
+        if text.is_empty() {
+            Err(NameError::Empty)
+        } else if text.len() > 4 * MAX_TOPIC {
+            Err(NameError::TooLong)
+        } else if text.chars().any(char::is_control) {
+            Err(NameError::Control)
+        } else {
+            Ok(Self(text.into()))
+        }
+    }
+
     /// The token's text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -173,6 +189,15 @@ mod tests {
         assert_eq!(Token::new("a\u{85}b"), Err(NameError::Control));
         assert!(Token::new(&"x".repeat(255)).is_ok());
         assert_eq!(Token::new(&"x".repeat(256)), Err(NameError::TooLong));
+    }
+
+    #[test]
+    fn a_topic_may_be_longer() {
+        assert!(Token::of_topic(&"x".repeat(16384)).is_ok());
+        assert!(Token::of_topic("https://example.org/*").is_ok());
+        assert_eq!(Token::of_topic(&"x".repeat(16385)), Err(NameError::TooLong));
+        assert_eq!(Token::of_topic(""), Err(NameError::Empty));
+        assert_eq!(Token::of_topic("a\r"), Err(NameError::Control));
     }
 
     #[test]

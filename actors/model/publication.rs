@@ -1,5 +1,8 @@
 //! What a publisher asks for.
 
+use foldhash::HashMap;
+
+use super::mercure::Update;
 use super::{ClientId, Token};
 
 /// Whom a message is for.
@@ -27,12 +30,28 @@ pub struct Publication {
     pub data: Box<str>,
     /// Whether it is kept for replay.
     pub retain: bool,
+    /// What it has besides as an update of the Mercure hub; none = it came from elsewhere.
+    // Boxed: nearly no message has it.
+    pub update: Option<Box<Update>>,
     /// Whether only those may read it who have a right to it, where the publisher says so; none: where
     /// it is published decides. Only a Mercure hub makes a difference.
     pub private: Option<bool>,
     /// The name that a publisher gives to this message so that sending it again publishes nothing
     /// (1–255 bytes, no control characters).
     pub key: Option<Box<str>>,
+}
+
+/// The first key that two messages have that do not say the same to the same.
+pub fn key_clash(publications: &[Publication]) -> Option<&str> {
+    let mut known: HashMap<&str, &Publication> = HashMap::default();
+    publications.iter().find_map(|publication| {
+        let key = publication.key.as_deref()?;
+        let first = known.entry(key).or_insert(publication);
+        let same = first.to == publication.to
+            && first.event == publication.event
+            && first.data == publication.data;
+        (!same).then_some(key)
+    })
 }
 
 /// One target or several, without an allocation for the usual one.
@@ -73,6 +92,7 @@ impl Publication {
             data: data.into(),
             retain: true,
             private: None,
+            update: None,
             key: None,
         }
     }

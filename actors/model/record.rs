@@ -31,6 +31,16 @@ impl Record {
             .map_or(0, |id| id.as_str().len());
         let event = publication.event.as_ref().map_or(0, |event| event.len());
         let key = publication.key.as_ref().map_or(0, |key| key.len());
-        Self::OVERHEAD + key + publication.to.bytes() + except + event + publication.data.len()
+        let update = publication
+            .update
+            .as_ref()
+            .map_or(0, |update| update.bytes());
+        Self::OVERHEAD
+            + key
+            + update
+            + publication.to.bytes()
+            + except
+            + event
+            + publication.data.len()
     }
 }

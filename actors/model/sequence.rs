@@ -34,6 +34,11 @@ impl Sequence {
         self.last
     }
 
+    /// The time, as an id, or the newest id where that is ahead of the time.
+    pub fn now(&self) -> EventId {
+        self.last.max(now())
+    }
+
     /// The next id. One beyond `reserved` could be given out again after a crash, so a clock that
     /// jumped is not followed until more is reserved; only when nothing is left, it is all the same.
     pub fn next_id(&mut self, reserved: EventId) -> EventId {

@@ -13,7 +13,8 @@ use futures_lite::FutureExt;
 use super::history::{History, Lost};
 use super::session::Phase;
 use super::{Kept, Registry};
-use crate::messages::registry::{Elsewhere, FromBus, Message};
+use crate::messages::publisher::Receipt;
+use crate::messages::registry::{Elsewhere, FromBus, Incoming, Message};
 use crate::model::{BusFigures, EventId, Resume, Sequence, Subscription, Target, Token};
 use crate::runtime::{CancellationToken, Mailbox, turn};
 use crate::wire::report::Whole;
@@ -31,7 +32,7 @@ pub(super) struct OnBus {
     open: bool,
     /// The newest ids, in order, that streams may stand at, whether or not the history has such events.
     given: VecDeque<EventId>,
-    /// Whether clients that come back wait until there is a hole.
+    /// Whether clients that come back wait until there is a gap marker.
     diverged: bool,
     /// The newest event that was in the history file at the start.
     recorded: Option<EventId>,
@@ -117,7 +118,7 @@ impl Registry {
                 let mut receipts = Vec::with_capacity(events.len());
                 for event in events {
                     self.sequence.advance(event.id);
-                    receipts.push(self.deliver(event.id, event.publication, event.channel));
+                    receipts.push(self.deliver_once(event));
                     self.pool.ready().await;
                     turn::pause().await;
                 }
@@ -125,6 +126,25 @@ impl Registry {
             }
             FromBus::Missed { up_to, live } => self.missed(up_to, live),
         }
+    }
+
+    /// Delivers an event, unless its key says that it was delivered before: what is first in the stream's
+    /// order counts, on all nodes alike.
+    fn deliver_once(&mut self, event: Incoming) -> Receipt {
+        let Incoming {
+            id,
+            publication,
+            channel,
+        } = event;
+        if publication.key.is_some() {
+            self.keys.forget(id);
+            if let Some(receipt) = self.keys.known(&publication) {
+                self.stand_at(id);
+                self.release();
+                return receipt;
+            }
+        }
+        self.deliver(id, publication, channel)
     }
 
     /// Tells everyone who may have missed something, now or when they come back.

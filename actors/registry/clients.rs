@@ -5,6 +5,7 @@ use std::time::Duration;
 use log::Level;
 
 use super::Registry;
+use super::mercure::as_drawn;
 use super::session::Room;
 use crate::logger;
 use crate::messages::client::{self, End, Ending, LimitReached};
@@ -35,6 +36,14 @@ impl Registry {
             } => {
                 let from = (resume, recent_of);
                 self.subscribe(key, subscription, from, ends, agent);
+            }
+            FromClient::Subscriptions { key, asked } => {
+                let (text, last_event_id) = self.subscriptions(&asked);
+                let document = Box::new(client::Document {
+                    text,
+                    last_event_id,
+                });
+                self.pool.send_to(key, client::Message::Document(document));
             }
             FromClient::More { key } => self.replay(key.index),
             FromClient::Ended { key } => self.leave(key.index),
@@ -93,7 +102,10 @@ impl Registry {
         let admitted = match (subscription.inside, kept_out) {
             (true, _) => Ok(()),
             (false, true) => Err(LimitReached::Disconnected),
-            (false, false) => self.sessions.admit(client, room),
+            (false, false) => match self.too_many_patterns(&subscription) {
+                Some(of) => Err(of),
+                None => self.sessions.admit(client, room),
+            },
         };
         if let Err(of) = admitted {
             self.pool.send(client, client::Message::Full { of });
@@ -104,8 +116,14 @@ impl Registry {
         };
         self.counters.subscriptions += 1;
         self.counters.reinits += u64::from(again);
-        self.pool.send(client, client::Message::Accepted);
         let (resume, recent_of) = from;
+        let subscription = as_drawn(subscription);
+        let (resume, after) = self.resume_on_hub(&subscription, resume);
+        let accepted = match after {
+            None => client::Message::Accepted,
+            Some(id) => client::Message::AcceptedAfter(id),
+        };
+        self.pool.send(client, accepted);
         self.begin(client, subscription, resume, recent_of);
         if let Some(end) = ends {
             self.sessions.set_end(client, end);
@@ -117,6 +135,12 @@ impl Registry {
                 self.subscribes(client).join(", ")
             );
         }
+    }
+
+    /// Whether there are too many patterns of the kind that has a bound, with those of one more client.
+    fn too_many_patterns(&self, subscription: &Subscription) -> Option<LimitReached> {
+        let (hub, listener) = (self.hub.as_ref()?, subscription.hub.as_deref()?);
+        (!hub.has_room(listener)).then_some(LimitReached::Patterns)
     }
 
     fn exited(&mut self, key: ClientKey, end: &End) {

@@ -25,6 +25,7 @@ pub(super) struct Forms {
     /// The newest position, in both its forms.
     position: Option<(EventId, Rc<Frame>)>,
     ping: Option<(EventId, u64, Rc<Frame>)>,
+    hub_position: Option<(EventId, Rc<Frame>)>,
     comment: Option<Rc<Frame>>,
     /// Replayed events, by their ids, whether they have no `id:` line, whether they are JSON, and which
     /// of their targets the stream met then.
@@ -155,6 +156,7 @@ impl Registry {
             Positions::Blocks => Some(self.position_block()),
             Positions::Pings => Some(self.ping()),
             Positions::None => None,
+            Positions::Hub => Some(self.hub_position()),
         }
     }
 
@@ -165,6 +167,18 @@ impl Registry {
             _ => {
                 let frame = Rc::new(Frame::position(last));
                 self.forms.position = Some((last, Rc::clone(&frame)));
+                frame
+            }
+        }
+    }
+
+    fn hub_position(&mut self) -> Rc<Frame> {
+        let last = self.sequence.last();
+        match &self.forms.hub_position {
+            Some((id, frame)) if *id == last => Rc::clone(frame),
+            _ => {
+                let frame = Rc::new(Frame::hub_position(last));
+                self.forms.hub_position = Some((last, Rc::clone(&frame)));
                 frame
             }
         }
@@ -193,6 +207,7 @@ impl Registry {
             comment: Rc::clone(comment),
             position: self.position_block(),
             ping: self.ping(),
+            hub: self.hub_position(),
         }
     }
 }

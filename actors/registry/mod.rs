@@ -12,11 +12,11 @@ use crate::clients::ClientPool;
 use crate::config::{Config, Settings};
 use crate::logger;
 use crate::messages::client::Ending;
-use crate::messages::publisher::Request;
+use crate::messages::publisher::{NotTaken, Receipt, Request, Taken};
 use crate::messages::registry::{Elsewhere, FromClient, Message};
 use crate::model::deadlines::since_1970;
-use crate::model::{BusFigures, Counters, EventId, LogLevel, Record, Sequence};
-use crate::runtime::{CancellationToken, Failure, Mailbox, turn};
+use crate::model::{BusFigures, Channel, Counters, EventId, LogLevel, Record, Sequence};
+use crate::runtime::{Address, CancellationToken, Failure, Mailbox, turn};
 
 mod bans;
 mod bus;
@@ -26,6 +26,8 @@ mod copies;
 mod figures;
 mod forms;
 pub mod history;
+mod keys;
+mod mercure;
 mod past;
 mod publishing;
 mod replay;
@@ -40,6 +42,8 @@ use copies::Copies;
 use figures::Watched;
 use forms::Forms;
 use history::History;
+use keys::Keys;
+use mercure::Hub;
 use past::Past;
 use replay::Replays;
 use routes::Routes;
@@ -59,12 +63,17 @@ pub struct Registry {
     archive: Option<archive::Handle>,
     /// What is being handed over to it once more.
     copies: Option<Copies>,
+    keys: Keys,
     /// The bytes that had been let go when it was told of that last.
     told_let_go: u64,
     /// Clients that are still getting kept events.
     replays: Replays,
     /// What there is with a bus.
     bus: Option<OnBus>,
+    /// What there is with a Mercure hub.
+    hub: Option<Box<Hub>>,
+    /// Where the hub publishes what it has to say itself, if that is not here.
+    sequencer: Option<Address<Request>>,
     log: logger::Handle,
     log_level: LogLevel,
     reinit: Rc<Cell<bool>>,
@@ -114,6 +123,7 @@ impl Registry {
     ) -> Self {
         let config = settings.now();
         let bus = bus.map(|figures| OnBus::new(figures, kept.as_ref()));
+        let mut keys = Keys::default();
         let (sequence, history, archive) = match kept {
             None => {
                 let sequence = Sequence::starting(EventId(0));
@@ -129,7 +139,15 @@ impl Registry {
                         publication,
                         recipients,
                     } = record;
-                    history.keep(id, instant_of(at), &publication, recipients as usize);
+                    let recipients = recipients as usize;
+                    history.keep(id, instant_of(at), &publication, recipients);
+                    let how = Taken::Now;
+                    let receipt = Receipt {
+                        id,
+                        recipients,
+                        how,
+                    };
+                    keys.remember(&publication, receipt, true);
                 }
                 for (target, id) in recovered.marks {
                     history.mark(&target, id);
@@ -137,7 +155,7 @@ impl Registry {
                 (Sequence::starting(recovered.floor), history, Some(archive))
             }
         };
-        Self {
+        let mut registry = Self {
             log_level: config.log_level,
             log,
             pool,
@@ -148,11 +166,14 @@ impl Registry {
             history,
             archive,
             copies: None,
+            keys,
             told_let_go: 0,
             sequence,
             forms: Forms::default(),
             replays: Replays::default(),
             bus,
+            hub: (config.mercure.as_ref()).map(|mercure| Box::new(Hub::new(mercure.hub.clone()))),
+            sequencer: None,
             reinit,
             started: Instant::now(),
             recipients: Vec::new(),
@@ -160,7 +181,14 @@ impl Registry {
             watched: None,
             past: Past::default(),
             settings,
-        }
+        };
+        registry.recover_hub();
+        registry
+    }
+
+    /// Has the hub publish what it has to say itself by way of another actor.
+    pub fn publish_by(&mut self, sequencer: Address<Request>) {
+        self.sequencer = Some(sequencer);
     }
 
     /// The newest id that streams may stand at.
@@ -240,6 +268,12 @@ impl Registry {
                 channel,
                 reply,
             } => {
+                // A request of HTTP is taken in whole or not at all.
+                if channel == Channel::Http
+                    && let Some(key) = self.keys.clash(&publications)
+                {
+                    return reply.send(Err(NotTaken::Clash(key.into())));
+                }
                 let mut receipts = Vec::with_capacity(publications.len());
                 for publication in publications {
                     receipts.push(self.publish(publication, channel));
@@ -312,6 +346,7 @@ impl Registry {
         logger::tell_withheld();
         self.pool.expire();
         self.tick_bus();
+        self.tick_hub();
         self.pool.give_up_stalled();
         let now = Instant::now();
         self.work(now);

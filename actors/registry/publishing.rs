@@ -5,13 +5,20 @@ use std::time::{Instant, SystemTime};
 
 use super::Registry;
 use crate::archive;
-use crate::messages::publisher::Receipt;
+use crate::messages::publisher::{Receipt, Taken};
+use crate::model::names::RESERVED_EVENTS;
 use crate::model::{Channel, EventId, Publication, Record};
 use crate::wire::sse::Frame;
 
 impl Registry {
     /// Gives a message its id, sends it to its recipients and keeps it.
     pub(super) fn publish(&mut self, publication: Publication, channel: Channel) -> Receipt {
+        if publication.key.is_some() {
+            self.keys.forget(self.sequence.now());
+            if let Some(receipt) = self.keys.known(&publication) {
+                return receipt;
+            }
+        }
         let id = self.next_id();
         self.deliver(id, publication, channel)
     }
@@ -36,15 +43,22 @@ impl Registry {
         } = &publication;
         self.routes
             .recipients(to.as_slice(), except.as_ref(), &mut self.recipients);
-        let mut recipients = self.recipients.len();
+        let on_hub = self.route_to_hub(&publication);
+        let mut recipients = self.recipients.len() + on_hub.len();
         let now = Instant::now();
-        if recipients > 0 {
-            let frame = Rc::new(Frame::event(id, event.as_deref(), data));
+        if !self.recipients.is_empty() {
+            let name = shown_name(event.as_deref(), publication.update.is_some());
+            let frame = Rc::new(Frame::event(id, name, data));
             let json = self.json_frames(&frame, to);
             self.send(now, &self.recipients, &frame);
             for (clients, frame) in json {
                 self.send(now, &clients, &frame);
             }
+        }
+        if !on_hub.is_empty() {
+            let update = publication.update.as_deref();
+            let frame = Rc::new(Frame::update(id, update, event.as_deref(), data));
+            self.send(now, &on_hub, &frame);
         }
         let catching_up = self.replays.count(&publication);
         recipients += catching_up;
@@ -54,6 +68,16 @@ impl Registry {
         }
         self.rescue();
         let keeps = publication.retain && self.history.keeps();
+        if publication.key.is_some() {
+            let how = Taken::Now;
+            let receipt = Receipt {
+                id,
+                recipients,
+                how,
+            };
+            self.keys.remember(&publication, receipt, false);
+        }
+        self.take_in_hub(id, &publication);
         self.write_down(id, publication, recipients, keeps);
         self.tell_let_go();
         if self.copies.is_some() {
@@ -67,7 +91,11 @@ impl Registry {
             "event {id} by {} for {recipients} subscribers",
             channel.name()
         );
-        Receipt { id, recipients }
+        Receipt {
+            id,
+            recipients,
+            how: Taken::Now,
+        }
     }
 
     /// Sends an event in one of its forms.
@@ -105,4 +133,10 @@ impl Registry {
             }));
         }
     }
+}
+
+/// The name that an event has for subscribers which are not the hub's: names that are kept for this
+/// daemon's own blocks are none when they come by the hub.
+pub(super) fn shown_name(name: Option<&str>, by_hub: bool) -> Option<&str> {
+    name.filter(|name| !by_hub || !RESERVED_EVENTS.contains(name))
 }

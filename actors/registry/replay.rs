@@ -16,6 +16,8 @@ use foldhash::HashMap;
 use super::Registry;
 use super::forms::Past;
 use super::history::{Cursor, Drawn, Lost, Name};
+use super::mercure::{Shown, as_routed};
+use super::publishing::shown_name;
 use super::routes::Routes;
 use super::session::Phase;
 use crate::config::SubscribeAll;
@@ -137,8 +139,9 @@ impl Registry {
     ) {
         let last = self.sequence.last();
         // Old switches let anyone listen to everything, but not to what was before.
-        let live_only =
-            subscription.all && self.settings.now().subscribe_all == SubscribeAll::LiveOnly;
+        let live_only = subscription.all
+            && subscription.hub.is_none()
+            && self.settings.now().subscribe_all == SubscribeAll::LiveOnly;
         let recent = |count, seen| {
             let history = &self.history;
             history.recent(&subscription, count, recent_of, seen, last)
@@ -166,6 +169,14 @@ impl Registry {
                 }
                 cursor
             }
+            Resume::Earliest { gap } => {
+                if gap {
+                    self.counters.gaps += 1;
+                    let gap = self.gap_frame(None, &subscription, &Lost::OfAny);
+                    self.pool.send_all(&[client], &Rc::new(gap));
+                }
+                Cursor::after(EventId(0))
+            }
             Resume::Recent(count) if !live_only => recent(count, None),
             Resume::Live if !live_only && !recent_of.is_empty() => recent(0, None),
             Resume::Recent(_) | Resume::Live => Cursor::after(last),
@@ -188,12 +199,18 @@ impl Registry {
         self.replay(client);
     }
 
+    /// Whether a subscriber that has seen this id may have missed something that is not kept any more.
+    pub(super) fn may_have_missed(&self, id: EventId, subscription: &Subscription) -> bool {
+        self.is_foreign(id) || self.history.lost(subscription, &[], id) != Lost::Nothing
+    }
+
     /// Sends a client the next portion of its replay.
     pub(super) fn replay(&mut self, client: u32) {
         let Some(mut replay) = self.replays.clients.remove(&client) else {
             return;
         };
-        let room = PORTION.min(self.settings.now().client_buffer);
+        let config = self.settings.now();
+        let room = PORTION.min(config.client_buffer);
         let mut bytes = 0;
         let mut caught_up = false;
         while bytes < room {
@@ -201,11 +218,24 @@ impl Registry {
             let up_to = apart
                 .as_ref()
                 .map_or(EventId(u64::MAX), |first| *first.key());
-            let (history, forms) = (&self.history, &mut self.forms);
+            let (history, forms, hub) = (&self.history, &mut self.forms, &mut self.hub);
             let drawn = history.draw(&replay.subscription, &mut replay.cursor, up_to, |kept| {
+                let shown = match hub.as_deref_mut() {
+                    None => Shown::AsEver,
+                    Some(hub) => hub.shows(&kept, &replay.subscription, &config),
+                };
+                let by_hub = match shown {
+                    Shown::Not => return true,
+                    Shown::As(frame) => {
+                        bytes += frame.bytes(true).len();
+                        self.pool.send_all(&[client], &frame);
+                        return bytes < room;
+                    }
+                    Shown::AsEver => kept.is_update(),
+                };
                 let event = Past {
                     id: kept.id,
-                    event: kept.event,
+                    event: shown_name(kept.event, by_hub),
                     data: kept.data,
                     known: kept.id <= replay.known,
                 };
@@ -226,9 +256,27 @@ impl Registry {
                     // A ring may have held it after all.
                     if id > replay.cursor.position() {
                         replay.cursor.advance(id);
+                        let shown = match self.hub.as_deref_mut() {
+                            None => Shown::AsEver,
+                            Some(hub) => {
+                                hub.shows_apart(id, &publication, &replay.subscription, &config)
+                            }
+                        };
+                        match shown {
+                            Shown::Not => continue,
+                            Shown::As(frame) => {
+                                bytes += frame.bytes(true).len();
+                                self.pool.send_all(&[client], &frame);
+                                continue;
+                            }
+                            Shown::AsEver => {}
+                        }
                         let event = Past {
                             id,
-                            event: publication.event.as_deref(),
+                            event: shown_name(
+                                publication.event.as_deref(),
+                                publication.update.is_some(),
+                            ),
                             data: &publication.data,
                             known: false,
                         };
@@ -282,8 +330,11 @@ impl Registry {
         }
         self.enter(client, Phase::Live);
         self.pool.set_live(client, true);
-        self.routes.join(client, subscription);
+        self.routes.join(client, &as_routed(subscription));
         self.count_form(subscription.form);
+        if let Some(listener) = subscription.hub.as_deref() {
+            self.join_hub(client, listener);
+        }
     }
 
     /// Takes a client out of all that sends it events.
@@ -309,6 +360,7 @@ impl Registry {
             }
             Phase::Live => {
                 self.pool.set_live(client, false);
+                self.leave_hub(client);
                 let was_in = self.routes.leave(client);
                 debug_assert!(was_in, "a live client is in the routes");
                 self.uncount_form(client);
@@ -336,7 +388,13 @@ impl Registry {
     pub(super) fn subscribes(&self, client: u32) -> Vec<String> {
         let replayed = self.replays.get(client);
         match replayed.or_else(|| self.waits(client)) {
-            None => self.routes.subscribes(client),
+            None => {
+                let mut names = self.routes.subscribes(client);
+                if let Some(hub) = &self.hub {
+                    names.extend(hub.wide(client).map(str::to_owned));
+                }
+                names
+            }
             Some(subscription) => {
                 let Subscription { tokens, all, .. } = subscription;
                 let all = all.then(|| "*".to_string());

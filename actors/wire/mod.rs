@@ -7,6 +7,7 @@ pub(crate) mod escape;
 pub mod http;
 pub mod info;
 pub mod json;
+pub mod mercure;
 pub mod proxy_protocol;
 pub mod refusal;
 pub(crate) mod report;

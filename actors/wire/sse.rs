@@ -4,6 +4,9 @@ use crate::model::EventId;
 use crate::model::histogram::Stopwatch;
 
 mod forms;
+mod hub;
+
+pub use hub::hub_id;
 
 /// One block of the stream, encoded once for all who get it: whole it is one chunk (RFC 9112 §7.1),
 /// and the part between the chunk's size and its end is what HTTP/1.0 gets.

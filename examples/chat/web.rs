@@ -13,7 +13,7 @@ use crate::say::{Refusal, say};
 const MOST: usize = 16 << 10;
 
 /// The page's files: path, kind, content.
-const FILES: [(&str, &str, &str); 6] = [
+const FILES: [(&str, &str, &str); 13] = [
     ("/", "text/html", include_str!("page/index.html")),
     ("/chat.css", "text/css", include_str!("page/chat.css")),
     ("/chat.js", "text/javascript", include_str!("page/chat.js")),
@@ -27,6 +27,37 @@ const FILES: [(&str, &str, &str); 6] = [
         "/stream.js",
         "text/javascript",
         include_str!("page/stream.js"),
+    ),
+    ("/sse.js", "text/javascript", include_str!("page/sse.js")),
+    (
+        "/sse/blocks.js",
+        "text/javascript",
+        include_str!("page/sse/blocks.js"),
+    ),
+    (
+        "/sse/feed.js",
+        "text/javascript",
+        include_str!("page/sse/feed.js"),
+    ),
+    (
+        "/sse/listeners.js",
+        "text/javascript",
+        include_str!("page/sse/listeners.js"),
+    ),
+    (
+        "/sse/query.js",
+        "text/javascript",
+        include_str!("page/sse/query.js"),
+    ),
+    (
+        "/sse/stream.js",
+        "text/javascript",
+        include_str!("page/sse/stream.js"),
+    ),
+    (
+        "/sse/tab.js",
+        "text/javascript",
+        include_str!("page/sse/tab.js"),
     ),
 ];
 

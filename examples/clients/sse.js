@@ -148,7 +148,7 @@ class Live {
   }
 
   #items(voice, items) {
-    this.#gap(this.#listeners.take(this.#tab.me, this.#voices, voice, items));
+    this.#listeners.take(this.#tab.me, this.#voices, voice, items, (tokens) => this.#gap(tokens));
   }
 
   /** A gap that nobody could be told of yet waits. */

@@ -61,6 +61,17 @@ pub(crate) fn connect(address: SocketAddr, token: &str, count: usize) -> Vec<Sub
     (0..count).map(subscribe).collect()
 }
 
+/// Subscribes one to each of these, a hundred at a time.
+pub(crate) fn connect_each(address: SocketAddr, tokens: &[String]) -> Vec<Subscriber> {
+    let hundred = |tokens: &[String]| {
+        let asked = tokens.iter().map(|token| Subscriber::ask(address, token));
+        let mut asked: Vec<Subscriber> = asked.collect();
+        asked.iter_mut().for_each(Subscriber::answered);
+        asked
+    };
+    tokens.chunks(100).flat_map(hundred).collect()
+}
+
 /// Subscribes so many, and lets them leave. The daemon is halted meanwhile, so that it always
 /// finds all of them at once.
 pub(crate) fn come_and_go(daemon: &Daemon, count: usize) {

@@ -12,6 +12,7 @@
 
 mod counted;
 mod load;
+mod requests;
 
 use counted::{Counter, per_operation};
 use load::{come_and_go, connect, deliver, publish};

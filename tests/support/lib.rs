@@ -20,7 +20,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-pub use daemon::Daemon;
+pub use daemon::{Daemon, Preparation};
 pub use http::{Connection, Response};
 pub use port::Port;
 pub use program::Program;

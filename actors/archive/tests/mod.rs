@@ -12,6 +12,7 @@ use std::{env, fs, process};
 use async_io::Timer;
 
 use super::*;
+use crate::model::mercure::{Draft, Update};
 use crate::model::publication::Targets;
 use crate::model::{ClientId, Limits, Publication, Target, Token};
 
@@ -139,6 +140,7 @@ fn kinds() -> Vec<Rc<Record>> {
         retain: true,
         private: Some(true),
         key: Some("k\x001".into()),
+        update: None,
     };
     let all = Publication {
         event: Some("x".repeat(255).into()),
@@ -149,6 +151,26 @@ fn kinds() -> Vec<Rc<Record>> {
         ..Publication::new(Target::Prefix(token("pre")), "z".repeat(100_000))
     };
     let plain = Publication::new(Target::Token(token(&"t".repeat(255))), "é\n");
+    let topic = |text: &str| Target::Token(Token::of_topic(text).unwrap());
+    let update = Publication {
+        to: Targets::Many([topic(&"u".repeat(4096)), topic("https://e/*"), Target::All].into()),
+        event: Some("type".into()),
+        private: Some(true),
+        update: Some(Box::new(Update {
+            id: Some("urn:x".into()),
+            retry: Some(5),
+            draft: Draft::Eight,
+            about_subscription: false,
+        })),
+        ..Publication::new(Target::All, "\n")
+    };
+    let about = Publication {
+        update: Some(Box::new(Update {
+            about_subscription: true,
+            ..Update::new(Draft::Seven)
+        })),
+        ..Publication::new(topic("a"), "b")
+    };
     let of = |(n, publication)| {
         Rc::new(Record {
             id: EventId(1_000 + n),
@@ -157,7 +179,10 @@ fn kinds() -> Vec<Rc<Record>> {
             recipients: 0,
         })
     };
-    (0..).zip([full, all, prefix, plain]).map(of).collect()
+    (0..)
+        .zip([full, all, prefix, plain, update, about])
+        .map(of)
+        .collect()
 }
 
 #[test]

@@ -90,6 +90,9 @@ pub(super) fn admit(
     };
     let mut subscription = query.subscription;
     subscription.inside = inside;
+    if inside {
+        subscription.form = subscription.form.for_inside();
+    }
     let pass = match config.subscribe_keys.as_ref().filter(|_| !inside) {
         Some(keys) => Some(auth::check(keys, &request, &subscription, now)?),
         None => None,
@@ -173,7 +176,8 @@ fn reconnects(request: &Request) -> bool {
         .is_some_and(|id| !id.is_empty())
 }
 
-fn is_event_source(request: &Request) -> bool {
+/// Whether an EventSource asks.
+pub(super) fn is_event_source(request: &Request) -> bool {
     let accept = request.accept.as_deref().unwrap_or_default().as_bytes();
     let mut parts = accept.windows(EVENT_STREAM.len());
     parts.any(|part| part.eq_ignore_ascii_case(EVENT_STREAM))
@@ -209,7 +213,7 @@ impl LimitReached {
     pub(super) fn status(self) -> u16 {
         match self {
             Self::Clients => 503,
-            Self::FromAddress => 429,
+            Self::FromAddress | Self::Patterns => 429,
             Self::Disconnected => 403,
         }
     }
@@ -218,6 +222,10 @@ impl LimitReached {
         match self {
             Self::Clients => "there are as many clients as there may be; come back later",
             Self::FromAddress => "there are as many clients of your address as there may be",
+            Self::Patterns => {
+                "there are as many URL patterns of this kind as there may be; those of literals and :names \
+                 alone have no bound"
+            }
             Self::Disconnected => "this id was disconnected, and is not let in for now",
         }
     }
@@ -254,13 +262,13 @@ pub(super) fn append_retry(milliseconds: u32, form: Form, chunked: bool, bytes: 
     let line = retry_line(milliseconds);
     let end: &[u8] = match form.positions() {
         Positions::None => b"",
-        Positions::Blocks | Positions::Pings => b"\n",
+        Positions::Blocks | Positions::Pings | Positions::Hub => b"\n",
     };
     sse::append(&[line.as_bytes(), end], chunked, bytes);
 }
 
 /// The part of a `User-Agent` that is kept.
-fn agent(mut agent: String) -> String {
+pub(super) fn agent(mut agent: String) -> String {
     agent.truncate(agent.floor_char_boundary(LONGEST_AGENT));
     agent.shrink_to_fit();
     agent

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::auth::Proof;
 use crate::clients::{ClientHandle, Flushed};
 use crate::config::Settings;
-use crate::messages::client::{End, Ending, LimitReached, Message};
+use crate::messages::client::{End, Ending, LimitReached, Message, Posted};
 use crate::messages::registry::FromClient;
 use crate::model::deadlines::since_1970;
 use crate::runtime::Address;
@@ -26,6 +26,7 @@ const STOPPED: std::ops::RangeInclusive<u32> = 2000..=6000;
 mod admission;
 mod answer;
 mod introduction;
+mod mercure;
 mod request;
 mod script;
 
@@ -43,6 +44,8 @@ pub struct Context {
     pub settings: Rc<Settings>,
     /// Where subscriptions are entered.
     pub registry: Address<FromClient>,
+    /// Where goes what is posted to the Mercure hub.
+    pub updates: Address<Posted>,
     /// Whether a new GET on an open stream replaces its subscription; the registry switches it.
     pub reinit: Rc<Cell<bool>>,
     /// Whether these clients come by the control port, where they have shown what they have to.
@@ -52,8 +55,8 @@ pub struct Context {
 }
 
 impl Context {
-    /// Tells the registry something. No `let` where that is done: in an `async fn` what is refused, a
-    /// whole message, would have room in every state that follows.
+    /// Tells the registry something. Do not bind the result of `try_send` in an `async fn`: a rejected
+    /// message would enlarge the future.
     pub fn cast(&self, message: FromClient) {
         // Refused only when the registry is gone, and with it the process.
         let _gone = self.registry.try_send(message);
@@ -109,13 +112,21 @@ impl Client {
             let mut introduction = Introduction::new(&self.handle, &self.context, again.is_none());
             let request = match again {
                 Some(request) => Ok(*request),
-                None => request(&self.handle, input, &mut introduction).await?,
+                None => {
+                    let hub = self.context.settings.hub_path();
+                    request(&self.handle, input, &mut introduction, hub).await?
+                }
             };
             self.handle.asked();
             introduction.complete(request.as_ref().ok());
             // As they are now that the request is there.
             config = self.context.settings.now();
+            let hub = config.mercure.as_ref().filter(|_| !self.context.inside);
             match request {
+                Ok(request) if hub.is_some_and(|hub| hub.hub.answers(&request.path)) => {
+                    let (request, config) = (Box::new(request), Rc::clone(&config));
+                    return Box::pin(self.hub(request, config, ends_stream)).await;
+                }
                 Ok(request) => (
                     cors::lines(&config.cors, request.origin.as_deref()),
                     request.method == Method::Head,
@@ -188,6 +199,7 @@ impl Client {
         } = self;
         let chunked = asked.version == Version::Http11;
         let form = asked.subscription.form;
+        let draft = asked.subscription.hub.as_ref().map(|hub| hub.draft);
         if context.stopping.get() {
             return Err(stopped(handle, &asked, cors, ends_stream).await);
         }
@@ -203,7 +215,11 @@ impl Client {
             ends: asked.ends,
             agent: asked.agent,
         });
-        let full = entered(handle).await?;
+        let (full, after) = match entered(handle).await? {
+            Entered::Full(of) => (Some(of), None),
+            Entered::After(id) => (None, Some(id)),
+            Entered::Accepted => (None, None),
+        };
         let mut bytes = Vec::with_capacity(OPENING);
         if ends_stream {
             bytes.extend_from_slice(LAST_CHUNK);
@@ -222,7 +238,9 @@ impl Client {
                 false => answer_at_once(handle, &bytes, end).await,
             });
         }
-        stream_head(asked.version, false, cors, now(), &mut bytes);
+        let field = after.and_then(|id| Some(mercure::starting(draft?, &id)));
+        let lines = format!("{cors}{}", field.unwrap_or_default());
+        stream_head(asked.version, false, &lines, now(), &mut bytes);
         let retry = context.settings.now().retry;
         let retry = retry.map(|retry| retry_line(jitter(retry)));
         handle.open();
@@ -350,14 +368,23 @@ fn last_bytes(handle: &ClientHandle, end: Ending) -> Vec<u8> {
     bytes
 }
 
+/// What became of a subscription that was to be entered.
+enum Entered {
+    Accepted,
+    /// The stream begins behind this event; the answer's head is to say so.
+    After(Rc<String>),
+    Full(LimitReached),
+}
+
 /// Waits until the registry has entered the subscription, or says what there is too much of; on an
 /// open stream, writing what that still had to get.
-async fn entered(handle: &ClientHandle) -> Result<Option<LimitReached>, End> {
+async fn entered(handle: &ClientHandle) -> Result<Entered, End> {
     loop {
         match handle.flush()? {
             Flushed::Message => match handle.message() {
-                Some(Message::Accepted) => return Ok(None),
-                Some(Message::Full { of }) => return Ok(Some(of)),
+                Some(Message::Accepted) => return Ok(Entered::Accepted),
+                Some(Message::AcceptedAfter(id)) => return Ok(Entered::After(id)),
+                Some(Message::Full { of }) => return Ok(Entered::Full(of)),
                 Some(Message::Finish { end }) => return Err(End::Finished(end)),
                 _ => {}
             },

@@ -1,5 +1,7 @@
 //! Requests as they come: the first in any number of pieces, later ones on an open stream.
 
+use std::rc::Rc;
+
 use super::introduction::Introduction;
 use super::{End, Message};
 use crate::clients::ClientHandle;
@@ -11,8 +13,9 @@ pub(super) async fn request(
     handle: &ClientHandle,
     input: &mut Vec<u8>,
     introduction: &mut Introduction<'_>,
+    hub: Option<Rc<str>>,
 ) -> Result<Result<Request, Refused>, End> {
-    let mut reader = Reader::new();
+    let mut reader = Reader::with_hub(hub);
     let mut expired = false;
     let mut given_up = None;
     loop {

@@ -220,6 +220,7 @@ async fn handle(
                 retain,
                 private,
                 key,
+                update: None,
             };
             publishing::one(publisher, data, publication).await?
         }

@@ -11,6 +11,7 @@ use foldhash::HashMap;
 
 use super::packed::Unpacked;
 use super::{History, Name, Names};
+use crate::model::mercure::Update;
 use crate::model::{ClientId, EventId, Publication, Subscription, Token};
 
 /// Events that are looked at in one portion, at most.
@@ -91,6 +92,21 @@ impl<'a> Kept<'a> {
     /// As it was published.
     pub fn publication(&self) -> Option<Publication> {
         self.unpacked.publication(self.to)
+    }
+
+    /// Whether only some may read it, as it was published.
+    pub fn private(&self) -> Option<bool> {
+        self.unpacked.private
+    }
+
+    /// Whether it is an update of the Mercure hub.
+    pub fn is_update(&self) -> bool {
+        self.unpacked.update.is_some()
+    }
+
+    /// What it has as an update of the Mercure hub.
+    pub fn update(&self) -> Option<Update> {
+        self.unpacked.update.map(|update| update.update())
     }
 
     /// How many subscribers it went to, where its publisher gave it a key.

@@ -43,9 +43,7 @@ use crate::model::publication::Targets as To;
 use crate::model::retention::{Policy, Retention};
 use crate::model::{EventId, Publication, Target};
 
-#[cfg(test)]
-use draw::Kept;
-pub use draw::{Cursor, Drawn};
+pub use draw::{Cursor, Drawn, Kept};
 use events::Events;
 pub use gap::Lost;
 use heap::{Heap, NOWHERE, Ranking};

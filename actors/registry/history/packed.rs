@@ -3,6 +3,7 @@
 //! ```text
 //! packed = flags: u8, then what they say is there, in this order:
 //!          event: short, except: short, key: short, recipients: u32,
+//!          of an update: flags: u8, its id: short, its retry: u64,
 //!          number of targets: u32, targets; data: the rest
 //! target = 0, token: short | 1, prefix: short | 2
 //! short  = length: u16, text
@@ -12,6 +13,7 @@
 
 use std::borrow::Cow;
 
+use crate::model::mercure::{Draft, Update};
 use crate::model::publication::Targets;
 use crate::model::{ClientId, Publication, Target, Token};
 
@@ -21,6 +23,13 @@ const KEY: u8 = 4;
 const TARGETS: u8 = 8;
 const PRIVATE: u8 = 16;
 const PUBLIC: u8 = 32;
+const UPDATE: u8 = 64;
+
+/// What an update has.
+const EIGHT: u8 = 1;
+const ABOUT: u8 = 2;
+const ID: u8 = 4;
+const RETRY: u8 = 8;
 
 const TOKEN: u8 = 0;
 const PREFIX: u8 = 1;
@@ -49,8 +58,34 @@ pub(super) struct Unpacked<'a> {
     pub(super) data: &'a str,
     pub(super) key: Option<KeyRef<'a>>,
     pub(super) private: Option<bool>,
+    /// What it has as an update of the Mercure hub; its id stands beside.
+    pub(super) update: Option<UpdateRef<'a>>,
     /// Its targets, where it was for several.
     pub(super) targets: Option<Names<'a>>,
+}
+
+/// What makes an event an update of the Mercure hub.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct UpdateRef<'a> {
+    flags: u8,
+    id: Option<&'a str>,
+    retry: Option<u64>,
+}
+
+impl UpdateRef<'_> {
+    pub(super) fn update(&self) -> Update {
+        let has = |flag: u8| self.flags & flag != 0;
+        Update {
+            id: self.id.map(Box::from),
+            retry: self.retry,
+            draft: if has(EIGHT) {
+                Draft::Eight
+            } else {
+                Draft::Seven
+            },
+            about_subscription: has(ABOUT),
+        }
+    }
 }
 
 /// A publisher's key, and what it was answered.
@@ -89,7 +124,7 @@ impl<'a> Name<'a> {
 
     fn to_target(self) -> Option<Target> {
         Some(match self {
-            Self::Token(name) => Target::Token(Token::new(name).ok()?),
+            Self::Token(name) => Target::Token(Token::of_topic(name).ok()?),
             Self::Prefix(name) => Target::Prefix(Token::new(name).ok()?),
             Self::All => Target::All,
         })
@@ -105,9 +140,11 @@ impl Packed {
             data,
             key,
             private,
+            update,
             retain: _,
         } = publication;
         let plain = except.is_none() && event.is_none() && key.is_none() && private.is_none();
+        let plain = plain && update.is_none();
         if plain && matches!(to, Targets::One(_)) {
             let mut bytes = Vec::with_capacity(1 + data.len());
             bytes.push(0);
@@ -141,6 +178,7 @@ impl Packed {
             data: "",
             key: None,
             private: None,
+            update: None,
             targets: None,
         })
     }
@@ -165,6 +203,7 @@ impl Unpacked<'_> {
             retain: true,
             private: self.private,
             key: self.key.map(|key| key.text.into()),
+            update: self.update.map(|update| Box::new(update.update())),
         })
     }
 }
@@ -186,6 +225,10 @@ fn pack(publication: &Publication, recipients: usize) -> Vec<u8> {
         let recipients = u32::try_from(recipients).unwrap_or(u32::MAX);
         bytes.extend(recipients.to_le_bytes());
     }
+    if let Some(update) = &publication.update {
+        flags |= UPDATE;
+        put_update(update, &mut bytes);
+    }
     match publication.private {
         Some(true) => flags |= PRIVATE,
         Some(false) => flags |= PUBLIC,
@@ -206,6 +249,22 @@ fn pack(publication: &Publication, recipients: usize) -> Vec<u8> {
     bytes.reserve_exact(publication.data.len());
     bytes.extend_from_slice(publication.data.as_bytes());
     bytes
+}
+
+fn put_update(update: &Update, bytes: &mut Vec<u8>) {
+    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+    bytes.push(
+        flag(update.draft == Draft::Eight, EIGHT)
+            | flag(update.about_subscription, ABOUT)
+            | flag(update.id.is_some(), ID)
+            | flag(update.retry.is_some(), RETRY),
+    );
+    if let Some(id) = &update.id {
+        put_short(id, bytes);
+    }
+    if let Some(retry) = update.retry {
+        bytes.extend(retry.to_le_bytes());
+    }
 }
 
 fn put_name(kind: u8, token: &Token, bytes: &mut Vec<u8>) {
@@ -242,6 +301,11 @@ fn read(bytes: &[u8]) -> Option<Unpacked<'_>> {
     } else {
         None
     };
+    let update = if has(UPDATE) {
+        Some(rest.update()?)
+    } else {
+        None
+    };
     let targets = if has(TARGETS) {
         Some(rest.names()?)
     } else {
@@ -257,6 +321,7 @@ fn read(bytes: &[u8]) -> Option<Unpacked<'_>> {
         } else {
             has(PUBLIC).then_some(false)
         },
+        update,
         targets,
     })
 }
@@ -293,6 +358,24 @@ impl<'a> Reader<'a> {
             PREFIX => self.short().map(Name::Prefix),
             _ => Some(Name::All),
         }
+    }
+
+    fn update(&mut self) -> Option<UpdateRef<'a>> {
+        let (&flags, rest) = self.0.split_first()?;
+        self.0 = rest;
+        let id = if flags & ID != 0 {
+            Some(self.short()?)
+        } else {
+            None
+        };
+        let retry = if flags & RETRY != 0 {
+            let (retry, rest) = self.0.split_first_chunk()?;
+            self.0 = rest;
+            Some(u64::from_le_bytes(*retry))
+        } else {
+            None
+        };
+        Some(UpdateRef { flags, id, retry })
     }
 
     fn short(&mut self) -> Option<&'a str> {

@@ -149,6 +149,7 @@ impl<'a> Query<'a> {
                 all: names.all,
                 id,
                 form: Form::new(json, positions),
+                hub: None,
                 presence,
                 inside: false,
             },

@@ -1,6 +1,7 @@
 //! A request's head out of bytes in any pieces.
 
 use std::mem::MaybeUninit;
+use std::rc::Rc;
 
 use memchr::memchr;
 
@@ -9,6 +10,10 @@ use super::{Refused, Request};
 
 /// The most bytes a request line may have, its line end apart: 16 KiB.
 pub const MAX_REQUEST_LINE: usize = 16 * 1024;
+
+/// The most bytes that a request line may have which asks for something of the Mercure hub: its query
+/// names many topics.
+pub const MAX_HUB_LINE: usize = 32 * 1024;
 
 /// The most bytes all header fields may have together, with their line ends: 32 KiB, as much as the
 /// proxies in front let through, since some users have very many cookies.
@@ -44,6 +49,8 @@ pub struct Reader {
     line: usize,
     /// Empty lines so far.
     empty_lines: u8,
+    /// The path below which a request line may be longer.
+    hub: Option<Rc<str>>,
     /// Set once the request line is there and good.
     request_line: Option<RequestLine>,
 }
@@ -62,6 +69,15 @@ impl Reader {
         Self::default()
     }
 
+    /// A reader that has seen nothing, for requests of which those to this path, the Mercure hub's, may
+    /// have a longer line.
+    pub fn with_hub(path: Option<Rc<str>>) -> Self {
+        Self {
+            hub: path,
+            ..Self::default()
+        }
+    }
+
     /// Looks at all bytes since the request's beginning: `buffer` holds what it held at the last
     /// call, and what has come since. `None` = the head is not complete.
     ///
@@ -73,7 +89,7 @@ impl Reader {
     pub fn read(&mut self, buffer: &[u8]) -> Result<Option<Head>, Refused> {
         let result = self.advance(buffer);
         if !matches!(result, Ok(None)) {
-            *self = Self::new();
+            *self = Self::with_hub(self.hub.take());
         }
         result
     }
@@ -85,7 +101,7 @@ impl Reader {
             let end = newline.unwrap_or(buffer.len());
             let line = buffer.get(self.line..end).unwrap_or_default();
             match &self.request_line {
-                None => check_start(line)?,
+                None => check_start(line, self.hub.as_deref())?,
                 Some(RequestLine { fields, .. }) => check_fields(self.line - fields, line)?,
             }
             let Some(newline) = newline else {
@@ -128,7 +144,7 @@ fn is_empty(line: &[u8]) -> bool {
 }
 
 /// Checks as much of the request line as is there, without its newline.
-fn check_start(line: &[u8]) -> Result<(), Refused> {
+fn check_start(line: &[u8], hub: Option<&str>) -> Result<(), Refused> {
     // A TLS handshake record (RFC 8446 §5.1). It may never have a newline in it.
     if line.starts_with(&[0x16, 0x03]) {
         return Err(Refused::new(
@@ -143,10 +159,26 @@ fn check_start(line: &[u8]) -> Result<(), Refused> {
             "a PROXY protocol header is taken only from proxies that --trust-proxy names, and once",
         ));
     }
-    if line.strip_suffix(b"\r").unwrap_or(line).len() > MAX_REQUEST_LINE {
-        return Err(Refused::new(414, "the request line is longer than 16 KiB"));
+    let length = line.strip_suffix(b"\r").unwrap_or(line).len();
+    if length <= MAX_REQUEST_LINE {
+        return Ok(());
+    }
+    let most = match hub.is_some_and(|hub| is_for(line, hub)) {
+        true => MAX_HUB_LINE,
+        false => MAX_REQUEST_LINE,
+    };
+    if length > most {
+        let why = format!("the request line is longer than {} KiB", most / 1024);
+        return Err(Refused::new(414, why));
     }
     Ok(())
+}
+
+/// Whether a line asks for something at a path.
+fn is_for(line: &[u8], path: &str) -> bool {
+    let target = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+    let rest = target.strip_prefix(path.as_bytes());
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'?' | b'/')))
 }
 
 /// Checks the bytes of the fields: `before` in complete lines, and a line without its newline.
@@ -295,6 +327,24 @@ mod tests {
         assert_eq!(status(line(MAX_REQUEST_LINE + 1) + "\r\n"), 414);
         // Also while its end has not come.
         assert_eq!(status(vec![b'a'; MAX_REQUEST_LINE + 1]), 414);
+    }
+
+    #[test]
+    fn a_line_to_the_hub_may_be_longer() {
+        let line = |path: &str, length: usize| {
+            let bytes = format!(
+                "GET {path}?x={} HTTP/1.1\r\nHost: h\r\n\r\n",
+                "a".repeat(length)
+            );
+            Reader::with_hub(Some("/hub".into())).read(bytes.as_bytes())
+        };
+        for path in ["/hub", "/hub/subscriptions"] {
+            assert!(line(path, 31 * 1024).unwrap().is_some(), "{path}");
+            assert_eq!(line(path, 33 * 1024).unwrap_err().status, 414);
+        }
+        for path in ["/hubs", "/sse", "/x/hub"] {
+            assert_eq!(line(path, 31 * 1024).unwrap_err().status, 414, "{path}");
+        }
     }
 
     #[test]

@@ -110,6 +110,8 @@ pub struct Request {
     pub content_encoding: Option<String>,
     /// `X-Forwarded-For`, all its lines.
     pub x_forwarded_for: Option<String>,
+    /// `Referer`.
+    pub referer: Option<String>,
     /// `Idempotency-Key`, as it was sent.
     pub idempotency_key: Option<String>,
     /// Whether and how a body follows.
@@ -174,6 +176,7 @@ impl Request {
             content_type: fields.content_type,
             content_encoding: fields.content_encoding,
             x_forwarded_for: fields.x_forwarded_for,
+            referer: fields.referer,
             idempotency_key: fields.idempotency_key,
             body,
             close,
@@ -288,6 +291,7 @@ mod tests {
             content_type: Some("text/plain".into()),
             content_encoding: None,
             x_forwarded_for: Some("1.2.3.4, 5.6.7.8".into()),
+            referer: None,
             idempotency_key: Some("\"k\"".into()),
             body: BodyLength::Length(3),
             close: true,

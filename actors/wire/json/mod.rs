@@ -64,6 +64,24 @@ pub fn event_name(text: &str) -> Result<Box<str>, Refusal> {
     })
 }
 
+/// Refuses the name that the Mercure hub's own events have, where there is a hub.
+///
+/// # Errors
+/// It is that name.
+pub fn check_hub_name(publication: &Publication, hub: bool) -> Result<(), Refusal> {
+    match publication.event.as_deref() {
+        Some("mercure") if hub => Err(Refusal::new(
+            Kind::BadEvent,
+            format!(
+                "the event name {} {}",
+                shown("mercure"),
+                NameError::Reserved
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// The key by which a message that is sent again is known: 1–255 bytes, no control characters. It is
 /// never shown.
 pub fn message_key(text: &str) -> Result<Box<str>, Refusal> {
@@ -78,8 +96,9 @@ pub fn message_key(text: &str) -> Result<Box<str>, Refusal> {
 
 /// The answer to a message that was taken in, without a newline: its id, and how many subscribers it
 /// is on its way to.
-pub fn receipt(id: EventId, recipients: usize) -> String {
-    format!(r#"{{"id":{id},"recipients":{recipients}}}"#)
+pub fn receipt(id: EventId, recipients: usize, repeated: bool) -> String {
+    let repeated = if repeated { r#","repeated":true"# } else { "" };
+    format!(r#"{{"id":{id},"recipients":{recipients}{repeated}}}"#)
 }
 
 /// The answer to what was refused, without a newline.
@@ -153,6 +172,7 @@ fn checked(raw: Raw<'_>, max_message: usize) -> Result<JsonMessage, Refusal> {
             retain: retain.unwrap_or(true),
             private,
             key: name,
+            update: None,
         },
         ack: ack.unwrap_or(false),
     })
@@ -428,7 +448,14 @@ mod tests {
 
     #[test]
     fn answers_are_one_line() {
-        assert_eq!(receipt(EventId(12), 3), r#"{"id":12,"recipients":3}"#);
+        assert_eq!(
+            receipt(EventId(12), 3, false),
+            r#"{"id":12,"recipients":3}"#
+        );
+        assert_eq!(
+            receipt(EventId(12), 3, true),
+            r#"{"id":12,"recipients":3,"repeated":true}"#
+        );
         assert_eq!(error("a \"b\"\n"), r#"{"error":"a \"b\"\n"}"#);
     }
 

@@ -140,7 +140,13 @@ pub(super) mod tests {
     fn every_channel_is_named() {
         let mut figures = figures();
         figures.counters.messages.insert(Channel::Unix, 7);
-        let expected = [("fifo", 0), ("http", 0), ("tcp", 0), ("unix", 7)];
+        let expected = [
+            ("fifo", 0),
+            ("http", 0),
+            ("mercure", 0),
+            ("tcp", 0),
+            ("unix", 7),
+        ];
         assert_eq!(figures.messages(), expected.into());
         assert_eq!(figures.clients.connected(), 6);
     }

@@ -1,11 +1,11 @@
 // The page: rooms, a name, messages that come and go.
 import { Room, roomName } from './rooms.js';
-import { itemsFor, roomItem, typingText } from './show.js';
+import { itemsFor, membersText, roomItem, typingText } from './show.js';
 import { Stream } from './stream.js';
 
 const $ = (id) => document.getElementById(id);
 const [log, list, text, nameField] = ['log', 'messages', 'text', 'name'].map($);
-const STATES = { connecting: 'connecting', live: 'connected', lost: 'reconnecting' };
+const STATES = { connecting: 'connecting', live: 'connected', lost: 'reconnecting', denied: 'not let in' };
 /** Bytes of UTF-8 that a message may have; the servers check it too. */
 const MOST_BYTES = 3000;
 
@@ -17,10 +17,10 @@ function remember(store, key, value) {
   try { store.setItem(`chat.${key}`, JSON.stringify(value)); } catch { /* it is for this visit only */ }
 }
 
-/** Names this tab, so that it is spared what it need not be told: that its own user is typing. */
-const me = recall(sessionStorage, 'id')
+/** Names who sits here, in all tabs of this browser, which share one stream: so nobody is told what they do themselves. */
+const me = recall(localStorage, 'id')
   ?? Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join('');
-remember(sessionStorage, 'id', me);
+remember(localStorage, 'id', me);
 
 const pick = (...words) => words[Math.floor(Math.random() * words.length)];
 let name = recall(localStorage, 'name') ?? `${pick('Calm', 'Kind', 'Merry', 'Quiet', 'Swift')} ${pick('Finch', 'Fox', 'Hare', 'Otter', 'Wren')}`;
@@ -86,6 +86,10 @@ function showTyping() {
   $('typing').textContent = typingText(rooms.get(current).typists);
 }
 
+function showMembers() {
+  $('members').textContent = membersText(rooms.get(current).members, me);
+}
+
 function showEntry(roomName, entry, place) {
   if (!place) return;
   if (roomName === current) {
@@ -98,7 +102,7 @@ function showEntry(roomName, entry, place) {
 
 // What comes from hasses
 
-function take(kind, data, eventId) {
+function take({ id: eventId, event: kind, data }) {
   let said;
   try { said = JSON.parse(data); } catch { return; }
   const room = rooms.get(said?.room);
@@ -116,6 +120,14 @@ function take(kind, data, eventId) {
 function gap() {
   for (const room of rooms.values()) room.addGap();
   showMessages();
+}
+
+/** Who is in a room: hasses knows by the streams that listen to it. */
+function members(roomName, present) {
+  const room = rooms.get(roomName);
+  if (!room) return;
+  room.members = present;
+  if (roomName === current) showMembers();
 }
 
 function state(name) {
@@ -198,6 +210,7 @@ function enter() {
   showMessages();
   showRooms();
   showTyping();
+  showMembers();
 }
 
 function goTo(room) {
@@ -230,6 +243,7 @@ nameField.onchange = () => {
   name = nameField.value.trim() || name;
   nameField.value = name;
   remember(localStorage, 'name', name);
+  stream.is({ id: me, info: { name } });
 };
 nameField.onkeydown = (event) => {
   if (event.key === 'Enter') text.focus();
@@ -259,6 +273,21 @@ async function where() {
   return url.href;
 }
 
-const stream = new Stream(where, me, { state, gap, event: take });
+/** Another tab of this browser has shown what was unread, or changed the name. */
+addEventListener('storage', () => {
+  for (const [name, seen] of recall(localStorage, 'rooms') ?? []) {
+    const room = rooms.get(name);
+    if (room) room.seen = Math.max(room.seen, seen);
+  }
+  const called = recall(localStorage, 'name') ?? name;
+  if (called !== name) {
+    nameField.value = name = called;
+    stream.is({ id: me, info: { name } });
+  }
+  showRooms();
+});
+
+const stream = new Stream(where, { state, gap, event: take, members });
+stream.is({ id: me, info: { name } });
 enter();
 stream.follow([...rooms.keys()]);

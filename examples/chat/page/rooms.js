@@ -13,6 +13,8 @@ export const roomName = (text) => {
 export class Room {
   /** Messages `{id, from, name, text}` and gaps `{id, gap: true}`, the oldest first. */
   entries = [];
+  /** Who is there: `[{ id, info: { name } }]`, of very many `{ total }`, or nothing that is known. */
+  members = [];
   #typing = new Map();
 
   /** `seen` is the id of the last message that was seen here. */

@@ -92,3 +92,11 @@ export function typingText(names) {
   if (names.length > 2) return 'Several people are typing…';
   return names.length ? `${names.join(' and ')} ${names.length > 1 ? 'are' : 'is'} typing…` : '';
 }
+
+/** Who is in the room, those who are here first. */
+export function membersText(members, me) {
+  if (members.total) return `${members.total} people are here`;
+  const names = members.filter(({ id }) => id !== me).map(({ info }) => (typeof info?.name === 'string' ? info.name : 'somebody'));
+  if (!members.length) return '';
+  return names.length ? `Here: you, ${names.sort((one, other) => one.localeCompare(other)).join(', ')}` : 'Nobody else is here';
+}

@@ -1,104 +1,75 @@
-// One event stream for all of a page's rooms, which never gives up.
+// The chat's stream. All that keeps a stream alive, and shares it between tabs, is hasses' own script; here is where
+// hasses is, which may be elsewhere after the chat was started again.
+import { connect } from './sse.js';
 
 /** How many of a room's last messages a page that opens gets at once. */
 const RECENT = 50;
+/** Milliseconds between two looks at where hasses is, while there is no stream. */
+const LOOK = 2000;
 
 export class Stream {
   #where;
-  #id;
   #told;
-  #rooms = [];
+  #me = {};
+  #live = null;
   #server = '';
-  #source = null;
-  #lastEventId = '';
-  #timer = 0;
-  /** Counts the streams that were asked for: an answer for an earlier one is of no use. */
-  #asked = 0;
+  #state = 'connecting';
+  /** For each room, what ends listening to it. */
+  #rooms = new Map();
 
   /**
-   * `where()` promises the URL of hasses' event stream, and `id` names this page to hasses, so that a
-   * publisher can spare it. `told` is called back: `state(name)` with "connecting", "live" or "lost"; `gap()`
-   * where events may be missing; `event(kind, data, eventId)` for each event.
+   * `where()` promises the URL of hasses' event stream. `told` is called back: `state(name)` as hasses' script
+   * names it; `gap()` where events may be missing; `event(event)` for each; `members(room, members)`.
    */
-  constructor(where, id, told) {
+  constructor(where, told) {
     this.#where = where;
-    this.#id = id;
     this.#told = told;
+    this.#look();
+    setInterval(() => this.#state === 'live' || this.#look(), LOOK);
   }
 
-  /** Follows these rooms from now on; their last messages come first. */
+  /** Who this is: `{ id, info }`. */
+  is(me) {
+    this.#me = me;
+    if (this.#live) this.#open();
+  }
+
+  /** Follows these rooms from now on; the last messages of new ones come first. */
   follow(rooms) {
-    this.#rooms = rooms;
-    this.#lastEventId = '';
-    this.#told.state('connecting');
+    for (const [room, stop] of this.#rooms) {
+      if (rooms.includes(room)) continue;
+      stop();
+      this.#rooms.delete(room);
+    }
+    for (const room of rooms) if (!this.#rooms.has(room)) this.#listen(room);
+  }
+
+  #listen(room) {
+    const live = this.#live;
+    const stops = live ? [
+      live.on(`chat:${room}`, (_, event) => this.#told.event(event), { recent: RECENT }),
+      live.presence(`chat:${room}`, (members) => this.#told.members(room, members)),
+    ] : [];
+    this.#rooms.set(room, () => stops.forEach((stop) => stop()));
+  }
+
+  async #look() {
+    const server = await this.#where().catch(() => '');
+    if (!server) this.#told.state('lost');
+    if (!server || server === this.#server) return;
+    if (this.#server) this.#told.gap();
+    this.#server = server;
     this.#open();
   }
 
-  /** Opens the stream behind the last event that the page has, or else with the newest ones. */
-  async #open() {
-    this.#asked += 1;
-    const asked = this.#asked;
-    this.#source?.close();
-    this.#source = null;
-    this.#calm();
-    const server = await this.#where().catch(() => '');
-    if (asked !== this.#asked) return;
-    if (!server) {
-      this.#lost();
-      return;
-    }
-    this.#server = server;
-    const after = this.#lastEventId;
-    const from = after ? { lastEventId: after } : { recent: RECENT };
-    const query = new URLSearchParams({ id: this.#id, ...from });
-    // `token` takes the name whole; `subscribe` would split it at a `-`.
-    for (const room of this.#rooms) query.append('token', `chat:${room}`);
-    const source = new EventSource(`${server}?${query}`);
-    this.#source = source;
-    source.onopen = () => {
-      this.#calm();
-      this.#told.state('live');
+  #open() {
+    this.#live?.close();
+    this.#live = connect({ url: this.#server, ...this.#me });
+    this.#live.onState = (state) => {
+      this.#state = state;
+      this.#told.state(state);
     };
-    source.onmessage = (event) => this.#pass('message', event);
-    source.addEventListener('typing', (event) => this.#pass('typing', event));
-    source.addEventListener('gap', () => {
-      this.#told.gap();
-      // What is still kept comes anew; the page knows what it has already by its id.
-      this.#lastEventId = '';
-      this.#open();
-    });
-    source.onerror = () => this.#lost();
-  }
-
-  #calm() {
-    clearTimeout(this.#timer);
-    this.#timer = 0;
-  }
-
-  #lost() {
-    this.#told.state('lost');
-    this.#timer ||= setTimeout(() => this.#lookAgain(), 1500 + 1500 * Math.random());
-  }
-
-  /**
-   * A broken connection the browser opens again by itself, and asks for what it missed. Two cases are for us:
-   * after an error status, such as a proxy's 502 during a restart, the browser gives up for good; and hasses
-   * may be elsewhere now.
-   */
-  async #lookAgain() {
-    this.#timer = 0;
-    const asked = this.#asked;
-    const server = await this.#where().catch(() => '');
-    if (asked !== this.#asked || this.#source?.readyState === EventSource.OPEN) return;
-    if (!server) {
-      this.#lost();
-    } else if (this.#source?.readyState !== EventSource.CONNECTING || server !== this.#server) {
-      this.#open();
-    }
-  }
-
-  #pass(kind, event) {
-    this.#lastEventId = event.lastEventId;
-    this.#told.event(kind, event.data, Number(event.lastEventId));
+    this.#live.onGap = () => this.#told.gap();
+    for (const room of this.#rooms.keys()) this.#listen(room);
   }
 }

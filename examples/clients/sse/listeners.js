@@ -149,37 +149,38 @@ export class Listeners {
     return [...wants.values()];
   }
 
-  /** Takes what a stream hands on. Returns the tokens of this page that may have lost something. */
-  take(me, voices, voice, items) {
-    const gaps = new Set();
+  /** Takes what a stream hands on; `gap` is told the tokens that may have lost something, before what comes behind that. */
+  take(me, voices, voice, items, gap) {
     const rooms = new Set();
     for (const item of items) {
       const listeners = [...this.#all].filter((listener) => listensTo(listener, me, voice));
       if (item.to !== undefined) {
         for (const listener of listeners) {
-          if (!meets(listener.token, item.to)) continue;
+          const met = meets(listener.token, item.to);
           if (listener.position === null) {
             if (listener.batchOf !== voice.name) Object.assign(listener, { batch: [], batchOf: voice.name });
-            listener.batch.push(item);
+            if (met) listener.batch.push(item);
           } else if (item.id > listener.position) {
-            listener.give(item);
+            // A stream tells what all its tokens get in the order of ids, so this one is as far, whomever it was for.
+            if (met) listener.give(item);
+            else listener.position = item.id;
           }
         }
       } else if (item.ping !== undefined) {
         for (const listener of listeners) {
-          if (listener.position !== null) listener.position = Math.max(listener.position, item.ping);
+          if (listener.position !== null) listener.position = item.anew ? item.ping : Math.max(listener.position, item.ping);
           else {
             if (listener.batchOf !== voice.name) listener.batch = [];
             listener.settle(item.ping);
           }
         }
       } else if (item.gap !== undefined) {
-        for (const listener of listeners) {
-          // Who follows another stream as well has lost nothing.
+        const lost = listeners.filter((listener) => {
+          // Who is new, or follows another stream as well, has lost nothing.
           const others = carried(listener, me, voices).filter(({ live, name }) => live && name !== voice.name);
-          if (listener.position === null || others.length) continue;
-          if (item.gap === '*' || item.gap.includes(listener.token)) gaps.add(listener.token);
-        }
+          return listener.position !== null && !others.length && (item.gap === '*' || item.gap.includes(listener.token));
+        });
+        gap(lost.map(({ token }) => token));
       } else {
         const { token } = item.members ?? item.join ?? item.leave;
         const room = this.#room(token);
@@ -187,7 +188,6 @@ export class Listeners {
       }
     }
     for (const room of rooms) for (const callback of [...room.callbacks]) room.tell(callback);
-    return [...gaps];
   }
 
   /**

@@ -44,7 +44,9 @@ export async function write({ id, info, query: ask }, { tokens, recent, after, p
   if (after !== null) parts.push(`lastEventId=${after}`);
   if (!says('recent')) {
     for (const token of tokens) {
-      if (named.has(token) && recent.get(token)) add('recent', `${recent.get(token)}:${token}`);
+      const count = recent.get(token);
+      // Of everything together the last values of each token are told to a first connection alone.
+      if (named.has(token) && count) add('recent', token === '*' ? count : `${count}:${token}`);
     }
   }
   const carries = tokens.filter((token) => named.has(token) || named.has('*'));

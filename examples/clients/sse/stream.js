@@ -8,7 +8,7 @@ const SILENCE = 2.5;
 
 /**
  * What a stream hands on, in the order in which it came. One of:
- * an event `{ id, to, event?, data }`; `{ ping: position }`; `{ gap: tokens or '*', after }`;
+ * an event `{ id, to, event?, data }`; `{ ping: position, anew }`, where ids may begin below what is known; `{ gap: tokens or '*' }`;
  * `{ members | join | leave: { token, … } }`.
  * @typedef {object} Item
  */
@@ -122,16 +122,19 @@ export class Stream {
     try {
       switch (event) {
         case 'ping': {
+          const ping = Number(id);
+          // A daemon that was started without what the old one knew may be behind its ids: there was a gap, and all begins anew.
+          const anew = !this.live && ping < this.after;
+          if (anew) this.after = this.position = ping;
           this.beat = Number(data) * 1000;
           this.live = true;
           this.#alive();
-          this.position = Math.max(this.position ?? 0, Number(id));
+          this.position = Math.max(this.position ?? 0, ping);
           this.after ??= this.position;
-          return { ping: this.position };
+          return { ping: this.position, anew };
         }
         case 'gap': {
-          const { tokens, after } = JSON.parse(data);
-          return { gap: tokens ?? '*', after };
+          return { gap: JSON.parse(data).tokens ?? '*' };
         }
         case 'members':
         case 'join':

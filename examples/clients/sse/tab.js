@@ -296,9 +296,11 @@ export class Tab {
 
   /** How far each token is, for the time when no stream carries it. */
   #remember() {
+    const positions = new Map();
     for (const { tokens, position } of this.voices.values()) {
-      for (const token of tokens) if (position !== null) this.#positions.set(token, Math.max(position, this.#positions.get(token) ?? 0));
+      for (const token of tokens) if (position !== null) positions.set(token, Math.max(position, positions.get(token) ?? 0));
     }
+    for (const [token, position] of positions) this.#positions.set(token, position);
     const wanted = new Set([...this.#tabs.values()].flatMap(({ wants }) => wants.map(([token]) => token)));
     for (const token of [...this.#positions.keys()]) if (!wanted.has(token)) this.#positions.delete(token);
   }
@@ -320,8 +322,9 @@ export class Tab {
     for (const item of items) {
       if (item.ping !== undefined) {
         voice.live = true;
-        voice.position = Math.max(voice.position ?? 0, item.ping);
-        voice.after ??= item.ping;
+        voice.position = item.anew ? item.ping : Math.max(voice.position ?? 0, item.ping);
+        voice.after = item.anew ? item.ping : voice.after ?? item.ping;
+        if (item.anew) this.position = null;
         this.#met(voice);
       } else if (item.to !== undefined && voice.position !== null) {
         voice.position = Math.max(voice.position, item.id);

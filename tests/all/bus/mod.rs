@@ -11,7 +11,7 @@ mod foreign;
 mod ledger;
 mod lost;
 mod nodes;
-mod redis;
+pub(crate) mod redis;
 mod speed;
 mod start;
 

@@ -46,6 +46,13 @@ export class Daemon {
     this.#child = null;
   }
 
+  /** How many streams are open. */
+  async streams() {
+    const control = this.options[this.options.indexOf('--control') + 1];
+    if (this.options.includes('--control')) return (await (await fetch(`http://${control}/status`)).json()).sseconncli;
+    return null;
+  }
+
   /** Answers every request with 502 in its place, until `asked` requests came. */
   async isBehindAFailingProxy(asked) {
     let count = 0;
@@ -157,6 +164,13 @@ class Person {
     page.on('request', (request) => {
       if (request.url().includes('/sse?')) this.streams.push(request.url());
     });
+  }
+
+  /** Another tab of the same person. */
+  async anotherTab() {
+    const tab = new Person(await this.page.context().newPage(), this.url);
+    await tab.visit();
+    return tab;
   }
 
   async visit(room = '') {

@@ -206,6 +206,12 @@ fn in_chromium_one_stream_serves_all_tabs_whatever_happens() {
 }
 
 #[test]
+fn in_chromium_rights_end_and_are_renewed() {
+    needs!("node", "npm:playwright-core", "chromium");
+    play("browser.mjs", "keyed");
+}
+
+#[test]
 fn in_firefox_one_stream_serves_all_tabs() {
     needs!("node", "firefox-esr");
     play("firefox.mjs", "");

@@ -17,7 +17,10 @@ class Watcher {
   constructor(tab, token, { recent, live = tab.live } = {}) {
     Object.assign(this, { tab, token, recent });
     this.stop = live.on(token, (data, event) => this.got.push({ ...event, at: tab.world.now }), { recent });
-    live.onGap = (tokens) => this.gaps.push(...tokens);
+    live.onGap = (tokens) => {
+      this.gaps.push(...tokens);
+      this.got.push('gap');
+    };
     live.onState = (state, reason, tokens) => this.states.push([state, reason, tokens && [...tokens]]);
   }
 
@@ -347,9 +350,54 @@ const scenes = {
     await world.until('live again', () => world.server.open.length === 1, 31_000);
     await world.pass(100);
     for (const watcher of watchers) {
-      assert.deepEqual(watcher.data, ['3', '4']);
+      // What comes behind the gap comes after it is told.
+      assert.deepEqual(watcher.got.map((event) => event.data ?? event), ['gap', '3', '4']);
       assert.deepEqual(watcher.gaps, ['a']);
     }
+  },
+
+  async 'a daemon whose ids are lower than those of the one before is heard'(world) {
+    const { tabs, watchers } = await several(world, 3);
+    world.server.publish('a', 1);
+    await world.pass(16_000);
+    const { server } = world;
+    server.cutAll();
+    // It was started anew, by a clock that is behind, and knows nothing of what was.
+    server.last = 500;
+    server.kept = [];
+    server.begins = true;
+    server.lost = Infinity;
+    await world.until('live again', () => server.open.length === 1);
+    await world.pass(100);
+    server.lost = 0;
+    server.publish('a', 2);
+    await world.pass(100);
+    server.publish('a', 3);
+    await world.pass(16_000);
+    leaderOf(world).kill();
+    await world.pass(3000);
+    server.publish('a', 4);
+    await world.pass(1000);
+    for (const watcher of watchers.filter(({ tab }) => !tab.dead)) {
+      assert.deepEqual(watcher.got.map((event) => event.data ?? event), ['1', 'gap', '2', '3', '4']);
+    }
+    assert.equal(tabs.length, 3);
+  },
+
+  async 'one stream is enough to come back, however quiet the other tokens were'(world) {
+    const tab = open(world);
+    const watchers = ['a', 'b', 'c'].map((token) => new Watcher(tab, token, { recent: 5 }));
+    await world.pass(1000);
+    world.server.publish('a', 1);
+    await world.pass(100);
+    const asked = world.server.requests.length;
+    world.server.cutAll();
+    world.server.most = 1;
+    for (const number of [2, 3, 4]) world.server.publish('b', number);
+    await world.until('live again', () => world.server.open.length === 1);
+    await world.pass(3000);
+    assert.equal(world.server.requests.length, asked + 1);
+    assert.deepEqual(watchers.at(-1).gaps, ['a', 'b', 'c']);
   },
 
   async 'a `retry:` that was the last word holds'(world) {

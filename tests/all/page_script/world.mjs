@@ -432,7 +432,7 @@ class Server {
   }
 
   publish(to, data) {
-    const event = { id: this.last = Math.max(this.last + 1, this.world.now * 1000), to, data: String(data) };
+    const event = { id: this.last = Math.max(this.last + 1, this.begins ? 0 : this.world.now * 1000), to, data: String(data) };
     this.kept.push(event);
     if (this.kept.length > this.most) this.lost = this.kept.shift().id;
     for (const stream of this.streams) if (meets(stream, event)) this.write(stream, block(event));

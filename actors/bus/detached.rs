@@ -14,7 +14,7 @@ use crate::runtime::{self, CancellationToken, Failure, Reply};
 
 impl Bus {
     /// Delivers messages under ids of this node's, and keeps them to be added.
-    pub(super) async fn deliver_alone(
+    pub(super) async fn deliver_detached(
         &mut self,
         messages: Vec<Own>,
     ) -> Result<Vec<Receipt>, Failure> {
@@ -33,8 +33,8 @@ impl Bus {
         self.cast(FromBus::Deliver { events, reply })?;
         let receipts = answer.wait().await.ok_or_else(gone)?;
         let limits = self.settings.now().history.together();
-        self.queue.keep_late(messages, &receipts, limits);
-        self.figures.waiting.set(self.queue.late() as u64);
+        self.queue.keep_unreplicated(messages, &receipts, limits);
+        self.figures.waiting.set(self.queue.unreplicated() as u64);
         Ok(receipts)
     }
 
@@ -56,7 +56,10 @@ impl Bus {
             let asked = async {
                 // At the start they wait until it is clear how the bus is.
                 match open {
-                    true => inbox.next().await.map_or_else(|| Ok(None), Err),
+                    true => match inbox.next().await {
+                        Some(message) => Err(message),
+                        None => Ok(None),
+                    },
                     false => pending().await,
                 }
             };
@@ -85,7 +88,7 @@ impl Bus {
             BusDown::Refuse => Err(self.away(publications.len())),
             BusDown::Local => {
                 let messages = self.own(publications, channel);
-                Ok(self.deliver_alone(messages).await?)
+                Ok(self.deliver_detached(messages).await?)
             }
         });
         Ok(())

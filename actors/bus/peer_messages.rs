@@ -25,7 +25,7 @@ impl fmt::Display for Node {
 
 /// What a node was told, understood.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Talk {
+pub(super) enum PeerMessage {
     /// Another asks.
     Questions {
         /// The other.
@@ -53,7 +53,7 @@ pub(super) fn answers(counts: &[(u64, u64)]) -> String {
     "answer".to_owned() + &counts.iter().map(line).collect::<String>()
 }
 
-impl Talk {
+impl PeerMessage {
     /// Understands what came; `None` for what no version like this has sent.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let mut lines = std::str::from_utf8(bytes).ok()?.lines();
@@ -101,11 +101,14 @@ mod tests {
             targets.iter().map(|(number, target)| (*number, target)),
         );
         assert!(said.starts_with("ask 00000000000000ff\n7 a room"), "{said}");
-        let read = Talk::read(said.as_bytes());
-        assert_eq!(read, Some(Talk::Questions { asker, targets }));
+        let read = PeerMessage::read(said.as_bytes());
+        assert_eq!(read, Some(PeerMessage::Questions { asker, targets }));
         for counts in [vec![(7, 0), (8, u64::MAX)], Vec::new()] {
             let said = answers(&counts);
-            assert_eq!(Talk::read(said.as_bytes()), Some(Talk::Answers(counts)));
+            assert_eq!(
+                PeerMessage::read(said.as_bytes()),
+                Some(PeerMessage::Answers(counts))
+            );
         }
     }
 
@@ -125,8 +128,8 @@ mod tests {
             "answer\n7 a",
             "ask 1\n7 \u{1}",
         ] {
-            assert_eq!(Talk::read(said.as_bytes()), None, "{said:?}");
+            assert_eq!(PeerMessage::read(said.as_bytes()), None, "{said:?}");
         }
-        assert_eq!(Talk::read(b"answer\n7 \xff"), None);
+        assert_eq!(PeerMessage::read(b"answer\n7 \xff"), None);
     }
 }

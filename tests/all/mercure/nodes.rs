@@ -1,0 +1,66 @@
+//! Several nodes are one hub.
+
+use serde_json::Value;
+use support::{Daemon, eventually, needs};
+
+use super::hub::{ALL_8, Hub, options, write_key};
+use crate::bus::redis::Redis;
+
+const BEARER: &str = "Authorization: Bearer ";
+
+fn node(redis: &Redis) -> Hub {
+    let arguments = format!(
+        "--listen 127.0.0.1:{{listen}} --control 127.0.0.1:{{control}} {} --mercure-anonymous \
+         --mercure-subscriptions --bus {}",
+        options(),
+        redis.url()
+    );
+    Hub {
+        daemon: Daemon::prepared(&arguments, write_key),
+    }
+}
+
+fn listed(hub: &Hub, topic: &str) -> Vec<Value> {
+    let path = format!("/subscriptions/exact/{topic}");
+    let answer = hub.get(&path, &format!("{BEARER}{ALL_8}\r\n"));
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()["subscriptions"].as_array().unwrap().clone()
+}
+
+#[test]
+fn an_update_and_a_subscription_are_known_everywhere() {
+    needs!("redis-server", "redis-cli");
+    let redis = Redis::start("");
+    let (one, other) = (node(&redis), node(&redis));
+    let mut here = one.stream("match=a", "");
+    let mut there = other.stream("match_urlpattern=/:x&match=a", "");
+    let id = one.publish("topic=a&data=x&id=urn:x&type=t");
+    for stream in [&mut here, &mut there] {
+        let event = stream.event();
+        assert_eq!(
+            (event.id.as_deref(), event.event.as_deref()),
+            (Some(&*id), Some("t"))
+        );
+    }
+    // Who comes back to the other node goes on there.
+    other.publish("topic=a&data=y");
+    let mut again = other.stream("match=a&last_event_id=urn:x", "");
+    assert_eq!(again.data(), "y");
+    for hub in [&one, &other] {
+        eventually("all subscriptions are listed on both nodes", || {
+            (listed(hub, "a").len() == 3).then_some(())
+        });
+    }
+    // A private one reaches nobody without a right, on either.
+    one.publish("topic=a&data=secret&private=on");
+    let mut friend = other.stream(
+        "match=a&last_event_id=urn:x",
+        &format!("{BEARER}{ALL_8}\r\n"),
+    );
+    assert_eq!(friend.data(), "y");
+    assert_eq!(friend.data(), "secret");
+    let third = node(&redis);
+    eventually("a new node knows who is there", || {
+        (listed(&third, "a").len() == 4).then_some(())
+    });
+}
