@@ -7,10 +7,10 @@ use super::script;
 use crate::auth::{self, Pass, Proof};
 use crate::config::{Config, SubscribeAll};
 use crate::messages::client::LimitReached;
-use crate::model::{ClientId, EventId, Form, Member, Positions, Resume, Subscription, Token};
+use crate::model::{ClientId, Form, Member, Positions, Resume, Subscription, Token};
 use crate::wire::http::query::Query;
 use crate::wire::http::response::stream_head;
-use crate::wire::http::{Answer, BodyLength, Method, Refused, Request, Version, cors};
+use crate::wire::http::{Answer, BodyLength, Method, Refused, Request, Version, cors, event_id};
 use crate::wire::info;
 use crate::wire::sse::{self, LAST_CHUNK, retry_line};
 
@@ -195,20 +195,6 @@ fn resume(request: &Request, query: &Query) -> Resume {
     }
 }
 
-/// The last number of a list of numbers: a header that is given twice, by a script and by its
-/// library, comes as one list. None where something else is in it.
-fn event_id(list: &str) -> Option<EventId> {
-    let numbers = list
-        .split(',')
-        .map(|number| number.trim_matches([' ', '\t']));
-    let ids = numbers.map(|number| {
-        let digits = number.bytes().all(|byte| byte.is_ascii_digit());
-        let id = number.parse().ok().filter(|_| digits);
-        id.filter(|id| *id < EventId::END).map(EventId)
-    });
-    ids.reduce(|before, id| before.and(id)).flatten()
-}
-
 impl LimitReached {
     pub(super) fn status(self) -> u16 {
         match self {
@@ -285,6 +271,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
+    use crate::model::EventId;
     use crate::registry::tests::config;
     use crate::wire::http::Reader;
 

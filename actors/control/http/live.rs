@@ -14,6 +14,7 @@ use crate::config::{Config, SubscribeAll};
 use crate::logger;
 use crate::messages::publisher::{self, Search};
 use crate::model::Cors;
+use crate::wire::address;
 use crate::wire::http::Request;
 use crate::wire::report::{Figures, More, Setup, Tokens, live};
 
@@ -69,6 +70,11 @@ fn setup(config: &Config, figures: &Figures) -> Setup {
         key: config.subscribe_keys.is_some(),
         secret: config.control_secret.is_some(),
         all: config.subscribe_all == SubscribeAll::Anyone,
+        presence: config
+            .presence
+            .iter()
+            .map(|target| address::text(target).into_owned())
+            .collect(),
         history_file: config.history_file.is_some(),
         bus: figures.bus.as_ref().map(|bus| bus.up.get()),
         cors: match &config.cors {

@@ -16,7 +16,7 @@
 //! | `refused` | refusals since the daemon's start by reason |
 //! | `recent` | the newest warnings and errors, at most 100, each in one event alone: `number` (none is left out), `time` (as above), `level` (`warning` or `error`), `text`; none for those who may see the figures alone |
 //! | `past` | in the first event of a connection alone: one sample a second of the last two minutes, each `[time, clients, replaying, messages, events, bytes, slow, replays, gaps, history]`, of which those from `messages` to `gaps` count from the daemon's start |
-//! | `settings` | how the daemon is set up: `key`, `secret`, `all` (anyone may subscribe to `*`), `history_file`, `bus` (null without one, else whether it is there), `cors`, `max_clients`, `max_clients_per_ip`, `max_publishers`, `max_message` |
+//! | `settings` | how the daemon is set up: `key`, `secret`, `all` (anyone may subscribe to `*`), `presence` (the tokens of which it is known who is there), `history_file`, `bus` (null without one, else whether it is there), `cors`, `max_clients`, `max_clients_per_ip`, `max_publishers`, `max_message` |
 //! | `tokens` | the busiest at most ten: `subscribers` as `[token, streams]`; `messages` as `[target, messages a second]` in the last seconds, where a target is a token, `pre*` or `*` |
 
 use std::collections::BTreeMap;
@@ -57,6 +57,8 @@ pub struct Setup {
     pub secret: bool,
     /// Whether anyone may subscribe to `*`.
     pub all: bool,
+    /// The tokens of which it is known who is there: names, `pre*` and `*`.
+    pub presence: Vec<String>,
     /// Whether kept events survive a restart.
     pub history_file: bool,
     /// Whether the bus is there; none without one.

@@ -76,7 +76,8 @@ async function factsOf(name) {
     const path = encodeURIComponent(name);
     const answer = await (await ask(`subscribers/${path}`)).json();
     told.push(`${count(answer.subscribedclients)} ${answer.subscribedclients === 1 ? 'stream' : 'streams'}`);
-    if (name !== '*' && before?.settings.presence) {
+    const known = (rule) => rule === name || (rule.endsWith('*') && name.startsWith(rule.slice(0, -1)));
+    if (name !== '*' && before?.settings.presence.some(known)) {
       const there = await (await ask(`presence/${path}?limit=20`)).json().catch(() => null);
       if (there?.members) told.push(`members: ${there.members.map(({ id }) => id).join(', ') || 'none'}${there.anonymous ? ` and ${there.anonymous} more` : ''}`);
     }
