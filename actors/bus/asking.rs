@@ -188,9 +188,10 @@ impl Asking {
             }
         };
         let asked = async {
-            match has_room {
-                true => inbox.next().await.map(Turn::Asked),
-                false => None,
+            if has_room {
+                inbox.next().await.map(Turn::Asked)
+            } else {
+                None
             }
         };
         let told = async { heard.next().await.map(Turn::Heard) };

@@ -84,9 +84,10 @@ pub(super) fn admit(
     check_count(&query.subscription, config)?;
     let resume = resume(&request, &query);
     // A browser that reconnects has had them.
-    let recent_of = match reconnects(&request) {
-        true => Vec::new(),
-        false => query.recent_of,
+    let recent_of = if reconnects(&request) {
+        Vec::new()
+    } else {
+        query.recent_of
     };
     let mut subscription = query.subscription;
     subscription.inside = inside;
@@ -144,9 +145,10 @@ fn preflight(request: &Request) -> Answer {
 
 /// Whether the daemon takes streams, for who distributes them.
 fn health(stopping: bool) -> Answer {
-    match stopping {
-        false => Answer::text(200, "ok"),
-        true => Answer::text(503, "hasses is stopping"),
+    if stopping {
+        Answer::text(503, "hasses is stopping")
+    } else {
+        Answer::text(200, "ok")
     }
 }
 
