@@ -93,7 +93,7 @@ pub(crate) fn plan(
         origins: or_own(&mut typed.mercure_origin),
         cookie: typed.mercure_cookie.take(),
         only: typed.mercure_version,
-        grace: Duration::from_secs(10),
+        grace: Duration::from_secs(typed.presence_grace.unwrap_or(10)),
         hub,
     };
     Ok(Some((mercure, keys)))
