@@ -43,6 +43,13 @@ pub enum FromClient {
         /// Whether it speaks TLS.
         tls: bool,
     },
+    /// A stream was begun on a connection that carries several.
+    Opened {
+        /// The client.
+        key: ClientKey,
+        /// The client that carries it, whose address and socket are its own.
+        carrier: ClientKey,
+    },
     /// A trusted proxy has said whom a client's connection speaks for.
     Introduced {
         /// The client.
@@ -149,6 +156,13 @@ pub enum FromBus {
         target: Target,
         /// Where the answer goes.
         reply: Reply<u64>,
+    },
+    /// Another node tells of members, or asks for them; without a node the bus asks for this one's.
+    Presence {
+        /// The other.
+        node: Option<u64>,
+        /// What it says.
+        text: String,
     },
     /// These are to be delivered, in this order.
     Deliver {
