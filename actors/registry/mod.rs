@@ -377,6 +377,7 @@ impl Registry {
         logger::tell_withheld();
         self.pool.expire();
         self.tick_bus();
+        self.look_at_nodes();
         self.tick_hub();
         self.pool.give_up_stalled();
         let now = Instant::now();
