@@ -50,6 +50,8 @@ pub(super) struct Shared {
     pub(super) missed: Cell<Option<EventId>>,
     /// See [`Handle::lost`].
     pub(super) lost: Cell<u64>,
+    /// Whether the last write to the file failed.
+    pub(super) failing: Cell<bool>,
     /// The bytes that count in the file.
     pub(super) size: Cell<u64>,
     /// See [`Handle::let_go`].
@@ -88,6 +90,7 @@ impl Shared {
             outlived: Cell::default(),
             missed: Cell::default(),
             lost: Cell::default(),
+            failing: Cell::default(),
             size: Cell::default(),
             let_go: RefCell::default(),
             time: Cell::default(),
@@ -263,6 +266,11 @@ impl Handle {
     /// How many events were never written, as newer ones filled the history before they could be.
     pub fn lost(&self) -> u64 {
         self.shared.lost.get()
+    }
+
+    /// Whether the file cannot be written at present.
+    pub fn is_failing(&self) -> bool {
+        self.shared.failing.get()
     }
 
     /// As if the clock had jumped since more was reserved.
