@@ -105,9 +105,10 @@ impl Asked {
                 twice
             }
         };
-        match twice {
-            true => Err(format!("--{name} is given twice")),
-            false => Ok(()),
+        if twice {
+            Err(format!("--{name} is given twice"))
+        } else {
+            Ok(())
         }
     }
 

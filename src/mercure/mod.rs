@@ -72,9 +72,12 @@ pub(crate) fn plan(
              everyone read what is public"
         )));
     }
-    let or_own = |list: &mut Vec<String>| match list.is_empty() {
-        true => vec![hub.origin().to_owned()],
-        false => std::mem::take(list),
+    let or_own = |list: &mut Vec<String>| {
+        if list.is_empty() {
+            vec![hub.origin().to_owned()]
+        } else {
+            std::mem::take(list)
+        }
     };
     let mercure = Mercure {
         publish_keys: None,
@@ -135,9 +138,10 @@ pub(crate) fn load(plan: &mut Plan, folder: &Path) -> Result<Vec<String>, String
 
 /// Adds keys of publishers, or of subscribers.
 fn add(mercure: &mut Mercure, publishers: bool, keys: Keys) {
-    let known = match publishers {
-        true => &mut mercure.publish_keys,
-        false => &mut mercure.subscribe_keys,
+    let known = if publishers {
+        &mut mercure.publish_keys
+    } else {
+        &mut mercure.subscribe_keys
     };
     match known {
         Some(known) => known.extend(keys),
@@ -183,16 +187,18 @@ pub(crate) fn origin(text: &str) -> Result<String, String> {
 /// A cookie's name (RFC 6265 §4.1.1).
 pub(crate) fn cookie(text: &str) -> Result<String, String> {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    match !text.is_empty() && text.bytes().all(is_token) {
-        true => Ok(text.to_owned()),
-        false => Err("it needs the name of a cookie: letters, digits, '-' and '_'".to_owned()),
+    if !text.is_empty() && text.bytes().all(is_token) {
+        Ok(text.to_owned())
+    } else {
+        Err("it needs the name of a cookie: letters, digits, '-' and '_'".to_owned())
     }
 }
 
 /// An issuer: any text of one line.
 pub(crate) fn issuer(text: &str) -> Result<String, String> {
-    match !text.is_empty() && !text.chars().any(char::is_control) {
-        true => Ok(text.to_owned()),
-        false => Err("it needs the iss of tokens, such as https://app.example.com".to_owned()),
+    if !text.is_empty() && !text.chars().any(char::is_control) {
+        Ok(text.to_owned())
+    } else {
+        Err("it needs the iss of tokens, such as https://app.example.com".to_owned())
     }
 }

@@ -21,6 +21,7 @@ mod dashboard;
 mod events;
 mod flow;
 mod live;
+mod presence;
 mod publishing;
 mod reading;
 
@@ -178,6 +179,15 @@ async fn handle(
         Route::Live => {
             ready(publisher, connection, body).await?;
             return live::show(publisher, connection, request).await;
+        }
+        Route::Presence {
+            token,
+            after,
+            limit,
+        } => presence::page(publisher, token, after, limit).await?,
+        Route::PresenceEvents { last } => {
+            ready(publisher, connection, body).await?;
+            return presence::events(publisher, connection, request, last).await;
         }
         Route::Dashboard => dashboard::show(),
         Route::Healthz if publisher.stop.is_cancelled() => {
