@@ -112,8 +112,10 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
     }
     let position = decides.stands_at();
     let (to_bus, bus_inbox) = unbounded();
+    let (to_nodes, members) = unbounded();
     if config.bus.is_some() {
         decides.publish_by(to_bus.clone());
+        decides.tell_nodes(to_nodes);
     }
     spawner.vital("registry", Stage::Delivery, |stop| {
         decides.run(arrivals, inbox, asked, stop)
@@ -139,6 +141,7 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
                 position,
                 gate,
                 recovered: recovered.unwrap_or_else(|| (Vec::new(), EventId(0))),
+                members,
             };
             spawner.vital("bus", Stage::Delivery, |stop| {
                 Bus::new(parts, bus_inbox).run(stop)

@@ -6,7 +6,8 @@ use crate::suggest;
 /// All options, grouped, with their defaults.
 pub(crate) const HELP: &str = "\
 Usage: hasses [--option value | --option=value]...
-       hasses publish TOKEN [DATA]  |  hasses status  |  hasses sign ...
+       hasses publish TOKEN [DATA]  |  hasses subscribe TOKEN...  |  hasses status
+       hasses sign ...
                                                        (each has its own --help)
 
 Server-Sent Events: browsers subscribe to tokens, backends publish to them.

@@ -3,13 +3,14 @@
 use crate::help;
 
 /// The helpers of the shell.
-pub(crate) const HELPERS: [&str; 7] = [
+pub(crate) const HELPERS: [&str; 8] = [
     "completions",
     "doctor",
     "help",
     "publish",
     "sign",
     "status",
+    "subscribe",
     "version",
 ];
 

@@ -24,6 +24,8 @@ use crate::model::Target;
 use crate::runtime::{self, Address, Failure, Mailbox, Reply};
 use crate::wire::command::Command;
 
+/// What asks for all who are there.
+const HELLO: &str = "hello";
 /// How long the other nodes have for their answers.
 const ANSWERED: Duration = Duration::from_secs(2);
 /// Questions that are under way at most; more wait for them.
@@ -69,6 +71,8 @@ pub(super) struct Asking {
     speak: Address<Vec<u8>>,
     /// Others' questions, by who asks.
     to_answer: VecDeque<(Node, Vec<(u64, Target)>)>,
+    /// What the registry has all other nodes know of those who are there.
+    members: Mailbox<String>,
 }
 
 /// What came next.
@@ -77,12 +81,18 @@ enum Turn {
     Sent(Result<Sent, Trouble>),
     Heard(Vec<u8>),
     Answered(Result<(), Trouble>),
+    Members(String),
+    Told(Result<Asked, Trouble>),
     Late,
 }
 
 impl Asking {
     /// Nothing asked yet; and where questions go.
-    pub(super) fn new(node: Node, registry: Address<Message>) -> (Self, Address<Question>) {
+    pub(super) fn new(
+        node: Node,
+        registry: Address<Message>,
+        members: Mailbox<String>,
+    ) -> (Self, Address<Question>) {
         let (questions, inbox) = runtime::unbounded();
         let (speak, heard) = runtime::mailbox(HEARD);
         let asking = Self {
@@ -95,6 +105,7 @@ impl Asking {
             heard,
             speak,
             to_answer: VecDeque::new(),
+            members,
         };
         (asking, questions)
     }
@@ -118,6 +129,12 @@ impl Asking {
     async fn serve(&mut self, link: &Link) -> Result<(), Failure> {
         let mut sending: Option<Step<Sent>> = None;
         let mut answering: Option<Step<()>> = None;
+        // What was to be told while there was no link is a part of all that is told now.
+        while self.members.try_recv().is_some() {}
+        let mut telling = Some(self.tell(link, HELLO));
+        let text = HELLO.to_owned();
+        let own = Message::Bus(FromBus::Presence { node: None, text });
+        self.registry.try_send(own).map_err(|_| gone())?;
         loop {
             if sending.is_none() {
                 sending = self.send(link);
@@ -125,7 +142,9 @@ impl Asking {
             if answering.is_none() {
                 answering = self.answer(link);
             }
-            match self.turn(&mut sending, &mut answering).await {
+            match self.turn(&mut sending, &mut answering, &mut telling).await {
+                Turn::Members(text) => telling = Some(self.tell(link, &text)),
+                Turn::Told(Ok(_)) => telling = None,
                 Turn::Asked(question) => {
                     self.ask(question);
                     // All that wait go with it.
@@ -142,7 +161,9 @@ impl Asking {
                 Turn::Heard(said) => self.hear(&said)?,
                 Turn::Answered(Ok(())) => answering = None,
                 Turn::Late => self.end_late(Instant::now())?,
-                Turn::Sent(Err(trouble)) | Turn::Answered(Err(trouble)) => {
+                Turn::Sent(Err(trouble))
+                | Turn::Answered(Err(trouble))
+                | Turn::Told(Err(trouble)) => {
                     log::warn!("the other nodes cannot be asked, or answered: {trouble}");
                     return self.end_all();
                 }
@@ -154,10 +175,18 @@ impl Asking {
         &mut self,
         sending: &mut Option<Step<Sent>>,
         answering: &mut Option<Step<()>>,
+        telling: &mut Option<Step<Asked>>,
     ) -> Turn {
         let has_room = self.has_room();
+        let tells = telling.is_some();
         let due = self.under_way.values().next().map(|first| first.due);
-        let (inbox, heard) = (&mut self.inbox, &mut self.heard);
+        let (inbox, heard, members) = (&mut self.inbox, &mut self.heard, &mut self.members);
+        let members = async {
+            match tells {
+                false => members.next().await.map(Turn::Members),
+                true => None,
+            }
+        };
         let asked = async {
             if has_room {
                 inbox.next().await.map(Turn::Asked)
@@ -184,9 +213,20 @@ impl Asking {
             {
                 return Poll::Ready(Turn::Answered(answered));
             }
+            if let Some(step) = telling
+                && let Poll::Ready(told) = step.as_mut().poll(cx)
+            {
+                return Poll::Ready(Turn::Told(told));
+            }
             Poll::Pending
         });
-        or_never(told).or(link).or(or_never(asked)).or(late).await
+        let asked = or_never(asked).or(or_never(members));
+        or_never(told).or(link).or(asked).or(late).await
+    }
+
+    /// Tells all other nodes something of those who are there.
+    fn tell(&self, link: &Link, text: &str) -> Step<Asked> {
+        Box::pin(link.clone().ask(peer_messages::presence(self.node, text)))
     }
 
     fn has_room(&self) -> bool {
@@ -254,6 +294,11 @@ impl Asking {
                         self.end(number)?;
                     }
                 }
+            }
+            Some(PeerMessage::Presence { node, text }) => {
+                let node = Some(node.0);
+                let told = Message::Bus(FromBus::Presence { node, text });
+                self.registry.try_send(told).map_err(|_| gone())?;
             }
             None => log::warn!("another node says what this one does not understand"),
         }

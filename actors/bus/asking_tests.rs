@@ -11,7 +11,7 @@ struct Node1 {
 impl Node1 {
     fn new() -> Self {
         let (address, registry) = runtime::unbounded();
-        let (asking, _) = Asking::new(Node(1), address);
+        let (asking, _) = Asking::new(Node(1), address, runtime::unbounded().1);
         Self { asking, registry }
     }
 

@@ -110,7 +110,7 @@ use crate::messages::registry::{FromBus, Incoming, Message};
 use crate::model::bus_figures::{BusFigures, count};
 use crate::model::{BusDown, Channel, EventId, Publication, Record};
 use crate::net::BusUrl;
-use crate::runtime::{Address, CancellationToken, Failure, Latch, Mailbox};
+use crate::runtime::{self, Address, CancellationToken, Failure, Latch, Mailbox};
 
 /// The shortest and the longest pause before another attempt to connect, without jitter.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -136,6 +136,8 @@ pub struct Bus {
     /// The number of the last own message.
     number: u64,
     queue: Queue,
+    /// What the other nodes are to be told; taken at the start.
+    members: Option<Mailbox<String>>,
     reading: Reading,
     /// Whether clients may come already.
     open: bool,
@@ -173,6 +175,8 @@ pub struct Parts {
     pub gate: Latch,
     /// What a history file had, to be added where Redis has nothing at all, and from which id on it has everything.
     pub recovered: (Vec<Record>, EventId),
+    /// What all other nodes are to know of those who are there.
+    pub members: Mailbox<String>,
 }
 
 impl Bus {
@@ -188,6 +192,7 @@ impl Bus {
             position,
             gate,
             recovered,
+            members,
         } = parts;
         let node = Node(fastrand::u64(..));
         let mut tail = LogTail::new(settings.now().history.together());
@@ -204,6 +209,7 @@ impl Bus {
             figures,
             scripts: Rc::new(Scripts::new()),
             node,
+            members: Some(members),
             number,
             queue: Queue::default(),
             reading: Reading::new(tail, position),
@@ -236,7 +242,11 @@ impl Bus {
 
     async fn work(&mut self, stop: CancellationToken) -> Result<(), Failure> {
         let mut pause = PAUSE.0;
-        let (mut asking, questions) = Asking::new(self.node, self.registry.clone());
+        let members = self
+            .members
+            .take()
+            .unwrap_or_else(|| runtime::unbounded().1);
+        let (mut asking, questions) = Asking::new(self.node, self.registry.clone(), members);
         loop {
             let began = Instant::now();
             let url = self.url.clone();

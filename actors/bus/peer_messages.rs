@@ -35,6 +35,18 @@ pub(super) enum PeerMessage {
     },
     /// Another answers.
     Answers(Vec<(u64, u64)>),
+    /// Another tells of those who are there, or asks for them.
+    Presence {
+        /// The other.
+        node: Node,
+        /// What it says, for the registry.
+        text: String,
+    },
+}
+
+/// What is to be known of those who are there, as it is sent.
+pub(super) fn presence(node: Node, text: &str) -> String {
+    format!("presence {node}\n{text}")
 }
 
 /// Questions as they are sent.
@@ -56,7 +68,15 @@ pub(super) fn answers(counts: &[(u64, u64)]) -> String {
 impl PeerMessage {
     /// Understands what came; `None` for what no version like this has sent.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
-        let mut lines = std::str::from_utf8(bytes).ok()?.lines();
+        let text = std::str::from_utf8(bytes).ok()?;
+        if let Some(told) = text.strip_prefix("presence ") {
+            let (node, text) = told.split_once('\n')?;
+            return Some(Self::Presence {
+                node: Node(u64::from_str_radix(node, 16).ok()?),
+                text: text.to_owned(),
+            });
+        }
+        let mut lines = text.lines();
         let head = lines.next()?;
         let pairs = lines.map(|line| {
             let (number, rest) = line.split_once(' ')?;

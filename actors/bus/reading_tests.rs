@@ -46,6 +46,7 @@ impl Rig {
             position: EventId(10),
             gate: latch().0,
             recovered: (Vec::new(), EventId(0)),
+            members: runtime::unbounded().1,
         };
         let mut bus = Bus::new(parts, unbounded().1);
         bus.reading.begin(EventId(10));

@@ -237,6 +237,9 @@ impl Bus {
     pub(super) fn note_heartbeat(&mut self, heartbeat: &Heartbeat) {
         self.reading.set_residue(heartbeat.residue);
         self.figures.nodes.set(heartbeat.nodes.len() as u64);
+        let names = heartbeat.nodes.iter();
+        let present = names.filter_map(|name| u64::from_str_radix(name, 16).ok());
+        self.figures.present.replace(present.collect());
         self.nodes.clone_from(&heartbeat.nodes);
         self.figures.others_clients.set(heartbeat.others_clients);
     }

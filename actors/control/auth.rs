@@ -93,6 +93,13 @@ impl Publisher {
         Ok(())
     }
 
+    /// Whether the figures are shown to those alone who know a secret.
+    pub(super) fn asks_for_figures(&self) -> bool {
+        let config = self.settings.now();
+        let set = config.control_secret.is_some() || config.watch_secret.is_some();
+        set && self.channel != Channel::Unix
+    }
+
     /// Whether whoever makes this request may see lists of clients and events too, not figures alone.
     pub(super) fn shows_lists(&self, request: &Request) -> bool {
         let config = self.settings.now();

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::rc::Rc;
 
-use crate::model::{Channel, ClientId, EventId, Publication, Token};
+use crate::model::{Channel, ClientId, EventId, Publication, Sample, Token};
 use crate::runtime::Reply;
 use crate::wire::command::Command;
 use crate::wire::report::Figures;
@@ -44,6 +44,11 @@ pub enum Request {
     Report {
         /// Where they go.
         reply: Reply<Figures>,
+    },
+    /// Give the samples of the last two minutes.
+    Past {
+        /// Where they go, the oldest first.
+        reply: Reply<Vec<Sample>>,
     },
     /// Report the figures, and the busiest targets with their messages in a second, to somebody who asks
     /// again and again.

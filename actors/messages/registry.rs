@@ -150,6 +150,13 @@ pub enum FromBus {
         /// Where the answer goes.
         reply: Reply<u64>,
     },
+    /// Another node tells of members, or asks for them; without a node the bus asks for this one's.
+    Presence {
+        /// The other.
+        node: Option<u64>,
+        /// What it says.
+        text: String,
+    },
     /// These are to be delivered, in this order.
     Deliver {
         /// The events.

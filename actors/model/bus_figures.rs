@@ -1,6 +1,6 @@
 //! What the bus counts, for others to see.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 /// What becomes of messages while the bus is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct BusFigures {
     pub up: Cell<bool>,
     /// Nodes that have been heard of within seven seconds, this one included; none while the bus is away.
     pub nodes: Cell<u64>,
+    /// Which they are, by their numbers.
+    pub present: RefCell<Vec<u64>>,
     /// Streams of the others of them, each as it said last.
     pub others_clients: Cell<u64>,
     /// Streams of this node: the registry's to say.

@@ -114,6 +114,7 @@ impl Registry {
                 }
                 self.release();
             }
+            FromBus::Presence { node, text } => self.hear_presence(node, &text),
             FromBus::Deliver { events, reply } => {
                 let mut receipts = Vec::with_capacity(events.len());
                 for event in events {

@@ -28,6 +28,7 @@ mod forms;
 pub mod history;
 mod keys;
 mod mercure;
+mod past;
 pub(crate) mod presence;
 mod publishing;
 mod replay;
@@ -44,6 +45,7 @@ use forms::Forms;
 use history::History;
 use keys::Keys;
 use mercure::Hub;
+use past::Past;
 use presence::{Presence, Watchers};
 use replay::Replays;
 use routes::Routes;
@@ -85,6 +87,7 @@ pub struct Registry {
     /// Messages that wait: of clients, of all others.
     waiting: (usize, usize),
     watched: Option<Box<Watched>>,
+    past: Past,
 }
 
 /// When something happened, by the clock that never goes back.
@@ -184,6 +187,7 @@ impl Registry {
             recipients: Vec::new(),
             waiting: (0, 0),
             watched: None,
+            past: Past::default(),
             settings,
         };
         registry.recover_hub();
@@ -310,6 +314,7 @@ impl Registry {
                 reply.send(self.disconnect_until(&id, until));
             }
             Request::Report { reply } => reply.send(self.figures()),
+            Request::Past { reply } => reply.send(self.past.samples()),
             Request::Watch { reply } => reply.send((self.figures(), self.watched())),
             Request::Search { search, reply } => reply.send(self.search(search)),
             Request::List {
@@ -372,11 +377,13 @@ impl Registry {
         logger::tell_withheld();
         self.pool.expire();
         self.tick_bus();
+        self.look_at_nodes();
         self.tick_hub();
         self.pool.give_up_stalled();
         let now = Instant::now();
         self.work(now);
         self.look_at_file();
+        self.sample(now);
         self.watched.take_if(|watched| watched.is_forgotten(now));
         while let Some(client) = self.sessions.due(since_1970()) {
             self.finish(client, Ending::Expired);

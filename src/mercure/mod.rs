@@ -7,6 +7,8 @@ use std::time::Duration;
 use hasses_actors::auth::Keys;
 use hasses_actors::config::Mercure;
 use hasses_actors::model::mercure::{Draft, Identity};
+use hasses_actors::model::retention::{Rule, RuleAge};
+use hasses_actors::model::{Target, Token};
 
 use crate::failure::Failure;
 use crate::keys;
@@ -72,6 +74,9 @@ pub(crate) fn plan(
              everyone read what is public"
         )));
     }
+    if typed.mercure_subscriptions {
+        keep_for_a_while(typed, &hub);
+    }
     let or_own = |list: &mut Vec<String>| {
         if list.is_empty() {
             vec![hub.origin().to_owned()]
@@ -88,10 +93,28 @@ pub(crate) fn plan(
         origins: or_own(&mut typed.mercure_origin),
         cookie: typed.mercure_cookie.take(),
         only: typed.mercure_version,
-        grace: Duration::from_secs(10),
+        grace: Duration::from_secs(typed.presence_grace.unwrap_or(10)),
         hub,
     };
     Ok(Some((mercure, keys)))
+}
+
+/// Has events about subscriptions kept for some minutes, unless a rule says otherwise: each has a topic of
+/// its own, and very many together would take the others' place. Tokens, and so streams, usually live no
+/// longer than that.
+fn keep_for_a_while(typed: &mut Typed, hub: &Identity) {
+    const AGE: Duration = Duration::from_secs(600);
+    let Ok(prefix) = Token::of_topic(&format!("{}/", hub.subscriptions_path())) else {
+        return;
+    };
+    let of = Target::Prefix(prefix);
+    if !typed.history_for.iter().any(|rule| rule.of == of) {
+        typed.history_for.push(Rule {
+            of,
+            count: 2,
+            age: RuleAge::AtMost(AGE),
+        });
+    }
 }
 
 /// The first option that only a hub has a use for.

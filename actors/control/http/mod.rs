@@ -189,7 +189,7 @@ async fn handle(
             ready(publisher, connection, body).await?;
             return presence::events(publisher, connection, request, last).await;
         }
-        Route::Dashboard => dashboard::show(),
+        Route::Dashboard => dashboard::show(publisher.asks_for_figures()),
         Route::Healthz if publisher.stop.is_cancelled() => {
             return Err(Refused::new(503, "hasses is stopping").into());
         }

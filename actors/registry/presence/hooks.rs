@@ -4,13 +4,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use foldhash::HashMap;
 
+use super::nodes::{self, Told};
 use super::ring::Ring;
 use super::{Now, Presence, Telling};
 use crate::messages::client;
 use crate::messages::publisher::{PresenceNews, PresencePage};
 use crate::model::{ClientId, EventId, Member, Subscription, Token};
 use crate::registry::Registry;
-use crate::runtime::Reply;
+use crate::runtime::{Address, Reply};
 
 /// Bytes of the lists that a listener gets at once.
 const PORTION: usize = 16 * 1024;
@@ -22,6 +23,8 @@ pub(in crate::registry) struct Watchers {
     expected: HashMap<u32, Member>,
     /// Backends, each with the id up to which it has heard all.
     waiting: Vec<(EventId, Reply<PresenceNews>)>,
+    /// Where what other nodes are to know goes.
+    nodes: Option<Address<String>>,
 }
 
 impl Registry {
@@ -91,7 +94,60 @@ impl Registry {
         }
     }
 
+    /// Other nodes are told of members by this.
+    pub fn tell_nodes(&mut self, nodes: Address<String>) {
+        self.watchers.nodes = Some(nodes);
+    }
+
+    /// Tells the other nodes something, if the bus is there: what they miss they get when it is again.
+    fn tell_others(&self, text: String) {
+        let is_up = self.bus_figures().is_some_and(|figures| figures.up.get());
+        if let Some(nodes) = self.watchers.nodes.as_ref().filter(|_| is_up) {
+            // Refused only when the bus is gone, and with it the process.
+            let _gone = nodes.try_send(text);
+        }
+    }
+
+    /// Another node, or the bus for this one, says something of members.
+    pub(in crate::registry) fn hear_presence(&mut self, node: Option<u64>, text: &str) {
+        if !self.presence.is_on() {
+            return;
+        }
+        let now = self.presence_now();
+        match (nodes::read(text), node) {
+            (Some(Told::Hello), _) => {
+                let own: Vec<_> = self.presence.own_members().collect();
+                self.tell_others(nodes::text(true, &own));
+            }
+            (Some(Told::Changes { all: true, changes }), Some(node)) => {
+                self.presence.hear_all(node, changes, now);
+            }
+            (Some(Told::Changes { changes, .. }), Some(node)) => {
+                self.presence.hear(node, changes, now);
+            }
+            (Some(Told::Changes { .. }), None) => {}
+            (None, _) => {
+                log::warn!("another node tells of members in a way that is not understood")
+            }
+        }
+    }
+
+    /// Looks which nodes are there; while the bus is away nobody knows, and all stays as it was.
+    pub(in crate::registry) fn look_at_nodes(&mut self) {
+        if !self.presence.is_on() {
+            return;
+        }
+        if let Some(figures) = self.bus_figures().filter(|figures| figures.up.get()) {
+            let now = self.presence_now();
+            let present = figures.present.borrow();
+            self.presence.hear_of(&present, now);
+        }
+    }
+
     fn tell_presence(&mut self, telling: Telling) {
+        if !telling.nodes.is_empty() {
+            self.tell_others(nodes::text(false, &telling.nodes));
+        }
         for (clients, frame) in telling.frames {
             self.pool.send_all(&clients, &frame);
         }

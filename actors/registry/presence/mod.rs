@@ -10,6 +10,7 @@
 //! | [`room`] | one token: its members, and those who are told |
 //! | [`ring`] | joins and leaves as the backend's event stream |
 //! | [`hooks`] | the registry's side: where streams go live and end |
+//! | [`nodes`] | what nodes tell one another |
 //! | [`store`] | what a restart remembers |
 //!
 //! # When what is told
@@ -30,6 +31,7 @@ use crate::wire::report::Presence as Figures;
 use crate::wire::sse::Frame;
 
 mod hooks;
+mod nodes;
 pub(crate) mod ring;
 mod room;
 pub(crate) mod store;
@@ -102,6 +104,8 @@ pub(super) struct Presence {
     totals: BTreeSet<(u64, u32)>,
     /// Other nodes that are not heard of any more, and when their members leave.
     lost: HashMap<u64, u64>,
+    /// Other nodes that have told of their members.
+    peers: HashSet<u64>,
     /// Counts what happens in all rooms, so that a listener's first view has a place among it.
     step: u64,
     ring: Ring,
@@ -122,6 +126,7 @@ impl Presence {
             gathered: VecDeque::new(),
             totals: BTreeSet::new(),
             lost: HashMap::default(),
+            peers: HashSet::default(),
             step: 0,
             ring,
             counts: Figures::default(),
@@ -273,6 +278,7 @@ impl Presence {
     /// Another node tells of members that came to it or left it.
     pub(super) fn hear(&mut self, node: u64, changes: Vec<NodeChange>, now: Now) {
         self.lost.remove(&node);
+        self.peers.insert(node);
         for NodeChange { token, id, here } in changes {
             let number = match (self.by_token.get(&token), &here) {
                 (Some(number), _) => *number,
@@ -313,17 +319,13 @@ impl Presence {
         self.hear(node, changes.collect(), now);
     }
 
-    /// Another node is not heard of any more: its members leave when their grace is over.
-    #[allow(dead_code, reason = "the bus tells")]
-    pub(super) fn lose(&mut self, node: u64, now: Now) {
+    /// These other nodes are there. The members of one that is not any more leave when their grace is over.
+    pub(super) fn hear_of(&mut self, nodes: &[u64], now: Now) {
+        self.lost.retain(|node, _| !nodes.contains(node));
         let due = now.steady + self.grace;
-        self.lost.entry(node).or_insert(due);
-    }
-
-    /// The nodes whose members are known.
-    #[allow(dead_code, reason = "the bus asks")]
-    pub(super) fn nodes(&self) -> HashSet<u64> {
-        self.rooms.iter().flatten().flat_map(Room::nodes).collect()
+        for node in self.peers.iter().filter(|node| !nodes.contains(node)) {
+            self.lost.entry(*node).or_insert(due);
+        }
     }
 
     /// What a listener's next rooms say of themselves, at most `room` bytes of it or one; none when it has
@@ -368,6 +370,7 @@ impl Presence {
         let lost = self.lost.iter().filter(|(_, due)| **due <= now.steady);
         for node in lost.map(|(node, _)| *node).collect::<Vec<_>>() {
             self.hear_all(node, Vec::new(), now);
+            self.peers.remove(&node);
         }
         while let Some((due, number, id)) = self.leaving.first().cloned()
             && due <= now.steady

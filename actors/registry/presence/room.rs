@@ -238,14 +238,6 @@ impl Room {
         on.map(|(id, _)| id.clone()).collect()
     }
 
-    /// The other nodes on which members are.
-    #[allow(dead_code, reason = "the bus asks")]
-    pub(super) fn nodes(&self) -> impl Iterator<Item = u64> {
-        self.members
-            .values()
-            .flat_map(|here| here.elsewhere.iter().copied())
-    }
-
     /// This node's own members.
     pub(super) fn own(&self) -> impl Iterator<Item = NodeChange> {
         let own = self.members.iter().filter_map(|(id, here)| {

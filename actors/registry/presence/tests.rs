@@ -412,13 +412,19 @@ fn members_of_other_nodes_are_there_until_they_are_nowhere() {
     house.leave(2);
     assert!(house.pass(20_000).is_empty());
     // The other node dies, and comes back in time; then it does not.
-    house.presence.lose(3, house.now());
+    let hear_of = |house: &mut House, nodes: &[u64]| {
+        let now = house.now();
+        house.presence.hear_of(nodes, now);
+    };
+    hear_of(&mut house, &[1]);
     house.pass(9000);
-    assert!(hear(&mut house, 3, Vec::new()).is_empty());
+    hear_of(&mut house, &[1, 3]);
     assert!(house.pass(20_000).is_empty());
-    house.presence.lose(3, house.now());
-    house.presence.lose(3, house.now());
-    assert_eq!(house.pass(11_000), [line("leave", "bob", "2")]);
+    hear_of(&mut house, &[1]);
+    house.pass(5000);
+    hear_of(&mut house, &[1]);
+    house.pass(4000);
+    assert_eq!(house.pass(2000), [line("leave", "bob", "2")]);
     // What a node tells of all replaces what was known of it.
     hear(
         &mut house,
@@ -433,7 +439,6 @@ fn members_of_other_nodes_are_there_until_they_are_nowhere() {
         house.pass(300),
         [line("join", "eve", "1"), line("leave", "cleo", "1")]
     );
-    assert_eq!(house.presence.nodes().len(), 1);
 }
 
 #[test]
@@ -471,4 +476,33 @@ fn other_nodes_are_told_of_this_ones_own() {
     assert_eq!(told(&mut house), [("bob".to_owned(), false)]);
     house.leave(2);
     assert_eq!(told(&mut house), [("ann".to_owned(), false)]);
+}
+
+#[test]
+fn what_nodes_tell_one_another_is_understood() {
+    let change = |name: &str, here: Option<(Info, u64)>| NodeChange {
+        token: token("room \u{2028}1"),
+        id: id(name),
+        here,
+    };
+    let changes = vec![
+        change("ann", Some((Some(r#"{"n":1e400}"#.into()), 5))),
+        change("bob\"", Some((None, u64::MAX))),
+        change("cleo", None),
+    ];
+    for all in [false, true] {
+        let text = nodes::text(all, &changes);
+        let told = nodes::read(&text).unwrap();
+        assert_eq!(
+            told,
+            nodes::Told::Changes {
+                all,
+                changes: changes.clone()
+            }
+        );
+    }
+    assert_eq!(nodes::read(nodes::HELLO), Some(nodes::Told::Hello));
+    for text in ["", "some\n[]", "all\n7", "other"] {
+        assert_eq!(nodes::read(text), None, "{text}");
+    }
 }

@@ -14,7 +14,7 @@ pub use answers::{
 };
 pub use clients::{ClientRow, LIST_END, LIST_START};
 pub use figures::{Clients, Figures, Presence, level_word};
-pub use live::{Tokens, live};
+pub use live::{More, Setup, Tokens, live};
 pub use metrics::{METRICS_TYPE, metrics};
 pub use status::{Status, TlsFiles, bus_keys};
 

@@ -11,6 +11,7 @@ mod foreign;
 mod ledger;
 mod lost;
 mod nodes;
+mod presence;
 pub(crate) mod redis;
 mod speed;
 mod start;
