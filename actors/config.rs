@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::auth::Keys;
 use crate::model::mercure::{Draft, Identity as Hub};
-use crate::model::{BusDown, Cors, LogLevel, Policy, Secret};
+use crate::model::{BusDown, Cors, LogLevel, Policy, Secret, Target};
 use crate::net::BusUrl;
 use crate::net::identity::Identity;
 use crate::net::trust::Trusted;
@@ -61,6 +61,10 @@ pub struct Config {
     pub heartbeat: Option<Duration>,
     /// Milliseconds of the `retry:` that opens a stream, before jitter; none = not sent.
     pub retry: Option<u32>,
+    /// For which tokens it is known who is there.
+    pub presence: Vec<Target>,
+    /// How long a member without a stream is still there.
+    pub presence_grace: Duration,
     /// Who may subscribe to `*`; with a key, anyone whom that lets.
     pub subscribe_all: SubscribeAll,
     /// What subscribers must prove what they may read with; none = any token's name will do.

@@ -87,9 +87,12 @@ pub async fn run(
             Event::Silence => intake.silence(&mut nobody).await,
             Event::Look => {
                 looked = Instant::now();
-                let replaced = look(&path).await.and_then(|file| match file == pipe.file {
-                    true => Ok(None),
-                    false => Pipe::open(&path).map(Some),
+                let replaced = look(&path).await.and_then(|file| {
+                    if file == pipe.file {
+                        Ok(None)
+                    } else {
+                        Pipe::open(&path).map(Some)
+                    }
                 });
                 let told = std::mem::replace(&mut missed, replaced.is_err());
                 match replaced {
@@ -160,9 +163,10 @@ async fn next(
 ) -> io::Result<Event> {
     let read = async { pipe.read(buffer).await.map(Event::Read) };
     let silence = async {
-        match intake.text_waits() {
-            true => Timer::after(SILENCE).await,
-            false => std::future::pending().await,
+        if intake.text_waits() {
+            Timer::after(SILENCE).await
+        } else {
+            std::future::pending().await
         };
         Ok(Event::Silence)
     };

@@ -463,8 +463,9 @@ fn item_of_command(command: Command) -> Item {
 }
 
 fn item_of_json(message: JsonMessage) -> Item {
-    match message.ack {
-        true => Item::PublishAcknowledged(message.publication),
-        false => Item::Publish(message.publication),
+    if message.ack {
+        Item::PublishAcknowledged(message.publication)
+    } else {
+        Item::Publish(message.publication)
     }
 }

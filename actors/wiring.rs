@@ -19,7 +19,7 @@ use crate::messages::publisher::Request;
 use crate::messages::registry::{FromClient, Message};
 use crate::model::{BusFigures, EventId};
 use crate::net::stream::Stream;
-use crate::registry::{Kept, Registry};
+use crate::registry::{Kept, Registry, presence};
 use crate::runtime::supervisor::{Spawner, Stage, Supervisor};
 use crate::runtime::{Address, CancellationToken, Failure, Opened, executor, latch, unbounded};
 use crate::{clock, control, fifo, listener, logger, net, notify, signals, updates};
@@ -107,6 +107,9 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
         kept,
         figures.clone(),
     );
+    if let Some(path) = &config.history_file {
+        decides.remember(presence::store::take(path));
+    }
     let position = decides.stands_at();
     let (to_bus, bus_inbox) = unbounded();
     if config.bus.is_some() {

@@ -105,9 +105,10 @@ impl Asked {
                 twice
             }
         };
-        match twice {
-            true => Err(format!("--{name} is given twice")),
-            false => Ok(()),
+        if twice {
+            Err(format!("--{name} is given twice"))
+        } else {
+            Ok(())
         }
     }
 
@@ -154,15 +155,37 @@ impl Asked {
         target: &str,
         body: &[u8],
     ) -> Result<Answer<Socket>, Failure> {
+        let length = format!("Content-Length: {}\r\n", body.len());
+        self.send(site, (method, target), &length, body, true)
+    }
+
+    /// As [`Asked::ask`], for a GET with further header lines; `known`: the site may be told the secret.
+    pub(crate) fn open(
+        &self,
+        site: &Site,
+        target: &str,
+        fields: &str,
+        known: bool,
+    ) -> Result<Answer<Socket>, Failure> {
+        self.send(site, ("GET", target), fields, b"", known)
+    }
+
+    fn send(
+        &self,
+        site: &Site,
+        (method, target): (&str, &str),
+        fields: &str,
+        body: &[u8],
+        known: bool,
+    ) -> Result<Answer<Socket>, Failure> {
         let secret = match &self.secret {
-            None => String::new(),
-            Some(path) => authorization(path)?,
+            Some(path) if known => authorization(path)?,
+            _ => String::new(),
         };
         let Site { host, prefix, .. } = site;
-        let length = body.len();
         let mut request = format!(
             "{method} {prefix}{target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\
-             {secret}Content-Length: {length}\r\n\r\n"
+             {secret}{fields}\r\n"
         )
         .into_bytes();
         request.extend_from_slice(body);
@@ -211,11 +234,14 @@ fn authorization(path: &Path) -> Result<String, Failure> {
 }
 
 /// Why the daemon did not do it.
-fn refused(status: u16, body: &[u8], site: &Site) -> Failure {
+pub(crate) fn refused(status: u16, body: &[u8], site: &Site) -> Failure {
     let error: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-    let why = error["error"]
-        .as_str()
-        .unwrap_or("this is not how the control address of hasses answers; is it another port?");
+    let text = str::from_utf8(body).unwrap_or_default().trim();
+    let why = error["error"].as_str().unwrap_or(match text {
+        // As subscribers are told.
+        text if !text.is_empty() && !text.contains(['<', '\n', '{']) => text,
+        _ => "this is not how the control address of hasses answers; is it another port?",
+    });
     Failure::start(format!("{site}: refused with {status}: {why}"))
 }
 

@@ -92,9 +92,12 @@ pub(crate) fn identity(plan: &Plan, folder: &Path) -> Result<Option<Identity>, S
 /// Where the certificate for addresses with TLS is, and its key.
 pub(crate) fn tls_files(plan: &Plan, folder: &Path) -> Option<Files> {
     let Files { cert, key } = plan.tls.as_ref()?;
-    let place = |path: &Path| match plan.detach {
-        true => folder.join(path),
-        false => path.to_owned(),
+    let place = |path: &Path| {
+        if plan.detach {
+            folder.join(path)
+        } else {
+            path.to_owned()
+        }
     };
     Some(Files {
         cert: place(cert),

@@ -146,9 +146,10 @@ fn origin(doors: &[Door]) -> Option<(&Door, String)> {
 
 /// The host as it stands in a URL.
 fn bracketed(host: String) -> String {
-    match host.contains(':') {
-        true => format!("[{host}]"),
-        false => host,
+    if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host
     }
 }
 

@@ -6,7 +6,8 @@ use crate::suggest;
 /// All options, grouped, with their defaults.
 pub(crate) const HELP: &str = "\
 Usage: hasses [--option value | --option=value]...
-       hasses publish TOKEN [DATA]  |  hasses status  |  hasses sign ...
+       hasses publish TOKEN [DATA]  |  hasses subscribe TOKEN...  |  hasses status
+       hasses sign ...
                                                        (each has its own --help)
 
 Server-Sent Events: browsers subscribe to tokens, backends publish to them.
@@ -36,6 +37,9 @@ Subscribers:
   --max-clients-per-ip N  connections of one IP address, 0 = any number (default 0)
   --ip6-prefix BITS       of an IPv6 address these count as one address (default 64)
   --max-tokens N          tokens of one subscription (default 256)
+  --presence TOKEN        for this token, pre* or *, it is known who is there; repeatable
+                          (default none)
+  --presence-grace SECS   so long after its last stream a member is still there (default 10)
   --trust-proxy CIDR      proxies whose X-Forwarded-For or PROXY protocol v2 header is
                           believed, such as 10.0.0.0/8; repeatable (default none)
   --client-buffer BYTES   what a slow client may have waiting (default 1048576)

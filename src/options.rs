@@ -298,6 +298,8 @@ fn plan(mut line: Source, mut file: Source) -> Result<Plan, Failure> {
             client_buffer: all.client_buffer.unwrap_or(1 << 20),
             heartbeat: unless_zero(all.heartbeat.unwrap_or(15)).map(Duration::from_secs),
             retry: unless_zero(all.retry.unwrap_or(3000)),
+            presence: all.presence,
+            presence_grace: Duration::from_secs(all.presence_grace.unwrap_or(10)),
             subscribe_all: match (all.allow_all || !all.subscribe_key.is_empty(), old) {
                 (true, _) => SubscribeAll::Anyone,
                 (false, true) => SubscribeAll::LiveOnly,

@@ -71,9 +71,10 @@ impl Account {
         if uid.is_root() {
             return Ok(false);
         }
-        match (uid.as_raw(), gid.as_raw()) == (self.uid, self.gid) {
-            true => Ok(true),
-            false => Err(self.told(&"only root can change the user")),
+        if (uid.as_raw(), gid.as_raw()) == (self.uid, self.gid) {
+            Ok(true)
+        } else {
+            Err(self.told(&"only root can change the user"))
         }
     }
 

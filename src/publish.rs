@@ -14,7 +14,8 @@ Usage: hasses publish TOKEN [DATA] [--option value | --option=value]...
 Publishes DATA to the subscribers of TOKEN, through the control address of a running
 hasses, and prints the event's id and how many subscribers it is on its way to. TOKEN is
 taken whole, '-' and all; prefix* and * are understood. Without DATA, or with -, standard
-input is published, all of it, less one newline at its end. Behind -- nothing is an option.
+input is published, all of it, less one newline at its end; it has to be UTF-8. Behind --
+nothing is an option.
 
   --event NAME            the event's name
   --except ID             spares the subscribers with this id
@@ -65,15 +66,25 @@ fn usage(why: &str) -> Failure {
     ))
 }
 
-/// Standard input, less one newline at its end.
+/// Standard input, less one newline, or CR LF, at its end.
 fn input() -> Result<Vec<u8>, Failure> {
     let mut data = Vec::new();
     let read = io::stdin().lock().read_to_end(&mut data);
     read.map_err(|error| Failure::start(format!("standard input: {error}")))?;
     if data.last() == Some(&b'\n') {
         data.pop();
+        if data.last() == Some(&b'\r') {
+            data.pop();
+        }
     }
-    Ok(data)
+    match str::from_utf8(&data) {
+        Ok(_) => Ok(data),
+        // As an argument is refused that is none.
+        Err(wrong) => Err(Failure::usage(format!(
+            "publish: standard input is not UTF-8, from byte {} on",
+            wrong.valid_up_to() + 1
+        ))),
+    }
 }
 
 /// The answer in words.

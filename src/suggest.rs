@@ -3,13 +3,14 @@
 use crate::help;
 
 /// The helpers of the shell.
-pub(crate) const HELPERS: [&str; 7] = [
+pub(crate) const HELPERS: [&str; 8] = [
     "completions",
     "doctor",
     "help",
     "publish",
     "sign",
     "status",
+    "subscribe",
     "version",
 ];
 
@@ -18,9 +19,10 @@ pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> O
     let begins = |known: &str| word.len() > 2 && known.starts_with(word);
     let distance = |known: &'a str| {
         // What only lacks its end comes before what has a mistake.
-        let distance = match begins(known) {
-            true => 0,
-            false => strsim::damerau_levenshtein(word, known),
+        let distance = if begins(known) {
+            0
+        } else {
+            strsim::damerau_levenshtein(word, known)
         };
         (distance, known)
     };

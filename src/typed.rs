@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use argh::FromArgs;
-use hasses_actors::model::BusDown;
 use hasses_actors::model::LogLevel;
 use hasses_actors::model::mercure::{Draft, Identity};
 use hasses_actors::model::retention::Rule;
+use hasses_actors::model::{BusDown, Target};
 use hasses_actors::net::BusUrl;
 use hasses_actors::net::Door;
 use hasses_actors::net::trust::Range;
@@ -141,6 +141,12 @@ pub(crate) struct Typed {
     /// bytes that may wait for all
     #[argh(option, from_str_fn(values::total_bytes))]
     pub(crate) total_buffer: Option<usize>,
+    /// tokens of which it is known who is there
+    #[argh(option, from_str_fn(values::presence))]
+    pub(crate) presence: Vec<Target>,
+    /// seconds until who went is gone
+    #[argh(option, from_str_fn(values::grace))]
+    pub(crate) presence_grace: Option<u64>,
     /// proxies that are believed
     #[argh(option, from_str_fn(values::range))]
     pub(crate) trust_proxy: Vec<Range>,
@@ -258,6 +264,8 @@ impl Typed {
             ip6_prefix: self.ip6_prefix.or(lower.ip6_prefix),
             max_tokens: self.max_tokens.or(lower.max_tokens),
             total_buffer: self.total_buffer.or(lower.total_buffer),
+            presence: list(self.presence, lower.presence),
+            presence_grace: self.presence_grace.or(lower.presence_grace),
             trust_proxy: list(self.trust_proxy, lower.trust_proxy),
             max_message: self.max_message.or(lower.max_message),
             client_buffer: self.client_buffer.or(lower.client_buffer),

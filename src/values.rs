@@ -3,11 +3,11 @@
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use hasses_actors::model::BusDown;
-use hasses_actors::model::LogLevel;
+use hasses_actors::model::{BusDown, LogLevel, Target};
 use hasses_actors::net::BusUrl;
 use hasses_actors::net::Door;
 use hasses_actors::net::trust::Range;
+use hasses_actors::wire::address;
 
 /// The longest heartbeat: a day.
 const HEARTBEAT: RangeInclusive<u64> = 0..=86_400;
@@ -123,6 +123,16 @@ pub(crate) fn publishers(text: &str) -> Result<usize, String> {
 /// How long events are kept.
 pub(crate) fn age(text: &str) -> Result<u64, String> {
     number(text, AGE, "seconds")
+}
+
+/// For which tokens it is known who is there: a token, `pre*`, or `*`.
+pub(crate) fn presence(text: &str) -> Result<Target, String> {
+    address::target(text).map_err(|refusal| refusal.to_string())
+}
+
+/// How long who went is still there.
+pub(crate) fn grace(text: &str) -> Result<u64, String> {
+    number(text, 0..=3600, "seconds")
 }
 
 /// A file's path.

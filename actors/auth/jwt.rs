@@ -69,9 +69,10 @@ pub(super) fn verify(keys: &Keys, token: &str, attempts: &mut usize) -> Result<C
     let algorithm = alg.parse::<Algorithm>().map_err(|_| not_allowed())?;
     let fitting = keys.for_jwt(algorithm, kid.as_deref());
     if fitting.is_empty() {
-        return Err(match keys.for_jwt(algorithm, None).is_empty() {
-            true => not_allowed(),
-            false => unauthorized("the JWT's kid names none of this server's keys"),
+        return Err(if keys.for_jwt(algorithm, None).is_empty() {
+            not_allowed()
+        } else {
+            unauthorized("the JWT's kid names none of this server's keys")
         });
     }
     let mut refused = unauthorized("there are too many JWTs in this request, or keys for them");

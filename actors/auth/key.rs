@@ -254,11 +254,12 @@ pub(super) fn rsa(der: &[u8]) -> Result<Public, KeyError> {
     let modulus = key.modulus.as_bytes();
     let unused = modulus.first().map_or(0, |byte| byte.leading_zeros());
     let bits = modulus.len() * 8 - unused as usize;
-    match RSA_BITS.contains(&bits) {
-        true => Ok((
+    if RSA_BITS.contains(&bits) {
+        Ok((
             DecodingKey::from_rsa_der(der),
             &[RS256, RS384, RS512, PS256, PS384, PS512],
-        )),
-        false => Err(KeyError::RsaBits(bits)),
+        ))
+    } else {
+        Err(KeyError::RsaBits(bits))
     }
 }

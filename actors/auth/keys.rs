@@ -112,9 +112,10 @@ fn jwks(set: Vec<Value>) -> Result<Vec<Key>, KeyError> {
             keys.push(key);
         }
     }
-    match keys.is_empty() {
-        true => Err(KeyError::EmptySet),
-        false => Ok(keys),
+    if keys.is_empty() {
+        Err(KeyError::EmptySet)
+    } else {
+        Ok(keys)
     }
 }
 

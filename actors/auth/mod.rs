@@ -100,15 +100,12 @@ pub fn check(
         }
     }
     Err(why.unwrap_or_else(|| {
-        unauthorized(match keys.has_secret() {
-            true => {
-                "reading here needs a signed URL (…&expires=…&sign=…) or a JWT \
-                 (Authorization: Bearer, the cookie hasses, or auth= in the query)"
-            }
-            false => {
-                "reading here needs a JWT \
-                 (Authorization: Bearer, the cookie hasses, or auth= in the query)"
-            }
+        unauthorized(if keys.has_secret() {
+            "reading here needs a signed URL (…&expires=…&sign=…) or a JWT \
+             (Authorization: Bearer, the cookie hasses, or auth= in the query)"
+        } else {
+            "reading here needs a JWT \
+             (Authorization: Bearer, the cookie hasses, or auth= in the query)"
         })
     }))
 }

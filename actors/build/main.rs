@@ -53,9 +53,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn without_modules(source: &str, is_last: bool) -> String {
     let mut text = String::new();
     for line in source.lines().filter(|line| !line.starts_with("import ")) {
-        let line = match is_last {
-            true => line,
-            false => line.strip_prefix("export ").unwrap_or(line),
+        let line = if is_last {
+            line
+        } else {
+            line.strip_prefix("export ").unwrap_or(line)
         };
         text += line;
         text.push('\n');

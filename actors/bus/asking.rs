@@ -159,9 +159,10 @@ impl Asking {
         let due = self.under_way.values().next().map(|first| first.due);
         let (inbox, heard) = (&mut self.inbox, &mut self.heard);
         let asked = async {
-            match has_room {
-                true => inbox.next().await.map(Turn::Asked),
-                false => None,
+            if has_room {
+                inbox.next().await.map(Turn::Asked)
+            } else {
+                None
             }
         };
         let told = async { heard.next().await.map(Turn::Heard) };

@@ -55,12 +55,13 @@ impl Bus {
             let inbox = &mut self.inbox;
             let asked = async {
                 // At the start they wait until it is clear how the bus is.
-                match open {
-                    true => match inbox.next().await {
+                if open {
+                    match inbox.next().await {
                         Some(message) => Err(message),
                         None => Ok(None),
-                    },
-                    false => pending().await,
+                    }
+                } else {
+                    pending().await
                 }
             };
             let message = match stopped.or(asked).or(done).await {

@@ -153,12 +153,11 @@ impl Bus {
         let recovered = self.reading.tail().after(EventId(0));
         self.reading.forget();
         if heartbeat.last.is_none() {
-            match recovered.is_empty() {
+            if recovered.is_empty() {
                 // The bus begins: nobody can have seen anything before.
-                true => {
-                    link.gap_marker(self.reading.given(), true).await?;
-                }
-                false => self.restore(link, &recovered).await?,
+                link.gap_marker(self.reading.given(), true).await?;
+            } else {
+                self.restore(link, &recovered).await?;
             }
         }
         let first = link.clone().read(EventId(0), self.reading.page(), false);
@@ -230,11 +229,10 @@ impl Bus {
                 self.url,
                 items(&lost)
             );
-            match lost.is_empty() {
-                true => {
-                    link.gap_marker(self.reading.given(), true).await?;
-                }
-                false => self.restore(link, &lost).await?,
+            if lost.is_empty() {
+                link.gap_marker(self.reading.given(), true).await?;
+            } else {
+                self.restore(link, &lost).await?;
             }
         } else if !heartbeat.has && heartbeat.first.is_some_and(|first| first <= seen) {
             log::warn!(

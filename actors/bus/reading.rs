@@ -309,9 +309,10 @@ impl Bus {
         publication: Publication,
         together: &mut Together,
     ) -> Result<(), Failure> {
-        let settled = match node == self.node {
-            true => self.queue.settle(number),
-            false => Settled::Unknown,
+        let settled = if node == self.node {
+            self.queue.settle(number)
+        } else {
+            Settled::Unknown
         };
         let (channel, awaited) = match settled {
             Settled::Unreplicated(given) => {
@@ -422,9 +423,10 @@ impl Bus {
         let live = std::mem::take(&mut self.reading.owes_gap) || live;
         self.reading.diverged_since_gap &= !live;
         // Streams that were told stand where no other does, so that one which comes back is told too.
-        let up_to = match live && up_to <= self.reading.given {
-            true => self.reading.step(),
-            false => up_to,
+        let up_to = if live && up_to <= self.reading.given {
+            self.reading.step()
+        } else {
+            up_to
         };
         self.reading.gave(up_to);
         self.cast(FromBus::Missed { up_to, live })

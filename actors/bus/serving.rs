@@ -71,22 +71,22 @@ impl Bus {
                     self.digest(entries).await?;
                     self.tell_gap()?;
                     reading = self.read(&link);
-                    match newest.is_some_and(|id| self.queue.is_lost(id)) {
-                        true => Err(self.gone_back()),
-                        false => Ok(()),
+                    if newest.is_some_and(|id| self.queue.is_lost(id)) {
+                        Err(self.gone_back())
+                    } else {
+                        Ok(())
                     }
                 }
                 Turn::Heartbeat(Ok(heartbeat)) => {
                     beating = None;
                     let newest = self.reading.seen().max(self.queue.acknowledged());
-                    match heartbeat.last.is_none_or(|last| last < newest) {
+                    if heartbeat.last.is_none_or(|last| last < newest) {
                         // A Redis that lost events may have lost the membership too: ignore
                         // `heartbeat.with`.
-                        true => Err(self.gone_back()),
-                        false => {
-                            self.note_heartbeat(&heartbeat);
-                            self.seek(&link, &heartbeat).await
-                        }
+                        Err(self.gone_back())
+                    } else {
+                        self.note_heartbeat(&heartbeat);
+                        self.seek(&link, &heartbeat).await
                     }
                 }
                 Turn::Written(Ok(Added::Up(id))) => {

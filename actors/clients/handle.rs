@@ -87,9 +87,10 @@ impl ClientHandle {
             self.with(|slot| {
                 let flags = slot.flags;
                 let writes = flags.writable && !slot.waiting.is_empty();
-                match flags.readable || flags.overflowing || writes {
-                    true => Poll::Ready(flags.readable),
-                    false => Poll::Pending,
+                if flags.readable || flags.overflowing || writes {
+                    Poll::Ready(flags.readable)
+                } else {
+                    Poll::Pending
                 }
             })
         })
@@ -165,9 +166,10 @@ impl ClientHandle {
         let slot = &mut inner.slots[self.index as usize];
         loop {
             let Some(Message::Event(front)) = slot.waiting.front() else {
-                return Ok(match slot.waiting.is_empty() {
-                    true => Flushed::Empty,
-                    false => Flushed::Message,
+                return Ok(if slot.waiting.is_empty() {
+                    Flushed::Empty
+                } else {
+                    Flushed::Message
                 });
             };
             let rest = &front.bytes(slot.flags.chunked)[slot.written as usize..];
@@ -187,9 +189,10 @@ impl ClientHandle {
             if count < asked {
                 let given_up = count == 0 && slot.flags.overflowing;
                 slot.flags.overflowing = given_up || slot.behind() > self.pool.limit.get();
-                return Ok(match slot.flags.overflowing {
-                    true => Flushed::Overflowing,
-                    false => Flushed::Blocked,
+                return Ok(if slot.flags.overflowing {
+                    Flushed::Overflowing
+                } else {
+                    Flushed::Blocked
                 });
             }
         }
@@ -319,9 +322,12 @@ impl ClientHandle {
 
     /// Waits for a condition. These are no `async fn`s, as a stream's state has them inside.
     fn until(&self, condition: fn(&Slot) -> bool) -> impl Future<Output = ()> {
-        poll_fn(move |_| match self.with(|slot| condition(slot)) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
+        poll_fn(move |_| {
+            if self.with(|slot| condition(slot)) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         })
     }
 

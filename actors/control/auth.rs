@@ -93,6 +93,13 @@ impl Publisher {
         Ok(())
     }
 
+    /// Whether the figures are shown to those alone who know a secret.
+    pub(super) fn asks_for_figures(&self) -> bool {
+        let config = self.settings.now();
+        let set = config.control_secret.is_some() || config.watch_secret.is_some();
+        set && self.channel != Channel::Unix
+    }
+
     /// Whether whoever makes this request may see lists of clients and events too, not figures alone.
     pub(super) fn shows_lists(&self, request: &Request) -> bool {
         let config = self.settings.now();
@@ -145,9 +152,10 @@ impl Publisher {
         if asks {
             return Err(Refused::new(401, needed(access)));
         }
-        match guards && config.shut_windows && access::is_new(&request.path) {
-            true => Err(Refused::new(403, SHUT)),
-            false => Ok(()),
+        if guards && config.shut_windows && access::is_new(&request.path) {
+            Err(Refused::new(403, SHUT))
+        } else {
+            Ok(())
         }
     }
 }
@@ -166,11 +174,10 @@ fn needed(access: Access) -> &'static str {
 }
 
 fn wrong_secret(access: Access, watches: bool) -> Refused {
-    let why = match watches {
-        true if access == Access::Lists => {
-            "the secret of --watch-secret opens the figures alone; this needs the one of --control-secret"
-        }
-        _ => "the secret in Authorization is wrong",
+    let why = if watches && access == Access::Lists {
+        "the secret of --watch-secret opens the figures alone; this needs the one of --control-secret"
+    } else {
+        "the secret in Authorization is wrong"
     };
     Refused::new(401, why)
 }

@@ -168,9 +168,12 @@ impl Connection {
             bytes = &bytes[written..];
             turn::pause().await;
         }
-        self.when_writable(|stream| match stream.push()? {
-            true => Ok(()),
-            false => Err(io::ErrorKind::WouldBlock.into()),
+        self.when_writable(|stream| {
+            if stream.push()? {
+                Ok(())
+            } else {
+                Err(io::ErrorKind::WouldBlock.into())
+            }
         })
         .await
     }

@@ -316,9 +316,10 @@ impl Publisher {
                 Ok::<_, Broken>((count == 0).then_some(Seen::Text))
             };
             let silence = async {
-                match could_be_text {
-                    true => Timer::after(SILENCE).await,
-                    false => std::future::pending().await,
+                if could_be_text {
+                    Timer::after(SILENCE).await
+                } else {
+                    std::future::pending().await
                 };
                 Ok(Some(Seen::Silence))
             };

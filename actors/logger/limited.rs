@@ -67,9 +67,10 @@ fn allows(level: Level, kind: &'static str, most: u32) -> bool {
             (window.since, window.written) = (now, 0);
         }
         let may = window.written < most;
-        match may {
-            true => window.written += 1,
-            false => window.withheld += 1,
+        if may {
+            window.written += 1
+        } else {
+            window.withheld += 1
         }
         (may, withheld)
     });

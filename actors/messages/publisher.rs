@@ -4,7 +4,7 @@
 use std::fmt;
 use std::rc::Rc;
 
-use crate::model::{Channel, ClientId, EventId, Publication};
+use crate::model::{Channel, ClientId, EventId, Publication, Sample, Token};
 use crate::runtime::Reply;
 use crate::wire::command::Command;
 use crate::wire::report::Figures;
@@ -45,6 +45,11 @@ pub enum Request {
         /// Where they go.
         reply: Reply<Figures>,
     },
+    /// Give the samples of the last two minutes.
+    Past {
+        /// Where they go, the oldest first.
+        reply: Reply<Vec<Sample>>,
+    },
     /// Report the figures, and the busiest targets with their messages in a second, to somebody who asks
     /// again and again.
     Watch {
@@ -75,6 +80,31 @@ pub enum Request {
         lines: ClientLines,
         /// Where the next go.
         reply: Reply<ClientLines>,
+    },
+    /// Give a page of those who are there.
+    Presence {
+        /// For whom.
+        token: Token,
+        /// The id behind which the page begins; none at the beginning.
+        after: Option<ClientId>,
+        /// How many members at most.
+        most: usize,
+        /// Where the page goes; none for a token whose presence is not known.
+        reply: Reply<Option<PresencePage>>,
+    },
+    /// Begin to tell of joins and leaves.
+    PresenceStart {
+        /// The last that was seen: an id, or something that is none; with nothing the stream begins now.
+        seen: Option<Option<EventId>>,
+        /// Where the beginning goes.
+        reply: Reply<PresenceNews>,
+    },
+    /// Tell of joins and leaves behind an id, as soon as there are any.
+    PresenceNews {
+        /// The id.
+        after: EventId,
+        /// Where they go.
+        reply: Reply<PresenceNews>,
     },
     /// Count what happened on the way in.
     Count {
@@ -181,4 +211,22 @@ pub struct Search {
     pub best: Vec<(String, u64)>,
     /// Where it goes on; none at its end. It begins at 0.
     pub next: Option<usize>,
+}
+
+/// A page of those who are there, as JSON.
+#[derive(Debug)]
+pub struct PresencePage {
+    /// The page.
+    pub json: String,
+    /// The id behind which the next page begins; none at the end.
+    pub next: Option<ClientId>,
+}
+
+/// Joins and leaves.
+#[derive(Debug)]
+pub struct PresenceNews {
+    /// Blocks of a stream, each with its id; before them perhaps a gap.
+    pub text: String,
+    /// The id to go on from.
+    pub last: EventId,
 }

@@ -23,6 +23,8 @@ pub enum Message {
     },
     /// A second or less has passed.
     Tick,
+    /// It is time to look at who came and went.
+    PresenceTick,
     /// The bus has something to say.
     Bus(FromBus),
 }
@@ -56,7 +58,6 @@ pub enum FromClient {
         /// What it asks for.
         subscription: Subscription,
         /// Who it is for others.
-        #[allow(dead_code, reason = "read as soon as presence is known")]
         member: Member,
         /// Where its stream is to begin.
         resume: Resume,

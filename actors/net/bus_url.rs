@@ -88,9 +88,10 @@ impl FromStr for BusUrl {
         if redis.db() < 0 {
             return Err(format!("{} is no number of a database", redis.db()));
         }
-        let host = match host.contains(':') {
-            true => format!("[{host}]"),
-            false => host.clone(),
+        let host = if host.contains(':') {
+            format!("[{host}]")
+        } else {
+            host.clone()
         };
         let shown = format!("{scheme}://{host}:{port}/{}?prefix={prefix}", redis.db());
         // The server need not be told what speaks to it; older ones have no word for that.

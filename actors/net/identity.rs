@@ -192,9 +192,10 @@ fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
     let text = read("--tls-cert", path)?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     let chain = chain.map_err(|error| IdentityError::Pem("--tls-cert", path.to_owned(), error))?;
-    match chain.is_empty() {
-        true => Err(IdentityError::NoCertificate(path.to_owned())),
-        false => Ok(chain),
+    if chain.is_empty() {
+        Err(IdentityError::NoCertificate(path.to_owned()))
+    } else {
+        Ok(chain)
     }
 }
 

@@ -327,12 +327,13 @@ impl Session {
         SCRATCH.with_borrow_mut(|scratch| {
             let length = make(&mut traffic, scratch)?;
             let record = &scratch[..length];
-            let count = match self.unsent.is_empty() {
-                true => match send(socket, record) {
+            let count = if self.unsent.is_empty() {
+                match send(socket, record) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
                     result => result?,
-                },
-                false => 0,
+                }
+            } else {
+                0
             };
             self.unsent.extend_from_slice(&record[count..]);
             Ok(())

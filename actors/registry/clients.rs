@@ -11,7 +11,7 @@ use crate::logger;
 use crate::messages::client::{self, End, Ending, LimitReached};
 use crate::messages::registry::FromClient;
 use crate::model::deadlines::since_1970;
-use crate::model::{ClientKey, Resume, Subscription, Token};
+use crate::model::{ClientKey, Member, Resume, Subscription, Token};
 use crate::net::peer::Peer;
 use crate::wire::http::Refused;
 
@@ -28,14 +28,14 @@ impl Registry {
             FromClient::Subscribe {
                 key,
                 subscription,
-                member: _,
+                member,
                 resume,
                 recent_of,
                 ends,
                 agent,
             } => {
                 let from = (resume, recent_of);
-                self.subscribe(key, subscription, from, ends, agent);
+                self.subscribe(key, (subscription, member), from, ends, agent);
             }
             FromClient::Subscriptions { key, asked } => {
                 let (text, last_event_id) = self.subscriptions(&asked);
@@ -45,7 +45,7 @@ impl Registry {
                 });
                 self.pool.send_to(key, client::Message::Document(document));
             }
-            FromClient::More { key } => self.replay(key.index),
+            FromClient::More { key } => self.more(key.index),
             FromClient::Ended { key } => self.leave(key.index),
             FromClient::Exited { key, end } => self.exited(key, &end),
         }
@@ -84,7 +84,7 @@ impl Registry {
     fn subscribe(
         &mut self,
         key: ClientKey,
-        subscription: Subscription,
+        (subscription, member): (Subscription, Member),
         from: (Resume, Vec<(Token, usize)>),
         ends: Option<Duration>,
         agent: Option<String>,
@@ -117,6 +117,7 @@ impl Registry {
         self.counters.subscriptions += 1;
         self.counters.reinits += u64::from(again);
         let (resume, recent_of) = from;
+        self.expect(client, member);
         let subscription = as_drawn(subscription);
         let (resume, after) = self.resume_on_hub(&subscription, resume);
         let accepted = match after {

@@ -94,6 +94,7 @@ impl Registry {
             events_sent: totals.events,
             bytes_sent: totals.bytes,
             waiting_bytes: self.pool.waiting_bytes(),
+            presence: self.presence.counts(),
             history_events: self.history.len() as u64,
             history_bytes: self.history.bytes() as u64,
             history_targets: self.history.targets() as u64,

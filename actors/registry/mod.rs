@@ -28,6 +28,8 @@ mod forms;
 pub mod history;
 mod keys;
 mod mercure;
+mod past;
+pub(crate) mod presence;
 mod publishing;
 mod replay;
 pub mod routes;
@@ -43,6 +45,8 @@ use forms::Forms;
 use history::History;
 use keys::Keys;
 use mercure::Hub;
+use past::Past;
+use presence::{Presence, Watchers};
 use replay::Replays;
 use routes::Routes;
 use session::Sessions;
@@ -66,6 +70,9 @@ pub struct Registry {
     told_let_go: u64,
     /// Clients that are still getting kept events.
     replays: Replays,
+    /// Who is there, for tokens of which that is to be known.
+    presence: Presence,
+    watchers: Watchers,
     /// What there is with a bus.
     bus: Option<OnBus>,
     /// What there is with a Mercure hub.
@@ -80,6 +87,7 @@ pub struct Registry {
     /// Messages that wait: of clients, of all others.
     waiting: (usize, usize),
     watched: Option<Box<Watched>>,
+    past: Past,
 }
 
 /// When something happened, by the clock that never goes back.
@@ -168,6 +176,9 @@ impl Registry {
             sequence,
             forms: Forms::default(),
             replays: Replays::default(),
+            presence: presence::store::Remembered::default()
+                .begin(config.presence.clone(), config.presence_grace),
+            watchers: Watchers::default(),
             bus,
             hub: (config.mercure.as_ref()).map(|mercure| Box::new(Hub::new(mercure.hub.clone()))),
             sequencer: None,
@@ -176,6 +187,7 @@ impl Registry {
             recipients: Vec::new(),
             waiting: (0, 0),
             watched: None,
+            past: Past::default(),
             settings,
         };
         registry.recover_hub();
@@ -185,6 +197,12 @@ impl Registry {
     /// Has the hub publish what it has to say itself by way of another actor.
     pub fn publish_by(&mut self, sequencer: Address<Request>) {
         self.sequencer = Some(sequencer);
+    }
+
+    /// Begins with who was there before a restart.
+    pub fn remember(&mut self, before: presence::store::Remembered) {
+        let config = self.settings.now();
+        self.presence = before.begin(config.presence.clone(), config.presence_grace);
     }
 
     /// The newest id that streams may stand at.
@@ -235,6 +253,7 @@ impl Registry {
                 None => return Err(Failure("nobody can reach the registry any more".into())),
             }
         }
+        let presence = self.freeze_presence();
         self.end_streams();
         if let (Some(archive), true) = (&self.archive, self.others_go_on()) {
             archive.others_go_on();
@@ -246,6 +265,12 @@ impl Registry {
         } {
             self.handle_client(message);
         }
+        if let Some(path) = &self.settings.now().history_file
+            && presence.is_on()
+            && let Err(error) = presence.save(path)
+        {
+            log::error!("who was there could not be written down: {error}");
+        }
         Ok(())
     }
 
@@ -253,6 +278,7 @@ impl Registry {
         match message {
             Message::Reconfigure { config } => self.reconfigure(*config),
             Message::Tick => self.tick(),
+            Message::PresenceTick => self.tick_presence(),
             Message::Bus(message) => self.handle_bus(message).await,
         }
     }
@@ -288,6 +314,7 @@ impl Registry {
                 reply.send(self.disconnect_until(&id, until));
             }
             Request::Report { reply } => reply.send(self.figures()),
+            Request::Past { reply } => reply.send(self.past.samples()),
             Request::Watch { reply } => reply.send((self.figures(), self.watched())),
             Request::Search { search, reply } => reply.send(self.search(search)),
             Request::List {
@@ -297,6 +324,14 @@ impl Registry {
                 reply,
             } => reply.send(self.list(from, search.as_deref(), most)),
             Request::ClientLines { lines, reply } => reply.send(self.client_lines(lines)),
+            Request::Presence {
+                token,
+                after,
+                most,
+                reply,
+            } => reply.send(self.presence_page(&token, after.as_ref(), most)),
+            Request::PresenceStart { seen, reply } => reply.send(self.presence_start(seen)),
+            Request::PresenceNews { after, reply } => self.presence_news(after, reply),
             Request::Count {
                 refused,
                 lossy_utf8,
@@ -319,6 +354,7 @@ impl Registry {
         self.reinit.set(config.reinit);
         self.pool.set_limit(config.client_buffer);
         self.history.set_policy(config.history.clone());
+        (self.presence).configure(config.presence.clone(), config.presence_grace);
         if let Some(archive) = &self.archive {
             archive.set_limits(config.history.together());
         }
@@ -346,6 +382,7 @@ impl Registry {
         let now = Instant::now();
         self.work(now);
         self.look_at_file();
+        self.sample(now);
         self.watched.take_if(|watched| watched.is_forgotten(now));
         while let Some(client) = self.sessions.due(since_1970()) {
             self.finish(client, Ending::Expired);

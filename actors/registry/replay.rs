@@ -335,6 +335,7 @@ impl Registry {
         if let Some(listener) = subscription.hub.as_deref() {
             self.join_hub(client, listener);
         }
+        self.appear(client, subscription);
     }
 
     /// Takes a client out of all that sends it events.
@@ -367,6 +368,7 @@ impl Registry {
             }
         }
         if phase == Phase::Connected {
+            self.disappear(client);
             self.sessions.forget_end(client);
         }
     }

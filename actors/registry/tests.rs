@@ -42,6 +42,8 @@ pub(crate) fn config() -> Config {
         client_buffer: 1 << 20,
         heartbeat: None,
         retry: None,
+        presence: Vec::new(),
+        presence_grace: Duration::from_secs(10),
         subscribe_all: SubscribeAll::Nobody,
         subscribe_keys: None,
         reinit: false,

@@ -197,6 +197,11 @@ pub struct Reply<T> {
 }
 
 impl<T> Reply<T> {
+    /// Whether whoever asked has gone.
+    pub fn is_closed(&self) -> bool {
+        self.sender.is_canceled()
+    }
+
     /// Answers. Whoever asked may have gone; then the answer is dropped.
     pub fn send(self, answer: T) {
         let _gone = self.sender.send(answer);

@@ -256,9 +256,10 @@ fn cors(patient: &Patient<'_>, looked: &Looked, report: &mut Report) {
     let credentials = looked.answer.field("access-control-allow-credentials") == Some("true");
     match allowed.as_slice() {
         [one] if *one == "*" || one == origin => {
-            let cookies = match credentials {
-                true => "with cookies",
-                false => "without cookies, as --cors does not name the origin",
+            let cookies = if credentials {
+                "with cookies"
+            } else {
+                "without cookies, as --cors does not name the origin"
             };
             report.add(
                 "CORS",

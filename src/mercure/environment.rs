@@ -181,7 +181,9 @@ impl Environment {
             }
             _ => (rest, None),
         };
-        let plain = scheme == Some("http") || port == Some("80");
+        // Caddy asks for no certificate without a name.
+        let nameless = host.is_empty() && scheme.is_none();
+        let plain = scheme == Some("http") || port == Some("80") || nameless;
         let encrypted = !plain && tls;
         if !plain && !tls {
             self.notes.push(format!(

@@ -7,6 +7,8 @@ use std::time::Duration;
 use hasses_actors::auth::Keys;
 use hasses_actors::config::Mercure;
 use hasses_actors::model::mercure::{Draft, Identity};
+use hasses_actors::model::retention::{Rule, RuleAge};
+use hasses_actors::model::{Target, Token};
 
 use crate::failure::Failure;
 use crate::keys;
@@ -72,9 +74,15 @@ pub(crate) fn plan(
              everyone read what is public"
         )));
     }
-    let or_own = |list: &mut Vec<String>| match list.is_empty() {
-        true => vec![hub.origin().to_owned()],
-        false => std::mem::take(list),
+    if typed.mercure_subscriptions {
+        keep_for_a_while(typed, &hub);
+    }
+    let or_own = |list: &mut Vec<String>| {
+        if list.is_empty() {
+            vec![hub.origin().to_owned()]
+        } else {
+            std::mem::take(list)
+        }
     };
     let mercure = Mercure {
         publish_keys: None,
@@ -89,6 +97,24 @@ pub(crate) fn plan(
         hub,
     };
     Ok(Some((mercure, keys)))
+}
+
+/// Has events about subscriptions kept for some minutes, unless a rule says otherwise: each has a topic of
+/// its own, and very many together would take the others' place. Tokens, and so streams, usually live no
+/// longer than that.
+fn keep_for_a_while(typed: &mut Typed, hub: &Identity) {
+    const AGE: Duration = Duration::from_secs(600);
+    let Ok(prefix) = Token::of_topic(&format!("{}/", hub.subscriptions_path())) else {
+        return;
+    };
+    let of = Target::Prefix(prefix);
+    if !typed.history_for.iter().any(|rule| rule.of == of) {
+        typed.history_for.push(Rule {
+            of,
+            count: 2,
+            age: RuleAge::AtMost(AGE),
+        });
+    }
 }
 
 /// The first option that only a hub has a use for.
@@ -135,9 +161,10 @@ pub(crate) fn load(plan: &mut Plan, folder: &Path) -> Result<Vec<String>, String
 
 /// Adds keys of publishers, or of subscribers.
 fn add(mercure: &mut Mercure, publishers: bool, keys: Keys) {
-    let known = match publishers {
-        true => &mut mercure.publish_keys,
-        false => &mut mercure.subscribe_keys,
+    let known = if publishers {
+        &mut mercure.publish_keys
+    } else {
+        &mut mercure.subscribe_keys
     };
     match known {
         Some(known) => known.extend(keys),
@@ -183,16 +210,18 @@ pub(crate) fn origin(text: &str) -> Result<String, String> {
 /// A cookie's name (RFC 6265 §4.1.1).
 pub(crate) fn cookie(text: &str) -> Result<String, String> {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    match !text.is_empty() && text.bytes().all(is_token) {
-        true => Ok(text.to_owned()),
-        false => Err("it needs the name of a cookie: letters, digits, '-' and '_'".to_owned()),
+    if !text.is_empty() && text.bytes().all(is_token) {
+        Ok(text.to_owned())
+    } else {
+        Err("it needs the name of a cookie: letters, digits, '-' and '_'".to_owned())
     }
 }
 
 /// An issuer: any text of one line.
 pub(crate) fn issuer(text: &str) -> Result<String, String> {
-    match !text.is_empty() && !text.chars().any(char::is_control) {
-        true => Ok(text.to_owned()),
-        false => Err("it needs the iss of tokens, such as https://app.example.com".to_owned()),
+    if !text.is_empty() && !text.chars().any(char::is_control) {
+        Ok(text.to_owned())
+    } else {
+        Err("it needs the iss of tokens, such as https://app.example.com".to_owned())
     }
 }

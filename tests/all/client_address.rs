@@ -42,9 +42,10 @@ fn addresses(daemon: &Daemon) -> Vec<String> {
     let rows = list.as_array().unwrap();
     let address = |row: &serde_json::Value| {
         let address = row["address"].as_str().unwrap();
-        match address.starts_with("127.0.0.1:") {
-            true => "local".to_owned(),
-            false => address.to_owned(),
+        if address.starts_with("127.0.0.1:") {
+            "local".to_owned()
+        } else {
+            address.to_owned()
         }
     };
     rows.iter().map(address).collect()

@@ -24,6 +24,7 @@ mod mercure;
 mod metrics;
 mod package;
 mod page_script;
+mod presence;
 mod proxies;
 mod publish_http;
 mod publish_text;

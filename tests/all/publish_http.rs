@@ -132,12 +132,15 @@ fn refusals() {
         (414, format!("GET /{long}")),
         (431, format!("GET /status HTTP/1.1\r\nX: {long}")),
     ])
-    .map(|(status, line)| match line.contains("HTTP/1.1") {
-        true => (status, format!("{line}\r\nHost: localhost\r\n\r\n")),
-        false => (
-            status,
-            format!("{line} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
-        ),
+    .map(|(status, line)| {
+        if line.contains("HTTP/1.1") {
+            (status, format!("{line}\r\nHost: localhost\r\n\r\n"))
+        } else {
+            (
+                status,
+                format!("{line} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+            )
+        }
     })
     .chain([
         (

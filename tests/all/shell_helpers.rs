@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 use std::thread;
 
-use support::{Daemon, Port, temp_dir};
+use support::{Daemon, Port, publish, temp_dir};
 
 /// What a run of the program was.
 struct Run {
@@ -85,7 +85,10 @@ fn figures_are_printed() {
             |line: &str| -> Vec<String> { line.split_whitespace().map(str::to_owned).collect() };
         let lines: Vec<Vec<String>> = run.told.lines().map(words).collect();
         assert_eq!(lines[0], ["version", "2.0.0"]);
-        assert!(lines.contains(&words("sseconncli 1")), "{}", run.told);
+        assert!(lines.contains(&words("subscribers 1")), "{}", run.told);
+        let run = hasses(&["status", "--json", "--control", &control], b"");
+        let figures: serde_json::Value = serde_json::from_str(&run.told).unwrap();
+        assert_eq!(figures["sseconncli"], 1);
     }
     let mut stream = daemon.subscribe("subscribe=a");
     let run = hasses(
@@ -279,4 +282,119 @@ fn what_is_no_hasses_is_told() {
         assert_eq!(run.complained.lines().count(), 1, "{}", run.complained);
         serving.join().unwrap();
     }
+}
+
+#[test]
+fn a_message_that_was_taken_in_is_no_failure() {
+    let daemon = Daemon::start("");
+    let mut stream = daemon.subscribe("subscribe=a");
+    let control = daemon.control.to_string();
+    let program = env!("CARGO_BIN_EXE_hasses");
+    let shell = |script: &str| {
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", script, program, &control]);
+        command.status().unwrap().code()
+    };
+    let script = "\"$0\" publish a taken --control \"$1\" > /dev/full";
+    assert_eq!(shell(script), Some(0));
+    assert_eq!(stream.data(), "taken");
+    let script = "printf 'x\\r\\n' | \"$0\" publish a --control \"$1\"";
+    assert_eq!(shell(script), Some(0));
+    assert_eq!(stream.data(), "x");
+    // What is no UTF-8 is refused, however it comes.
+    let bytes = "printf 'x\\377' | \"$0\" publish a --control \"$1\" 2>/dev/null";
+    let argument = "\"$0\" publish a \"$(printf 'x\\377')\" --control \"$1\" 2>/dev/null";
+    assert_eq!((shell(bytes), shell(argument)), (Some(2), Some(2)));
+    publish::http(daemon.control, "a", "end");
+    assert_eq!(stream.data(), "end");
+}
+
+#[test]
+fn events_are_printed_as_they_come() {
+    let mut daemon = Daemon::start("");
+    let control = daemon.control.to_string();
+    publish::http(daemon.control, "a", "kept");
+    let one = hasses(
+        &[
+            "subscribe",
+            "a",
+            "--recent",
+            "1",
+            "--count",
+            "1",
+            "--control",
+            &control,
+        ],
+        b"",
+    );
+    assert_eq!((one.code, &*one.told), (0, "kept\n"), "{}", one.complained);
+    let program = env!("CARGO_BIN_EXE_hasses");
+    let start = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(program);
+        command.arg("subscribe").args(arguments);
+        support::Program::start(&mut command)
+    };
+    let all = start(&["*", "--control", &control]);
+    let json = start(&["a", "b-c", "--json", "--control", &control]);
+    let url = format!("http://{}/sse", daemon.listen);
+    let outside = start(&["a", "--url", &url]);
+    daemon.wait_for_clients(3);
+    publish::http(daemon.control, "a?event=e", "one");
+    all.wait_for("a\tone");
+    json.wait_for("\"to\":\"a\",\"event\":\"e\",\"data\":\"one\"}");
+    outside.wait_for("one");
+    // It comes back by itself, and goes on.
+    daemon.stop();
+    daemon.start_again();
+    daemon.wait_for_clients(3);
+    publish::http(daemon.control, "a", "two");
+    all.wait_for("a\ttwo");
+    outside.wait_for("two");
+    assert!(all.output().contains("trying again"), "{}", all.output());
+    for (arguments, code, told) in [
+        (&["subscribe"][..], 2, "the token is missing"),
+        (&["subscribe", "a*"], 2, "whole tokens"),
+        (&["subscribe", "a", "--count", "0"], 2, "--count '0'"),
+        (
+            &["subscribe", "a", "--key", "/f"],
+            2,
+            "--key signs for --url",
+        ),
+        (&["subscribe", "*", "--url", &url], 1, "--allow-all"),
+        (
+            &["subscribe", "a", "--control", "127.0.0.1:1"],
+            1,
+            "127.0.0.1:1",
+        ),
+    ] {
+        let run = hasses(arguments, b"");
+        assert_eq!(run.code, code, "{}", run.complained);
+        assert!(run.complained.contains(told), "{}", run.complained);
+    }
+}
+
+#[test]
+fn it_signs_for_itself() {
+    let line =
+        "--listen 127.0.0.1:{listen} --control 127.0.0.1:{control} --subscribe-key {dir}/key";
+    let daemon = Daemon::prepared(line, |place| {
+        place.write("key", "0123456789abcdef0123456789abcdef")
+    });
+    publish::http(daemon.control, "a", "kept");
+    let (url, key) = (format!("http://{}/sse", daemon.listen), daemon.file("key"));
+    let arguments = [
+        "subscribe",
+        "a",
+        "--url",
+        &url,
+        "--recent",
+        "1",
+        "--count",
+        "1",
+    ];
+    let without = hasses(&arguments, b"");
+    assert_eq!(without.code, 1, "{}", without.told);
+    let signed = [&arguments[..], &["--key", key.to_str().unwrap()]].concat();
+    let run = hasses(&signed, b"");
+    assert_eq!((run.code, &*run.told), (0, "kept\n"), "{}", run.complained);
 }

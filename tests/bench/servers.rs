@@ -161,9 +161,12 @@ impl Server {
     /// A load whose tokens have so many clients each.
     pub(crate) fn load(&self, tokens: Vec<u32>, fields: &'static str) -> Outcome<Load> {
         let one_channel = self.kind == Kind::Nchan && self.wish.broadcast;
-        let request = move |token: u32| match one_channel {
-            true => ("/sse?subscribe=all".to_owned(), fields),
-            false => (format!("/sse?subscribe=tok{token}"), fields),
+        let request = move |token: u32| {
+            if one_channel {
+                ("/sse?subscribe=all".to_owned(), fields)
+            } else {
+                (format!("/sse?subscribe=tok{token}"), fields)
+            }
         };
         Load::new(self.subscribers, tokens, Box::new(request))
     }

@@ -40,19 +40,21 @@ fn change(input: &mut Vec<u8>, corpus: &[Vec<u8>], rng: &mut Rng) {
             let end = (at + rng.usize(..20)).min(input.len());
             input.drain(at..end);
         }
-        6 => match rng.bool() {
-            true => input.truncate(at),
-            false => {
+        6 => {
+            if rng.bool() {
+                input.truncate(at)
+            } else {
                 let part = input[at..].to_vec();
                 insert(input, rng, &part);
             }
-        },
+        }
         7 => {
             let other = pick(corpus, rng);
             let part = &other[rng.usize(..=other.len())..];
-            match rng.bool() {
-                true => input.truncate(at),
-                false => input.rotate_left(at),
+            if rng.bool() {
+                input.truncate(at)
+            } else {
+                input.rotate_left(at)
             }
             input.extend_from_slice(part);
         }
@@ -61,9 +63,10 @@ fn change(input: &mut Vec<u8>, corpus: &[Vec<u8>], rng: &mut Rng) {
                 0 => LONGEST,
                 _ => *pick(RUNS, rng),
             };
-            let byte = match rng.bool() {
-                true => b'a',
-                false => *pick(INTERESTING, rng),
+            let byte = if rng.bool() {
+                b'a'
+            } else {
+                *pick(INTERESTING, rng)
             };
             insert(input, rng, &vec![byte; length]);
         }

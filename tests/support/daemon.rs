@@ -56,6 +56,11 @@ impl Daemon {
         Self::launched(before, &format!("{addresses} {options}"), |_| {})
     }
 
+    /// As [`Daemon::command_line`], in a process whose environment the shell prepared first.
+    pub fn with_environment(before: &str, arguments: &str) -> Self {
+        Self::launched(before, arguments, |_| {})
+    }
+
     /// As [`Daemon::start`], but `program` is run, with the options behind its own arguments: the
     /// daemon in another build, or under a tool that watches it.
     pub fn instead(program: &str, options: &str) -> Self {

@@ -8,7 +8,7 @@ use std::thread;
 use crate::TOP;
 
 /// Ends a test that needs what this machine lacks: `needs!("redis-server", "npm:eventsource", "root");` as its
-/// first line. A name is that of a program, `npm:NAME` a package in `tests/node_modules`, `pip:NAME` a module of
+/// first line. A name is that of a program, or the path of a file, `npm:NAME` a package in `tests/node_modules`, `pip:NAME` a module of
 /// `tests/python`, and `root` the right to do everything.
 ///
 /// What is left out, and why, is written to standard error. With `HASSES_TESTS=complete`, as `tests/run` sets it,
@@ -46,6 +46,9 @@ pub fn are_met(names: &[&str]) -> bool {
 }
 
 fn is_met(name: &str) -> bool {
+    if name.starts_with('/') {
+        return Path::new(name).exists();
+    }
     let exists = |path: String| Path::new(&path).exists();
     match name.split_once(':') {
         Some(("npm", package)) => exists(format!("{TOP}/tests/node_modules/{package}")),

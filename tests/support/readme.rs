@@ -111,9 +111,10 @@ impl Snippet {
         for (at, _) in self.text.match_indices("hello") {
             let rest = &self.text[at..];
             // In JSON the delimiter is an ordinary character.
-            let end = match self.text[..at].ends_with("\"data\":\"") {
-                true => rest.find('"'),
-                false => rest.find(ends),
+            let end = if self.text[..at].ends_with("\"data\":\"") {
+                rest.find('"')
+            } else {
+                rest.find(ends)
             };
             texts.push(rest[..end.unwrap()].to_owned());
         }

@@ -173,11 +173,12 @@ fn check_audience(rules: &Rules<'_>, claims: &Claims) -> Result<(), Denied> {
         Some(one) => is_hub(one),
         None => false,
     };
-    match good {
-        true => Ok(()),
-        false => Err(Denied::token(format!(
+    if good {
+        Ok(())
+    } else {
+        Err(Denied::token(format!(
             "the token's audience (aud) is not this hub, {hub}"
-        ))),
+        )))
     }
 }
 
@@ -195,12 +196,13 @@ fn old(claims: &Claims) -> Result<(Vec<Selector>, Readable), Denied> {
         Some(_) => Err(not_a_list(name)),
     };
     let subscribe = list("subscribe")?;
-    let grants = match subscribe.is_empty() {
-        true => Vec::new(),
-        false => vec![Grant {
+    let grants = if subscribe.is_empty() {
+        Vec::new()
+    } else {
+        vec![Grant {
             selectors: subscribe,
             payload: None,
-        }],
+        }]
     };
     let payload = claim
         .get("payload")

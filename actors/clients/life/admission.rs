@@ -7,10 +7,10 @@ use super::script;
 use crate::auth::{self, Pass, Proof};
 use crate::config::{Config, SubscribeAll};
 use crate::messages::client::LimitReached;
-use crate::model::{ClientId, EventId, Form, Member, Positions, Resume, Subscription, Token};
+use crate::model::{ClientId, Form, Member, Positions, Resume, Subscription, Token};
 use crate::wire::http::query::Query;
 use crate::wire::http::response::stream_head;
-use crate::wire::http::{Answer, BodyLength, Method, Refused, Request, Version, cors};
+use crate::wire::http::{Answer, BodyLength, Method, Refused, Request, Version, cors, event_id};
 use crate::wire::info;
 use crate::wire::sse::{self, LAST_CHUNK, retry_line};
 
@@ -84,9 +84,10 @@ pub(super) fn admit(
     check_count(&query.subscription, config)?;
     let resume = resume(&request, &query);
     // A browser that reconnects has had them.
-    let recent_of = match reconnects(&request) {
-        true => Vec::new(),
-        false => query.recent_of,
+    let recent_of = if reconnects(&request) {
+        Vec::new()
+    } else {
+        query.recent_of
     };
     let mut subscription = query.subscription;
     subscription.inside = inside;
@@ -144,9 +145,10 @@ fn preflight(request: &Request) -> Answer {
 
 /// Whether the daemon takes streams, for who distributes them.
 fn health(stopping: bool) -> Answer {
-    match stopping {
-        false => Answer::text(200, "ok"),
-        true => Answer::text(503, "hasses is stopping"),
+    if stopping {
+        Answer::text(503, "hasses is stopping")
+    } else {
+        Answer::text(200, "ok")
     }
 }
 
@@ -193,20 +195,6 @@ fn resume(request: &Request, query: &Query) -> Resume {
         (None, Some(count)) => Resume::Recent(count),
         (None, None) => Resume::Live,
     }
-}
-
-/// The last number of a list of numbers: a header that is given twice, by a script and by its
-/// library, comes as one list. None where something else is in it.
-fn event_id(list: &str) -> Option<EventId> {
-    let numbers = list
-        .split(',')
-        .map(|number| number.trim_matches([' ', '\t']));
-    let ids = numbers.map(|number| {
-        let digits = number.bytes().all(|byte| byte.is_ascii_digit());
-        let id = number.parse().ok().filter(|_| digits);
-        id.filter(|id| *id < EventId::END).map(EventId)
-    });
-    ids.reduce(|before, id| before.and(id)).flatten()
 }
 
 impl LimitReached {
@@ -285,6 +273,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
+    use crate::model::EventId;
     use crate::registry::tests::config;
     use crate::wire::http::Reader;
 

@@ -325,9 +325,10 @@ impl Client {
             let Some(document) = document else {
                 return Err(Refused::new(404, "there is no such subscription").into());
             };
-            let mut answer = match api::is_known(request.if_none_match.as_deref(), &last) {
-                true => Answer::not_modified(),
-                false => Answer::page(api::media_type(draft), document),
+            let mut answer = if api::is_known(request.if_none_match.as_deref(), &last) {
+                Answer::not_modified()
+            } else {
+                Answer::page(api::media_type(draft), document)
             };
             answer.lines = api::lines(draft, &mercure.hub, &last);
             return Ok(answer);

@@ -232,10 +232,11 @@ impl Client {
                 (_, false) => turn_away(&refused, COME_BACK, cors, &mut bytes),
             }
             let end = End::Refused(refused.status, refused.reason);
-            return Err(match asked.has_body {
-                true => answer(handle, &bytes, end).await,
+            return Err(if asked.has_body {
+                answer(handle, &bytes, end).await
+            } else {
                 // Who comes next needs the descriptor.
-                false => answer_at_once(handle, &bytes, end).await,
+                answer_at_once(handle, &bytes, end).await
             });
         }
         let field = after.and_then(|id| Some(mercure::starting(draft?, &id)));
@@ -333,15 +334,16 @@ async fn stopped(
     }
     let refused = Refused::new(503, "hasses is stopping; come back in some seconds");
     let later = fastrand::u32(STOPPED);
-    match asked.event_source {
-        true => send_away(
+    if asked.event_source {
+        send_away(
             later,
             asked.version,
             asked.subscription.form,
             cors,
             &mut bytes,
-        ),
-        false => turn_away(&refused, later, cors, &mut bytes),
+        )
+    } else {
+        turn_away(&refused, later, cors, &mut bytes)
     }
     answer(handle, &bytes, End::Refused(refused.status, refused.reason)).await
 }

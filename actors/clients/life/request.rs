@@ -57,12 +57,13 @@ pub(super) async fn request(
             return Ok(Err(Refused::new(400, trouble.to_string())));
         }
         if count? == Some(0) {
-            return match input.is_empty() {
-                true => Err(End::Left),
-                false => Ok(Err(Refused::new(
+            return if input.is_empty() {
+                Err(End::Left)
+            } else {
+                Ok(Err(Refused::new(
                     400,
                     "the request ended before it was complete",
-                ))),
+                )))
             };
         }
     }
@@ -74,9 +75,10 @@ fn read(
     input: &mut Vec<u8>,
     introduction: &mut Introduction<'_>,
 ) -> Result<Option<Head>, Refused> {
-    match introduction.read(input)? {
-        true => reader.read(input),
-        false => Ok(None),
+    if introduction.read(input)? {
+        reader.read(input)
+    } else {
+        Ok(None)
     }
 }
 

@@ -33,9 +33,10 @@ pub(super) fn is_at(path: &str, stream: &str) -> bool {
 pub(super) fn answer(request: &Request) -> Answer {
     let compressed = accepts_gzip(request.accept_encoding.as_deref().unwrap_or_default());
     // Each form has a tag of its own (RFC 9110 §8.8.1).
-    let tag = match compressed {
-        true => format!("\"{}-gzip\"", *TAG),
-        false => format!("\"{}\"", *TAG),
+    let tag = if compressed {
+        format!("\"{}-gzip\"", *TAG)
+    } else {
+        format!("\"{}\"", *TAG)
     };
     let known = request
         .if_none_match

@@ -10,10 +10,13 @@ use super::super::Publisher;
 use super::super::connection::{Broken, Connection};
 use super::flow::Flow;
 use super::{Done, Unanswered, too_many_streams};
+use crate::config::{Config, SubscribeAll};
 use crate::logger;
 use crate::messages::publisher::{self, Search};
+use crate::model::Cors;
+use crate::wire::address;
 use crate::wire::http::Request;
-use crate::wire::report::{Figures, Tokens, live};
+use crate::wire::report::{Figures, More, Setup, Tokens, live};
 
 /// Between two events.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -38,19 +41,50 @@ pub(super) async fn show(
     let (mut before, mut newest) = (None, 0);
     loop {
         let (figures, tokens) = look(publisher).await?;
-        let mut recent = Vec::new();
+        let mut more = More {
+            settings: setup(&publisher.settings.now(), &figures),
+            ..More::default()
+        };
+        if before.is_none() {
+            let past = |reply| publisher::Request::Past { reply };
+            more.past = publisher.sequencer.call(past).await?;
+        }
         if tells_all {
-            recent = logger::recent::since(newest);
-            newest = recent.last().map_or(newest, |note| note.number);
+            more.recent = logger::recent::since(newest);
+            newest = more.recent.last().map_or(newest, |note| note.number);
         }
         let now = SystemTime::now();
-        let data = live(&figures, before.as_ref(), &tokens, &recent, now);
+        let data = live(&figures, before.as_ref(), &tokens, &more, now);
         flow.write(&format!("data: {data}\n\n")).await?;
         before = Some(figures);
         if pause(publisher, flow.connection()).await? {
             flow.end().await?;
             return Ok(Done::Flowed { goes_on: false });
         }
+    }
+}
+
+/// How the daemon is set up.
+fn setup(config: &Config, figures: &Figures) -> Setup {
+    Setup {
+        key: config.subscribe_keys.is_some(),
+        secret: config.control_secret.is_some(),
+        all: config.subscribe_all == SubscribeAll::Anyone,
+        presence: config
+            .presence
+            .iter()
+            .map(|target| address::text(target).into_owned())
+            .collect(),
+        history_file: config.history_file.is_some(),
+        bus: figures.bus.as_ref().map(|bus| bus.up.get()),
+        cors: match &config.cors {
+            Cors::Any => "*".into(),
+            Cors::Only(origins) => origins.join(" "),
+        },
+        max_clients: config.max_clients as u64,
+        max_clients_per_ip: config.max_clients_per_ip.map(|most| most as u64),
+        max_publishers: config.max_publishers as u64,
+        max_message: config.max_message as u64,
     }
 }
 

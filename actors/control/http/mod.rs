@@ -21,6 +21,7 @@ mod dashboard;
 mod events;
 mod flow;
 mod live;
+mod presence;
 mod publishing;
 mod reading;
 
@@ -179,7 +180,16 @@ async fn handle(
             ready(publisher, connection, body).await?;
             return live::show(publisher, connection, request).await;
         }
-        Route::Dashboard => dashboard::show(),
+        Route::Presence {
+            token,
+            after,
+            limit,
+        } => presence::page(publisher, token, after, limit).await?,
+        Route::PresenceEvents { last } => {
+            ready(publisher, connection, body).await?;
+            return presence::events(publisher, connection, request, last).await;
+        }
+        Route::Dashboard => dashboard::show(publisher.asks_for_figures()),
         Route::Healthz if publisher.stop.is_cancelled() => {
             return Err(Refused::new(503, "hasses is stopping").into());
         }

@@ -49,10 +49,8 @@ pub(super) async fn json(
         );
         (read, lossy_utf8)
     };
-    let (read, lossy_utf8): (Result<(Vec<JsonMessage>, Shape), Refusal>, u64) = match long {
-        true => unblock(read).await,
-        false => read(),
-    };
+    let (read, lossy_utf8): (Result<(Vec<JsonMessage>, Shape), Refusal>, u64) =
+        if long { unblock(read).await } else { read() };
     if lossy_utf8 > 0 {
         publisher.count(Vec::new(), lossy_utf8).await?;
     }

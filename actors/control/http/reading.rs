@@ -138,22 +138,24 @@ impl Incoming {
                 self.state = State::Whole;
                 return Ok(());
             }
-            match discards {
-                true => body.forget()?,
-                false => publisher.unfinished(body.len()),
+            if discards {
+                body.forget()?
+            } else {
+                publisher.unfinished(body.len())
             }
             let due = end.min(Instant::now() + BODY_SILENCE);
             let late = || {
                 let seconds = |time: Duration| time.as_secs();
-                match due == end {
-                    true => format!(
+                if due == end {
+                    format!(
                         "the request's body was not complete within {} seconds",
                         seconds(BODY_TIME)
-                    ),
-                    false => format!(
+                    )
+                } else {
+                    format!(
                         "nothing of the request's body came for {} seconds",
                         seconds(BODY_SILENCE)
-                    ),
+                    )
                 }
             };
             if more(connection, due, late).await? == 0 {

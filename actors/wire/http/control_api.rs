@@ -5,7 +5,7 @@ use super::query::{Query, decode, decoded, parameters, wrong};
 use super::refused::quoted;
 use super::{Method, Refused, Request};
 use crate::model::LogLevel;
-use crate::model::{ClientId, Target};
+use crate::model::{ClientId, Target, Token};
 use crate::wire::command;
 use crate::wire::json::{event_name, message_key};
 
@@ -55,6 +55,20 @@ pub enum Route {
     Metrics,
     /// `GET /live`: the figures as an event stream.
     Live,
+    /// `GET /presence/TOKEN`: who is there, the members behind an id, so many at most.
+    Presence {
+        /// For whom.
+        token: Token,
+        /// The id (`after=`); none at the beginning.
+        after: Option<ClientId>,
+        /// How many (`limit=`).
+        limit: usize,
+    },
+    /// `GET /presence`: joins and leaves as an event stream.
+    PresenceEvents {
+        /// What the query says that was seen last (`lastEventId=`).
+        last: Option<String>,
+    },
     /// `GET /`: the dashboard.
     Dashboard,
     /// `GET /healthz`.
@@ -77,6 +91,7 @@ impl Route {
             "/healthz" => get(request).map(|()| Self::Healthz),
             "/metrics" => get(request).map(|()| Self::Metrics),
             "/live" => get(request).map(|()| Self::Live),
+            "/presence" => get(request).and_then(|()| presence_events(request)),
             "/events" => {
                 get(request)?;
                 Query::read(request.query.as_deref()).map(|_| Self::Events)
@@ -93,6 +108,9 @@ impl Route {
                 } else if let Some(name) = path.strip_prefix("/subscribers/") {
                     get(request)?;
                     Ok(Self::Subscribers(target(name)?))
+                } else if let Some(name) = path.strip_prefix("/presence/") {
+                    get(request)?;
+                    presence(name, request)
                 } else if let Some(id) = path.strip_prefix("/disconnect/") {
                     post(request)?;
                     disconnect(id, request)
@@ -122,6 +140,56 @@ fn get(request: &Request) -> Result<(), Refused> {
         Method::Get | Method::Head => Ok(()),
         _ => Err(Refused::method("GET, HEAD")),
     }
+}
+
+/// Members of a page where nothing is said, and at most.
+const PRESENCE_PAGE: usize = 1000;
+const MOST_MEMBERS: usize = 10_000;
+
+fn presence(name: &str, request: &Request) -> Result<Route, Refused> {
+    let Target::Token(token) = target(name)? else {
+        let why = "who is there is asked for one token: neither a prefix nor *";
+        return Err(Refused::new(400, why));
+    };
+    let (mut after, mut limit) = (None, None);
+    for (name, value) in parameters(request.query.as_deref().unwrap_or_default()) {
+        match name {
+            "after" => {
+                let id = ClientId::new(&decoded(name, value)?)
+                    .map_err(|error| wrong(name, value, error))?;
+                set(&mut after, name, id)?;
+            }
+            "limit" => {
+                let count = value.parse().ok();
+                let count = count.filter(|count| (1..=MOST_MEMBERS).contains(count));
+                let why = format!("is not a number from 1 to {MOST_MEMBERS}");
+                let count = count.ok_or_else(|| wrong(name, value, why))?;
+                set(&mut limit, name, count)?;
+            }
+            _ => return Err(unknown_parameter(name, "after and limit")),
+        }
+    }
+    Ok(Route::Presence {
+        token,
+        after,
+        limit: limit.unwrap_or(PRESENCE_PAGE),
+    })
+}
+
+fn presence_events(request: &Request) -> Result<Route, Refused> {
+    let mut last = None;
+    for (name, value) in parameters(request.query.as_deref().unwrap_or_default()) {
+        match name {
+            "lastEventId" => last = Some(decoded(name, value)?.into_owned()),
+            _ => return Err(unknown_parameter(name, "lastEventId")),
+        }
+    }
+    Ok(Route::PresenceEvents { last })
+}
+
+fn unknown_parameter(name: &str, known: &str) -> Refused {
+    let name = quoted(name.as_bytes());
+    Refused::new(400, format!("unknown parameter {name}; known: {known}"))
 }
 
 fn publish_to(target: Target, request: &Request) -> Result<Route, Refused> {

@@ -35,5 +35,5 @@ pub use body::Body;
 pub use detect::looks_like_http;
 pub use reader::{Head, Reader};
 pub use refused::Refused;
-pub use request::{BodyLength, Method, Request, Version};
+pub use request::{BodyLength, Method, Request, Version, event_id};
 pub use response::{Answer, Date};

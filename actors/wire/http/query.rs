@@ -201,13 +201,14 @@ fn is_json(value: &str) -> Result<bool, Refused> {
 
 /// Reads a number of events, a part of `value` or all of it. One too large to be counted means all.
 fn count(parameter: &str, value: &str, number: &str) -> Result<usize, Refused> {
-    match !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) {
-        true => Ok(number.parse().unwrap_or(usize::MAX)),
-        false => Err(wrong(
+    if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) {
+        Ok(number.parse().unwrap_or(usize::MAX))
+    } else {
+        Err(wrong(
             parameter,
             value,
             "needs a whole number of events, with :TOKEN behind it if they are to be of one token",
-        )),
+        ))
     }
 }
 

@@ -163,9 +163,10 @@ fn check_start(line: &[u8], hub: Option<&str>) -> Result<(), Refused> {
     if length <= MAX_REQUEST_LINE {
         return Ok(());
     }
-    let most = match hub.is_some_and(|hub| is_for(line, hub)) {
-        true => MAX_HUB_LINE,
-        false => MAX_REQUEST_LINE,
+    let most = if hub.is_some_and(|hub| is_for(line, hub)) {
+        MAX_HUB_LINE
+    } else {
+        MAX_REQUEST_LINE
     };
     if length > most {
         let why = format!("the request line is longer than {} KiB", most / 1024);

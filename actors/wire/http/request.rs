@@ -3,6 +3,7 @@
 use super::Refused;
 use super::fields::Fields;
 use super::refused::{quoted, without_query};
+use crate::model::EventId;
 
 /// A request's method (RFC 9110 §9, and PATCH of RFC 5789). Methods are case-sensitive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,6 +184,20 @@ impl Request {
             expect_continue,
         })
     }
+}
+
+/// The last number of a list of numbers: a header that is given twice, by a script and by its
+/// library, comes as one list. None where something else is in it.
+pub fn event_id(list: &str) -> Option<EventId> {
+    let numbers = list
+        .split(',')
+        .map(|number| number.trim_matches([' ', '\t']));
+    let ids = numbers.map(|number| {
+        let digits = number.bytes().all(|byte| byte.is_ascii_digit());
+        let id = number.parse().ok().filter(|_| digits);
+        id.filter(|id| *id < EventId::END).map(EventId)
+    });
+    ids.reduce(|before, id| before.and(id)).flatten()
 }
 
 /// The parts of a request's target (RFC 9112 §3.2).

@@ -92,9 +92,10 @@ pub fn keyed(
 }
 
 fn within(count: usize) -> Result<(), Refusal> {
-    match count <= MAX_MESSAGES {
-        true => Ok(()),
-        false => Err(bad(TOO_MANY)),
+    if count <= MAX_MESSAGES {
+        Ok(())
+    } else {
+        Err(bad(TOO_MANY))
     }
 }
 

@@ -52,9 +52,12 @@ pub fn message(
 /// The name of an event: 1–255 bytes of UTF-8 without line ends or NUL, so that it is one line of a
 /// stream, and none that means something else there.
 pub fn event_name(text: &str) -> Result<Box<str>, Refusal> {
-    let checked = check_event(text).and_then(|()| match RESERVED_EVENTS.contains(&text) {
-        true => Err(NameError::Reserved),
-        false => Ok(text.into()),
+    let checked = check_event(text).and_then(|()| {
+        if RESERVED_EVENTS.contains(&text) {
+            Err(NameError::Reserved)
+        } else {
+            Ok(text.into())
+        }
     });
     checked.map_err(|problem| {
         Refusal::new(

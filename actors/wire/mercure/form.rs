@@ -32,15 +32,16 @@ pub fn most_bytes(max_message: usize) -> usize {
 pub fn check_type(content_type: Option<&str>) -> Result<(), Refused> {
     let given = content_type.unwrap_or(MEDIA_TYPE);
     let name = given.split(';').next().unwrap_or_default().trim();
-    match name.eq_ignore_ascii_case(MEDIA_TYPE) {
-        true => Ok(()),
-        false => Err(Refused::new(
+    if name.eq_ignore_ascii_case(MEDIA_TYPE) {
+        Ok(())
+    } else {
+        Err(Refused::new(
             415,
             format!(
                 "the body must be {MEDIA_TYPE}, not {}",
                 quoted(given.as_bytes())
             ),
-        )),
+        ))
     }
 }
 

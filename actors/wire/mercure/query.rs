@@ -29,9 +29,10 @@ const LAST_EVENT_ID: [&str; 5] = [
 
 /// Which form a query has: 8 with any parameter that begins with `match`, else 7.
 pub fn draft(query: &str) -> Draft {
-    match parameters(query).any(|(name, _)| is_match(name)) {
-        true => Draft::Eight,
-        false => Draft::Seven,
+    if parameters(query).any(|(name, _)| is_match(name)) {
+        Draft::Eight
+    } else {
+        Draft::Seven
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Figures {
     pub bytes_sent: u64,
     /// Bytes that wait for subscribers now.
     pub waiting_bytes: u64,
+    /// Who is there, in all tokens of which that is known.
+    pub presence: Presence,
     /// Events kept for replay now.
     pub history_events: u64,
     /// Bytes they are counted with.
@@ -103,6 +105,19 @@ pub fn level_word(level: LogLevel) -> &'static str {
     }
 }
 
+/// Figures of presence.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Presence {
+    /// Tokens with somebody there.
+    pub tokens: u64,
+    /// Members now, each counted in each of its tokens.
+    pub members: u64,
+    /// How many came.
+    pub joins: u64,
+    /// How many went.
+    pub leaves: u64,
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -122,6 +137,7 @@ pub(super) mod tests {
             events_sent: 0,
             bytes_sent: 0,
             waiting_bytes: 0,
+            presence: Presence::default(),
             history_events: 0,
             history_bytes: 0,
             history_targets: 0,

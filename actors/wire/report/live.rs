@@ -15,6 +15,8 @@
 //! | `waiting_bytes`, `history_events`, `history_bytes`, `queues` | now |
 //! | `refused` | refusals since the daemon's start by reason |
 //! | `recent` | the newest warnings and errors, at most 100, each in one event alone: `number` (none is left out), `time` (as above), `level` (`warning` or `error`), `text`; none for those who may see the figures alone |
+//! | `past` | in the first event of a connection alone: one sample a second of the last two minutes, each `[time, clients, replaying, messages, events, bytes, slow, replays, gaps, history]`, of which those from `messages` to `gaps` count from the daemon's start |
+//! | `settings` | how the daemon is set up: `key`, `secret`, `all` (anyone may subscribe to `*`), `presence` (the tokens of which it is known who is there), `history_file`, `bus` (null without one, else whether it is there), `cors`, `max_clients`, `max_clients_per_ip`, `max_publishers`, `max_message` |
 //! | `tokens` | the busiest at most ten: `subscribers` as `[token, streams]`; `messages` as `[target, messages a second]` in the last seconds, where a target is a token, `pre*` or `*` |
 
 use std::collections::BTreeMap;
@@ -24,7 +26,7 @@ use serde::Serialize;
 
 use super::figures::level_word;
 use super::{Figures, json};
-use crate::model::{Histogram, Note};
+use crate::model::{Histogram, Note, Sample};
 
 /// The busiest tokens.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -35,12 +37,68 @@ pub struct Tokens {
     pub messages: Vec<(String, f64)>,
 }
 
+/// What an event tells besides the figures.
+#[derive(Debug, Clone, Default)]
+pub struct More {
+    /// Warnings and errors that were not told yet.
+    pub recent: Vec<Note>,
+    /// The last two minutes, in the first event.
+    pub past: Vec<Sample>,
+    /// How the daemon is set up.
+    pub settings: Setup,
+}
+
+/// How the daemon is set up.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Setup {
+    /// Whether subscribers need a key.
+    pub key: bool,
+    /// Whether publishers on TCP need a secret.
+    pub secret: bool,
+    /// Whether anyone may subscribe to `*`.
+    pub all: bool,
+    /// The tokens of which it is known who is there: names, `pre*` and `*`.
+    pub presence: Vec<String>,
+    /// Whether kept events survive a restart.
+    pub history_file: bool,
+    /// Whether the bus is there; none without one.
+    pub bus: Option<bool>,
+    /// The allowed origins.
+    pub cors: String,
+    /// How many streams there may be.
+    pub max_clients: u64,
+    /// How many connections of one address.
+    pub max_clients_per_ip: Option<u64>,
+    /// How many connections of publishers.
+    pub max_publishers: u64,
+    /// The longest message in bytes.
+    pub max_message: u64,
+}
+
+fn past(sample: &Sample, time: u64) -> [u64; 10] {
+    let Sample {
+        clients,
+        replaying,
+        messages,
+        events,
+        bytes,
+        slow,
+        replays,
+        gaps,
+        history,
+        ..
+    } = *sample;
+    [
+        time, clients, replaying, messages, events, bytes, slow, replays, gaps, history,
+    ]
+}
+
 /// The data of one event: `now` beside the figures of the event `before`, if there was one.
 pub fn live(
     now: &Figures,
     before: Option<&Figures>,
     tokens: &Tokens,
-    recent: &[Note],
+    more: &More,
     at: SystemTime,
 ) -> String {
     let millis = |at: SystemTime| {
@@ -95,7 +153,8 @@ pub fn live(
         history_bytes: now.history_bytes,
         queues: now.queues.iter().copied().collect(),
         refused: &counters.refused,
-        recent: recent
+        recent: more
+            .recent
             .iter()
             .map(|note| Recent {
                 number: note.number,
@@ -104,6 +163,12 @@ pub fn live(
                 text: &note.text,
             })
             .collect(),
+        past: more
+            .past
+            .iter()
+            .map(|sample| past(sample, millis(sample.at)))
+            .collect(),
+        settings: &more.settings,
         tokens,
     })
 }
@@ -135,6 +200,9 @@ struct Live<'a> {
     queues: BTreeMap<&'a str, u64>,
     refused: &'a BTreeMap<&'static str, u64>,
     recent: Vec<Recent<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    past: Vec<[u64; 10]>,
+    settings: &'a Setup,
     tokens: &'a Tokens,
 }
 
@@ -205,7 +273,8 @@ mod tests {
             messages: vec![("*".into(), 0.5)],
         };
         let at = UNIX_EPOCH + Duration::from_millis(1500);
-        let first: Value = serde_json::from_str(&live(&now, None, &tokens, &[], at)).unwrap();
+        let first: Value =
+            serde_json::from_str(&live(&now, None, &tokens, &More::default(), at)).unwrap();
         assert_eq!(first["time"], 1500);
         assert_eq!(first["rates"]["bytes"], 0.0);
         assert_eq!(first["total"]["messages"], 5);
@@ -218,7 +287,24 @@ mod tests {
             level: "warning",
             text: "a\nb".into(),
         };
-        let text = live(&now, Some(&before), &tokens, &[note], at);
+        let sample = Sample {
+            at,
+            clients: 1,
+            replaying: 2,
+            messages: 3,
+            events: 4,
+            bytes: 5,
+            slow: 6,
+            replays: 7,
+            gaps: 8,
+            history: 9,
+        };
+        let more = More {
+            recent: vec![note],
+            past: vec![sample],
+            settings: Setup::default(),
+        };
+        let text = live(&now, Some(&before), &tokens, &more, at);
         assert!(!text.contains('\n'), "one line of an event stream");
         let second: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(second["seconds"], 2.0);
@@ -230,5 +316,9 @@ mod tests {
             {"number": 7, "time": 1500, "level": "warning", "text": "a\nb"}
         ]);
         assert_eq!(second["recent"], expected);
+        let sample = serde_json::json!([[1500, 1, 2, 3, 4, 5, 6, 7, 8, 9]]);
+        assert_eq!(second["past"], sample);
+        assert_eq!(second["settings"]["bus"], Value::Null);
+        assert!(first["past"].is_null());
     }
 }

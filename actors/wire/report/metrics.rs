@@ -112,6 +112,27 @@ fn traffic(figures: &Figures, page: &mut Page) {
         "From an event's id to its last subscriber's write, of a sample of the events.",
         &figures.delivery,
     );
+    let presence = figures.presence;
+    page.gauge(
+        "hasses_presence_tokens",
+        "Tokens of --presence with somebody there.",
+        presence.tokens,
+    );
+    page.gauge(
+        "hasses_presence_members",
+        "Members, each counted in each of its tokens.",
+        presence.members,
+    );
+    page.counter(
+        "hasses_presence_joins_total",
+        "Members that came, or of whom something else is shown.",
+        presence.joins,
+    );
+    page.counter(
+        "hasses_presence_leaves_total",
+        "Members that went.",
+        presence.leaves,
+    );
     page.gauge(
         "hasses_history_events",
         "Events kept for replay.",

@@ -13,8 +13,8 @@ pub use answers::{
     subscribed_clients, subscribed_clients_json,
 };
 pub use clients::{ClientRow, LIST_END, LIST_START};
-pub use figures::{Clients, Figures, level_word};
-pub use live::{Tokens, live};
+pub use figures::{Clients, Figures, Presence, level_word};
+pub use live::{More, Setup, Tokens, live};
 pub use metrics::{METRICS_TYPE, metrics};
 pub use status::{Status, TlsFiles, bus_keys};
 

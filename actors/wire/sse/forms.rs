@@ -26,6 +26,15 @@ impl Frame {
         Self::of_text(&[":\n"])
     }
 
+    /// Blocks that are no events of the stream, without ids: what each is called, and its data in one
+    /// line. All are written at once.
+    pub fn of_blocks(blocks: &[(&str, String)]) -> Self {
+        let parts = blocks
+            .iter()
+            .flat_map(|(name, data)| ["event: ", name, "\ndata: ", data.as_str(), "\n\n"]);
+        Self::of_text(&parts.collect::<Vec<_>>())
+    }
+
     /// Says that events may have been lost after `after` (none: what the subscriber said is no id)
     /// and that `oldest` is the oldest that is kept. It has no id, so that the next reconnection
     /// says again what was seen last. `tokens` are those that may have lost something, for streams

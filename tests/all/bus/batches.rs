@@ -101,15 +101,17 @@ fn batches_come_once_while_redis_comes_and_goes() {
         };
         for crash in [true, false, true] {
             grown(1000);
-            match crash {
-                true => redis.crash(),
-                false => redis.signal(Signal::SIGSTOP),
+            if crash {
+                redis.crash()
+            } else {
+                redis.signal(Signal::SIGSTOP)
             }
             wait_for_bus(&one, false);
             grown(100);
-            match crash {
-                true => redis.start_again(),
-                false => redis.signal(Signal::SIGCONT),
+            if crash {
+                redis.start_again()
+            } else {
+                redis.signal(Signal::SIGCONT)
             }
             wait_for_bus(&one, true);
             wait_for_bus(&two, true);

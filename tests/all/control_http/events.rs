@@ -79,7 +79,7 @@ fn what_is_wrong_is_said_as_json() {
         ("", "which tokens?"),
         ("token=", "token"),
         ("token=a%2", "token"),
-        ("subscribe=a-b-c", "2 at most"),
+        ("subscribe=a-b-c", "--max-tokens is 2"),
         ("token=a&format=xml", "format"),
     ] {
         let (status, body) = status(&daemon, &format!("GET /events?{query}"));

@@ -13,7 +13,7 @@ await inBrowser(async (page) => {
   check(await page.locator('#chart-clients .now').textContent() === '2,000', 'all are counted');
   const first = await shown(page);
   await page.click('#next');
-  await until(page, () => document.getElementById('page').textContent === 'Page 2, 25 clients');
+  await until(page, () => document.getElementById('page').textContent === 'Page 2, 25 of 2,000 clients');
   const second = await shown(page);
   check(!second.some((id) => first.includes(id)), 'a page repeats another');
   await page.click('#back');

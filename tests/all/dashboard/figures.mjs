@@ -35,6 +35,9 @@ await inBrowser(async (page) => {
   // The log level is switched by the keyboard, and shown as it is.
   await page.focus('#levels input[value=normal]');
   await page.keyboard.press('ArrowLeft');
+  // Nothing happens by mistake.
+  check(await page.evaluate(() => !document.getElementById('level-set').disabled), 'it can be set');
+  await page.keyboard.press('Enter');
   console.log('switched');
   await until(page, () => document.querySelector('#levels input[value=quiet]').checked);
 
@@ -49,6 +52,24 @@ await inBrowser(async (page) => {
   const token = page.locator('#streams button', { hasText: HOSTILE });
   await token.click();
   check(await page.inputValue('#query') === HOSTILE, 'a token is searched for');
+  check(await page.inputValue('#watched') === HOSTILE, 'a token is watched');
+  // A token is watched live.
+  await page.fill('#watched', 'busy');
+  await page.press('#watched', 'Enter');
+  await page.locator('#events li', { hasText: 'x' }).first().waitFor();
+  await page.getByText('1 stream ·').waitFor();
+  // Everyone is not meant by mistake.
+  await page.fill('#to', '*');
+  await page.click('#publish button');
+  await page.getByText('Publish to everyone?').waitFor();
+  await accessible(page, 'everyone');
+  await page.getByRole('button', { name: 'Cancel' }).last().click();
+  // What was refused is shown with its reason.
+  await page.locator('#refused li', { hasText: 'bad request' }).waitFor();
+  await page.locator('#recent li', { hasText: 'a*b' }).first().waitFor();
+  check((await page.textContent('#health')).includes('anyone may subscribe by name'), 'health');
+  await page.getByRole('button', { name: 'Events', exact: true }).click();
+  check(await page.locator('th[aria-sort=descending]').count() === 1, 'the list is sorted');
   await page.fill('#query', '');
   check(await page.evaluate(() => typeof hacked) === 'undefined', 'a name became a script');
   check(await page.locator('img').count() === 0, 'a name became an element');
@@ -76,5 +97,5 @@ await inBrowser(async (page) => {
     check(shown, `the focus is not seen: ${id}`);
     reached.add(id);
   }
-  for (const id of ['level', 'to', 'data', 'event', 'except', 'retain', 'submit', 'query']) check(reached.has(id), `${id} is not reached: ${[...reached]}`);
+  for (const id of ['to', 'data', 'event', 'except', 'retain', 'submit', 'query']) check(reached.has(id), `${id} is not reached: ${[...reached]}`);
 }, ['status of 400']);

@@ -15,7 +15,7 @@ pub(crate) fn page(template: &str, help: impl Fn(&str) -> String) -> String {
                     .split_once("\n\n")
                     .map_or("", |(_, groups)| groups),
             ),
-            "@publish@" | "@status@" | "@sign@" => {
+            "@publish@" | "@subscribe@" | "@status@" | "@sign@" => {
                 let name = line.trim_matches('@');
                 let text = help(&format!("{name} --help"));
                 let head = vec![format!(".SS hasses {name}")];

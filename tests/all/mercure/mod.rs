@@ -1,5 +1,6 @@
 //! `--mercure`: a hub of the Mercure protocol.
 mod attacks;
+mod clients;
 mod hub;
 mod nodes;
 mod one_space;

@@ -150,6 +150,25 @@ fn the_environment_of_the_reference_hub() {
 }
 
 #[test]
+fn the_image_takes_the_place_of_the_reference_hubs() {
+    let file = include_str!("../../../examples/docker/Dockerfile.mercure");
+    let entry = file
+        .lines()
+        .find_map(|line| line.strip_prefix("ENTRYPOINT "));
+    let words: Vec<String> = serde_json::from_str(entry.unwrap()).unwrap();
+    let options = words[1..].join(" ").replace("/data", "{dir}");
+    let environment = format!(
+        "export SERVER_NAME=:{{listen}} MERCURE_PUBLISHER_JWT_KEY='{KEY}' MERCURE_SUBSCRIBER_JWT_KEY='{KEY}' \
+         MERCURE_EXTRA_DIRECTIVES='anonymous\npublic_urls {AUDIENCE}'"
+    );
+    let daemon = Daemon::with_environment(&environment, &options);
+    let hub = Hub { daemon };
+    let mut stream = hub.stream("match=a", "");
+    hub.publish("topic=a&data=x");
+    assert_eq!(stream.data(), "x");
+}
+
+#[test]
 fn without_the_option_there_is_no_hub() {
     let daemon = Daemon::start("");
     let hub = Hub { daemon };

@@ -51,8 +51,8 @@ const FIGURES = [
   { id: 'delay', title: 'Publish to last write', curves: ['p99', 'p50'], write: delay,
     now: (s) => s.p99 === null ? ['–'] : [`≤ ${delay(s.p99)}`, 'p99'],
     note: ({ delivery }) => delivery.p50 === null ? ['nothing was delivered'] : [['a', 'p99'], ['b', `p50 ≤ ${delay(delivery.p50)}`]] },
-  { id: 'slow', title: 'Slow clients disconnected', curves: ['slow'], write: count,
-    now: (s, { total }) => [count(total.slow_disconnects)], note: ({ total }) => [`${count(total.refused)} ${total.refused === 1 ? 'request' : 'requests'} refused`] },
+  { id: 'slow', title: 'Too slow, disconnected', curves: ['slow'], write: count,
+    now: (s, { total }) => [count(total.slow_disconnects)], note: ({ queues }) => [`${count(Object.values(queues).reduce((a, b) => a + b, 0))} waiting for a turn`] },
   { id: 'replays', title: 'Replays and gaps', curves: ['replays', 'gaps'], write: count,
     now: (s, { total }) => [count(total.replays), `and ${count(total.gaps)} ${total.gaps === 1 ? 'gap' : 'gaps'}`],
     note: () => [['a', 'replays'], ['b', 'gaps'], 'a second'] },
@@ -143,11 +143,31 @@ function draw() {
   for (const chart of charts) chart.draw(end, over);
 }
 
+/** The samples that the daemon has kept: times, and counters that become rates. */
+function pastSamples(past) {
+  return past.map(([time, clients, replaying, ...counters], i) => {
+    const earlier = past[i - 1];
+    const seconds = earlier ? (time - earlier[0]) / 1000 : 0;
+    // A hole stands where the daemon has no sample, as it was too busy or asleep.
+    const known = seconds > 0 && seconds < 5;
+    const [messages, events, bytes, slow, replays, gaps] = counters
+      .map((n, k) => known ? Math.max(0, n - earlier[3 + k]) / seconds : null);
+    return { time, begins: !known, clients, replaying, messages, events, bytes, slow, replays, gaps, p50: null, p99: null, history: counters[6] };
+  });
+}
+
 /** Adds one event of /live. */
 function chartEvent(event, before) {
+  if (event.past?.length) {
+    const old = samples.filter((s) => s.time < event.past[0][0]);
+    samples.length = 0;
+    samples.push(...old, ...pastSamples(event.past).filter((s) => s.time < event.time));
+  }
   // A clock that was set back begins anew.
   if (samples.length && event.time < samples.at(-1).time) samples.length = 0;
-  samples.push(sample(event, before));
+  // Right behind what the daemon has kept the first event tells nothing new, and no rates.
+  const goesOn = event.past?.length && event.time - samples.at(-1).time < 2500;
+  if (!goesOn) samples.push(sample(event, before));
   while (event.time - samples[0].time > SPAN) samples.shift();
   for (const chart of charts) chart.tell(event, samples.at(-1));
   draw();

@@ -9,7 +9,7 @@ let asked = 0;
 let timer = 0;
 
 function first(query) {
-  return `/clients?limit=${LIMIT}${query ? `&search=${encodeURIComponent(query)}` : ''}`;
+  return `clients?limit=${LIMIT}${query ? `&search=${encodeURIComponent(query)}` : ''}`;
 }
 
 /** Shows the page at the end of the trail. */
@@ -21,7 +21,7 @@ async function list() {
     const answer = await ask(trail.at(-1));
     const clients = await answer.json();
     if (mine !== asked) return;
-    following = /^<(\/clients\?[^>]*)>; rel="next"$/.exec(answer.headers.get('Link') ?? '')?.[1] ?? null;
+    following = /^<\/(clients\?[^>]*)>; rel="next"$/.exec(answer.headers.get('Link') ?? '')?.[1] ?? null;
     // The last of a page may have left meanwhile.
     if (!clients.length && trail.length > 1) {
       trail.pop();
@@ -42,13 +42,38 @@ function again() {
   else list();
 }
 
+/** By which key the page is sorted, and whether the largest comes first. */
+let order = { by: '', down: false };
+let shown = [];
+
+function sorted(clients) {
+  const { by, down } = order;
+  if (!by) return clients;
+  const compare = (a, b) => typeof a === 'number' ? a - b : String(a ?? '').localeCompare(String(b ?? ''), 'en', { numeric: true });
+  return clients.toSorted((a, b) => compare(a[by], b[by]) * (down ? -1 : 1));
+}
+
+$('columns').addEventListener('click', (event) => {
+  const by = event.target.dataset?.by;
+  if (!by) return;
+  // Numbers are looked at from the largest on.
+  order = order.by === by ? { by, down: !order.down } : { by, down: typeof shown[0]?.[by] === 'number' };
+  for (const button of $('columns').querySelectorAll('[data-by]')) {
+    const mine = button.dataset.by === by;
+    button.parentElement.setAttribute('aria-sort', mine ? (order.down ? 'descending' : 'ascending') : 'none');
+  }
+  $('rows').replaceChildren(...sorted(shown).map(row));
+});
+
 function show(clients) {
-  $('rows').replaceChildren(...clients.map(row));
+  shown = clients;
+  $('rows').replaceChildren(...sorted(clients).map(row));
   const query = $('query').value.trim();
   $('none').hidden = clients.length > 0;
   $('none').textContent = query ? `Nobody matches “${query}”.` : 'Nobody is connected.';
   document.querySelector('table').hidden = clients.length === 0;
-  $('page').textContent = clients.length ? `Page ${trail.length}, ${clients.length} ${clients.length === 1 ? 'client' : 'clients'}` : '';
+  const all = query || !before ? '' : ` of ${whole.format(before.clients.new + before.clients.replay + before.clients.sse)}`;
+  $('page').textContent = clients.length ? `Page ${trail.length}, ${clients.length}${all} ${clients.length === 1 && !all ? 'client' : 'clients'}` : '';
   $('back').disabled = trail.length < 2;
   $('next').disabled = !following;
 }
@@ -94,20 +119,21 @@ function disconnector(id) {
   button.addEventListener('click', () => {
     $('sure-id').textContent = id;
     $('sure').returnValue = 'no';
-    $('sure').onclose = () => $('sure').returnValue === 'yes' && disconnect(id);
+    $('sure-for').value = '';
+    $('sure').onclose = () => $('sure').returnValue === 'yes' && disconnect(id, $('sure-for').value);
     $('sure').showModal();
   });
   return button;
 }
 
-async function disconnect(id) {
+async function disconnect(id, time) {
   let said;
   // What a browser makes of these in an address is another address (WHATWG URL, "double-dot").
   if (/^(\.|%2e){1,2}$/i.test(id)) {
     said = 'A browser cannot write this id: send disconnect: and the id over TCP';
   } else {
     try {
-      const { disconnected } = await (await post(`/disconnect/${encodeURIComponent(id)}`)).json();
+      const { disconnected } = await (await post(`disconnect/${encodeURIComponent(id)}${time ? `?for=${time}` : ''}`)).json();
       said = `${disconnected} ${disconnected === 1 ? 'stream' : 'streams'} of ${id} closed`;
     } catch (error) {
       said = `Not disconnected: ${reason(error)}`;

@@ -15,6 +15,8 @@ function state(name) {
   $('state').dataset.state = name;
   $('state').textContent = SAID[name];
   $('unlock').hidden = name !== 'locked';
+  // What is shown then is of the past.
+  document.body.dataset.state = name;
   if (name === 'lost') document.title = 'not connected · hasses';
 }
 
@@ -28,12 +30,11 @@ function live(event) {
     list();
   }
   chartEvent(event, before);
+  health(event);
   $('version').textContent = event.version;
   $('running').textContent = `· up ${lasting(event.running_seconds)}`;
   document.title = `${count(samples.at(-1).clients)} clients · hasses`;
-  if (!levelling) {
-    for (const input of document.getElementsByName('level')) input.checked = input.value === event.loglevel;
-  }
+  showLevel(event.loglevel);
   bars('streams', event.tokens.subscribers, 'Nobody is connected.');
   bars('messages', event.tokens.messages, 'Nothing in the last seconds.');
   before = event;
@@ -52,8 +53,10 @@ function bars(id, rows, empty) {
       button.type = 'button';
       button.addEventListener('click', () => {
         search(name === '*' ? name : name.replace(/\*$/, ''));
-        $('list').scrollIntoView();
-        $('list').focus({ preventScroll: true });
+        // What was published to a prefix is watched as everything.
+        watch(name.endsWith('*') ? '*' : name);
+        $('token').scrollIntoView();
+        $('token').focus({ preventScroll: true });
       });
       item.replaceChildren(button, element('span'));
     }
@@ -67,13 +70,13 @@ function bars(id, rows, empty) {
   }
 }
 
-/** The objects of an event stream, until it ends or is silent for too long. */
-async function* objects(body) {
+/** The events of a stream, until it ends or is silent for too long. */
+async function* blocks(body, patience) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let text = '';
   for (;;) {
     let silence;
-    const late = new Promise((_, fail) => { silence = setTimeout(() => fail(new Error('silent')), 10_000); });
+    const late = new Promise((_, fail) => { silence = setTimeout(() => fail(new Error('silent')), patience); });
     try {
       const { done, value } = await Promise.race([reader.read(), late]);
       if (done) return;
@@ -81,10 +84,15 @@ async function* objects(body) {
     } finally {
       clearTimeout(silence);
     }
-    const blocks = text.split('\n\n');
-    text = blocks.pop();
-    for (const block of blocks) {
-      if (block.startsWith('data: ')) yield JSON.parse(block.slice(6));
+    const whole = text.split('\n\n');
+    text = whole.pop();
+    for (const block of whole) {
+      const event = {};
+      for (const line of block.split('\n')) {
+        const [, field, value] = /^([a-z]+): ?(.*)$/s.exec(line) ?? [];
+        if (field) event[field] = field === 'data' && 'data' in event ? `${event.data}\n${value}` : value;
+      }
+      yield event;
     }
   }
 }
@@ -104,9 +112,14 @@ async function follow() {
     connection = new AbortController();
     before = null;
     try {
-      const answer = await ask('/live', { signal: connection.signal });
-      for await (const event of objects(answer.body)) {
-        live(event);
+      if (document.body.dataset.asks === 'yes' && !secret.word) {
+        // Whoever does not know it yet is not refused either.
+        locked('');
+        throw new Refused(401, '');
+      }
+      const answer = await ask('live', { signal: connection.signal });
+      for await (const event of blocks(answer.body, 10_000)) {
+        live(JSON.parse(event.data));
         tries = 0;
       }
     } catch (error) {
@@ -132,13 +145,23 @@ document.addEventListener('visibilitychange', () => {
   if (!document.hidden && $('state').dataset.state === 'lost') wake();
 });
 
-let levelling = false;
-$('levels').addEventListener('change', async (event) => {
-  levelling = true;
+/** The level that holds is shown, unless somebody is about to set another. */
+function showLevel(level) {
+  if (!$('level-set').disabled && $('levels').dataset.level === level) return;
+  $('levels').dataset.level = level;
+  for (const input of document.getElementsByName('level')) input.checked = input.value === level;
+  $('level-set').disabled = true;
+}
+$('levels').addEventListener('change', (event) => {
+  $('level-set').disabled = event.target.value === $('levels').dataset.level;
+});
+$('levels').addEventListener('submit', async (event) => {
+  event.preventDefault();
+  const level = new FormData($('levels')).get('level');
+  $('levels').dataset.level = '';
   try {
-    await post(`/loglevel/${event.target.value}`);
+    await post(`loglevel/${level}`);
   } catch { /* the next event shows the level that holds */ }
-  levelling = false;
 });
 
 function answer(kind, text) {
@@ -146,14 +169,24 @@ function answer(kind, text) {
   $('answer').textContent = text;
 }
 
+/** Asks whether everyone is meant. */
+function sureOfAll() {
+  const streams = before ? before.clients.sse + before.clients.replay : 0;
+  $('all-text').textContent = `This event goes to each of ${whole.format(streams)} streams, whatever they subscribe to.`;
+  $('all').returnValue = 'no';
+  $('all').showModal();
+  return new Promise((resolve) => { $('all').onclose = () => resolve($('all').returnValue === 'yes'); });
+}
+
 $('publish').addEventListener('submit', async (event) => {
   event.preventDefault();
   const message = { to: $('to').value, data: $('data').value, retain: $('retain').checked };
   // An empty name is none.
   for (const name of ['event', 'except']) if ($(name).value) message[name] = $(name).value;
+  if (message.to === '*' && !await sureOfAll()) return;
   answer('', 'Publishing …');
   try {
-    const { id, recipients } = await (await post('/publish', message)).json();
+    const { id, recipients } = await (await post('publish', message)).json();
     answer('good', `Taken in as ${id}, for ${count(recipients)} ${recipients === 1 ? 'stream' : 'streams'}.`);
   } catch (error) {
     answer('bad', `Not published: ${reason(error)}.`);

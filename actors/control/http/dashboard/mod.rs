@@ -7,6 +7,8 @@
 //! | `api.js` | requests, the control secret, small helpers |
 //! | `charts.js` | the last two minutes as curves |
 //! | `clients.js` | the list of clients, disconnecting |
+//! | `token.js` | one token: its streams, members and events as they come |
+//! | `health.js` | how the daemon is set up, what it warned of and refused |
 //! | `live.js` | publishing, the log level, following `/live`: where the page begins |
 
 use std::sync::LazyLock;
@@ -23,6 +25,8 @@ const SCRIPT: &str = concat!(
     include_str!("api.js"),
     include_str!("charts.js"),
     include_str!("clients.js"),
+    include_str!("token.js"),
+    include_str!("health.js"),
     include_str!("live.js")
 );
 
@@ -39,8 +43,13 @@ static DASHBOARD: LazyLock<Dashboard> = LazyLock::new(|| Dashboard {
 
 /// The page. It may run its own script and style alone, and speak to nobody else; whatever a client
 /// calls itself, nothing of it can become a script (Content Security Policy Level 3, Trusted Types).
-pub(super) fn show() -> Answer {
-    Answer::page("text/html; charset=utf-8", DASHBOARD.page.as_str())
+///
+/// `asks`: the figures need a secret, which the page asks for before it makes a request.
+pub(super) fn show(asks: bool) -> Answer {
+    let page = DASHBOARD
+        .page
+        .replace("{asks}", if asks { "yes" } else { "no" });
+    Answer::page("text/html; charset=utf-8", page)
         .with("Cache-Control", "no-cache")
         .with("Content-Security-Policy", &DASHBOARD.policy)
         .with("X-Content-Type-Options", "nosniff")
@@ -65,7 +74,7 @@ mod tests {
     #[test]
     fn the_page_is_small_and_whole() {
         let page = &DASHBOARD.page;
-        assert!(page.len() <= 40 * 1024, "{} bytes", page.len());
+        assert!(page.len() <= 56 * 1024, "{} bytes", page.len());
         for text in [STYLE, SCRIPT] {
             assert!(
                 page.contains(&format!(">{text}</")),

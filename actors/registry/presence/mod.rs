@@ -1,0 +1,523 @@
+//! Who is there: which ids listen to the tokens of `--presence`.
+//!
+//! [`Presence`] decides alone: it has no clock, no socket and no client. It is told of streams that come
+//! and go, and of the time in milliseconds, and says what is to be sent to whom. What nobody asked for
+//! costs nothing: without `--presence` none of this is called, and a token that no rule names has no room.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | this | members, their coming and going, and when that is told |
+//! | [`room`] | one token: its members, and those who are told |
+//! | [`ring`] | joins and leaves as the backend's event stream |
+//! | [`hooks`] | the registry's side: where streams go live and end |
+//! | [`store`] | what a restart remembers |
+//!
+//! # When what is told
+//!
+//! A member is there from the first stream of its id until its last one has been gone for the grace time.
+//! Changes of a room are gathered for [`GATHERED`] and told together: to each listener the difference
+//! between what it knows and what is so then. What came and went in between is told to nobody.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use foldhash::{HashMap, HashSet};
+
+use crate::messages::publisher::PresencePage;
+use crate::model::{ClientId, Member, Target, Token};
+use crate::wire::report::Presence as Figures;
+use crate::wire::sse::Frame;
+
+mod hooks;
+pub(crate) mod ring;
+mod room;
+pub(crate) mod store;
+#[cfg(test)]
+mod tests;
+
+pub(super) use hooks::Watchers;
+use ring::Ring;
+use room::{Here, Room};
+
+/// Milliseconds for which changes of one room are gathered.
+pub(super) const GATHERED: u64 = 250;
+/// Milliseconds between two totals of a large room.
+const TOTALS: u64 = 5000;
+
+/// A moment: milliseconds of a clock that never goes back, and since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Now {
+    pub(super) steady: u64,
+    pub(super) unix: u64,
+}
+
+/// What a member is known by, and what is shown of it.
+pub(super) type Info = Option<Rc<str>>;
+
+/// What is to be sent.
+#[derive(Debug, Default)]
+pub(super) struct Telling {
+    /// Clients, each with the frame that they get.
+    pub(super) frames: Vec<(Vec<u32>, Rc<Frame>)>,
+    /// What other nodes are to know of this one's members; none: it has left.
+    pub(super) nodes: Vec<NodeChange>,
+    /// Whether the ring has new events.
+    pub(super) news: bool,
+}
+
+/// A member that came to a node, or left it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NodeChange {
+    pub(crate) token: Token,
+    pub(crate) id: ClientId,
+    /// What is shown of it, and since when it is there in milliseconds since 1970; none: it has left.
+    pub(crate) here: Option<(Info, u64)>,
+}
+
+/// A stream that is in rooms.
+#[derive(Debug)]
+struct Stream {
+    id: Option<ClientId>,
+    rooms: Vec<u32>,
+    /// Rooms whose members it has still to be told of, the last first.
+    greetings: Vec<u32>,
+}
+
+/// All rooms, and what is to be told when.
+#[derive(Debug)]
+pub(super) struct Presence {
+    rules: Vec<Target>,
+    /// Milliseconds between a member's last stream and its leaving.
+    grace: u64,
+    by_token: HashMap<Token, u32>,
+    rooms: Vec<Option<Room>>,
+    vacant: Vec<u32>,
+    streams: HashMap<u32, Stream>,
+    /// Members without a stream, by the moment when they leave.
+    leaving: BTreeSet<(u64, u32, ClientId)>,
+    /// Rooms with changes, by the moment when these are told.
+    gathered: VecDeque<(u64, u32)>,
+    /// Large rooms whose total is to be told again, by when.
+    totals: BTreeSet<(u64, u32)>,
+    /// Other nodes that are not heard of any more, and when their members leave.
+    lost: HashMap<u64, u64>,
+    /// Counts what happens in all rooms, so that a listener's first view has a place among it.
+    step: u64,
+    ring: Ring,
+    counts: Figures,
+}
+
+impl Presence {
+    /// Nobody; members leave when their last stream has been gone for `grace`.
+    pub(super) fn new(rules: Vec<Target>, grace: Duration, ring: Ring) -> Self {
+        Self {
+            rules,
+            grace: grace.as_millis() as u64,
+            by_token: HashMap::default(),
+            rooms: Vec::new(),
+            vacant: Vec::new(),
+            streams: HashMap::default(),
+            leaving: BTreeSet::new(),
+            gathered: VecDeque::new(),
+            totals: BTreeSet::new(),
+            lost: HashMap::default(),
+            step: 0,
+            ring,
+            counts: Figures::default(),
+        }
+    }
+
+    /// Sets other rules, which hold for streams that come from now on.
+    pub(super) fn configure(&mut self, rules: Vec<Target>, grace: Duration) {
+        self.rules = rules;
+        self.grace = grace.as_millis() as u64;
+    }
+
+    /// Whether there are rules at all, or streams that an older rule counted.
+    pub(super) fn is_on(&self) -> bool {
+        !self.rules.is_empty() || !self.by_token.is_empty()
+    }
+
+    /// Whether it is known who listens to a token.
+    pub(super) fn covers(&self, token: &Token) -> bool {
+        self.rules.iter().any(|rule| match rule {
+            Target::All => true,
+            Target::Token(name) => name == token,
+            Target::Prefix(prefix) => token.as_str().starts_with(prefix.as_str()),
+        })
+    }
+
+    /// A stream comes to these tokens; one that `listens` is to be [greeted](Self::greet). Whether it is
+    /// in a room.
+    pub(super) fn join(
+        &mut self,
+        client: u32,
+        tokens: &[Token],
+        member: Member,
+        listens: bool,
+        now: Now,
+    ) -> bool {
+        let mut rooms = Vec::new();
+        let info: Info = member.info.map(Rc::from);
+        for token in tokens
+            .iter()
+            .filter(|token| self.covers(token))
+            .cloned()
+            .collect::<Vec<_>>()
+        {
+            let number = self.room(&token);
+            rooms.push(number);
+            match &member.id {
+                None => {
+                    if let Some(room) = &mut self.rooms[number as usize] {
+                        room.anonymous += 1;
+                    }
+                }
+                Some(id) => self.come(number, id, &info, now),
+            }
+        }
+        if rooms.is_empty() {
+            return false;
+        }
+        let greetings = match listens {
+            true => rooms.iter().rev().copied().collect(),
+            false => Vec::new(),
+        };
+        let stream = Stream {
+            id: member.id,
+            rooms,
+            greetings,
+        };
+        self.streams.insert(client, stream);
+        true
+    }
+
+    /// A stream of a member begins.
+    fn come(&mut self, number: u32, id: &ClientId, info: &Info, now: Now) {
+        self.step += 1;
+        let (step, Some(room)) = (self.step, &mut self.rooms[number as usize]) else {
+            return;
+        };
+        let mut changed = false;
+        match room.get_mut(id) {
+            Some(here) => {
+                here.own += 1;
+                if let Some(due) = here.leaves_at.take() {
+                    self.leaving.remove(&(due, number, id.clone()));
+                }
+                if here.own_info != *info || here.own_since.is_none() {
+                    here.own_info.clone_from(info);
+                    here.own_since.get_or_insert(now.unix);
+                    changed = true;
+                }
+                changed |= room.show(id, info, step);
+            }
+            None => {
+                let here = Here::own(info.clone(), now.unix);
+                room.enter(id.clone(), here, step);
+                changed = true;
+            }
+        }
+        if changed {
+            room.own_changes.insert(id.clone());
+            self.gather(number, now);
+        }
+    }
+
+    /// A stream has ended.
+    pub(super) fn leave(&mut self, client: u32, now: Now) {
+        let Some(stream) = self.streams.remove(&client) else {
+            return;
+        };
+        for number in stream.rooms {
+            let Some(room) = &mut self.rooms[number as usize] else {
+                continue;
+            };
+            room.listeners.remove(&client);
+            match &stream.id {
+                None => room.anonymous -= 1,
+                Some(id) => {
+                    if let Some(here) = room.get_mut(id) {
+                        here.own -= 1;
+                        if here.own == 0 {
+                            let due = now.steady + self.grace;
+                            here.leaves_at = Some(due);
+                            self.leaving.insert((due, number, id.clone()));
+                        }
+                    }
+                }
+            }
+            self.tidy(number);
+        }
+    }
+
+    /// Members that were there before a restart: they leave unless a stream of theirs comes.
+    pub(super) fn remember(
+        &mut self,
+        token: &Token,
+        id: ClientId,
+        info: Info,
+        since: u64,
+        now: Now,
+    ) {
+        let number = self.room(token);
+        let due = now.steady + self.grace;
+        if let Some(room) = &mut self.rooms[number as usize] {
+            room.remember(id.clone(), Here::remembered(info, since, due));
+            self.leaving.insert((due, number, id));
+        }
+    }
+
+    /// Another node tells of members that came to it or left it.
+    pub(super) fn hear(&mut self, node: u64, changes: Vec<NodeChange>, now: Now) {
+        self.lost.remove(&node);
+        for NodeChange { token, id, here } in changes {
+            let number = match (self.by_token.get(&token), &here) {
+                (Some(number), _) => *number,
+                (None, Some(_)) if self.covers(&token) => self.room(&token),
+                (None, _) => continue,
+            };
+            self.step += 1;
+            let (step, Some(room)) = (self.step, &mut self.rooms[number as usize]) else {
+                continue;
+            };
+            let changed = match &here {
+                Some(here) => room.come_elsewhere(&id, node, here, step),
+                None => room.leave_elsewhere(&id, node, step),
+            };
+            if changed {
+                self.gather(number, now);
+            }
+        }
+    }
+
+    /// Another node tells of all its members: others that were thought to be on it are not.
+    pub(super) fn hear_all(&mut self, node: u64, members: Vec<NodeChange>, now: Now) {
+        let there: HashSet<_> = members
+            .iter()
+            .map(|one| (one.token.clone(), one.id.clone()))
+            .collect();
+        let gone = self.rooms.iter().flatten().flat_map(|room| {
+            let on = room.on(node).into_iter();
+            on.map(|id| (room.token.clone(), id))
+        });
+        let gone = gone.filter(|one| !there.contains(one));
+        let gone = gone.map(|(token, id)| NodeChange {
+            token,
+            id,
+            here: None,
+        });
+        let changes = gone.collect::<Vec<_>>().into_iter().chain(members);
+        self.hear(node, changes.collect(), now);
+    }
+
+    /// Another node is not heard of any more: its members leave when their grace is over.
+    #[allow(dead_code, reason = "the bus tells")]
+    pub(super) fn lose(&mut self, node: u64, now: Now) {
+        let due = now.steady + self.grace;
+        self.lost.entry(node).or_insert(due);
+    }
+
+    /// The nodes whose members are known.
+    #[allow(dead_code, reason = "the bus asks")]
+    pub(super) fn nodes(&self) -> HashSet<u64> {
+        self.rooms.iter().flatten().flat_map(Room::nodes).collect()
+    }
+
+    /// What a listener's next rooms say of themselves, at most `room` bytes of it or one; none when it has
+    /// been told of all.
+    pub(super) fn greet(&mut self, client: u32, bytes: usize) -> Option<Rc<Frame>> {
+        let stream = self.streams.get_mut(&client)?;
+        let mut blocks = Vec::new();
+        let mut length = 0;
+        while let Some(number) = stream.greetings.pop() {
+            let Some(room) = &mut self.rooms[number as usize] else {
+                continue;
+            };
+            let data = room.members_json();
+            room.listeners.insert(client, self.step);
+            length += data.len();
+            blocks.push(("members", data));
+            if length >= bytes {
+                break;
+            }
+        }
+        (!blocks.is_empty()).then(|| Rc::new(Frame::of_blocks(&blocks)))
+    }
+
+    /// Whether a listener has still to be told of a room.
+    pub(super) fn has_greetings(&self, client: u32) -> bool {
+        let stream = self.streams.get(&client);
+        stream.is_some_and(|stream| !stream.greetings.is_empty())
+    }
+
+    /// Has the changes of a room told when they are gathered.
+    fn gather(&mut self, number: u32, now: Now) {
+        if let Some(room) = &mut self.rooms[number as usize]
+            && !std::mem::replace(&mut room.gathers, true)
+        {
+            self.gathered.push_back((now.steady + GATHERED, number));
+        }
+    }
+
+    /// Says what is to be told by now.
+    pub(super) fn tick(&mut self, now: Now) -> Telling {
+        let mut telling = Telling::default();
+        let lost = self.lost.iter().filter(|(_, due)| **due <= now.steady);
+        for node in lost.map(|(node, _)| *node).collect::<Vec<_>>() {
+            self.hear_all(node, Vec::new(), now);
+        }
+        while let Some((due, number, id)) = self.leaving.first().cloned()
+            && due <= now.steady
+        {
+            self.leaving.pop_first();
+            self.gone(number, &id, now);
+        }
+        while let Some(&(due, number)) = self.gathered.front()
+            && due <= now.steady
+        {
+            self.gathered.pop_front();
+            self.tell(number, now, &mut telling);
+            self.tidy(number);
+        }
+        while let Some(&(due, number)) = self.totals.first()
+            && due <= now.steady
+        {
+            self.totals.pop_first();
+            if let Some(room) = &mut self.rooms[number as usize] {
+                room.total_waits = false;
+                if room.is_large() {
+                    telling.frames.extend(room.tell_total(now.steady));
+                }
+            }
+        }
+        telling
+    }
+
+    /// When there is something to tell, at the earliest.
+    pub(super) fn next(&self) -> Option<u64> {
+        let leaving = self.leaving.first().map(|(due, ..)| *due);
+        let gathered = self.gathered.front().map(|(due, _)| *due);
+        let totals = self.totals.first().map(|(due, _)| *due);
+        let lost = self.lost.values().copied().min();
+        [leaving, gathered, totals, lost]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// The grace of a member of this node is over.
+    fn gone(&mut self, number: u32, id: &ClientId, now: Now) {
+        self.step += 1;
+        let (step, Some(room)) = (self.step, &mut self.rooms[number as usize]) else {
+            return;
+        };
+        if room.leave_own(id, step) {
+            room.own_changes.insert(id.clone());
+            self.gather(number, now);
+        }
+    }
+
+    fn tell(&mut self, number: u32, now: Now, telling: &mut Telling) {
+        let Some(room) = &mut self.rooms[number as usize] else {
+            return;
+        };
+        room.gathers = false;
+        telling.nodes.extend(room.node_changes());
+        let was_large = room.large;
+        let changes = room.changes();
+        for change in &changes {
+            let joins = change.here.is_some();
+            self.counts.joins += u64::from(joins);
+            self.counts.leaves += u64::from(!joins);
+            self.ring
+                .push(change.name(), &change.data(room.token.as_str()));
+            telling.news = true;
+        }
+        room.large = room.is_over();
+        match (was_large, room.large) {
+            (false, false) => telling.frames.extend(room.tell_changes(&changes)),
+            // The listeners get the whole list again.
+            (true, false) => telling.frames.extend(room.tell_members()),
+            (_, true) if changes.is_empty() && was_large => {}
+            (_, true) => {
+                let due = room.total_at.map_or(now.steady, |at| at + TOTALS);
+                if due <= now.steady {
+                    telling.frames.extend(room.tell_total(now.steady));
+                } else if !std::mem::replace(&mut room.total_waits, true) {
+                    self.totals.insert((due, number));
+                }
+            }
+        }
+        room.forget_log();
+    }
+
+    /// The room of a token, made if it is not there.
+    fn room(&mut self, token: &Token) -> u32 {
+        if let Some(number) = self.by_token.get(token) {
+            return *number;
+        }
+        let number = self.vacant.pop().unwrap_or(self.rooms.len() as u32);
+        if number as usize == self.rooms.len() {
+            self.rooms.push(None);
+        }
+        self.rooms[number as usize] = Some(Room::new(token.clone()));
+        self.by_token.insert(token.clone(), number);
+        number
+    }
+
+    /// Takes a room away in which nobody is.
+    fn tidy(&mut self, number: u32) {
+        let place = &mut self.rooms[number as usize];
+        if let Some(room) = place.take_if(|room| room.is_empty()) {
+            self.by_token.remove(&room.token);
+            self.totals.retain(|(_, waits)| *waits != number);
+            self.vacant.push(number);
+        }
+    }
+
+    /// A page of a room's members for the backend; none for a token whose presence nobody asked for.
+    pub(super) fn page(
+        &self,
+        token: &Token,
+        after: Option<&ClientId>,
+        most: usize,
+    ) -> Option<PresencePage> {
+        let number = self.by_token.get(token);
+        let room = number.and_then(|number| self.rooms[*number as usize].as_ref());
+        if room.is_none() && !self.covers(token) {
+            return None;
+        }
+        let (members, next) = room.map_or_else(Default::default, |room| room.page(after, most));
+        let anonymous = room.map_or(0, |room| room.anonymous);
+        let token = serde_json::json!(token.as_str());
+        let position = self.ring.last();
+        Some(PresencePage {
+            json: format!(
+                "{{\"token\":{token},\"members\":[{members}],\"anonymous\":{anonymous},\"position\":{position}}}\n"
+            ),
+            next,
+        })
+    }
+
+    /// What is counted.
+    pub(super) fn counts(&self) -> Figures {
+        let members = self.rooms.iter().flatten().map(Room::len).sum::<usize>();
+        Figures {
+            tokens: self.by_token.len() as u64,
+            members: members as u64,
+            ..self.counts
+        }
+    }
+
+    /// This node's own members.
+    pub(super) fn own_members(&self) -> impl Iterator<Item = NodeChange> {
+        self.rooms.iter().flatten().flat_map(Room::own)
+    }
+
+    /// Joins and leaves, for the backend.
+    pub(super) fn ring(&self) -> &Ring {
+        &self.ring
+    }
+}
