@@ -26,10 +26,7 @@ pub async fn run(
     // Apart, so that whoever is slow to be told of a HUP does not hold up an end.
     let ends = ends(supervisor);
     let hangups = hangups(hangup);
-    let stopped = async {
-        stop.cancelled().await;
-        Ok(())
-    };
+    let stopped = stop.cancelled_then(Ok(()));
     ends.or(hangups).or(stopped).await
 }
 

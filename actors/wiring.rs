@@ -209,10 +209,7 @@ impl Wiring {
         let spawner = &self.spawner;
         let pool = Rc::clone(&self.pool);
         spawner.vital("reactor", Stage::Watch, |stop| async move {
-            let stopped = async {
-                stop.cancelled().await;
-                Ok(())
-            };
+            let stopped = stop.cancelled_then(Ok(()));
             pool.watch().or(stopped).await.map_err(failed)
         });
         let (settings, registry) = (Rc::clone(&self.settings), registry.clone());

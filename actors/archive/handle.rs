@@ -188,7 +188,8 @@ impl Handle {
     pub fn wants_copies(&self, kept: u64) -> bool {
         let most = kept + kept / 2 + SLACK;
         let calm = self.waiting() == 0;
-        let lacks = self.shared.lacks.get() && calm;
+        // Copies of what is lacking must not make a file that is full already half as large again.
+        let lacks = self.shared.lacks.get() && calm && self.shared.size.get() <= kept / 2;
         // What was let go at the front costs no copies: that comes first.
         let large = self.shared.size.get() > most && self.shared.let_go.borrow().is_none();
         self.shared.copying.get() == Copying::No && (large || lacks)
