@@ -11,7 +11,6 @@ use std::ops::RangeInclusive;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use async_io::Timer;
 use futures_lite::FutureExt;
 
 use super::entry::Node;
@@ -182,10 +181,10 @@ impl Asking {
         let due = self.under_way.values().next().map(|first| first.due);
         let (inbox, heard, members) = (&mut self.inbox, &mut self.heard, &mut self.members);
         let members = async {
-            match tells {
-                false => members.next().await.map(Turn::Members),
-                true => None,
+            if tells {
+                return None;
             }
+            members.next().await.map(Turn::Members)
         };
         let asked = async {
             if has_room {
@@ -196,10 +195,7 @@ impl Asking {
         };
         let told = async { heard.next().await.map(Turn::Heard) };
         let late = async {
-            match due {
-                Some(due) => Timer::at(due).await,
-                None => pending().await,
-            };
+            runtime::timer(due).await;
             Turn::Late
         };
         let link = poll_fn(|cx| {
