@@ -185,9 +185,10 @@ impl Presence {
         if rooms.is_empty() {
             return false;
         }
-        let greetings = match listens {
-            true => rooms.iter().rev().copied().collect(),
-            false => Vec::new(),
+        let greetings = if listens {
+            rooms.iter().rev().copied().collect()
+        } else {
+            Vec::new()
         };
         let stream = Stream {
             id: member.id,
