@@ -35,7 +35,7 @@ pub async fn run(
     acceptor.bound_send_buffers(context.settings.now().client_buffer);
     let accept = async {
         loop {
-            while pool.totals().connected >= context.settings.now().max_connections {
+            while pool.totals().sockets >= context.settings.now().max_connections {
                 // The descriptors that are left are for publishers and files. Who comes now waits in
                 // the system's queue, for a connection that does nothing if there is one.
                 let pause = if pool.make_room() { SOON } else { FULL };

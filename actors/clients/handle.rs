@@ -295,6 +295,57 @@ impl ClientHandle {
         inner.queues.pending.leave(self.index);
     }
 
+    /// The address it counts for while it has no stream.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        self.pool.inner.borrow().queues.pending.address(self.index)
+    }
+
+    /// Becomes the carrier of streams, with which it shares its socket from now on.
+    pub(super) fn carry(&self) -> Option<Rc<Stream>> {
+        self.asked();
+        self.open();
+        let inner = &mut *self.pool.inner.borrow_mut();
+        inner.carriers.push(self.index);
+        let slot = &mut inner.slots[self.index as usize];
+        let (ours, shared) = slot.socket.take()?.shared();
+        slot.socket = Some(ours);
+        Some(shared)
+    }
+
+    /// Says whether all was taken that was written to the shared socket.
+    pub(super) fn set_flow(&self, clear: bool) {
+        let now = self.pool.now.get();
+        self.with(|slot| {
+            slot.flags.writable = clear;
+            if clear {
+                slot.wrote_at = now;
+            }
+        });
+    }
+
+    /// Whether more can be read.
+    pub(super) fn is_readable(&self) -> bool {
+        self.with(|slot| slot.flags.readable)
+    }
+
+    /// Ends our side of the connection, whatever the peer still sends.
+    pub(super) fn finish_now(&self) {
+        self.with(|slot| {
+            if let Some(socket) = &slot.socket {
+                socket.finish();
+            }
+        });
+    }
+
+    /// Waits for the next turn, whatever it is for.
+    pub(super) fn next_turn(&self) -> impl Future<Output = ()> + use<> {
+        let mut waited = false;
+        poll_fn(move |_| match std::mem::replace(&mut waited, true) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+    }
+
     /// Says which address it counts for, as a trusted proxy has told.
     pub fn set_address(&self, address: Option<IpAddr>) {
         let key = self.key();

@@ -5,6 +5,7 @@
 //! its last chunk.
 
 pub mod handle;
+mod http2;
 pub mod life;
 mod mailbox;
 mod pending;

@@ -83,6 +83,12 @@ impl Pending {
         index
     }
 
+    /// The address that a connection counts for.
+    pub(super) fn address(&self, client: u32) -> Option<IpAddr> {
+        let group = self.members.get(&client)?.group;
+        self.groups[group as usize].address
+    }
+
     /// Moves a connection to the address that a trusted proxy has told.
     pub(super) fn moved(&mut self, key: ClientKey, address: Option<IpAddr>) {
         if self.leave(key.index) {

@@ -54,6 +54,8 @@ pub(super) const SCRATCH: usize = 64 * 1024;
 pub struct Totals {
     /// Clients connected now, streams and others.
     pub connected: usize,
+    /// Sockets that they have; streams of one connection share one.
+    pub sockets: usize,
     /// Events written whole.
     pub events: u64,
     /// Bytes written.
@@ -115,6 +117,7 @@ impl ClientPool {
                 requests: VecDeque::new(),
                 awaiting_request: 0,
                 lingering: VecDeque::new(),
+                carriers: Vec::new(),
                 totals: Totals::default(),
             }),
             reactor: Reactor::new()?,
@@ -144,21 +147,53 @@ impl ClientPool {
     where
         F: Future<Output = End> + 'static,
     {
-        let key = {
-            let inner = &mut *self.inner.borrow_mut();
-            let index = inner.vacant.pop().unwrap_or(inner.slots.len() as u32);
-            if index as usize == inner.slots.len() {
-                inner.slots.push(Slot::default());
-            }
-            ClientKey {
-                index,
-                generation: inner.slots[index as usize].generation,
-            }
-        };
+        let key = self.vacant_slot();
         if let Err(error) = self.reactor.watch(socket.as_fd(), key) {
             self.inner.borrow_mut().vacant.push(key.index);
             return Err(error);
         }
+        self.settle(key, socket, address, life);
+        Ok(key)
+    }
+
+    /// Gives one of the streams of a connection a client, which has its first turn soon: `channel` is told
+    /// its name. Whoever has the connection wakes it ([`ClientPool::wake`]).
+    pub(super) fn join_channel<F>(
+        self: &Rc<Self>,
+        channel: impl FnOnce(ClientKey) -> Stream,
+        address: Option<IpAddr>,
+        life: impl FnOnce(ClientHandle) -> F,
+    ) -> ClientKey
+    where
+        F: Future<Output = End> + 'static,
+    {
+        let key = self.vacant_slot();
+        self.settle(key, channel(key), address, life);
+        self.wake(key, true, true);
+        key
+    }
+
+    fn vacant_slot(&self) -> ClientKey {
+        let inner = &mut *self.inner.borrow_mut();
+        let index = inner.vacant.pop().unwrap_or(inner.slots.len() as u32);
+        if index as usize == inner.slots.len() {
+            inner.slots.push(Slot::default());
+        }
+        ClientKey {
+            index,
+            generation: inner.slots[index as usize].generation,
+        }
+    }
+
+    fn settle<F>(
+        self: &Rc<Self>,
+        key: ClientKey,
+        socket: Stream,
+        address: Option<IpAddr>,
+        life: impl FnOnce(ClientHandle) -> F,
+    ) where
+        F: Future<Output = End> + 'static,
+    {
         let life: ClientFuture = Box::pin(life(ClientHandle {
             pool: Rc::clone(self),
             index: key.index,
@@ -168,6 +203,7 @@ impl ClientPool {
         let now = self.now.get();
         let inner = &mut *self.inner.borrow_mut();
         inner.totals.connected += 1;
+        inner.totals.sockets += usize::from(!socket.is_channel());
         inner.requests.push_back((now + REQUEST_TIME, key));
         inner.awaiting_request += 1;
         inner.queues.pending.enter(key, address);
@@ -181,7 +217,46 @@ impl ClientPool {
         };
         slot.flags.awaiting_request = true;
         inner.give_up_awaiting_request(self.awaiting_request, self.limit.get());
-        Ok(key)
+    }
+
+    /// A stream's client is a trusted proxy's if its connection is.
+    pub(super) fn follow(&self, key: ClientKey, carrier: ClientKey) {
+        let slots = &mut self.inner.borrow_mut().slots;
+        slots[key.index as usize].flags.proxy = slots[carrier.index as usize].flags.proxy;
+    }
+
+    /// Says that a client can read or write again, and gives it a turn.
+    pub(super) fn wake(&self, key: ClientKey, readable: bool, writable: bool) {
+        let inner = &mut *self.inner.borrow_mut();
+        let slot = &mut inner.slots[key.index as usize];
+        if slot.generation == key.generation && slot.life.is_some() {
+            slot.flags.readable |= readable;
+            slot.flags.writable |= writable;
+            inner.enqueue(key.index, Queue::Fast);
+        }
+    }
+
+    /// Gives those that carry streams a turn, to look whether their peers still live.
+    pub fn wake_carriers(&self) {
+        let inner = &mut *self.inner.borrow_mut();
+        let carriers = std::mem::take(&mut inner.carriers);
+        for &index in &carriers {
+            inner.enqueue(index, Queue::Bulk);
+        }
+        inner.carriers = carriers;
+    }
+
+    /// Which version of HTTP a client speaks, once its stream is open; `None` for a connection that only
+    /// carries the streams of others.
+    pub fn http_version(&self, index: u32) -> Option<&'static str> {
+        let inner = self.inner.borrow();
+        let slot = &inner.slots[index as usize];
+        match &slot.socket {
+            Some(socket) if socket.is_shared() => None,
+            Some(socket) if socket.is_channel() => Some("2"),
+            _ if slot.flags.chunked => Some("1.1"),
+            _ => Some("1.0"),
+        }
     }
 
     /// Gives up some connections without a stream, of the address that has most of them, so that others
@@ -470,27 +545,34 @@ impl ClientPool {
 
     /// Takes a client's things away and tells of its end.
     fn leave(&self, index: u32, end: End) {
-        let key = {
-            let mut inner = self.inner.borrow_mut();
+        let (key, socket) = {
+            let inner = &mut *self.inner.borrow_mut();
             inner.totals.connected -= 1;
             inner.asked(index);
             inner.queues.pending.leave(index);
             let slot = &mut inner.slots[index as usize];
-            if let Some(socket) = slot.socket.take() {
+            let socket = slot.socket.take();
+            if let Some(socket) = socket.as_ref().filter(|socket| !socket.is_channel()) {
                 self.reactor.unwatch(socket.as_fd());
-                if matches!(end, End::Slow | End::Finished(Ending::Outrun)) {
-                    socket.reset();
+                inner.totals.sockets -= 1;
+                if socket.is_shared() {
+                    inner.carriers.retain(|&carrier| carrier != index);
                 }
             }
             slot.waiting = Waiting::Empty;
             (slot.bytes, slot.written) = (0, 0);
             slot.flags.open = false;
             slot.flags.live = false;
-            ClientKey {
-                index,
-                generation: slot.generation,
-            }
+            let generation = slot.generation;
+            (ClientKey { index, generation }, socket)
         };
+        if let Some(socket) = &socket
+            && matches!(end, End::Slow | End::Finished(Ending::Outrun))
+        {
+            socket.reset();
+        }
+        // A stream of a connection tells that of its end.
+        drop(socket);
         (self.exited)(key, end);
     }
 }

@@ -71,6 +71,8 @@ pub(super) struct Inner {
     /// How many have no complete request.
     pub(super) awaiting_request: usize,
     pub(super) lingering: VecDeque<(u32, ClientKey)>,
+    /// Those that carry the streams of others.
+    pub(super) carriers: Vec<u32>,
     pub(super) totals: Totals,
 }
 

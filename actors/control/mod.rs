@@ -74,7 +74,7 @@ pub async fn run(
             let (socket, peer) = acceptor.next().await;
             let config = settings.now();
             let arrival = Arrival {
-                identity: config.tls.clone().filter(|_| bound.tls),
+                identity: (config.tls.as_ref().filter(|_| bound.tls)).map(Identity::without_http2),
                 socket,
                 name: format!("publisher {peer}"),
                 peer,

@@ -91,6 +91,8 @@ pub enum Ending {
 pub enum End {
     /// The peer left.
     Left,
+    /// It goes on as the carrier of streams (HTTP/2); this is told nobody.
+    Upgraded,
     /// Its request was answered whole: HEAD and OPTIONS.
     Answered,
     /// Its request was refused with this status, for this reason.
@@ -111,6 +113,7 @@ impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Left => f.write_str("left"),
+            Self::Upgraded => f.write_str("carries streams"),
             Self::Answered => f.write_str("was answered"),
             Self::Refused(status, reason) => write!(f, "was refused with {status}: {reason}"),
             Self::Handshake(reason) => write!(f, "was refused: {reason}"),

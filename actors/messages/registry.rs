@@ -43,6 +43,13 @@ pub enum FromClient {
         /// Whether it speaks TLS.
         tls: bool,
     },
+    /// A stream was begun on a connection that carries several.
+    Opened {
+        /// The client.
+        key: ClientKey,
+        /// The client that carries it, whose address and socket are its own.
+        carrier: ClientKey,
+    },
     /// A trusted proxy has said whom a client's connection speaks for.
     Introduced {
         /// The client.

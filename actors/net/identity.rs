@@ -14,9 +14,9 @@ use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{Error, InconsistentKeys, ServerConfig};
 
-/// Protocols that a client may name (RFC 7301). One that names others alone is refused; `http/1.0`
-/// is what curl says with `--http1.0`.
-const PROTOCOLS: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
+/// Protocols that a client may name (RFC 7301), the best first. One that names others alone is refused;
+/// `http/1.0` is what curl says with `--http1.0`.
+const PROTOCOLS: [&[u8]; 3] = [b"h2", b"http/1.1", b"http/1.0"];
 
 /// The files of a certificate and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct Identity {
     /// Where they were read.
     pub files: Files,
     pub(super) server: Arc<ServerConfig>,
+    /// The same without HTTP/2.
+    without_http2: Arc<ServerConfig>,
 }
 
 /// Why files hold no certificate and key that can be used.
@@ -126,10 +128,28 @@ impl Identity {
         server.ticketer = Ticketer::new().map_err(IdentityError::Setup)?;
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.ignore_client_order = has_aes();
-        Ok(Self {
-            files: files.clone(),
+        Ok(Self::with(files.clone(), server))
+    }
+
+    fn with(files: Files, server: ServerConfig) -> Self {
+        let mut without_http2 = server.clone();
+        without_http2
+            .alpn_protocols
+            .retain(|name| name != PROTOCOLS[0]);
+        Self {
+            files,
             server: Arc::new(server),
-        })
+            without_http2: Arc::new(without_http2),
+        }
+    }
+
+    /// As it is spoken where there is no HTTP/2.
+    #[must_use]
+    pub fn without_http2(&self) -> Self {
+        Self {
+            server: Arc::clone(&self.without_http2),
+            ..self.clone()
+        }
     }
 
     /// Reads other files, or the same ones again. Sessions that began before can be resumed.
@@ -140,10 +160,7 @@ impl Identity {
         let mut server = ServerConfig::clone(&self.server);
         let chain_and_key = certified(files, server.crypto_provider())?;
         server.cert_resolver = Arc::new(SingleCertAndKey::from(chain_and_key));
-        Ok(Self {
-            files: files.clone(),
-            server: Arc::new(server),
-        })
+        Ok(Self::with(files.clone(), server))
     }
 }
 

@@ -24,6 +24,7 @@ impl Registry {
                 descriptor,
                 tls,
             } => self.arrived(key, peer, descriptor, tls),
+            FromClient::Opened { key, carrier } => self.opened(key, carrier),
             FromClient::Introduced { key, peer } => self.introduced(key, peer),
             FromClient::Subscribe {
                 key,
@@ -64,6 +65,24 @@ impl Registry {
             && !config.trust_proxy.believes(&peer)
         {
             // One for which there is no room here is refused when it asks, if there is none then.
+            self.sessions.count(key.index, most);
+        }
+    }
+
+    /// Takes in a stream of a connection that carries several. Where addresses are limited the streams
+    /// count, and the connection no more.
+    fn opened(&mut self, key: ClientKey, carrier: ClientKey) {
+        let Some(session) = self.sessions.get(carrier.index) else {
+            return;
+        };
+        let (peer, descriptor, tls) = (session.peer.clone(), session.descriptor, session.tls);
+        let config = self.settings.now();
+        let most = config.max_clients_per_ip;
+        let most = most.filter(|_| !config.trust_proxy.believes(&peer));
+        let now = self.pool.seconds();
+        self.sessions.arrive(key.index, peer, descriptor, tls, now);
+        self.sessions.release(carrier.index);
+        if let Some(most) = most {
             self.sessions.count(key.index, most);
         }
     }
@@ -171,7 +190,7 @@ impl Registry {
                     logger::tell(Level::Debug, "tls", line);
                 }
                 End::Panicked(_) => log::error!("{who} {end}"),
-                End::Left | End::Answered | End::Broken(_) | End::Finished(_) => {
+                End::Left | End::Upgraded | End::Answered | End::Broken(_) | End::Finished(_) => {
                     log::debug!("{who} {end}");
                 }
             }

@@ -160,7 +160,7 @@ impl Registry {
             let row = self
                 .sessions
                 .get(index)
-                .map(|session| self.row(index, session))
+                .and_then(|session| self.row(index, session))
                 .filter(|row| search.is_none_or(|search| row.has(search)));
             if let Some(row) = row {
                 if listed.count > 0 {
@@ -193,9 +193,10 @@ impl Registry {
         let end = self.sessions.bound();
         let (mut until, mut bytes) = (from, 0);
         while until < end.min(from.saturating_add(LOOKS as u32)) && bytes < PORTION {
-            if let Some(session) = self.sessions.get(until) {
+            let session = self.sessions.get(until);
+            if let Some(row) = session.and_then(|session| self.row(until, session)) {
                 count += 1;
-                let lines = self.row(until, session).lines(count);
+                let lines = row.lines(count);
                 bytes += lines.iter().map(String::len).sum::<usize>();
                 told.extend(lines);
             }
@@ -217,11 +218,13 @@ impl Registry {
         }
     }
 
-    fn row(&self, index: u32, session: &Session) -> ClientRow {
+    /// A client as lists show it; none for a connection that only carries the streams of others.
+    fn row(&self, index: u32, session: &Session) -> Option<ClientRow> {
+        let http = self.pool.http_version(index)?;
         let now = self.pool.seconds();
         let since = |then: u32| Duration::from_secs(u64::from(now.saturating_sub(then)));
         let (messages, waiting_bytes) = self.pool.figures(index);
-        ClientRow {
+        Some(ClientRow {
             descriptor: session.descriptor,
             address: session.peer.to_string(),
             state: if session.joined.is_some() {
@@ -233,6 +236,7 @@ impl Registry {
             messages,
             reinits: session.reinits.into(),
             tls: session.tls,
+            http: session.joined.map(|_| http),
             connected: since(session.arrived),
             handshaked: session.joined.map(since),
             id: self.id(index).cloned(),
@@ -243,6 +247,6 @@ impl Registry {
                 .into(),
             subscribes: self.subscribes(index),
             waiting_bytes,
-        }
+        })
     }
 }

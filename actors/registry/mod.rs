@@ -380,6 +380,7 @@ impl Registry {
         self.look_at_nodes();
         self.tick_hub();
         self.pool.give_up_stalled();
+        self.pool.wake_carriers();
         let now = Instant::now();
         self.work(now);
         self.look_at_file();

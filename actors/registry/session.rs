@@ -255,6 +255,17 @@ impl Sessions {
         room
     }
 
+    /// Does not count a connection for its address any more.
+    pub(super) fn release(&mut self, index: u32) {
+        let session = self.sessions.get_mut(index as usize);
+        if let Some(session) = session.and_then(Option::as_mut)
+            && std::mem::take(&mut session.counted)
+        {
+            let peer = session.peer.clone();
+            self.uncount(&peer);
+        }
+    }
+
     /// Takes a connection back that was counted for this address.
     fn uncount(&mut self, peer: &Peer) {
         if let Some(address) = peer.ip().map(|address| counted(address, self.ip6_prefix))

@@ -5,6 +5,7 @@ pub(crate) mod auth;
 pub mod command;
 pub(crate) mod escape;
 pub mod http;
+pub mod http2;
 pub mod info;
 pub mod json;
 pub mod mercure;

@@ -15,6 +15,7 @@ mod fifo;
 mod forms;
 mod helpers;
 mod history_file;
+mod http2;
 mod keys;
 mod legacy;
 mod limits;

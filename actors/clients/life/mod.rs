@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use crate::auth::Proof;
-use crate::clients::{ClientHandle, Flushed};
+use crate::clients::{ClientHandle, Flushed, http2};
 use crate::config::Settings;
 use crate::messages::client::{End, Ending, LimitReached, Message, Posted};
 use crate::messages::registry::FromClient;
@@ -85,8 +85,13 @@ pub fn live(handle: ClientHandle, context: Rc<Context>) -> impl Future<Output = 
     };
     // A block and no `async fn`, whose state would have room for the client twice.
     async move {
-        if let Err(end) = Box::pin(client.begin(None)).await {
-            return end;
+        match Box::pin(client.begin(None)).await {
+            Ok(()) => {}
+            Err(End::Upgraded) => {
+                let input = client.input.take().map(|input| *input).unwrap_or_default();
+                return http2::carry(client.handle, client.context, input).await;
+            }
+            Err(end) => return end,
         }
         loop {
             let request = match client.stream().await {
@@ -114,7 +119,16 @@ impl Client {
                 Some(request) => Ok(*request),
                 None => {
                     let hub = self.context.settings.hub_path();
-                    request(&self.handle, input, &mut introduction, hub).await?
+                    match request(&self.handle, input, &mut introduction, hub).await {
+                        Ok(request) => request,
+                        Err(end) => {
+                            if end == End::Upgraded {
+                                // A header of the PROXY protocol holds for all streams.
+                                introduction.complete(None);
+                            }
+                            return Err(end);
+                        }
+                    }
                 }
             };
             self.handle.asked();

@@ -7,6 +7,7 @@ use super::{End, Message};
 use crate::clients::ClientHandle;
 use crate::net::tls::Trouble;
 use crate::wire::http::{BodyLength, Head, Method, Reader, Refused, Request, Version};
+use crate::wire::http2::frame::PREFACE;
 
 /// Reads the request, in however many pieces it comes.
 pub(super) async fn request(
@@ -21,7 +22,8 @@ pub(super) async fn request(
     loop {
         // Not kept in a variable, which would be a part of the state while more is awaited.
         match read(&mut reader, input, introduction) {
-            Ok(Some(head)) => {
+            Ok(Some(Begun::Http2)) => return Err(End::Upgraded),
+            Ok(Some(Begun::Request(head))) => {
                 input.drain(..head.length);
                 return Ok(Ok(head.request));
             }
@@ -69,17 +71,29 @@ pub(super) async fn request(
     }
 }
 
+/// What a connection begins with.
+enum Begun {
+    Request(Box<Head>),
+    /// The preface of HTTP/2, as far as that is clear.
+    Http2,
+}
+
+/// Bytes of the preface that no request of HTTP/1 begins with.
+const PREFACE_DECIDES: usize = 14;
+
 /// The request, if all of it has come.
 fn read(
     reader: &mut Reader,
     input: &mut Vec<u8>,
     introduction: &mut Introduction<'_>,
-) -> Result<Option<Head>, Refused> {
-    if introduction.read(input)? {
-        reader.read(input)
-    } else {
-        Ok(None)
+) -> Result<Option<Begun>, Refused> {
+    if !introduction.read(input)? {
+        return Ok(None);
     }
+    if input.starts_with(&PREFACE[..PREFACE_DECIDES]) {
+        return Ok(Some(Begun::Http2));
+    }
+    Ok(reader.read(input)?.map(Box::new).map(Begun::Request))
 }
 
 /// A GET among what a client sent on an open stream; all that is none is thrown away.

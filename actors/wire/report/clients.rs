@@ -33,6 +33,8 @@ pub struct ClientRow {
     pub reinits: u64,
     /// Whether it came by TLS.
     pub tls: bool,
+    /// The version of HTTP that its stream is in.
+    pub http: Option<&'static str>,
     /// Since it connected.
     pub connected: Duration,
     /// Since its stream began, if it has.
@@ -84,6 +86,7 @@ impl ClientRow {
             messages: u64,
             reinit: u64,
             tls: bool,
+            http: Option<&'a str>,
             connected_seconds: u64,
             handshaked_seconds: Option<u64>,
             id: Option<&'a str>,
@@ -97,6 +100,7 @@ impl ClientRow {
             messages: self.messages,
             reinit: self.reinits,
             tls: self.tls,
+            http: self.http,
             connected_seconds: self.connected.as_secs(),
             handshaked_seconds: self.handshaked.map(|since| since.as_secs()),
             id: self.id.as_ref().map(ClientId::as_str),
@@ -148,6 +152,7 @@ mod tests {
             messages: 3,
             reinits: 0,
             tls: false,
+            http: Some("1.1"),
             connected: Duration::from_secs(180),
             handshaked: Some(Duration::from_secs(180)),
             id: None,
@@ -209,7 +214,7 @@ mod tests {
             row().json(),
             concat!(
                 r#"{"address":"192.168.1.151:50190","state":"SSE","messages":3,"reinit":0,"#,
-                r#""tls":false,"connected_seconds":180,"handshaked_seconds":180,"id":null,"#,
+                r#""tls":false,"http":"1.1","connected_seconds":180,"handshaked_seconds":180,"id":null,"#,
                 r#""agent":"Mozilla/5.0 (X11)","subscribes":["room624"],"waiting_bytes":0}"#
             )
         );

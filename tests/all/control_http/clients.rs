@@ -10,7 +10,7 @@ use socket2::{Domain, Socket, Type};
 use super::{answer, ask, send};
 use support::{Connection, Daemon, Stream, publish};
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "address",
     "state",
     "messages",
@@ -18,6 +18,7 @@ const KEYS: [&str; 11] = [
     "tls",
     "connected_seconds",
     "handshaked_seconds",
+    "http",
     "id",
     "agent",
     "subscribes",
@@ -85,7 +86,7 @@ fn each_client_has_exactly_the_promised_keys() {
         row.as_object_mut().unwrap().remove(key);
     }
     let expected = json!({
-        "state": "SSE", "messages": 1, "reinit": 0, "tls": false, "id": "\"\u{2028}\\",
+        "state": "SSE", "messages": 1, "reinit": 0, "tls": false, "http": "1.1", "id": "\"\u{2028}\\",
         "agent": "\"<\\> \u{e9}\t;", "subscribes": ["a", "b-\"\\"], "waiting_bytes": 0,
     });
     assert_eq!(row, expected);

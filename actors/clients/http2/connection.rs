@@ -1,0 +1,402 @@
+//! What a carrier and its streams share: the socket, the windows, and what waits for the socket.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+
+use foldhash::HashMap;
+
+use crate::clients::{ClientHandle, ClientPool};
+use crate::model::ClientKey;
+use crate::net::stream::Stream;
+use crate::wire::http2::frame::{self, Head, LONGEST, Reason, flag, kind, setting};
+use crate::wire::http2::request::{self, MOST, answer_block};
+
+/// Streams that may be open at once.
+pub(super) const STREAMS: usize = 100;
+/// The windows with which every connection and stream begins (RFC 9113 §6.9.2), and the largest.
+pub(super) const WINDOW: i64 = 65_535;
+pub(super) const LARGEST_WINDOW: i64 = (1 << 31) - 1;
+/// Bytes of a data frame: with its head they fit into one TLS record.
+const DATA: usize = LONGEST - frame::HEAD;
+/// What a peer may do that costs us and brings it nothing, and how much of that comes back each second.
+const CALM: u32 = 1000;
+const CALM_A_SECOND: u32 = 100;
+/// Bytes sent for which a peer may send another frame about its windows.
+const SENT: usize = 4096;
+
+thread_local! {
+    /// Shared by all connections: a frame with its head, as it goes to the socket.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(LONGEST));
+}
+
+/// See the module.
+pub(super) struct Connection {
+    pub(super) socket: Rc<Stream>,
+    pub(super) pool: Rc<ClientPool>,
+    carrier: ClientKey,
+    pub(super) state: RefCell<State>,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    /// Frames that the socket has not taken.
+    out: Vec<u8>,
+    /// What may still be sent on all streams together, and on each that begins.
+    pub(super) window: i64,
+    pub(super) initial: i64,
+    pub(super) sides: HashMap<u32, Side>,
+    /// The newest stream that the peer began.
+    pub(super) last: u32,
+    /// Streams that wait for the socket, or for the window of all.
+    blocked: Vec<u32>,
+    /// No further streams are taken.
+    pub(super) going: bool,
+    closed: bool,
+    calm: u32,
+    /// When some of it came back last, in seconds of the pool's clock.
+    calmed: u32,
+    sent: usize,
+}
+
+/// Our side of one stream.
+#[derive(Debug)]
+pub(super) struct Side {
+    pub(super) client: ClientKey,
+    pub(super) window: i64,
+    /// The request, as far as the client has not read it; none is left soon.
+    pub(super) input: Vec<u8>,
+    /// The head of the answer, until it is whole.
+    head: Option<Vec<u8>>,
+    /// Bytes of the body that have come, and that are to come if that was said.
+    pub(super) received: i64,
+    pub(super) announced: Option<u64>,
+    /// The peer has ended its side, and the client its.
+    pub(super) ended: bool,
+    finished: bool,
+    /// The stream was reset, by the peer or for a fault.
+    pub(super) reset: bool,
+    blocked: bool,
+}
+
+impl Side {
+    pub(super) fn new(client: ClientKey, window: i64, input: Vec<u8>, ended: bool) -> Self {
+        Self {
+            client,
+            window,
+            input,
+            head: Some(Vec::new()),
+            received: 0,
+            announced: None,
+            ended,
+            finished: false,
+            reset: false,
+            blocked: false,
+        }
+    }
+}
+
+impl Connection {
+    pub(super) fn new(socket: Rc<Stream>, carrier: &ClientHandle) -> Rc<Self> {
+        let mut out = Vec::new();
+        let settings = [
+            (setting::MAX_CONCURRENT_STREAMS, STREAMS as u32),
+            (setting::MAX_HEADER_LIST_SIZE, MOST as u32),
+            (setting::NO_RFC7540_PRIORITIES, 1),
+        ];
+        frame::put_settings(&settings, &mut out);
+        Rc::new(Self {
+            socket,
+            pool: Rc::clone(&carrier.pool),
+            carrier: carrier.key(),
+            state: RefCell::new(State {
+                out,
+                window: WINDOW,
+                initial: WINDOW,
+                sides: HashMap::default(),
+                last: 0,
+                blocked: Vec::new(),
+                going: false,
+                closed: false,
+                calm: CALM,
+                calmed: carrier.pool.seconds(),
+                sent: 0,
+            }),
+        })
+    }
+
+    /// The client that carries the streams.
+    pub(super) fn carrier(&self) -> ClientKey {
+        self.carrier
+    }
+
+    /// Adds frames to those that go to the socket next.
+    pub(super) fn put(&self, put: impl FnOnce(&mut Vec<u8>)) {
+        put(&mut self.state.borrow_mut().out);
+    }
+
+    /// Sends what waits, as far as the socket takes it.
+    pub(super) fn flush(&self) -> io::Result<()> {
+        self.state.borrow_mut().flush(&self.socket)
+    }
+
+    /// Bytes that the socket has not taken.
+    pub(super) fn unsent(&self) -> usize {
+        self.state.borrow().out.len() + self.socket.unsent()
+    }
+
+    /// Says that no further streams are taken, once.
+    pub(super) fn goaway(&self, reason: Reason) {
+        let state = &mut *self.state.borrow_mut();
+        if !std::mem::replace(&mut state.going, true) || reason != Reason::NoError {
+            frame::put_goaway(state.last, reason, &mut state.out);
+        }
+    }
+
+    /// Asks whether the peer lives.
+    pub(super) fn ping(&self) {
+        self.put(|out| frame::put(kind::PING, 0, 0, b"hasses??", out));
+    }
+
+    /// Whether there are no streams.
+    pub(super) fn is_idle(&self) -> bool {
+        self.state.borrow().sides.is_empty()
+    }
+
+    /// Gives those a turn that waited for the socket or for the window of all, if there is room now.
+    pub(super) fn wake(&self) {
+        let blocked: Vec<ClientKey> = {
+            let state = &mut *self.state.borrow_mut();
+            if !state.out.is_empty() || self.socket.unsent() > 0 || state.window <= 0 {
+                return;
+            }
+            let blocked = std::mem::take(&mut state.blocked).into_iter();
+            let sides = &mut state.sides;
+            blocked
+                .filter_map(|id| {
+                    let side = sides.get_mut(&id)?;
+                    side.blocked = false;
+                    (side.window > 0).then_some(side.client)
+                })
+                .collect()
+        };
+        for client in blocked {
+            self.pool.wake(client, false, true);
+        }
+    }
+
+    /// The connection has ended, and all its streams with it.
+    pub(super) fn close(&self) {
+        let clients: Vec<ClientKey> = {
+            let state = &mut *self.state.borrow_mut();
+            state.closed = true;
+            state.sides.values().map(|side| side.client).collect()
+        };
+        for client in clients {
+            self.pool.wake(client, true, true);
+        }
+    }
+
+    /// Ends a stream for a fault of the peer's, or as it wanted.
+    pub(super) fn end_stream(&self, id: u32, reason: Option<Reason>) {
+        let client = {
+            let state = &mut *self.state.borrow_mut();
+            if let Some(reason) = reason {
+                frame::put_reset(id, reason, &mut state.out);
+            }
+            let side = state.sides.get_mut(&id);
+            side.map(|side| {
+                side.reset = true;
+                side.client
+            })
+        };
+        if let Some(client) = client {
+            self.pool.wake(client, true, true);
+        }
+    }
+
+    /// The peer does something that costs us and brings it nothing.
+    ///
+    /// Errors: it has done so too often.
+    pub(super) fn strain(&self, cost: u32) -> Result<(), Reason> {
+        let now = self.pool.seconds();
+        let state = &mut *self.state.borrow_mut();
+        let back = (now - state.calmed) * CALM_A_SECOND + (state.sent / SENT) as u32;
+        if back > 0 {
+            state.calm = state.calm.saturating_add(back).min(CALM);
+            (state.calmed, state.sent) = (now, 0);
+        }
+        state.calm = state
+            .calm
+            .checked_sub(cost)
+            .ok_or(Reason::EnhanceYourCalm)?;
+        Ok(())
+    }
+
+    /// Takes bytes of a client's answer; how many.
+    pub(super) fn write(&self, id: u32, bytes: &[u8]) -> io::Result<usize> {
+        let state = &mut *self.state.borrow_mut();
+        let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
+        if state.closed {
+            return Err(broken());
+        }
+        state.flush(&self.socket)?;
+        let State {
+            sides,
+            out,
+            window,
+            blocked,
+            sent,
+            ..
+        } = state;
+        let side = sides
+            .get_mut(&id)
+            .filter(|side| !side.reset)
+            .ok_or_else(broken)?;
+        let mut rest = bytes;
+        if side.head.is_some() {
+            rest = side.answer_head(id, rest, out);
+            send(&self.socket, out)?;
+        }
+        while !rest.is_empty() {
+            let room = side.window.min(*window).min(DATA as i64);
+            if room <= 0 || !out.is_empty() || self.socket.unsent() > 0 {
+                if side.window > 0 && !std::mem::replace(&mut side.blocked, true) {
+                    blocked.push(id);
+                }
+                break;
+            }
+            let part;
+            (part, rest) = rest.split_at(rest.len().min(room as usize));
+            data(&self.socket, id, part, out)?;
+            side.window -= part.len() as i64;
+            *window -= part.len() as i64;
+            *sent += part.len();
+        }
+        let taken = bytes.len() - rest.len();
+        if taken == 0 && !bytes.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(taken)
+    }
+
+    /// A client has said all that it has to say.
+    pub(super) fn finish(&self, id: u32) {
+        let state = &mut *self.state.borrow_mut();
+        if let Some(side) = state.sides.get_mut(&id)
+            && !side.reset
+            && !std::mem::replace(&mut side.finished, true)
+        {
+            frame::put(kind::DATA, flag::END_STREAM, id, &[], &mut state.out);
+            if !side.ended {
+                // What is still to come of the request is not wanted (RFC 9113 §8.1).
+                frame::put_reset(id, Reason::NoError, &mut state.out);
+            }
+        }
+        // An error is found by the carrier.
+        let _broken = state.flush(&self.socket);
+    }
+
+    /// A client has gone.
+    pub(super) fn forget(&self, id: u32) {
+        {
+            let state = &mut *self.state.borrow_mut();
+            if let Some(side) = state.sides.remove(&id)
+                && !side.finished
+                && !side.reset
+            {
+                frame::put_reset(id, Reason::Cancel, &mut state.out);
+            }
+            if state.sides.is_empty() {
+                (state.sides, state.blocked) = (HashMap::default(), Vec::new());
+            }
+            let _broken = state.flush(&self.socket);
+        }
+        // It may wait for the last one, or have more to send.
+        self.pool.wake(self.carrier, false, false);
+    }
+
+    /// What a client may read of its request.
+    pub(super) fn read(&self, id: u32, buffer: &mut [u8]) -> io::Result<usize> {
+        let state = &mut *self.state.borrow_mut();
+        let closed = state.closed;
+        let Some(side) = state
+            .sides
+            .get_mut(&id)
+            .filter(|side| !side.reset && !closed)
+        else {
+            return Ok(0);
+        };
+        let count = side.input.len().min(buffer.len());
+        if count == 0 {
+            return match side.finished {
+                true => Ok(0),
+                false => Err(io::ErrorKind::WouldBlock.into()),
+            };
+        }
+        buffer[..count].copy_from_slice(&side.input[..count]);
+        side.input.drain(..count);
+        side.input.shrink_to_fit();
+        Ok(count)
+    }
+}
+
+impl State {
+    fn flush(&mut self, socket: &Stream) -> io::Result<()> {
+        send(socket, &mut self.out)
+    }
+}
+
+/// Sends frames that wait, as far as the socket takes them.
+fn send(socket: &Stream, out: &mut Vec<u8>) -> io::Result<()> {
+    while !out.is_empty() {
+        match socket.write(out) {
+            Ok(count) => drop(out.drain(..count)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+    if out.capacity() > 0 {
+        *out = Vec::new();
+    }
+    Ok(())
+}
+
+impl Side {
+    /// Takes the answer's head; what is behind it.
+    fn answer_head<'a>(&mut self, id: u32, bytes: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
+        let Some(head) = &mut self.head else {
+            return bytes;
+        };
+        let before = head.len();
+        head.extend_from_slice(bytes);
+        let Some(length) = request::answer_length(head) else {
+            return &[];
+        };
+        let block = answer_block(&head[..length]);
+        self.head = None;
+        frame::put(kind::HEADERS, flag::END_HEADERS, id, &block, out);
+        &bytes[length - before..]
+    }
+}
+
+/// Sends a data frame; what the socket does not take of it goes to `out`.
+fn data(socket: &Stream, id: u32, part: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        let head = Head {
+            length: part.len(),
+            kind: kind::DATA,
+            flags: 0,
+            stream: id,
+        };
+        scratch.clear();
+        scratch.extend_from_slice(&head.bytes());
+        scratch.extend_from_slice(part);
+        let count = match socket.write(scratch) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            result => result?,
+        };
+        out.extend_from_slice(&scratch[count..]);
+        Ok(())
+    })
+}

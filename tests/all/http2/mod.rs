@@ -1,0 +1,5 @@
+//! HTTP/2: streams that share a connection, and are clients like all others.
+
+mod attacks;
+mod streams;
+mod wire;
