@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use async_io::{Async, Timer};
+use async_io::Async;
 use futures_lite::FutureExt;
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use smol::unblock;
@@ -17,7 +17,7 @@ use crate::intake::{Intake, SILENCE};
 use crate::messages::publisher;
 use crate::model::Channel;
 use crate::runtime::supervisor::{Spawner, Stage};
-use crate::runtime::{Address, CancellationToken, Failure, Gone};
+use crate::runtime::{Address, CancellationToken, Failure, Gone, timer};
 
 /// Bytes of one read; a pipe holds 64 KiB.
 const PORTION: usize = 64 * 1024;
@@ -163,24 +163,14 @@ async fn next(
 ) -> io::Result<Event> {
     let read = async { pipe.read(buffer).await.map(Event::Read) };
     let silence = async {
-        if intake.text_waits() {
-            Timer::after(SILENCE).await
-        } else {
-            std::future::pending().await
-        };
+        timer(intake.text_waits().then(|| Instant::now() + SILENCE)).await;
         Ok(Event::Silence)
     };
     let look = async {
-        match looked {
-            Some(looked) => Timer::at(looked + LOOK).await,
-            None => std::future::pending().await,
-        };
+        timer(looked.map(|looked| looked + LOOK)).await;
         Ok(Event::Look)
     };
-    let stop = async {
-        stop.cancelled().await;
-        Ok(Event::Stop)
-    };
+    let stop = stop.cancelled_then(Ok(Event::Stop));
     // First, as a pipe that is written without a pause always has something to be read.
     stop.or(read).or(silence).or(look).await
 }

@@ -50,10 +50,7 @@ pub async fn watchdog(stop: CancellationToken) -> Result<(), Failure> {
             Timer::after(period / 2).await;
         }
     };
-    let stopped = async {
-        stop.cancelled().await;
-        Ok(())
-    };
+    let stopped = stop.cancelled_then(Ok(()));
     pings.or(stopped).await
 }
 

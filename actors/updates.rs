@@ -26,10 +26,7 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), Failure> {
     loop {
-        let stopped = async {
-            stop.cancelled().await;
-            None
-        };
+        let stopped = stop.cancelled_then(None);
         let first = match inbox.try_recv() {
             Some(first) => Some(first),
             None => inbox.next().or(stopped).await,

@@ -73,6 +73,7 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
         reinit: Rc::default(),
         stopping: Cell::new(false),
         inside: true,
+        told_of_proxy: Cell::new(false),
     });
     let context = Rc::new(Context {
         settings: Rc::clone(&settings),
@@ -81,6 +82,7 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
         reinit: Rc::clone(&reinit),
         stopping: Cell::new(false),
         inside: false,
+        told_of_proxy: Cell::new(false),
     });
     let wiring = Wiring {
         spawner: supervisor.spawner(),
@@ -207,10 +209,7 @@ impl Wiring {
         let spawner = &self.spawner;
         let pool = Rc::clone(&self.pool);
         spawner.vital("reactor", Stage::Watch, |stop| async move {
-            let stopped = async {
-                stop.cancelled().await;
-                Ok(())
-            };
+            let stopped = stop.cancelled_then(Ok(()));
             pool.watch().or(stopped).await.map_err(failed)
         });
         let (settings, registry) = (Rc::clone(&self.settings), registry.clone());

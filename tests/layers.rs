@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each layer, and the layers that it uses. All of those stand above it, so there is no circle.
-const LAYERS: [(&str, &[&str]); 19] = [
+const LAYERS: [(&str, &[&str]); 20] = [
     ("runtime", &[]),
     ("model", &[]),
     ("net", &["runtime"]),
@@ -48,6 +48,7 @@ const LAYERS: [(&str, &[&str]); 19] = [
             "config", "intake", "logger", "messages", "model", "net", "runtime", "wire",
         ],
     ),
+    ("updates", &["clients", "messages", "model", "runtime"]),
     ("listener", &["clients", "messages", "net", "runtime"]),
     ("clock", &["config", "messages", "runtime"]),
     ("signals", &["config", "logger", "messages", "runtime"]),

@@ -50,7 +50,7 @@ enum Wake {
 impl<'a> Writer<'a> {
     pub(super) fn new(archive: Archive, progress: &'a Progress) -> Self {
         Self {
-            trouble: Trouble::new(Rc::clone(&archive.name)),
+            trouble: Trouble::new(Rc::clone(&archive.name), Rc::clone(&archive.shared)),
             name: archive.name,
             store: archive.store,
             salt: archive.header.salt,
@@ -79,10 +79,7 @@ impl<'a> Writer<'a> {
                 Timer::at(due).await;
                 Wake::Due
             };
-            let stopped = async {
-                stop.cancelled().await;
-                Wake::Stop
-            };
+            let stopped = stop.cancelled_then(Wake::Stop);
             let wake = next.or(waited).or(stopped).await;
             let was_empty = self.pending.is_empty();
             let stopping = matches!(wake, Wake::Stop);

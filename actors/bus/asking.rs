@@ -11,7 +11,6 @@ use std::ops::RangeInclusive;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use async_io::Timer;
 use futures_lite::FutureExt;
 
 use super::entry::Node;
@@ -196,10 +195,7 @@ impl Asking {
         };
         let told = async { heard.next().await.map(Turn::Heard) };
         let late = async {
-            match due {
-                Some(due) => Timer::at(due).await,
-                None => pending().await,
-            };
+            runtime::timer(due).await;
             Turn::Late
         };
         let link = poll_fn(|cx| {

@@ -47,10 +47,7 @@ impl Bus {
         let mut work = pin!(work);
         loop {
             let done = async { Ok(Some((&mut work).await)) };
-            let stopped = async {
-                stop.cancelled().await;
-                Ok(None)
-            };
+            let stopped = stop.cancelled_then(Ok(None));
             let open = self.open;
             let inbox = &mut self.inbox;
             let asked = async {

@@ -120,10 +120,7 @@ impl Bus {
         due: &mut Timer,
         stop: &CancellationToken,
     ) -> Turn {
-        let stopped = async {
-            stop.cancelled().await;
-            Turn::Stop
-        };
+        let stopped = stop.cancelled_then(Turn::Stop);
         let inbox = &mut self.inbox;
         let asked = async {
             match inbox.next().await {

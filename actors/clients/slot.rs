@@ -128,8 +128,16 @@ impl Inner {
         self.requests.push_back((due, key));
     }
 
+    /// Whether what is counted over all slots is the sum of what each slot says.
+    fn is_consistent(&self) -> bool {
+        let unpolled = self.slots.iter().map(|slot| slot.unpolled as usize).sum();
+        let over = self.slots.iter().filter(|slot| slot.flags.over_soft_limit);
+        (self.backlog, self.over_soft_limit) == (unpolled, over.count())
+    }
+
     /// Tells clients whose time is over.
     pub(super) fn expire(&mut self, now: u32, limit: usize) {
+        debug_assert!(self.is_consistent());
         while let Some(key) = due(&mut self.requests, now).or_else(|| due(&mut self.lingering, now))
         {
             if self.has_time(key) {

@@ -74,10 +74,7 @@ impl Publisher {
             Timer::at(due).await;
             Ok(None)
         };
-        let stop = async {
-            self.stop.cancelled().await;
-            Ok(None)
-        };
+        let stop = self.stop.cancelled_then(Ok(None));
         more.or(late).or(stop).await
     }
 

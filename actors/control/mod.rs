@@ -28,7 +28,7 @@ use crate::net::peer::Peer;
 use crate::net::tls::Trouble;
 use crate::net::{Bound, Listener};
 use crate::runtime::supervisor::{Spawner, Stage};
-use crate::runtime::{Address, CancellationToken, Failure, Gone};
+use crate::runtime::{Address, CancellationToken, Failure, Gone, timer};
 use crate::wire::auth::AUTH;
 use crate::wire::http::{Answer, Refused, looks_like_http};
 
@@ -206,10 +206,7 @@ impl Publisher {
             self.place.is_proven();
         }
         let late = async {
-            match &secret {
-                Some(_) => Timer::at(due).await,
-                None => std::future::pending().await,
-            };
+            timer(secret.is_some().then_some(due)).await;
             Ok(Seen::Text)
         };
         match self.how(connection, secret.is_some()).or(late).await? {
@@ -336,10 +333,7 @@ impl Publisher {
                     (false, None) => std::future::pending().await,
                 }
             };
-            let stop = async {
-                self.stop.cancelled().await;
-                Ok(Some(Seen::Text))
-            };
+            let stop = self.stop.cancelled_then(Ok(Some(Seen::Text)));
             if let Some(seen) = more.or(silence).or(late).or(stop).await? {
                 return Ok(seen);
             }

@@ -178,10 +178,7 @@ impl Logger {
         loop {
             let mut first = None;
             if self.owed() == 0 && self.own.is_empty() {
-                let stopped = async {
-                    stop.cancelled().await;
-                    None
-                };
+                let stopped = stop.cancelled_then(None);
                 // A line that waits comes before the stop.
                 first = self.mailbox.next().or(stopped).await;
                 if first.is_none() {

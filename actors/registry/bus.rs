@@ -77,10 +77,7 @@ impl Registry {
         stop: &CancellationToken,
     ) {
         while self.bus.as_ref().is_some_and(|bus| !bus.open) {
-            let stopped = async {
-                stop.cancelled().await;
-                None
-            };
+            let stopped = stop.cancelled_then(None);
             match inbox.next().or(stopped).await {
                 Some(message) => self.handle(message).await,
                 None => return,

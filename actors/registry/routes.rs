@@ -108,6 +108,7 @@ impl Routes {
         let Some(entry) = self.clients.get_mut(client as usize).and_then(Option::take) else {
             return false;
         };
+        debug_assert_eq!(self.everyone[entry.everyone as usize], client);
         if let Some(moved) = swap_out(&mut self.everyone, entry.everyone)
             && let Some(Some(moved)) = self.clients.get_mut(moved as usize)
         {
@@ -120,7 +121,7 @@ impl Routes {
             moved.all = entry.all;
         }
         for place in &entry.places {
-            self.leave_topic(*place);
+            self.leave_topic(client, *place);
         }
         true
     }
@@ -359,11 +360,12 @@ impl Routes {
     }
 
     /// Takes a member out of a topic, and the topic away with its last.
-    fn leave_topic(&mut self, place: Place) {
+    fn leave_topic(&mut self, client: u32, place: Place) {
         let Some(topic) = self.topics[place.topic as usize].as_mut() else {
             return;
         };
-        topic.members.swap_remove(place.position as usize);
+        let left = topic.members.swap_remove(place.position as usize);
+        debug_assert_eq!(left.client, client, "a place points back");
         if let Some(moved) = topic.members.get(place.position as usize)
             && let Some(Some(client)) = self.clients.get_mut(moved.client as usize)
         {

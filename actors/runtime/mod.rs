@@ -27,11 +27,13 @@ pub mod supervisor;
 pub mod turn;
 
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use async_channel::{Receiver, Sender, TrySendError};
+use async_io::Timer;
 use futures_channel::oneshot;
 use futures_lite::Stream;
 
@@ -243,6 +245,13 @@ impl CancellationToken {
         while self.signal.recv().await.is_ok() {}
     }
 
+    /// Waits until stopping is asked for, and gives `value` then: what an actor that waits for several
+    /// things does at its end.
+    pub async fn cancelled_then<T>(&self, value: T) -> T {
+        self.cancelled().await;
+        value
+    }
+
     /// Whether stopping was asked for.
     pub fn is_cancelled(&self) -> bool {
         self.signal.is_closed()
@@ -269,6 +278,14 @@ pub fn cancellation() -> (CancelGuard, CancellationToken) {
         CancelGuard { signal: sender },
         CancellationToken { signal: receiver },
     )
+}
+
+/// Waits until a moment; for ever where there is none.
+pub async fn timer(due: Option<Instant>) {
+    match due {
+        Some(due) => drop(Timer::at(due).await),
+        None => pending().await,
+    }
 }
 
 /// Something that happens once, and for which others wait.

@@ -136,10 +136,7 @@ async fn next(
     portion: &mut [u8],
 ) -> Result<usize, Broken> {
     let more = async { Ok(stream.read(portion).await?) };
-    let stop = async {
-        publisher.stop.cancelled().await;
-        Ok(0)
-    };
+    let stop = publisher.stop.cancelled_then(Ok(0));
     let left = async {
         while connection.read_more().await? > 0 {
             connection.take();

@@ -94,10 +94,7 @@ async fn pause(publisher: &Publisher, connection: &mut Connection) -> Result<boo
         Timer::after(PERIOD).await;
         Ok(false)
     };
-    let stop = async {
-        publisher.stop.cancelled().await;
-        Ok(true)
-    };
+    let stop = publisher.stop.cancelled_then(Ok(true));
     let left = async {
         while connection.read_more().await? > 0 {
             connection.take();

@@ -89,10 +89,7 @@ async fn first_bytes(publisher: &Publisher, connection: &mut Connection) -> Resu
         Timer::after(IDLE_TIME).await;
         Ok(false)
     };
-    let stop = async {
-        publisher.stop.cancelled().await;
-        Ok(false)
-    };
+    let stop = publisher.stop.cancelled_then(Ok(false));
     more.or(idle).or(stop).await
 }
 

@@ -138,10 +138,7 @@ async fn next(
         }
         Ok(Step::Silence)
     };
-    let stop = async {
-        publisher.stop.cancelled().await;
-        Ok(Step::Over)
-    };
+    let stop = publisher.stop.cancelled_then(Ok(Step::Over));
     let connection = flow.connection();
     let left = async {
         while connection.read_more().await? > 0 {
