@@ -50,6 +50,7 @@ const LAYERS: [(&str, &[&str]); 20] = [
     ),
     ("updates", &["clients", "messages", "model", "runtime"]),
     ("listener", &["clients", "messages", "net", "runtime"]),
+    ("updates", &["clients", "messages", "model", "runtime"]),
     ("clock", &["config", "messages", "runtime"]),
     ("signals", &["config", "logger", "messages", "runtime"]),
     ("notify", &["runtime"]),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use support::daemon::Preparation;
-use support::{Connection, Daemon, eventually, publish};
+use support::{Connection, Daemon, eventually, needs, publish};
 
 fn guarded(options: &str) -> Daemon {
     let line = format!(
@@ -281,6 +281,7 @@ fn a_head_has_ten_seconds_from_its_first_byte() {
 
 #[test]
 fn the_system_asks_whether_publishers_are_still_there() {
+    needs!("ss");
     let daemon = Daemon::start("");
     let socket = TcpStream::connect(daemon.control).unwrap();
     let port = socket.local_addr().unwrap().port();
