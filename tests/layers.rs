@@ -48,7 +48,6 @@ const LAYERS: [(&str, &[&str]); 20] = [
             "config", "intake", "logger", "messages", "model", "net", "runtime", "wire",
         ],
     ),
-    ("updates", &["clients", "messages", "model", "runtime"]),
     ("listener", &["clients", "messages", "net", "runtime"]),
     ("updates", &["clients", "messages", "model", "runtime"]),
     ("clock", &["config", "messages", "runtime"]),
