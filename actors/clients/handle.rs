@@ -340,9 +340,12 @@ impl ClientHandle {
     /// Waits for the next turn, whatever it is for.
     pub(super) fn next_turn(&self) -> impl Future<Output = ()> + use<> {
         let mut waited = false;
-        poll_fn(move |_| match std::mem::replace(&mut waited, true) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
+        poll_fn(move |_| {
+            if std::mem::replace(&mut waited, true) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         })
     }
 

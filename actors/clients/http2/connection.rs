@@ -329,9 +329,10 @@ impl Connection {
         };
         let count = side.input.len().min(buffer.len());
         if count == 0 {
-            return match side.finished {
-                true => Ok(0),
-                false => Err(io::ErrorKind::WouldBlock.into()),
+            return if side.finished {
+                Ok(0)
+            } else {
+                Err(io::ErrorKind::WouldBlock.into())
             };
         }
         buffer[..count].copy_from_slice(&side.input[..count]);

@@ -364,9 +364,10 @@ impl Receiver {
         payload: &[u8],
     ) -> Result<(), Reason> {
         if head.flags & flag::ACK != 0 {
-            return match payload.is_empty() && self.settled {
-                true => connection.strain(1),
-                false => Err(Reason::FrameSize),
+            return if payload.is_empty() && self.settled {
+                connection.strain(1)
+            } else {
+                Err(Reason::FrameSize)
             };
         }
         if !payload.len().is_multiple_of(6) {
