@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each layer, and the layers that it uses. All of those stand above it, so there is no circle.
-const LAYERS: [(&str, &[&str]); 21] = [
+const LAYERS: [(&str, &[&str]); 20] = [
     ("runtime", &[]),
     ("model", &[]),
     ("net", &["runtime"]),
@@ -50,7 +50,6 @@ const LAYERS: [(&str, &[&str]); 21] = [
     ),
     ("updates", &["clients", "messages", "model", "runtime"]),
     ("listener", &["clients", "messages", "net", "runtime"]),
-    ("updates", &["clients", "messages", "model", "runtime"]),
     ("clock", &["config", "messages", "runtime"]),
     ("signals", &["config", "logger", "messages", "runtime"]),
     ("notify", &["runtime"]),
