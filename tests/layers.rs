@@ -49,7 +49,6 @@ const LAYERS: [(&str, &[&str]); 20] = [
         ],
     ),
     ("listener", &["clients", "messages", "net", "runtime"]),
-    ("updates", &["clients", "messages", "model", "runtime"]),
     ("clock", &["config", "messages", "runtime"]),
     ("signals", &["config", "logger", "messages", "runtime"]),
     ("notify", &["runtime"]),
