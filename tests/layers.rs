@@ -48,6 +48,7 @@ const LAYERS: [(&str, &[&str]); 20] = [
             "config", "intake", "logger", "messages", "model", "net", "runtime", "wire",
         ],
     ),
+    ("updates", &["clients", "messages", "model", "runtime"]),
     ("listener", &["clients", "messages", "net", "runtime"]),
     ("clock", &["config", "messages", "runtime"]),
     ("signals", &["config", "logger", "messages", "runtime"]),
