@@ -55,12 +55,13 @@ pub struct Hangup {
 }
 
 async fn hangups(hangup: Hangup) -> Result<(), Failure> {
-    let mut signals = listen(&[Signal::Hup])?;
+    // USR1 is what other daemons reopen their logs on; here it must at least do no harm.
+    let mut signals = listen(&[Signal::Hup, Signal::Usr1])?;
     loop {
-        caught(&mut signals).await?;
+        let signal = caught(&mut signals).await?;
         // Refused only when its actor has gone, and then the end is under way.
         let _gone = hangup.logger.send(logger::Message::Reopen).await;
-        let Some(reread) = hangup.reread.clone() else {
+        let Some(reread) = hangup.reread.clone().filter(|_| signal == Signal::Hup) else {
             continue;
         };
         match unblock(move || reread.0()).await {
@@ -145,6 +146,8 @@ mod tests {
             raise(Raised::HUP);
             assert!(matches!(logged.next().await, Some(logger::Message::Reopen)));
             raise(Raised::HUP);
+            assert!(matches!(logged.next().await, Some(logger::Message::Reopen)));
+            raise(Raised::USR1);
             assert!(matches!(logged.next().await, Some(logger::Message::Reopen)));
             raise(Raised::INT);
             assert!(matches!(told.next().await, Some(supervisor::Message::Stop)));

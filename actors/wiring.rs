@@ -73,6 +73,7 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
         reinit: Rc::default(),
         stopping: Cell::new(false),
         inside: true,
+        told_of_proxy: Cell::new(false),
     });
     let context = Rc::new(Context {
         settings: Rc::clone(&settings),
@@ -81,6 +82,7 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
         reinit: Rc::clone(&reinit),
         stopping: Cell::new(false),
         inside: false,
+        told_of_proxy: Cell::new(false),
     });
     let wiring = Wiring {
         spawner: supervisor.spawner(),

@@ -55,6 +55,11 @@ fn serve(mut plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failur
     let about_key = keys::load_first(&mut plan).map_err(Failure::start)?;
     plan.config.warnings.extend(about_key);
     let mut lasting = open_files(&plan).map_err(Failure::start)?;
+    // Old switches make it open to all.
+    if let (Some(fifo), false) = (&plan.config.fifo, plan.hands_log_over) {
+        let about_fifo = files::about_fifo(&fifo.path, plan.user.as_ref());
+        plan.config.warnings.extend(about_fifo);
+    }
 
     if plan.detach {
         // If the daemon failed or died, the calling process takes away what is left.

@@ -36,13 +36,17 @@ pub(crate) fn check(mut plan: Plan, folder_of_start: &Path) -> Result<Vec<String
         });
     }
     if let LogTarget::File(path) = &plan.config.log {
-        wrong.extend(writable("--log", path).err());
+        let right = writable("--log", path).and_then(|()| files::is_read("--log", path));
+        wrong.extend(right.err());
     }
     if let Some(path) = &plan.config.history_file {
         let right = writable("--history-file", path).and_then(|()| history(path));
         wrong.extend(right.err());
     }
     let mut warnings = mem::take(&mut plan.config.warnings);
+    if let (Some(fifo), false) = (&plan.config.fifo, plan.hands_log_over) {
+        warnings.extend(files::about_fifo(&fifo.path, plan.user.as_ref()));
+    }
     for path in &plan.subscribe_keys {
         match keys::read(OPTION, path) {
             Ok((_, about_key)) => warnings.extend(about_key),

@@ -50,6 +50,46 @@ pub(crate) fn is_fifo(path: &Path) -> Result<bool, String> {
     }
 }
 
+/// What is wrong with the owner or the mode of a FIFO that was there already: somebody else may read what
+/// is published, or publish.
+pub(crate) fn about_fifo(path: &Path, user: Option<&Account>) -> Option<String> {
+    let metadata = fs::metadata(path).ok()?;
+    let ours = [0, unistd::geteuid().as_raw()];
+    let known =
+        ours.contains(&metadata.uid()) || user.is_some_and(|user| user.uid == metadata.uid());
+    if !known {
+        return Some(format!(
+            "--fifo {}: it belongs to another user (uid {}), who may read what is written to it",
+            path.display(),
+            metadata.uid()
+        ));
+    }
+    let mode = metadata.mode() & 0o777;
+    (mode & 0o002 != 0).then(|| {
+        format!(
+            "--fifo {}: its mode {mode:04o} lets every user of this machine publish; chmod o-w",
+            path.display()
+        )
+    })
+}
+
+/// Whether a file can be written to without waiting: a named pipe needs somebody who reads it.
+pub(crate) fn is_read(option: &str, path: &Path) -> Result<(), String> {
+    let pipe = fs::metadata(path).is_ok_and(|file| file.file_type().is_fifo());
+    if !pipe {
+        return Ok(());
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).custom_flags(nix::libc::O_NONBLOCK);
+    match options.open(path) {
+        Err(error) if error.raw_os_error() == Some(nix::libc::ENXIO) => Err(format!(
+            "{option} {}: nobody reads this named pipe; start its reader first, or name a file",
+            path.display()
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Makes a file that is written to, the log or the history, if it is missing, and sees that it can
 /// be. A new file belongs to `owner`; one that lies there stays whose it is, unless `hand_over` is
 /// said and it is this user's own.
@@ -63,6 +103,7 @@ pub(crate) fn written(
     hand_over: bool,
 ) -> Result<Option<Made>, String> {
     let told = |error: io::Error| format!("{option} {}: {error}", path.display());
+    is_read(option, path)?;
     let mut options = OpenOptions::new();
     options.append(true).mode(0o640);
     let (file, made) = match options.clone().create_new(true).open(path) {

@@ -50,6 +50,8 @@ pub(super) struct Shared {
     pub(super) missed: Cell<Option<EventId>>,
     /// See [`Handle::lost`].
     pub(super) lost: Cell<u64>,
+    /// Whether the last write to the file failed.
+    pub(super) failing: Cell<bool>,
     /// The bytes that count in the file.
     pub(super) size: Cell<u64>,
     /// See [`Handle::let_go`].
@@ -88,6 +90,7 @@ impl Shared {
             outlived: Cell::default(),
             missed: Cell::default(),
             lost: Cell::default(),
+            failing: Cell::default(),
             size: Cell::default(),
             let_go: RefCell::default(),
             time: Cell::default(),
@@ -185,7 +188,8 @@ impl Handle {
     pub fn wants_copies(&self, kept: u64) -> bool {
         let most = kept + kept / 2 + SLACK;
         let calm = self.waiting() == 0;
-        let lacks = self.shared.lacks.get() && calm;
+        // Copies of what is lacking must not make a file that is full already half as large again.
+        let lacks = self.shared.lacks.get() && calm && self.shared.size.get() <= kept / 2;
         // What was let go at the front costs no copies: that comes first.
         let large = self.shared.size.get() > most && self.shared.let_go.borrow().is_none();
         self.shared.copying.get() == Copying::No && (large || lacks)
@@ -263,6 +267,11 @@ impl Handle {
     /// How many events were never written, as newer ones filled the history before they could be.
     pub fn lost(&self) -> u64 {
         self.shared.lost.get()
+    }
+
+    /// Whether the file cannot be written at present.
+    pub fn is_failing(&self) -> bool {
+        self.shared.failing.get()
     }
 
     /// As if the clock had jumped since more was reserved.

@@ -47,7 +47,7 @@ impl<'a> Syncer<'a> {
             store: archive.store.clone(),
             shared: Rc::clone(&archive.shared),
             progress,
-            trouble: Trouble::new(Rc::clone(&archive.name)),
+            trouble: Trouble::new(Rc::clone(&archive.name), Rc::clone(&archive.shared)),
             period: PERIOD.min(archive.pause * 2),
         }
     }

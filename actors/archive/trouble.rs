@@ -3,15 +3,19 @@
 use std::io;
 use std::rc::Rc;
 
+use super::handle::Shared;
+
 pub(super) struct Trouble {
     name: Rc<str>,
     failing: bool,
+    shared: Rc<Shared>,
 }
 
 impl Trouble {
-    pub(super) fn new(name: Rc<str>) -> Self {
+    pub(super) fn new(name: Rc<str>, shared: Rc<Shared>) -> Self {
         Self {
             name,
+            shared,
             failing: false,
         }
     }
@@ -24,7 +28,7 @@ impl Trouble {
                 if self.failing {
                     log::warn!("history file {name}: it can be written again");
                 }
-                self.failing = false;
+                self.set(false);
                 Some(done)
             }
             Err(error) => {
@@ -34,9 +38,16 @@ impl Trouble {
                          restart; writing is tried again every second or two"
                     );
                 }
-                self.failing = true;
+                self.set(true);
                 None
             }
+        }
+    }
+
+    fn set(&mut self, failing: bool) {
+        if self.failing != failing {
+            self.failing = failing;
+            self.shared.failing.set(failing);
         }
     }
 }

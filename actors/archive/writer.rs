@@ -50,7 +50,7 @@ enum Wake {
 impl<'a> Writer<'a> {
     pub(super) fn new(archive: Archive, progress: &'a Progress) -> Self {
         Self {
-            trouble: Trouble::new(Rc::clone(&archive.name)),
+            trouble: Trouble::new(Rc::clone(&archive.name), Rc::clone(&archive.shared)),
             name: archive.name,
             store: archive.store,
             salt: archive.header.salt,

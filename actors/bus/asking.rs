@@ -181,11 +181,10 @@ impl Asking {
         let due = self.under_way.values().next().map(|first| first.due);
         let (inbox, heard, members) = (&mut self.inbox, &mut self.heard, &mut self.members);
         let members = async {
-            if !tells {
-                members.next().await.map(Turn::Members)
-            } else {
-                None
+            if tells {
+                return None;
             }
+            members.next().await.map(Turn::Members)
         };
         let asked = async {
             if has_room {

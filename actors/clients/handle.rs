@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use super::ClientPool;
-use super::pool::{LINGER_TIME, SCRATCH};
+use super::pool::{LINGER_TIME, PLACE, SCRATCH};
 use super::queues::{MUCH, Queue};
 use super::slot::{Flags, Slot};
 use crate::messages::client::Message;
@@ -424,6 +424,22 @@ impl Slot {
     /// Bytes that were written and that the socket has not taken (TLS).
     pub(super) fn unsent(&self) -> usize {
         self.socket.as_ref().map_or(0, Stream::unsent)
+    }
+
+    /// Bytes that are held for it: its part of each event that waits, and the places of all in its mailbox.
+    pub(super) fn held(&self) -> usize {
+        let part = |message: &Message| match message {
+            Message::Event(frame) => {
+                frame.bytes(self.flags.chunked).len() / Rc::strong_count(frame).max(1)
+            }
+            _ => 0,
+        };
+        self.unsent()
+            + self
+                .waiting
+                .iter()
+                .map(|message| PLACE + part(message))
+                .sum::<usize>()
     }
 
     /// Bytes that wait, whether written already or not.

@@ -46,6 +46,8 @@ pub(super) const LINGER_TIME: u32 = 20;
 /// Tenths of a second for which a stream may take nothing of what waits for it. On TCP the kernel's
 /// own time, of the same length, ends it as a rule; on a Unix socket there is none.
 pub(super) const WRITE_TIME: u32 = 400;
+/// Bytes of one message's place in a mailbox.
+pub(super) const PLACE: usize = 16;
 /// Bytes of the buffer that all clients share for reading, and for joining what they write.
 pub(super) const SCRATCH: usize = 64 * 1024;
 
@@ -393,6 +395,32 @@ impl ClientPool {
             };
             let message = Message::Event(Rc::clone(frame));
             inner.post(index, message, false, self.limit.get());
+        }
+    }
+
+    /// Where more than `total` bytes wait for streams whose sockets take nothing, gives up those for which
+    /// the most waits. An event that waits for several counts once, with its places in their mailboxes.
+    pub fn give_up_largest(&self, total: usize) {
+        let inner = &mut *self.inner.borrow_mut();
+        let waits = |slot: &&Slot| slot.flags.open && !slot.flags.writable;
+        // As if nobody shared anything: nearly always little enough, and soon found.
+        let most = inner.slots.iter().filter(waits);
+        let most: usize = most
+            .map(|slot| slot.bytes + PLACE * slot.waiting.len())
+            .sum();
+        if most <= total {
+            return;
+        }
+        let slots = (0..).zip(&inner.slots).filter(|(_, slot)| waits(slot));
+        let mut held: Vec<(usize, u32)> = slots.map(|(at, slot)| (slot.held(), at)).collect();
+        held.sort_unstable();
+        let mut all: usize = held.iter().map(|(bytes, _)| bytes).sum();
+        while all > total
+            && let Some((bytes, index)) = held.pop()
+        {
+            all -= bytes;
+            inner.slots[index as usize].flags.overflowing = true;
+            inner.enqueue(index, Queue::Fast);
         }
     }
 

@@ -251,6 +251,18 @@ fn who_does_not_read_overflows_and_one_event_always_fits() {
 }
 
 #[test]
+fn where_too_much_waits_for_all_the_largest_goes() {
+    let (pool, exits) = pool(1 << 30);
+    let (key, _peer) = blocked(&pool);
+    let waits = pool.figures(key.index).1 as usize;
+    pool.give_up_largest(waits + (1 << 20));
+    assert!(!pool.slice(1, TIME, true) && exits.borrow().is_empty());
+    pool.give_up_largest(1 << 20);
+    pool.slice(1, TIME, true);
+    assert_eq!(*exits.borrow(), [(key, End::Slow)]);
+}
+
+#[test]
 fn a_stream_that_takes_nothing_for_long_is_given_up() {
     let (pool, exits) = pool(1 << 20);
     let (key, _peer) = blocked(&pool);

@@ -101,6 +101,7 @@ impl Registry {
             history_marks: self.history.marks() as u64,
             history_let_go: self.history.let_go().by_reason(),
             history_lost: self.archive.as_ref().map_or(0, archive::Handle::lost),
+            history_writable: self.archive.as_ref().map(|archive| !archive.is_failing()),
             queues: self.queues(),
             loop_delay,
             delivery,

@@ -380,6 +380,7 @@ impl Registry {
         self.look_at_nodes();
         self.tick_hub();
         self.pool.give_up_stalled();
+        self.pool.give_up_largest(self.settings.now().total_buffer);
         self.pool.wake_carriers();
         let now = Instant::now();
         self.work(now);

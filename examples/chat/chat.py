@@ -142,7 +142,7 @@ def start(events, control, directory):
     """Starts hasses and waits until it answers."""
     hasses = subprocess.Popen(
         [program(), '--listen', '%s:%d' % events, '--control', '%s:%d' % control,
-         '--retry', '1000', '--log-level', 'quiet', '--history-file', f'{directory}/history'],
+         '--retry', '1000', '--log-level', 'quiet', '--presence', 'chat:*', '--history-file', f'{directory}/history'],
         stdin=subprocess.DEVNULL, stderr=open(f'{directory}/log', 'w'),
         start_new_session=True)  # Ctrl-C is for this program, which then ends hasses.
     while hasses.poll() is None:

@@ -74,6 +74,7 @@ impl Daemon {
             .args(["--listen", &events.to_string()])
             .args(["--control", &control.to_string()])
             .args(["--retry", "1000", "--log-level", "quiet"])
+            .args(["--presence", "chat:*"])
             .arg("--history-file")
             .arg(dir.join("history"))
             .stdin(Stdio::null())

@@ -132,7 +132,7 @@ fn the_client_list_keeps_the_old_layout() {
     );
     assert!(lines[3].starts_with("  Connection time: 00:00:0"));
     assert!(lines[3].contains("  Handshaked time: 00:00:0"));
-    assert!(lines[3].ends_with("UniqId: me"), "{lines:#?}");
+    assert!(lines[3].ends_with("UniqId:me"), "{lines:#?}");
     assert_eq!(lines[4], "  Agent: Mozilla/5.0 (X11)");
     assert!(lines[5].starts_with("  Subscribes: room624"), "{lines:#?}");
     assert_eq!(lines[6], "---------------- end ----------------");

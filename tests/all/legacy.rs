@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
-use support::{Daemon, publish};
+use support::{Daemon, needs, publish};
 
 /// The Docker image's command line, on free ports.
 const DOCKER: &str = "-p={listen} -cp={control} -murl=/sse -nodaemon -cors-base=* -q";
@@ -98,6 +98,7 @@ fn new_options_may_be_added_and_win() {
 
 #[test]
 fn the_first_process_of_a_container_never_detaches() {
+    needs!("root", "unshare");
     // Only root makes a process the first of its own list.
     if !nix::unistd::geteuid().is_root() {
         return;

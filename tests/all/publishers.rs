@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use support::daemon::Preparation;
-use support::{Connection, Daemon, eventually, publish};
+use support::{Connection, Daemon, eventually, needs, publish};
 
 fn guarded(options: &str) -> Daemon {
     let line = format!(
@@ -281,6 +281,7 @@ fn a_head_has_ten_seconds_from_its_first_byte() {
 
 #[test]
 fn the_system_asks_whether_publishers_are_still_there() {
+    needs!("ss");
     let daemon = Daemon::start("");
     let socket = TcpStream::connect(daemon.control).unwrap();
     let port = socket.local_addr().unwrap().port();
@@ -467,4 +468,39 @@ fn refusals_cannot_fill_the_log() {
     let lists = log.matches("requested client list").count();
     assert!((1..=10).contains(&lists), "{lists} lists");
     assert_eq!(get(&daemon, "/status", "").json()["refused"], 1000);
+}
+
+#[test]
+fn what_looks_wrong_at_the_start_is_told() {
+    let line = "--listen 127.0.0.1:{listen} --control 127.0.0.1:{control} --fifo {dir}/in \
+                --trust-proxy 127.0.0.1 --max-clients-per-ip 5";
+    let daemon = Daemon::prepared(line, |place: &Preparation| {
+        let pipe = place.dir.join("in");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let all = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+        std::fs::set_permissions(&pipe, all).unwrap();
+    });
+    daemon.wait_for_log("its mode 0666 lets every user of this machine publish");
+    let mut stream = daemon.subscribe("subscribe=a");
+    daemon.wait_for_log("sends no X-Forwarded-For");
+    // What other daemons reopen their logs on does no harm.
+    daemon.signal(nix::sys::signal::Signal::SIGUSR1);
+    publish::fifo(&daemon.file("in"), "a=x\n");
+    assert_eq!(stream.data(), "x");
+    // A log that nobody reads would make the start wait.
+    let pipe = daemon.file("log");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for check in [&["--check"][..], &[]] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hasses"));
+        command.args(["--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"]);
+        let ended = command
+            .arg("--log")
+            .arg(&pipe)
+            .args(check)
+            .output()
+            .unwrap();
+        assert_eq!(ended.status.code(), Some(1));
+        let told = String::from_utf8(ended.stderr).unwrap();
+        assert!(told.contains("nobody reads this named pipe"), "{told}");
+    }
 }

@@ -27,7 +27,7 @@ fn a_new_get_replaces_the_subscription() {
     daemon.wait_for_clients(1);
     let list = publish::talk_tcp(daemon.control, "clientlist\n").join("\n");
     assert!(list.contains(" Reinit: 3 "), "{list}");
-    assert!(list.contains("UniqId: two"), "{list}");
+    assert!(list.contains("UniqId:two"), "{list}");
     let status = publish::talk_tcp(daemon.control, "status\n");
     assert!(
         status.contains(&"Reinit allowed: yes".to_owned()),

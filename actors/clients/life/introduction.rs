@@ -60,6 +60,18 @@ impl<'a> Introduction<'a> {
                 self.client = Some(client.into());
             }
         }
+        let limited = self.context.settings.now().max_clients_per_ip.is_some();
+        if limited
+            && self.handle.is_proxy()
+            && self.client.is_none()
+            && request.is_some()
+            && !self.context.told_of_proxy.replace(true)
+        {
+            log::warn!(
+                "a proxy of --trust-proxy sends no X-Forwarded-For, so --max-clients-per-ip cannot tell its \
+                 clients apart"
+            );
+        }
         if let Some(peer) = self.client {
             let prefix = self.context.settings.now().ip6_prefix;
             (self.handle).set_address(peer.ip().map(|address| counted(address, prefix)));

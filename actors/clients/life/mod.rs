@@ -50,6 +50,8 @@ pub struct Context {
     pub reinit: Rc<Cell<bool>>,
     /// Whether these clients come by the control port, where they have shown what they have to.
     pub inside: bool,
+    /// Whether it was told that a trusted proxy tells nobody's address.
+    pub told_of_proxy: Cell<bool>,
     /// Whether the daemon is about to end; the listeners switch it.
     pub stopping: Cell<bool>,
 }

@@ -59,7 +59,7 @@ impl Default for Events {
 
 impl Events {
     /// What an event takes in memory besides its packed text: its place, and what the allocator adds.
-    pub(super) const OVERHEAD: usize = size_of::<Event>() + 16;
+    pub(super) const OVERHEAD: usize = size_of::<Event>() + 12;
 
     pub(super) fn len(&self) -> usize {
         self.count

@@ -227,6 +227,19 @@ fn who_was_spared_is_spared_again_and_gets_as_many() {
 }
 
 #[test]
+fn a_target_with_one_event_costs_less_than_160_bytes_besides() {
+    let mut history = History::new(large(), EventId(0));
+    let text = "x".repeat(100);
+    history.keep(
+        EventId(1),
+        Instant::now(),
+        &message("token-123456", &text),
+        0,
+    );
+    assert!(history.bytes() < 260, "{} bytes", history.bytes());
+}
+
+#[test]
 fn a_flood_takes_no_other_targets_last_value() {
     let mut history = History::new(policy(1_000_000, 100_000, &[]), EventId(0));
     let now = Instant::now();

@@ -296,10 +296,10 @@ impl Room {
     /// Whether there are too many members to be told of each. It takes fewer to become small again, so
     /// that a room on the edge does not change with each of them.
     pub(super) fn is_over(&self) -> bool {
-        let (members, bytes) = if !self.large {
-            (MOST_MEMBERS, MOST_BYTES)
-        } else {
+        let (members, bytes) = if self.large {
             (MOST_MEMBERS * 9 / 10, MOST_BYTES * 9 / 10)
+        } else {
+            (MOST_MEMBERS, MOST_BYTES)
         };
         self.members.len() > members || self.bytes > bytes
     }

@@ -65,12 +65,11 @@ impl ClientRow {
                 self.reinits,
                 if self.tls { "Yes" } else { "No" },
             ),
-            labelled(
-                &format!(
-                    "  Connection time: {}  Handshaked time: {handshaked} UniqId:",
-                    clock(self.connected)
-                ),
-                id,
+            // Without a blank, as the scripts of old installations look for it.
+            format!(
+                "  Connection time: {}  Handshaked time: {handshaked} UniqId:{}",
+                clock(self.connected),
+                escape_value(id)
             ),
             labelled("  Agent:", self.agent()),
             labelled("  Subscribes:", &self.subscribes.join("-")),
@@ -187,7 +186,7 @@ mod tests {
         assert_eq!(
             lines[1..],
             [
-                "  Connection time: 00:03:00  Handshaked time: - UniqId: 7",
+                "  Connection time: 00:03:00  Handshaked time: - UniqId:7",
                 "  Agent:",
                 "  Subscribes: a-b"
             ]

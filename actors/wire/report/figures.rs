@@ -41,6 +41,8 @@ pub struct Figures {
     pub history_let_go: [(&'static str, u64); 3],
     /// Events that were never written to the history file.
     pub history_lost: u64,
+    /// Whether the history file can be written; none without one.
+    pub history_writable: Option<bool>,
     /// What waits now, by who is to take it.
     pub queues: Vec<(&'static str, u64)>,
     /// How long rounds of the event loop took.
@@ -90,9 +92,12 @@ impl Figures {
     pub fn messages(&self) -> BTreeMap<&'static str, u64> {
         let taken = &self.counters.messages;
         let count = |channel: Channel| taken.get(&channel).copied().unwrap_or_default();
+        let bus = self.bus.as_ref().map(|_| Channel::Bus);
         Channel::ALL
+            .into_iter()
+            .chain(bus)
             .map(|channel| (channel.name(), count(channel)))
-            .into()
+            .collect()
     }
 }
 
@@ -144,6 +149,7 @@ pub(super) mod tests {
             history_marks: 0,
             history_let_go: [("count", 0), ("age", 0), ("bytes", 0)],
             history_lost: 0,
+            history_writable: None,
             queues: vec![("logger", 4)],
             loop_delay: Histogram::default(),
             delivery: Histogram::default(),

@@ -165,6 +165,13 @@ fn traffic(figures: &Figures, page: &mut Page) {
         "Events that came faster than the history file could be written.",
         figures.history_lost,
     );
+    if let Some(writable) = figures.history_writable {
+        page.gauge(
+            "hasses_history_file_writable",
+            "Whether the history file could be written the last time.",
+            u64::from(writable),
+        );
+    }
 }
 
 fn bus(figures: &BusFigures, page: &mut Page) {

@@ -143,6 +143,19 @@ const scenes = {
     assert.equal(await streams(), before);
   },
 
+  async 'who is in the room'() {
+    const here = (person) => person.page.locator('#members');
+    await here(ann).filter({ hasText: /^Here: you, Ben$/ }).waitFor();
+    await here(ben).filter({ hasText: /^Here: you, Ann$/ }).waitFor();
+    const cleo = await stage.person('Cleo');
+    await here(ann).filter({ hasText: /^Here: you, Ben, Cleo$/ }).waitFor();
+    await cleo.joins('elsewhere');
+    await here(cleo).filter({ hasText: /^Nobody else is here$/ }).waitFor();
+    await cleo.page.context().close();
+    // Who goes is missed only when they do not come back at once.
+    await here(ann).filter({ hasText: /^Here: you, Ben$/ }).waitFor();
+  },
+
   async 'for everybody, in light and dark, on a phone too'() {
     const phone = await stage.person('Cleo', { viewport: { width: 360, height: 640 }, hasTouch: true, isMobile: true });
     await phone.sees('hello Ann');

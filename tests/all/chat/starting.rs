@@ -138,6 +138,7 @@ fn starts_checks_and_ends(backend: &str) {
 
 #[test]
 fn the_backend_in_rust() {
+    needs!("cargo");
     starts_checks_and_ends("rust");
 }
 

@@ -56,7 +56,7 @@ await inBrowser(async (page) => {
   // A token is watched live.
   await page.fill('#watched', 'busy');
   await page.press('#watched', 'Enter');
-  await page.locator('#events li', { hasText: 'x' }).first().waitFor();
+  await page.locator('#events li', { hasText: 'the busiest' }).first().waitFor();
   await page.getByText('1 stream ·').waitFor();
   // Everyone is not meant by mistake.
   await page.fill('#to', '*');

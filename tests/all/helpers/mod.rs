@@ -283,3 +283,68 @@ fn the_helpers_run_on_old_interpreters_and_are_short() {
         assert!(text.lines().count() < 250, "{name}");
     }
 }
+
+fn recipe_runs(name: &str) {
+    let dir = temp_dir();
+    let key = dir.path().join("key");
+    fs::write(&key, "k".repeat(40)).unwrap();
+    let daemon = Daemon::start(&format!("--subscribe-key {}", key.display()));
+    let query = ask(
+        "python",
+        &["sign", &key.display().to_string(), "[\"user:ann\"]", "{}"],
+    );
+    let mut stream = Stream::open(daemon.listen, query.as_str().unwrap());
+    let output = Command::new("timeout")
+        .args(["60", &format!("{TOP}/tests/python/bin/python")])
+        .arg(format!("{TOP}/tests/all/helpers/recipe.py"))
+        .arg(format!("{TOP}/examples/clients"))
+        .arg(name)
+        .env("HASSES", format!("http://{}", daemon.control))
+        .env("HASSES_KEY", &key)
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{told}");
+    assert_eq!(stream.data(), "{\"text\": \"your report is ready\"}");
+    let signed = String::from_utf8(output.stdout).unwrap();
+    let _lets_in = Stream::open(daemon.listen, signed.trim());
+}
+
+#[test]
+fn the_recipe_for_flask_runs() {
+    needs!("python3", "pip:flask");
+    recipe_runs("flask");
+}
+
+#[test]
+fn the_recipe_for_fastapi_runs() {
+    needs!("python3", "pip:fastapi", "pip:httpx");
+    recipe_runs("fastapi");
+}
+
+#[test]
+fn the_recipe_for_django_runs() {
+    needs!("python3", "pip:django");
+    recipe_runs("django");
+}
+
+#[test]
+fn what_recipes_say_in_php_can_be_read() {
+    needs!("php");
+    let dir = temp_dir();
+    for name in ["laravel", "symfony", "wordpress"] {
+        let text = fs::read_to_string(format!("{TOP}/examples/clients/recipes/{name}.md")).unwrap();
+        let blocks: Vec<_> = text.split("```php\n").skip(1).collect();
+        assert!(!blocks.is_empty(), "{name}");
+        for block in blocks {
+            let file = dir.path().join("block.php");
+            fs::write(&file, block.split("```").next().unwrap()).unwrap();
+            let output = Command::new("php").arg("-l").arg(&file).output().unwrap();
+            assert!(
+                output.status.success(),
+                "{name}: {}",
+                String::from_utf8_lossy(&output.stdout)
+            );
+        }
+    }
+}

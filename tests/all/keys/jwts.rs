@@ -103,6 +103,7 @@ fn it_comes_in_the_field_the_cookie_or_the_query() {
 
 #[test]
 fn a_refusal_names_the_tokens_and_a_stream_its_proof() {
+    needs!("node");
     let daemon = with_secret("");
     let token = jwt(r#"{"subscribe":["news"]}"#);
     let query = "subscribe=news-%C3%A9+x-a%2Cb&token=c-d";
@@ -145,6 +146,7 @@ fn a_refusal_names_the_tokens_and_a_stream_its_proof() {
 
 #[test]
 fn times_in_milliseconds_are_refused_and_clocks_may_differ() {
+    needs!("node");
     let daemon = with_secret("");
     let at =
         |claim: &str, moment: u64| jwt(&format!(r#"{{"subscribe":["*"],"{claim}":{moment}}}"#));
@@ -162,6 +164,7 @@ fn times_in_milliseconds_are_refused_and_clocks_may_differ() {
 
 #[test]
 fn presence_is_asked_for_with_a_right_to_it() {
+    needs!("node");
     let daemon = with_secret("");
     let query = "subscribe=a&presence=1";
     let with = |claims: &str| bearer(&jwt(claims));

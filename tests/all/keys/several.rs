@@ -2,7 +2,7 @@
 
 use nix::sys::signal::Signal;
 use serde_json::json;
-use support::{Daemon, run};
+use support::{Daemon, needs, run};
 
 use super::maker::{by_secret, good, jwts, keys, part};
 use super::{SECRET, bearer, open, refused, with_key, write_key};
@@ -12,6 +12,7 @@ const NEW: &str = "the key that comes next, which is long too";
 
 #[test]
 fn keys_change_without_a_moment_in_which_nobody_gets_in() {
+    needs!("node", "python3");
     let daemon = Daemon::prepared(
         "--listen 127.0.0.1:{listen} --control 127.0.0.1:{control} \
          --subscribe-key {dir}/old --subscribe-key {dir}/new",
@@ -62,6 +63,7 @@ fn keys_change_without_a_moment_in_which_nobody_gets_in() {
 
 #[test]
 fn a_jwk_set_gives_all_its_keys() {
+    needs!("node", "python3");
     let pairs = keys();
     let file = |name: &str| pairs.path().join(name);
     let script = "const { createPublicKey } = require('crypto'), { readFileSync } = require('fs');\

@@ -40,6 +40,7 @@ fn a_position_may_follow_unsigned() {
 
 #[test]
 fn what_widens_nothing_may_follow_unsigned() {
+    needs!("python3");
     let daemon = with_secret("");
     publish::http(daemon.control, "a", "one");
     publish::http(daemon.control, "a", "two");
@@ -86,6 +87,7 @@ fn what_widens_nothing_may_follow_unsigned() {
 
 #[test]
 fn a_stream_may_end_with_its_url() {
+    needs!("python3");
     let daemon = with_secret("");
     let end = now() + 5;
     let queries = ["subscribe=a&until=1", "subscribe=a&until=0"].map(|query| signed(query, end));

@@ -267,3 +267,17 @@ fn the_package_for_npm_has_what_it_needs() {
     node.args(["20", "node", "--input-type=module", "-e", &script]);
     assert_eq!(run(&mut node), "hello\n");
 }
+
+#[test]
+fn a_job_is_followed_by_who_started_it() {
+    needs!(
+        "node",
+        "npm:playwright-core",
+        "chromium",
+        "nginx",
+        "php",
+        "python3",
+        "openssl"
+    );
+    play("job.mjs", "");
+}

@@ -3,12 +3,13 @@
 mod firefox;
 mod libraries;
 
+use std::fs;
 use std::process::Command;
 
 use nix::sys::signal::Signal;
 use serde_json::json;
 use support::readme::snippets;
-use support::{Daemon, Program, eventually, needs, publish, run};
+use support::{Daemon, Program, eventually, needs, publish, run, temp_dir};
 
 const TESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/page/index.html");
@@ -211,10 +212,13 @@ fn the_two_lines_for_a_browser() {
 #[test]
 fn the_page_tries_again_after_an_error_status() {
     needs!("node", "chromium", "npm:playwright-core");
-    let mut daemon = Daemon::start("--path /elsewhere");
+    let dir = temp_dir();
+    let key = dir.path().join("key");
+    fs::write(&key, "k".repeat(32)).unwrap();
+    let mut daemon = Daemon::start(&format!("--subscribe-key {}", key.display()));
     let text = "hello after all".to_owned();
     let browser = browser(&daemon, &[], std::slice::from_ref(&text));
-    browser.wait_for("answer 404");
+    browser.wait_for("answer 401");
     daemon.signal(Signal::SIGTERM);
     daemon.wait_for_exit();
     let second = Daemon::command_line(&format!(
