@@ -27,6 +27,11 @@ const STEP: u64 = 2;
 /// have the same.
 pub(super) const RESIDUES: u64 = 64;
 
+/// The newest id that an entry may have which stays in the stream.
+pub(super) fn latest() -> EventId {
+    EventId(since_1970().as_micros() as u64 + AHEAD)
+}
+
 /// How far this node has come.
 #[derive(Debug)]
 pub(super) struct Reading {
@@ -190,10 +195,10 @@ impl Bus {
     pub(super) async fn digest(&mut self, entries: Vec<Entry>) -> Result<(), Failure> {
         self.reading.turn_page(&entries);
         let mut together = Together::default();
-        let (mut foreign, latest) = (0, since_1970().as_micros() as u64 + AHEAD);
+        let (mut foreign, latest) = (0, latest());
         for entry in entries {
             // What is too far ahead is taken away; a stream must never stand there.
-            let too_far = entry.id.0 > latest;
+            let too_far = entry.id > latest;
             if entry.is_foreign() || too_far {
                 foreign += 1;
                 if !too_far {

@@ -12,6 +12,7 @@ use super::asking::Question;
 use super::entry::{self, Entry};
 use super::link::{Added, Heartbeat, Link};
 use super::queue::Own;
+use super::reading::latest;
 use super::{Bus, HEARTBEAT, Trouble, gone};
 use crate::messages::publisher::Request;
 use crate::model::bus_figures::count;
@@ -67,7 +68,10 @@ impl Bus {
                     Ok(())
                 }
                 Turn::Read(Ok(entries)) => {
-                    let newest = entries.last().map(|entry| entry.id);
+                    // One that is too far ahead does not stand behind what this node has added.
+                    let latest = latest();
+                    let newest = entries.iter().rev().find(|entry| entry.id <= latest);
+                    let newest = newest.map(|entry| entry.id);
                     self.digest(entries).await?;
                     self.tell_gap()?;
                     reading = self.read(&link);
