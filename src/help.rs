@@ -7,7 +7,7 @@ use crate::suggest;
 pub(crate) const HELP: &str = "\
 Usage: hasses [--option value | --option=value]...
        hasses publish TOKEN [DATA]  |  hasses subscribe TOKEN...  |  hasses status
-       hasses sign ...
+       hasses sign ...  |  hasses doctor URL  |  hasses completions SHELL
                                                        (each has its own --help)
 
 Server-Sent Events: browsers subscribe to tokens, backends publish to them.

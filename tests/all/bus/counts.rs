@@ -228,7 +228,7 @@ fn many_may_ask_at_once() {
 #[test]
 fn the_readmes_permissions_are_enough() {
     needs!("redis-server", "redis-cli");
-    let readme = include_str!("../../../README.md");
+    let readme = include_str!("../../../examples/cluster/README.md");
     let mut lines = readme.lines();
     let line = lines.find(|line| line.starts_with("The user needs "));
     let commands: Vec<String> = line
