@@ -3,7 +3,7 @@
 //! | file | subject |
 //! | --- | --- |
 //! | this | rights, and the order of steps from a request to them |
-//! | [`find`] | where a token is: `Authorization`, query, cookie; which pages may use a cookie |
+//! | [`mod@find`] | where a token is: `Authorization`, query, cookie; which pages may use a cookie |
 //! | [`claims`] | what a token says, in either form |
 //!
 //! A token with `typ: at+jwt` has form 8, and what form 7 would read in it counts for nothing; any
