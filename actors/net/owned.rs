@@ -28,7 +28,7 @@ pub fn give(path: &Path, kind: FileType, rights: Rights) -> io::Result<()> {
     if !is_own(&fstat(&file)?, kind) {
         return Err(io::Error::other("another file has taken its place"));
     }
-    set_mode(&file, rights.mode)?;
+    set_mode(&file, path, rights.mode)?;
     let (owner, group) = (rights.owner, rights.group);
     chownat(
         &file,
@@ -50,12 +50,22 @@ fn is_own(stat: &Stat, kind: FileType) -> bool {
 
 /// Sets the permission bits of what a descriptor stands for. `fchmod` takes none that was opened by
 /// `O_PATH`, but its place in /proc leads to that file and to no other (open(2), "O_PATH").
-fn set_mode(file: &OwnedFd, mode: u32) -> io::Result<()> {
+///
+/// Where /proc is not mounted, whoever is not root may do it by the path: a link could only lead to what
+/// this user owns in any case.
+fn set_mode(file: &OwnedFd, path: &Path, mode: u32) -> io::Result<()> {
+    let mode = Mode::from_raw_mode(mode);
     let place = format!("/proc/self/fd/{}", file.as_raw_fd());
-    chmod(&place, Mode::from_raw_mode(mode)).map_err(|error| match fs::exists("/proc/self/fd") {
-        Ok(true) => error.into(),
-        _ => io::Error::other("its mode cannot be set safely, as /proc is not mounted"),
-    })
+    let Err(error) = chmod(&place, mode) else {
+        return Ok(());
+    };
+    match fs::exists("/proc/self/fd") {
+        Ok(true) => Err(error.into()),
+        _ if !geteuid().is_root() => Ok(chmod(path, mode)?),
+        _ => Err(io::Error::other(
+            "its mode cannot be set safely, as /proc is not mounted",
+        )),
+    }
 }
 
 #[cfg(test)]
