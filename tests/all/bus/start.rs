@@ -208,7 +208,7 @@ fn the_readmes_way_works() {
 fn the_commands_that_the_readme_names_are_enough() {
     needs!("redis-server", "redis-cli");
     let redis = Redis::start("");
-    let readme = include_str!("../../../README.md");
+    let readme = include_str!("../../../examples/cluster/README.md");
     let named = readme.split_once("The user needs `").unwrap().1;
     let named = named.split_once('`').unwrap().0;
     let rights = format!("+{}", named.to_lowercase().replace(' ', " +"));
