@@ -66,6 +66,8 @@ pub(super) struct Side {
     pub(super) window: i64,
     /// The request, as far as the client has not read it; none is left soon.
     pub(super) input: Vec<u8>,
+    /// The body belongs to the request, and is given to the client; else it is thrown away.
+    pub(super) takes_body: bool,
     /// The head of the answer, until it is whole.
     head: Option<Vec<u8>>,
     /// Bytes of the body that have come, and that are to come if that was said.
@@ -84,6 +86,7 @@ impl Side {
         Self {
             client,
             window,
+            takes_body: input.starts_with(b"POST "),
             input,
             head: Some(Vec::new()),
             received: 0,
@@ -318,6 +321,15 @@ impl Connection {
 
     /// What a client may read of its request.
     pub(super) fn read(&self, id: u32, buffer: &mut [u8]) -> io::Result<usize> {
+        let (count, more) = self.take(id, buffer)?;
+        if more > 0 {
+            self.put(|out| frame::put_window(id, more, out));
+        }
+        Ok(count)
+    }
+
+    /// Takes what a client has to read, and how much more of a body the peer may send for that.
+    fn take(&self, id: u32, buffer: &mut [u8]) -> io::Result<(usize, u32)> {
         let state = &mut *self.state.borrow_mut();
         let closed = state.closed;
         let Some(side) = state
@@ -325,12 +337,12 @@ impl Connection {
             .get_mut(&id)
             .filter(|side| !side.reset && !closed)
         else {
-            return Ok(0);
+            return Ok((0, 0));
         };
         let count = side.input.len().min(buffer.len());
         if count == 0 {
             return if side.finished {
-                Ok(0)
+                Ok((0, 0))
             } else {
                 Err(io::ErrorKind::WouldBlock.into())
             };
@@ -338,7 +350,13 @@ impl Connection {
         buffer[..count].copy_from_slice(&side.input[..count]);
         side.input.drain(..count);
         side.input.shrink_to_fit();
-        Ok(count)
+        // Only when all of it is read: so no more than a window of a body waits here.
+        let more = if side.takes_body && side.input.is_empty() && !side.ended {
+            std::mem::take(&mut side.received)
+        } else {
+            0
+        };
+        Ok((count, more as u32))
     }
 }
 

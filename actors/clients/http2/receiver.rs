@@ -164,9 +164,11 @@ impl Receiver {
     ) -> Result<(), Reason> {
         let padding = frame::unpadded(head, payload).ok_or(Reason::Protocol)?;
         let padded = usize::from(head.flags & flag::PADDED != 0);
-        let length = (payload.len() - padding - padded) as u64;
+        let part = &payload[padded..payload.len() - padding];
+        let length = part.len() as u64;
         let ended = head.flags & flag::END_STREAM != 0;
-        // A body is not wanted here; what came of it makes room for more.
+        // What came makes room for more on the connection: most bodies are thrown away, and each stream
+        // has a window of its own for those that are not.
         self.window -= head.length as i64;
         if self.window < 0 {
             return Err(Reason::FlowControl);
@@ -179,6 +181,7 @@ impl Receiver {
         if length == 0 && !ended {
             connection.strain(10)?;
         }
+        let mut reader = None;
         let fault = {
             let state = &mut *connection.state.borrow_mut();
             let idle = is_idle(head.stream, state.last);
@@ -196,11 +199,20 @@ impl Receiver {
                     match () {
                         () if wrong => Some(Reason::Protocol),
                         () if side.received > WINDOW => Some(Reason::FlowControl),
-                        () => None,
+                        () => {
+                            if side.takes_body {
+                                side.input.extend_from_slice(part);
+                                reader = Some(side.client);
+                            }
+                            None
+                        }
                     }
                 }
             }
         };
+        if let Some(client) = reader {
+            connection.pool.wake(client, true, false);
+        }
         match fault {
             None => Ok(()),
             Some(reason) => fail(connection, head.stream, reason),

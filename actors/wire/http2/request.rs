@@ -112,6 +112,8 @@ impl Gathering {
         if self.malformed || !whole || !origin || empty {
             return Gathered::Malformed;
         }
+        // Of other methods the body is thrown away.
+        let posted = self.method == b"POST";
         let mut text = self.method;
         text.push(b' ');
         text.extend_from_slice(&self.path);
@@ -121,6 +123,9 @@ impl Gathering {
         }
         if !self.cookies.is_empty() {
             put_line(b"cookie", &self.cookies, &mut text);
+        }
+        if let Some(length) = self.length.filter(|_| posted) {
+            put_line(b"content-length", length.to_string().as_bytes(), &mut text);
         }
         text.extend_from_slice(&self.fields);
         text.extend_from_slice(b"\r\n");
