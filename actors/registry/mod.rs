@@ -226,18 +226,22 @@ impl Registry {
         // Made once: to begin waiting anew costs as much as a delivery.
         let mut cancelled = pin!(stop.cancelled());
         loop {
-            // Clients first: who has subscribed gets what is published after that.
-            while let Some(message) = clients.try_recv() {
+            // Clients first: who has subscribed gets what is published after that. But only those that wait
+            // by now: replays that go on send more while this loop pauses, and publishers wait behind it.
+            for _ in 0..clients.depth() {
+                let Some(message) = clients.try_recv() else {
+                    break;
+                };
                 self.handle_client(message);
                 turn::pause().await;
             }
             let input = poll_fn(|context| {
-                if let Poll::Ready(message) = clients.poll_next(context) {
-                    Poll::Ready(message.map(Input::Client))
-                } else if let Poll::Ready(message) = inbox.poll_next(context) {
+                if let Poll::Ready(message) = inbox.poll_next(context) {
                     Poll::Ready(message.map(Input::Told))
                 } else if let Poll::Ready(request) = requests.poll_next(context) {
                     Poll::Ready(request.map(Input::Asked))
+                } else if let Poll::Ready(message) = clients.poll_next(context) {
+                    Poll::Ready(message.map(Input::Client))
                 } else {
                     cancelled.as_mut().poll(context).map(|()| Some(Input::Stop))
                 }
