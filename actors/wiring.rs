@@ -17,7 +17,7 @@ use crate::config::{Config, Settings};
 use crate::control::OpenStream;
 use crate::messages::publisher::Request;
 use crate::messages::registry::{FromClient, Message};
-use crate::model::{BusFigures, EventId};
+use crate::model::{BusFigures, EventId, LogLevel};
 use crate::net::stream::Stream;
 use crate::registry::{Kept, Registry, presence};
 use crate::runtime::supervisor::{Spawner, Stage, Supervisor};
@@ -165,7 +165,7 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
 
     // The last to start, so that it speaks when all others have.
     spawner.temporary("announcement", Stage::Intake, |stop| {
-        announce(config, ready, opened, stop)
+        announce(log, config, ready, opened, stop)
     });
     executor::run(&services, &*wiring.pool, supervisor.run(STOP_TIME))
 }
@@ -285,6 +285,7 @@ impl Wiring {
 
 /// Tells everyone who waits for it that everything answers.
 async fn announce(
+    log: logger::Handle,
     config: Rc<Config>,
     ready: Box<dyn FnOnce()>,
     opened: Opened,
@@ -292,7 +293,12 @@ async fn announce(
 ) -> Result<(), Failure> {
     opened.wait().or(stop.cancelled()).await;
     for warning in &config.warnings {
-        log::warn!("{warning}");
+        if config.log_level == LogLevel::Quiet {
+            // What may be unsafe is told in a quiet log too.
+            log.answer(vec![format!("warning: {warning}")]);
+        } else {
+            log::warn!("{warning}");
+        }
     }
     if let Some(greeting) = &config.greeting {
         // To a person at a terminal; when nobody is there, nothing is lost.

@@ -122,6 +122,8 @@ fn one(address: SocketAddr, patience: Duration, source: Option<IpAddr>) -> io::R
         Some(source) => {
             let domain = socket2::Domain::for_address(address);
             let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
+            // So that a server can still bind the same port on all addresses.
+            socket.set_reuse_address(true)?;
             socket.bind(&SocketAddr::new(source, 0).into())?;
             socket.connect_timeout(&address.into(), patience)?;
             socket.into()

@@ -117,3 +117,9 @@ fn what_is_refused_is_logged_with_the_reason() {
         daemon.wait_for_log(reason);
     }
 }
+
+#[test]
+fn a_quiet_log_still_warns_of_what_may_be_unsafe() {
+    let daemon = Daemon::start("--log-level quiet --listen 127.0.0.1:0 --control 0.0.0.0:0");
+    daemon.wait_for_log("warning: the control port 0.0.0.0:");
+}

@@ -195,7 +195,7 @@ fn judge_publishers(busy: &mut Busy) {
         ("/metrics", 1.0),
         ("/clients?search=nobody&limit=1000", 55.0),
         ("/clients?search=t&limit=1000", 11.0),
-        ("/", 2.0),
+        ("/", 3.0),
     ] {
         busy.judge(target, bound, |_| {
             assert_eq!(get(control, target).response().status, 200);

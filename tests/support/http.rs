@@ -144,10 +144,18 @@ impl Connection {
 
     /// Takes exactly this many bytes.
     pub fn exactly(&mut self, count: usize, deadline: Instant) -> Vec<u8> {
+        let taken = self.exactly_or_end(count, deadline);
+        taken.expect("the connection ended too early")
+    }
+
+    /// Takes exactly this many bytes; none if the connection ends before.
+    pub fn exactly_or_end(&mut self, count: usize, deadline: Instant) -> Option<Vec<u8>> {
         while self.unread.len() - self.used < count {
-            assert!(self.read_more(deadline), "the connection ended too early");
+            if !self.read_more(deadline) {
+                return None;
+            }
         }
-        self.take(count)
+        Some(self.take(count))
     }
 
     fn take(&mut self, count: usize) -> Vec<u8> {

@@ -163,13 +163,13 @@ impl Stream {
         }
     }
 
-    /// The next chunk's content; none at the end. Every chunk must hold whole blocks alone, or
+    /// The next chunk's content; none at the end, or where a reset cut the stream off. Every chunk must hold whole blocks alone, or
     /// lines that need no block: `retry:` and comments.
     pub fn chunk(&mut self, deadline: Instant) -> Option<String> {
         let size = self.connection.until(b"\r\n", deadline)?;
         let size = std::str::from_utf8(&size).unwrap().trim_end();
         let size = usize::from_str_radix(size, 16).expect("a chunk size");
-        let mut content = self.connection.exactly(size + 2, deadline);
+        let mut content = self.connection.exactly_or_end(size + 2, deadline)?;
         assert!(content.ends_with(b"\r\n"), "{content:?}");
         content.truncate(size);
         let content = String::from_utf8(content).unwrap();
