@@ -223,17 +223,18 @@ const keyed = {
     const before = "options.query = (tokens) => fetch('/signed?' + new URLSearchParams({ tokens })).then((r) => r.text());";
     const pages = [await open(context, proxy.url, { before, options: { identity: 'ann' } }), await open(context, proxy.url, { before, options: { identity: 'ann' } })];
     for (const page of pages) await page.is('denied');
-    sign(2);
+    // The pages may have denials behind them, and come only after a while.
+    sign(60);
     proxy.tell(`rights ${rights}`);
     for (const page of pages) await page.is('live', 31_000);
     const stop = daemon.flood(['a'], 50);
     for (let round = 0; round < 3; round += 1) {
-      await sleep(2500);
-      // The old one has ended by now; a new one is asked for.
-      sign(2);
+      // A new one is asked for; it has ended when the next connection is lost.
+      sign(5);
       proxy.tell('cut');
       await sleep(100);
       for (const page of pages) await page.is('live');
+      await sleep(5200);
     }
     const count = await stop();
     for (const page of pages) {
