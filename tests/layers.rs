@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use support::sources;
 
 /// Each layer, and the layers that it uses. All of those stand above it, so there is no circle.
 const LAYERS: [(&str, &[&str]); 20] = [
@@ -56,17 +58,6 @@ const LAYERS: [(&str, &[&str]); 20] = [
 ];
 /// The files that know everybody.
 const ABOVE_ALL: [&str; 2] = ["lib", "wiring"];
-
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-}
 
 /// Code without comments, and without its tests, which may use whatever they need.
 fn code(text: &str) -> String {

@@ -2,21 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use support::sources;
 
 /// The files that may have it.
 const ALLOWED: [&str; 2] = ["actors/clients/reactor.rs", "src/daemon.rs"];
-
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-}
 
 /// Whether a line of code has the word, or says that it may be had. What follows `//` is a comment.
 fn has_unsafe(line: &str) -> bool {

@@ -108,3 +108,15 @@ pub fn temp_dir() -> TempDir {
         .tempdir()
         .unwrap()
 }
+
+/// Adds every Rust source below a folder to `found`.
+pub fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
