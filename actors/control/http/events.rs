@@ -14,7 +14,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use super::super::Publisher;
 use super::super::connection::{Broken, Connection};
 use super::flow::Flow;
-use super::{Done, Unanswered, too_many_streams};
+use super::{Done, Unanswered};
 use crate::model::Positions;
 use crate::wire::http::query::Query;
 use crate::wire::http::{Method, Refused, Request};
@@ -30,10 +30,7 @@ pub(super) async fn show(
     connection: &mut Connection,
     request: &Request,
 ) -> Result<Done, Unanswered> {
-    let most = publisher.settings.now().max_publishers;
-    let Some(_streaming) = publisher.place.stream(most) else {
-        return Err(too_many_streams(most).into());
-    };
+    let _streaming = publisher.streaming()?;
     let kind = "text/event-stream; charset=utf-8";
     if request.method == Method::Head {
         Flow::begin(publisher, connection, request, kind).await?;

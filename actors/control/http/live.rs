@@ -9,7 +9,7 @@ use futures_lite::FutureExt;
 use super::super::Publisher;
 use super::super::connection::{Broken, Connection};
 use super::flow::Flow;
-use super::{Done, Unanswered, too_many_streams};
+use super::{Done, Unanswered};
 use crate::config::{Config, SubscribeAll};
 use crate::logger;
 use crate::messages::publisher::{self, Search};
@@ -27,10 +27,7 @@ pub(super) async fn show(
     connection: &mut Connection,
     request: &Request,
 ) -> Result<Done, Unanswered> {
-    let most = publisher.settings.now().max_publishers;
-    let Some(_streaming) = publisher.place.stream(most) else {
-        return Err(too_many_streams(most).into());
-    };
+    let _streaming = publisher.streaming()?;
     let kind = "text/event-stream; charset=utf-8";
     let flow = Flow::begin(publisher, connection, request, kind).await?;
     let Some(mut flow) = flow else {

@@ -27,6 +27,7 @@ mod reading;
 
 use super::Publisher;
 use super::connection::{Broken, Connection};
+use super::places::Streaming;
 use crate::logger;
 use crate::messages::publisher;
 use crate::model::ClientId;
@@ -251,17 +252,6 @@ async fn ready(
     body.read(publisher, connection, max).await.map(drop)
 }
 
-/// Why one more streamed answer cannot begin.
-fn too_many_streams(most: usize) -> Refused {
-    Refused::new(
-        503,
-        format!(
-            "there are {} streamed answers already, a quarter of --max-publishers",
-            (most / 4).max(1)
-        ),
-    )
-}
-
 /// Ends the streams of an id, as `disconnect:` does, and tells the log too.
 async fn disconnect(
     publisher: &Publisher,
@@ -288,6 +278,23 @@ async fn disconnect(
 }
 
 impl Publisher {
+    /// The right to a streamed answer, which lasts as long as what is returned.
+    ///
+    /// # Errors
+    /// 503 where there are so many already that another cannot begin.
+    fn streaming(&self) -> Result<Streaming<'_>, Refused> {
+        let most = self.settings.now().max_publishers;
+        self.place.stream(most).ok_or_else(|| {
+            Refused::new(
+                503,
+                format!(
+                    "there are {} streamed answers already, a quarter of --max-publishers",
+                    (most / 4).max(1)
+                ),
+            )
+        })
+    }
+
     /// Tells the log of a refusal, and counts it.
     async fn refuse(&self, refused: &Refused) -> Result<(), Gone> {
         let Refused { status, reason, .. } = refused;

@@ -8,7 +8,7 @@ use futures_lite::FutureExt;
 use super::super::Publisher;
 use super::super::connection::{Broken, Connection};
 use super::flow::Flow;
-use super::{Done, Unanswered, too_many_streams};
+use super::{Done, Unanswered};
 use crate::messages::publisher::{self, PresenceNews};
 use crate::model::{ClientId, EventId, Token};
 use crate::wire::http::{Answer, Refused, Request, event_id};
@@ -61,10 +61,7 @@ pub(super) async fn events(
     request: &Request,
     last: Option<String>,
 ) -> Result<Done, Unanswered> {
-    let most = publisher.settings.now().max_publishers;
-    let Some(_streaming) = publisher.place.stream(most) else {
-        return Err(too_many_streams(most).into());
-    };
+    let _streaming = publisher.streaming()?;
     let kind = "text/event-stream; charset=utf-8";
     let Some(mut flow) = Flow::begin(publisher, connection, request, kind).await? else {
         return Ok(Done::Flowed { goes_on: false });
