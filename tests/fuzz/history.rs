@@ -18,6 +18,8 @@ use crate::engine::{assert_safe, corpus};
 const HEADER: usize = 81;
 /// The room that a copy has in the file.
 const BLOCK: usize = 4096;
+/// How a history file of any version begins.
+const MAGIC: &[u8] = b"hasses history ";
 /// Where the salt stands in a header.
 const SALT: std::ops::Range<usize> = 72..76;
 
@@ -107,10 +109,21 @@ pub(crate) fn written(place: &Place) -> Vec<Record> {
     written
 }
 
-/// Of a damaged file only what was written is recovered, in its order.
+/// Of a damaged file only what was written is recovered, in its order. A file that does not begin
+/// as a history file may be refused: it may be somebody else's.
 pub(crate) fn damaged(place: &Place, written: &[Record], input: &[u8]) {
-    for record in place.open(input).unwrap() {
-        assert!(written.contains(&record), "{record:?} was never written");
+    match place.open(input) {
+        Ok(records) => {
+            for record in records {
+                assert!(written.contains(&record), "{record:?} was never written");
+            }
+        }
+        Err(Failure(text)) => {
+            let begins = &input[..MAGIC.len().min(input.len())];
+            assert!(!MAGIC.starts_with(begins), "{text}");
+            assert!(text.contains("is no history file"), "{text}");
+            assert_safe(&text);
+        }
     }
 }
 
