@@ -1,10 +1,62 @@
-//! What `--help` says.
+//! What `--help` and `hasses help` say.
 
+use crate::doctor;
 use crate::failure::Failure;
 use crate::suggest;
 
-/// All options, grouped, with their defaults.
+/// What `--help` says: what is used every day, on two screens, and the names of the rest.
 pub(crate) const HELP: &str = "\
+Usage: hasses [--option value | --option=value]...
+       hasses publish TOKEN [DATA]  |  hasses subscribe TOKEN...  |  hasses status
+       hasses sign ...  |  hasses doctor URL  |  hasses completions SHELL
+
+Server-Sent Events: browsers subscribe to tokens, backends publish to them.
+hasses help all explains every option, as man hasses does; hasses publish --help
+and so on explain a command.
+
+Subscribers:
+  --listen ADDR           where they connect: HOST:PORT, [::]:PORT or unix:/path, with
+                          tls: in front for TLS (default 127.0.0.1:8080)
+  --path PATH             the URL path that is answered (default /sse)
+  --cors ORIGIN           allowed origin (default *)
+  --subscribe-key FILE    they prove what they may read with a signed URL or a JWT
+  --presence TOKEN        for this token, pre* or *, it is known who is there
+  --history COUNT         events of each token kept for replay (default 1000)
+  --history-file FILE     keeps them across restarts
+  --trust-proxy CIDR      proxies whose X-Forwarded-For is believed
+  More:   --allow-all --client-buffer --heartbeat --history-age --history-bytes
+          --history-for --ip6-prefix --max-clients --max-clients-per-ip
+          --max-tokens --presence-grace --reinit --retry --total-buffer
+
+Publishers:
+  --control ADDR          where they connect, as above (default 127.0.0.1:8085)
+  --control-secret FILE   over TCP they must know what it holds
+  --fifo FILE             named pipe to read
+  More:   --control-host --delimiter --max-message --max-publishers --watch-secret
+
+TLS, several nodes, a Mercure hub:
+  --tls-cert FILE         certificate chain, PEM, for addresses with tls: in front
+  --tls-key FILE          its private key, PEM
+  --bus URL               Redis or Valkey through which several nodes act as one
+  --mercure URL           public URL of the hub for Symfony, API Platform and Laravel
+  More:   --bus-down --mercure-anonymous --mercure-cookie --mercure-issuer
+          --mercure-origin --mercure-publish-key --mercure-subscribe-key
+          --mercure-subscriptions --mercure-version
+
+Process:
+  --config FILE           more options, one a line; the command line wins
+  --check                 say whether all this is right, and exit
+  --log FILE              log file (default stderr)
+  More:   --daemon --group --log-level --pidfile --reuse-port --user --version
+
+The switches of hasses 1.x, with -p= among them, are understood too:
+  -p=PORT -cp=PORT -murl=PATH -fifo=FILE -sep=CHAR -q -debug -l=FILE -pidfile=FILE -ssl
+  -cert-file=FILE -privatekey-file=FILE -cors-base=ORIGIN -ra -user=NAME -nodaemon
+  -h -help -v -V -version
+";
+
+/// What `hasses help all` says: all options, grouped, with their defaults.
+const ALL: &str = "\
 Usage: hasses [--option value | --option=value]...
        hasses publish TOKEN [DATA]  |  hasses subscribe TOKEN...  |  hasses status
        hasses sign ...  |  hasses doctor URL  |  hasses completions SHELL
@@ -103,14 +155,17 @@ The switches of hasses 1.x, with -p= among them, are understood too:
   -h -help -v -V -version
 ";
 
-/// `hasses help`, alone or with the name of a helper.
+/// `hasses help`, alone, with `all`, or with the name of a helper.
 pub(crate) fn help(arguments: Vec<String>) -> Result<String, Failure> {
-    let Some(name) = arguments.into_iter().next() else {
-        return Ok(HELP.to_owned());
-    };
-    match crate::helper(&name) {
-        Some(helper) if name != "help" => helper(vec!["--help".to_owned()]),
-        _ => Err(Failure::usage(suggest::no_word(&name))),
+    let asked = vec!["--help".to_owned()];
+    match arguments.first().map(String::as_str) {
+        None | Some("help" | "--help") => Ok(HELP.to_owned()),
+        Some("all") => Ok(ALL.to_owned()),
+        Some("doctor") => doctor::doctor(asked).map(|(text, _)| text),
+        Some(name) => match crate::helper(name) {
+            Some(helper) => helper(asked),
+            None => Err(Failure::usage(suggest::no_word(name))),
+        },
     }
 }
 
@@ -125,9 +180,9 @@ pub(crate) struct Listed {
     pub(crate) about: &'static str,
 }
 
-/// The options of the daemon, in the order of the help.
+/// The options of the daemon, in the order of `hasses help all`.
 pub(crate) fn options() -> impl Iterator<Item = Listed> {
-    HELP.lines().filter_map(listed)
+    ALL.lines().filter_map(listed)
 }
 
 fn listed(line: &'static str) -> Option<Listed> {
@@ -160,6 +215,33 @@ mod tests {
         for option in &listed {
             assert_eq!(option.value.is_none(), is_switch(option.name), "{option:?}");
             assert!(!option.about.is_empty(), "{option:?}");
+        }
+    }
+
+    #[test]
+    fn help_fits_two_screens_and_names_every_option() {
+        let lines: Vec<&str> = HELP.lines().collect();
+        assert!(lines.len() <= 2 * 24, "{} lines", lines.len());
+        for line in &lines {
+            assert!(line.len() <= 88, "{line}");
+        }
+        for option in options() {
+            let name = format!("--{}", option.name);
+            let words = || HELP.split_whitespace();
+            assert!(words().any(|word| word == name), "{name}");
+        }
+        for explained in HELP.lines().filter_map(listed) {
+            let known =
+                |option: Listed| (option.name, option.value) == (explained.name, explained.value);
+            assert!(options().any(known), "{explained:?}");
+        }
+    }
+
+    #[test]
+    fn every_command_explains_itself() {
+        for name in suggest::HELPERS {
+            let text = help(vec![name.to_owned()]);
+            assert!(text.is_ok_and(|text| !text.is_empty()), "{name}");
         }
     }
 }

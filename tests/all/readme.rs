@@ -208,7 +208,7 @@ fn its_ways_to_watch() {
 #[test]
 fn its_options_are_those_of_the_program() {
     let readme = include_str!("../../README.md");
-    let help = support::run(env!("CARGO_BIN_EXE_hasses"), &["--help"]);
+    let help = support::run(env!("CARGO_BIN_EXE_hasses"), &["help", "all"]);
     let help = String::from_utf8(help.stdout).unwrap();
     let options = |text: &str| -> std::collections::BTreeSet<String> {
         text.split("--")

@@ -1,4 +1,4 @@
-//! The man page says what `--help` says, and is well written for the programs that show it.
+//! The man page says what `hasses help all` says, and is well written for the programs that show it.
 mod page;
 
 use std::env;
@@ -84,7 +84,12 @@ fn a_reader_finds_every_section_and_option() {
     ] {
         assert!(shown.lines().any(|line| line == section), "{section}");
     }
-    for help in ["--help", "publish --help", "status --help"] {
+    for help in [
+        "help all",
+        "publish --help",
+        "status --help",
+        "doctor --help",
+    ] {
         for line in told(help).lines().filter(|line| line.starts_with("  --")) {
             let option = line.trim_start().split("  ").next().unwrap();
             let found = shown

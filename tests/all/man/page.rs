@@ -4,18 +4,18 @@
 /// `help` gives what the program says to these arguments.
 pub(crate) fn page(template: &str, help: impl Fn(&str) -> String) -> String {
     let mut made = vec![
-        r#".\" Made from tests/all/man/hasses.1.in and --help: RENEW=1 cargo test --test all man::"#
+        r#".\" Made from tests/all/man/hasses.1.in and hasses help all: RENEW=1 cargo test --test all man::"#
             .to_owned(),
     ];
     for line in template.lines() {
         made.extend(match line {
-            "@synopsis@" => usage(&help("--help")),
+            "@synopsis@" => usage(&help("help all")),
             "@options@" => body(
-                help("--help")
+                help("help all")
                     .split_once("\n\n")
                     .map_or("", |(_, groups)| groups),
             ),
-            "@publish@" | "@subscribe@" | "@status@" | "@sign@" => {
+            "@publish@" | "@subscribe@" | "@status@" | "@doctor@" | "@sign@" | "@completions@" => {
                 let name = line.trim_matches('@');
                 let text = help(&format!("{name} --help"));
                 let head = vec![format!(".SS hasses {name}")];

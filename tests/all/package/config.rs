@@ -19,9 +19,9 @@ fn options() -> Vec<(&'static str, &'static str, bool)> {
     options.collect()
 }
 
-/// The options of `--help`, with their defaults where those are told as they are typed.
+/// The options of `hasses help all`, with their defaults where those are told as they are typed.
 fn known() -> Vec<(String, Option<String>)> {
-    let help = run(env!("CARGO_BIN_EXE_hasses"), &["--help"]).stdout;
+    let help = run(env!("CARGO_BIN_EXE_hasses"), &["help", "all"]).stdout;
     let help = String::from_utf8(help).unwrap();
     let options = help.split("\n  --").skip(1).map(|option| {
         let name = option.split([' ', ',']).next().unwrap().to_owned();
