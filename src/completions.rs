@@ -104,7 +104,7 @@ fn zsh() -> String {
         };
         let _ = writeln!(script, "  '*--{}[{about}]{value}' \\", option.name);
     }
-    script + "  '--help[say how it is used]' \\\n  '--version[say the version]'\n"
+    script + "  '--help[show the help]' \\\n  '--version[show the version]'\n"
 }
 
 fn fish() -> String {

@@ -18,19 +18,19 @@ Subscribers:
   --listen ADDR           where they connect: HOST:PORT, [::]:PORT or unix:/path, with
                           tls: in front for TLS (default 127.0.0.1:8080)
   --path PATH             the URL path that is answered (default /sse)
-  --cors ORIGIN           allowed origin (default *)
-  --subscribe-key FILE    they prove what they may read with a signed URL or a JWT
-  --presence TOKEN        for this token, pre* or *, it is known who is there
+  --cors ORIGIN           origin whose pages may subscribe (default *)
+  --subscribe-key FILE    they must prove what they may read, by a signed URL or a JWT
+  --presence TOKEN        track who listens to this token, pre* or *
   --history COUNT         events of each token kept for replay (default 1000)
   --history-file FILE     keeps them across restarts
-  --trust-proxy CIDR      proxies whose X-Forwarded-For is believed
+  --trust-proxy CIDR      proxies whose X-Forwarded-For is believed, such as 127.0.0.1
   More:   --allow-all --client-buffer --heartbeat --history-age --history-bytes
           --history-for --ip6-prefix --max-clients --max-clients-per-ip
           --max-tokens --presence-grace --reinit --retry --total-buffer
 
 Publishers:
   --control ADDR          where they connect, as above (default 127.0.0.1:8085)
-  --control-secret FILE   over TCP they must know what it holds
+  --control-secret FILE   the secret that they must send over TCP
   --fifo FILE             named pipe to read
   More:   --control-host --delimiter --max-message --max-publishers --watch-secret
 
@@ -69,43 +69,45 @@ Subscribers:
                           unix:/path, with tls: in front for TLS; repeatable
                           (default 127.0.0.1:8080)
   --path PATH             the URL path that is answered (default /sse)
-  --cors ORIGIN           allowed origin; repeatable (default *)
-  --subscribe-key FILE    they prove what they may read with this secret, by a signed URL
-                          or a JWT, or with this public key or JWK Set, by a JWT;
-                          repeatable: each key holds (default none)
+  --cors ORIGIN           origin whose pages may subscribe; repeatable (default *)
+  --subscribe-key FILE    they must prove what they may read: by a signed URL or a JWT if
+                          this is a secret, by a JWT if it is a public key or JWK Set;
+                          repeatable: each key is valid (default none)
   --allow-all             anyone may subscribe to * (default off)
   --reinit                a new GET on an open stream replaces its subscription
                           (default off)
-  --heartbeat SECONDS     a position block after that much silence, 0 = off (default 15)
-  --retry MS              when browsers come back, +-30 %, 0 = not told (default 3000)
+  --heartbeat SECONDS     a silent stream gets a block with an id alone so often, which
+                          keeps proxies from cutting it; 0 = off (default 15)
+  --retry MS              how long browsers wait before they reconnect, +-30 %; 0 = their
+                          own time (default 3000)
   --history COUNT         events of each token kept for replay, 0 = none (default 1000)
-  --history-age SECONDS   how old they may grow (default 3600)
-  --history-for RULE      'TOKEN COUNT[/AGE]': other limits for a token, or for all that
-                          begin so, such as 'price-* 1/forever', 'answer-* 5000/15m'
+  --history-age SECONDS   how long they are kept (default 3600)
+  --history-for RULE      'TOKEN COUNT[/AGE]': other limits for one token, or with pre*
+                          for all that begin with pre, such as 'price-* 1/forever', 'answer-* 5000/15m'
                           (s, m, h, d); repeatable (default none)
   --history-bytes BYTES   memory that all of them may take together (default 16777216)
   --history-file FILE     keeps them across restarts (default none)
   --max-clients N         streams (default: what the descriptor limit allows)
   --max-clients-per-ip N  connections of one IP address, 0 = any number (default 0)
-  --ip6-prefix BITS       of an IPv6 address these count as one address (default 64)
+  --ip6-prefix BITS       IPv6 addresses that agree in these count as one (default 64)
   --max-tokens N          tokens of one subscription (default 256)
-  --presence TOKEN        for this token, pre* or *, it is known who is there; repeatable
+  --presence TOKEN        track who listens to this token, pre* or *; repeatable
                           (default none)
-  --presence-grace SECS   so long after its last stream a member is still there (default 10)
+  --presence-grace SECS   how long a member stays after its last stream (default 10)
   --trust-proxy CIDR      proxies whose X-Forwarded-For or PROXY protocol v2 header is
                           believed, such as 10.0.0.0/8; repeatable (default none)
-  --client-buffer BYTES   what a slow client may have waiting (default 1048576)
-  --total-buffer BYTES    what may wait for all together (default 268435456)
+  --client-buffer BYTES   unsent bytes of one slow client (default 1048576)
+  --total-buffer BYTES    unsent bytes of all together (default 268435456)
 
 Publishers:
   --control ADDR          where they connect, as above; repeatable
                           (default 127.0.0.1:8085, none if --fifo is given alone)
-  --control-host NAME     a further Host that HTTP there answers to, or the origin of its
-                          page behind a proxy (https://ops.example:8443); repeatable
-  --control-secret FILE   over TCP they must know what it holds; re-read on SIGHUP
+  --control-host NAME     a further host name that they may use in HTTP, or the origin of the
+                          dashboard behind a proxy (https://ops.example:8443); repeatable
+  --control-secret FILE   the secret that they must send over TCP; read again on SIGHUP
                           (default none)
-  --watch-secret FILE     opens the figures alone, by HTTP: for Prometheus and the dashboard;
-                          re-read on SIGHUP (default none)
+  --watch-secret FILE     a secret that opens the figures only, for Prometheus and the
+                          dashboard; read again on SIGHUP (default none)
   --max-publishers N      connections of publishers (default 512)
   --fifo FILE             named pipe to read, made with mode 0660 if missing (default none)
   --delimiter CHAR        ends a text message, as a newline does (default ;)
@@ -114,40 +116,39 @@ Publishers:
 Several nodes as one:
   --bus URL               Redis or Valkey where they meet: redis://[USER:PASSWORD@]HOST[:PORT]
                           [/DATABASE][?prefix=NAME], rediss:// for TLS (default none)
-  --bus-down HOW          while it is away: local = to this node's subscribers alone, refuse
+  --bus-down HOW          while it is away: local = to this node's subscribers only, refuse
                           (default local)
 
 A Mercure hub for Symfony, API Platform and Laravel:
   --mercure URL           its public URL, as in https://example.org/.well-known/mercure;
                           subscribers' addresses answer at its path (default none)
-  --mercure-publish-key FILE  what publishers' tokens are signed with: a secret, a public key
-                          or a JWK Set; repeatable, read again on SIGHUP (default none)
-  --mercure-subscribe-key FILE  what subscribers' tokens are signed with (default none)
-  --mercure-issuer ISS    whose tokens hold in version 1.0; repeatable (default the origin
-                          of the URL)
-  --mercure-anonymous     without a token one may subscribe to what is public (default off)
+  --mercure-publish-key FILE  the key of publishers' JWTs: a secret, a public key or a JWK Set;
+                          repeatable, read again on SIGHUP (default none)
+  --mercure-subscribe-key FILE  the key of subscribers' JWTs, likewise (default none)
+  --mercure-issuer ISS    whose JWTs are valid in version 1.0; repeatable (default the
+                          origin of the URL)
+  --mercure-anonymous     without a JWT one may subscribe to what is public (default off)
   --mercure-subscriptions  the subscriptions API and its events (default off)
   --mercure-origin ORIGIN  pages that may send credentials, and publish by cookie;
                           repeatable (default the origin of the URL)
-  --mercure-cookie NAME   the cookie with the token (default the protocol's own)
-  --mercure-version 7|8   speak 0.x or 1.0 alone (default none of them alone)
+  --mercure-cookie NAME   the cookie with the JWT (default the protocol's own)
+  --mercure-version 7|8   speak only 0.x (7) or only 1.0 (8) (default both of them)
 
 TLS (addresses with tls: in front):
-  --tls-cert FILE         certificate and those that vouch for it, PEM; read again on SIGHUP
-                          (default none)
+  --tls-cert FILE         certificate chain, PEM; read again on SIGHUP (default none)
   --tls-key FILE          its private key, PEM (default none)
 
 Process:
   --config FILE           more options, one a line; the command line wins
-  --check                 say whether all this is right, and exit
-  --log FILE              log file, reopened on SIGHUP (default stderr, which a daemon has not)
+  --check                 check all options and files, say what is wrong, and exit
+  --log FILE              log file, reopened on SIGHUP (default stderr; with --daemon none)
   --log-level LEVEL       quiet, normal or debug (default normal)
-  --daemon                detach once everything is open (default: stay in the foreground)
+  --daemon                run in the background once everything is open (default off)
   --pidfile FILE          where to write the process id (default none)
   --user NAME[:GROUP]     user to become after the start
   --group NAME            owner group of FIFO and Unix sockets
   --reuse-port            share the ports with other processes
-  --help, --version       say this, say the version
+  --help, --version       show the help, show the version
 
 The switches of hasses 1.x, with -p= among them, are understood too:
   -p=PORT -cp=PORT -murl=PATH -fifo=FILE -sep=CHAR -q -debug -l=FILE -pidfile=FILE -ssl

@@ -120,6 +120,21 @@ fn with_secret(options: &str) -> Daemon {
 }
 
 #[test]
+fn its_secret() {
+    needs!("openssl");
+    let daemon = Daemon::start("");
+    let mut snippet = of_kind("key").remove(0);
+    // Not everybody may give a file away.
+    snippet.text = snippet
+        .text
+        .replace(" && chgrp www-data /etc/hasses/secret", "");
+    snippet.run(&daemon);
+    assert_eq!(daemon.text_of("key").trim_end().len(), 64);
+    let metadata = fs::metadata(daemon.file("key")).unwrap();
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o640);
+}
+
+#[test]
 fn its_signed_urls() {
     needs!("php", "python3", "node");
     let daemon = with_secret("");

@@ -1,6 +1,7 @@
 //! The Debian package: what is in it, and that it can be installed, used and removed.
 mod config;
 mod machine;
+mod port_443;
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
@@ -11,7 +12,7 @@ use machine::Machine;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::Port;
-use support::{Program, Stream, eventually, needs, publish, run, temp_dir};
+use support::{Daemon, Program, Stream, eventually, needs, publish, run, temp_dir};
 
 /// Makes the package in `dir`.
 fn package(dir: &Path) -> PathBuf {
@@ -43,7 +44,7 @@ fn about(package: &Path, question: &str) -> String {
 
 #[test]
 fn the_package_says_what_it_is_and_is_the_same_when_made_again() {
-    needs!("dpkg-deb", "dpkg-parsechangelog", "gzip");
+    needs!("dpkg-deb", "dpkg-parsechangelog", "gzip", "curl");
     let (first, second) = (temp_dir(), temp_dir());
     let made = package(first.path());
     let control = about(&made, "--field");
@@ -63,7 +64,7 @@ fn the_package_says_what_it_is_and_is_the_same_when_made_again() {
 
 #[test]
 fn lintian_finds_nothing() {
-    needs!("lintian", "dpkg-deb");
+    needs!("lintian", "dpkg-deb", "curl");
     let dir = temp_dir();
     let made = package(dir.path());
     // Of a program that is not built for release it tells its size alone.
@@ -75,8 +76,8 @@ fn lintian_finds_nothing() {
 }
 
 #[test]
-fn it_brings_readme_examples_and_completions() {
-    needs!("dpkg-deb", "dpkg-parsechangelog");
+fn it_brings_readme_examples_completions_and_the_pages_script() {
+    needs!("dpkg-deb", "dpkg-parsechangelog", "curl");
     let dir = temp_dir();
     let made = package(dir.path());
     let list = about(&made, "--contents");
@@ -87,9 +88,18 @@ fn it_brings_readme_examples_and_completions() {
         "bash-completion/completions/hasses",
         "zsh/vendor-completions/_hasses",
         "fish/vendor_completions.d/hasses.fish",
+        "hasses/sse.js",
+        "hasses/sse.d.ts",
     ] {
         assert!(list.contains(&format!("./usr/share/{file}\n")), "{file}");
     }
+    let unpacked = dir.path().join("unpacked");
+    let (deb, root) = (made.to_str().unwrap(), unpacked.to_str().unwrap());
+    run("dpkg-deb", &["--extract", deb, root]);
+    let script = fs::read_to_string(unpacked.join("usr/share/hasses/sse.js")).unwrap();
+    let daemon = Daemon::start("");
+    let served = daemon.ask("GET /sse.js HTTP/1.0\r\n\r\n");
+    assert_eq!(script, served.body);
 }
 
 #[test]
@@ -112,7 +122,7 @@ fn bash_completes_what_is_begun() {
 
 #[test]
 fn the_downloads_are_made_by_one_command() {
-    needs!("dpkg-deb", "dpkg-parsechangelog");
+    needs!("dpkg-deb", "dpkg-parsechangelog", "curl");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/release");
     // What is small, and compressed less, is made in less time.
     let dir = temp_dir();
@@ -191,6 +201,7 @@ fn it_is_installed_used_removed_and_leaves_its_user_alone() {
         "dpkg-deb",
         "dpkg-parsechangelog",
         "gzip",
+        "curl",
         "root",
         "unshare",
         "nsenter",

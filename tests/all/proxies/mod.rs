@@ -20,9 +20,9 @@ fn nginx() {
 }
 
 #[test]
-fn nginx_by_http_1_1() {
+fn nginx_by_http_1_0() {
     needs!("nginx", "node", "npm:eventsource", "setpriv");
-    is_good(Kind::NginxHttp11);
+    is_good(Kind::NginxHttp10);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use support::{Daemon, PATIENCE, Program, TempDir, eventually, temp_dir};
 pub(crate) enum Kind {
     Nginx,
     /// With `proxy_http_version 1.1`, where the default is 1.0.
-    NginxHttp11,
+    NginxHttp10,
     Apache,
     Caddy,
     Haproxy,
@@ -26,7 +26,7 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) const ALL: [Self; 5] = [
         Self::Nginx,
-        Self::NginxHttp11,
+        Self::NginxHttp10,
         Self::Apache,
         Self::Caddy,
         Self::Haproxy,
@@ -65,8 +65,8 @@ impl Proxy {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "TERM", "--"]);
         let text = match kind {
-            Kind::Nginx => setup.nginx(&mut command, ""),
-            Kind::NginxHttp11 => setup.nginx(&mut command, "proxy_http_version 1.1; "),
+            Kind::Nginx => setup.nginx(&mut command, "1.1"),
+            Kind::NginxHttp10 => setup.nginx(&mut command, "1.0"),
             Kind::Apache => setup.apache(&mut command),
             Kind::Caddy => setup.caddy(&mut command),
             Kind::Haproxy => setup.haproxy(&mut command),
@@ -151,7 +151,7 @@ impl Setup<'_> {
         }
     }
 
-    fn nginx(&self, command: &mut Command, further: &str) -> String {
+    fn nginx(&self, command: &mut Command, version: &str) -> String {
         let settings = format!("daemon off; pid {}/pid;", self.dir);
         command.args(["nginx", "-e", "stderr", "-c", &self.file(), "-g", &settings]);
         let mut http = "http { access_log off;".to_owned();
@@ -161,14 +161,14 @@ impl Setup<'_> {
         }
         let (plain, tls) = self.ports();
         let (plain, tls) = (format!("listen {plain};"), format!("listen {tls} ssl"));
-        let pass = format!("{further}proxy_pass");
+        let version = format!("proxy_http_version {version};");
         self.example(
             "nginx/nginx.conf",
             &[
                 ("http {", &http),
                 ("listen 80;", &plain),
                 ("listen 443 ssl", &tls),
-                ("proxy_pass", &pass),
+                ("proxy_http_version 1.1;", &version),
             ],
         )
     }
