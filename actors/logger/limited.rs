@@ -98,7 +98,7 @@ pub fn tell_withheld() {
 
 fn own_up(level: Level, kind: &str, withheld: u64) {
     if withheld > 0 {
-        log::log!(level, "not written here: {withheld} more: {kind}");
+        log::log!(level, "and {withheld} more: {kind}");
     }
 }
 

@@ -57,7 +57,7 @@ await inBrowser(async (page) => {
   await page.fill('#watched', 'busy');
   await page.press('#watched', 'Enter');
   await page.locator('#events li', { hasText: 'the busiest' }).first().waitFor();
-  await page.getByText('1 stream ·').waitFor();
+  await page.getByText('1 stream, with').waitFor();
   // Everyone is not meant by mistake.
   await page.fill('#to', '*');
   await page.click('#publish button');

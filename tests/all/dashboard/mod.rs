@@ -150,6 +150,20 @@ fn the_secret_is_asked_for_and_comes_by_tls() {
 }
 
 #[test]
+fn the_watch_secret_shows_the_figures_alone() {
+    needs!("node", "chromium", "npm:playwright-core", "npm:axe-core");
+    let line = "--listen 127.0.0.1:{listen} --control 127.0.0.1:{control} --presence room1 \
+                --control-secret {dir}/control --watch-secret {dir}/watcher";
+    let daemon = Daemon::prepared(line, |place| {
+        place.write("control", "control\n");
+        place.write("watcher", "watcher\n");
+    });
+    let _member = daemon.subscribe("token=room1&id=ann");
+    let _anonymous = daemon.subscribe("token=room1");
+    passes(browser(&daemon, "watcher"));
+}
+
+#[test]
 fn it_comes_back_after_a_restart() {
     needs!("node", "chromium", "npm:playwright-core", "npm:axe-core");
     let mut daemon = Daemon::start("");

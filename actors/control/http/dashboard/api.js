@@ -29,11 +29,14 @@ class Refused extends Error {
 /** The secret lives in this tab, where the browser lets it, and never in an address. */
 const secret = {
   word: '',
+  /** Whether it is that of --watch-secret: it opens the figures, and nothing else. */
+  figuresOnly: false,
   read() {
     try { this.word = sessionStorage.getItem(SECRET) ?? ''; } catch { /* memory will do */ }
   },
   keep(word) {
     this.word = word;
+    this.figuresOnly = false;
     try {
       if (word) sessionStorage.setItem(SECRET, word);
       else sessionStorage.removeItem(SECRET);
@@ -56,8 +59,23 @@ async function ask(path, { headers, ...options } = {}) {
   if (answer.ok) return answer;
   let why = `the daemon answered ${answer.status}`;
   try { why = (await answer.json()).error ?? why; } catch { /* not its own words */ }
-  if (answer.status === 401) locked(used);
+  if (answer.status === 401) {
+    if (path !== 'live' && await opensFigures()) {
+      secret.figuresOnly = true;
+      $('unlock').hidden = false;
+    } else locked(used);
+  }
   throw new Refused(answer.status, why);
+}
+
+/** Whether the secret opens the figures at least. */
+async function opensFigures() {
+  if (!secret.word) return false;
+  try {
+    return (await fetch('status', { method: 'HEAD', cache: 'no-store', credentials: 'omit', headers: secret.field() })).ok;
+  } catch {
+    return false;
+  }
 }
 
 const post = (path, body) => ask(path, body === undefined ? { method: 'POST' } : {
@@ -85,7 +103,7 @@ $('secret-form').addEventListener('submit', (event) => {
   secret.keep($('secret-word').value.trim());
   unlocked();
 });
-$('unlock').addEventListener('click', () => locked(''));
+$('unlock').addEventListener('click', () => $('secret').showModal());
 $('lock').addEventListener('click', () => {
   secret.keep('');
   location.reload();

@@ -1,6 +1,7 @@
 // The list of clients: a page of it at a time, as the daemon gives it.
 
-const LIMIT = 25;
+/** Clients of a page; on a phone each takes much room. */
+const LIMIT = matchMedia('(max-width: 640px)').matches ? 10 : 25;
 /** The targets of the pages up to the one that is shown, and that of the next, if there is one. */
 let trail = [first('')];
 let following = null;
@@ -15,6 +16,7 @@ function first(query) {
 /** Shows the page at the end of the trail. */
 async function list() {
   clearTimeout(timer);
+  if (secret.figuresOnly) return needsControlSecret();
   const mine = ++asked;
   const began = performance.now();
   try {
@@ -30,10 +32,19 @@ async function list() {
     show(clients);
   } catch (error) {
     if (mine !== asked) return;
+    if (secret.figuresOnly) return needsControlSecret();
     $('page').textContent = error.status === 401 ? '' : `Not up to date: ${reason(error)}`;
   }
   // A search among very many costs the daemon something: it is not repeated all the time.
   timer = setTimeout(again, Math.max(5000, 30 * (performance.now() - began)));
+}
+
+/** With the secret that opens the figures alone there is no list. */
+function needsControlSecret() {
+  following = null;
+  trail = [first('')];
+  show([]);
+  $('none').textContent = 'The list of clients needs the control secret.';
 }
 
 /** Refreshes the page, but not under somebody's hand. */
@@ -72,8 +83,11 @@ function show(clients) {
   $('none').hidden = clients.length > 0;
   $('none').textContent = query ? `Nobody matches “${query}”.` : 'Nobody is connected.';
   document.querySelector('table').hidden = clients.length === 0;
-  const all = query || !before ? '' : ` of ${whole.format(before.clients.new + before.clients.replay + before.clients.sse)}`;
-  $('page').textContent = clients.length ? `Page ${trail.length}, ${clients.length}${all} ${clients.length === 1 && !all ? 'client' : 'clients'}` : '';
+  const connected = before && before.clients.new + before.clients.replay + before.clients.sse;
+  // How many a search finds in all nobody has counted.
+  const all = query || !before ? '' : ` of ${whole.format(connected)}`;
+  const rest = query && following ? ', more on the next page' : '';
+  $('page').textContent = clients.length ? `Page ${trail.length}, ${clients.length}${all} ${clients.length === 1 && !all ? 'client' : 'clients'}${rest}` : '';
   $('back').disabled = trail.length < 2;
   $('next').disabled = !following;
 }

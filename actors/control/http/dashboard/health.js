@@ -10,16 +10,16 @@ function healthOf({ settings: s, clients, total, delivery, queues }) {
   const used = all / s.max_clients;
   return [
     [`${whole.format(all)} of ${whole.format(s.max_clients)} clients`, used > 0.9 ? 'bad' : 'good'],
-    [s.max_clients_per_ip ? `${whole.format(s.max_clients_per_ip)} of one address` : 'any number of one address', ''],
+    [s.max_clients_per_ip ? `${whole.format(s.max_clients_per_ip)} clients of one address` : 'no limit for one address', ''],
     [s.key ? 'subscribers need a key' : 'anyone may subscribe by name', s.key ? 'good' : ''],
-    [s.all && !s.key ? 'anyone may subscribe to *' : 'no one may subscribe to * without a right', s.all && !s.key ? 'bad' : 'good'],
+    [s.all && !s.key ? 'anyone may subscribe to *' : 'subscribing to * needs a right', s.all && !s.key ? 'bad' : 'good'],
     [s.secret ? 'publishers need the secret' : 'publishers need no secret', s.secret ? 'good' : ''],
-    [`pages of ${s.cors === '*' ? 'any origin' : s.cors}`, ''],
+    [`pages of ${s.cors === '*' ? 'any origin' : s.cors} may read`, ''],
     [s.history_file ? 'events survive a restart' : 'events do not survive a restart', s.history_file ? 'good' : ''],
-    ...(s.bus === null ? [] : [[s.bus ? 'the bus is there' : 'the bus is away', s.bus ? 'good' : 'bad']]),
+    ...(s.bus === null ? [] : [[s.bus ? 'Redis is there' : 'Redis is away', s.bus ? 'good' : 'bad']]),
     [total.log_dropped ? `${count(total.log_dropped)} log lines dropped` : 'no log line dropped', total.log_dropped ? 'bad' : 'good'],
-    ...(delivery.p99 > 1 ? [['delivery takes long', 'bad']] : []),
-    ...(queues.registry > 1000 ? [['publishers wait', 'bad']] : []),
+    ...(delivery.p99 > 1 ? [['delivery is slow', 'bad']] : []),
+    ...(queues.registry > 1000 ? [['publishers have to wait', 'bad']] : []),
   ];
 }
 

@@ -32,6 +32,8 @@ async function watch(name) {
       }
     } catch (error) {
       if (mine.signal.aborted) return;
+      // Then the facts say so.
+      if (secret.figuresOnly) return;
       if (error instanceof Refused && error.status !== 503) {
         $('token-facts').textContent = `Not shown: ${reason(error)}.`;
         return;
@@ -75,15 +77,18 @@ async function factsOf(name) {
   try {
     const path = encodeURIComponent(name);
     const answer = await (await ask(`subscribers/${path}`)).json();
-    told.push(`${count(answer.subscribedclients)} ${answer.subscribedclients === 1 ? 'stream' : 'streams'}`);
+    told.push(`${count(answer.subscribedclients)} ${answer.subscribedclients === 1 ? 'stream' : 'streams'}${secret.figuresOnly ? '' : ', with this page\'s own'}`);
     const known = (rule) => rule === name || (rule.endsWith('*') && name.startsWith(rule.slice(0, -1)));
-    if (name !== '*' && before?.settings.presence.some(known)) {
-      const there = await (await ask(`presence/${path}?limit=20`)).json().catch(() => null);
-      if (there?.members) told.push(`members: ${there.members.map(({ id }) => id).join(', ') || 'none'}${there.anonymous ? ` and ${there.anonymous} more` : ''}`);
+    if (name !== '*' && !secret.figuresOnly && before?.settings.presence.some(known)) {
+      const there = await ask(`presence/${path}?limit=20`);
+      const { members, anonymous } = await there.json();
+      const more = there.headers.has('Link') ? ' and more' : '';
+      told.push(`members: ${members.map(({ id }) => id).join(', ') || 'none'}${more}`);
+      if (anonymous) told.push(`${count(anonymous)} without an id`);
     }
   } catch { /* without presence there are no members to be told of */ }
   if (name !== watchedName) return;
-  told.push(`${count(came)} ${came === 1 ? 'event' : 'events'} shown since it is watched`);
+  told.push(secret.figuresOnly ? 'its events and members need the control secret' : `${count(came)} ${came === 1 ? 'event' : 'events'} shown`);
   $('token-facts').textContent = told.join(' · ');
   facts = setTimeout(() => factsOf(name), 3000);
 }
