@@ -143,6 +143,7 @@ fn the_secret_is_asked_for_and_comes_by_tls() {
         place.write("secret", "sésame\n");
     });
     let browser = browser_at(&daemon, &format!("https://{}/", daemon.control), "secret");
+    browser.wait_for("axe, secret, dark");
     browser.wait_for("known");
     fs::write(daemon.file("secret"), "another\n").unwrap();
     daemon.signal(Signal::SIGHUP);
