@@ -58,17 +58,12 @@ pub async fn run(
     spawner: Spawner,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
-    let source = format!("FIFO {}", path.display());
+    let failed = |error: io::Error| Failure(format!("{}: {error}", path.display()));
     let new_intake = || {
-        Intake::new(
-            &settings.now(),
-            Channel::Fifo,
-            source.clone(),
-            sequencer.clone(),
-        )
+        let source = format!("FIFO {}", path.display());
+        Intake::new(&settings.now(), Channel::Fifo, source, sequencer.clone())
     };
     let mut intake = new_intake();
-    let failed = |error: io::Error| Failure(format!("{}: {error}", path.display()));
     let mut pipe = Pipe::open(&path).map_err(failed)?;
     let mut buffer = vec![0; PORTION];
     let mut looked = Instant::now();
@@ -87,32 +82,26 @@ pub async fn run(
             Event::Silence => intake.silence(&mut nobody).await,
             Event::Look => {
                 looked = Instant::now();
-                let replaced = look(&path).await.and_then(|file| {
-                    if file == pipe.file {
-                        Ok(None)
-                    } else {
-                        Pipe::open(&path).map(Some)
-                    }
-                });
+                let replaced = replaced(&path, &pipe).await;
                 let told = std::mem::replace(&mut missed, replaced.is_err());
                 match replaced {
+                    Ok(None) => Ok(()),
                     Ok(Some(new)) => {
-                        log::info!("FIFO {} was made anew; reading the new one", path.display());
                         let done = pipe.take_in(&mut buffer, &mut intake).await;
                         let old = std::mem::replace(&mut pipe, new);
                         let its_intake = std::mem::replace(&mut intake, new_intake());
-                        spawner.temporary(
-                            format!("{source}, replaced"),
-                            Stage::Intake,
-                            move |stop| read_out(old, its_intake, stop),
-                        );
+                        let name = format!("FIFO {}, replaced", path.display());
+                        spawner.temporary(name, Stage::Intake, move |stop| {
+                            read_out(old, its_intake, stop)
+                        });
                         done
                     }
-                    Err(error) if !told => {
-                        log::warn!("FIFO {}: {error}; waiting for it", path.display());
+                    Err(error) => {
+                        if !told {
+                            log::warn!("FIFO {}: {error}; waiting for it", path.display());
+                        }
                         Ok(())
                     }
-                    _ => Ok(()),
                 }
             }
             Event::Stop => {
@@ -125,6 +114,16 @@ pub async fn run(
             return Ok(());
         }
     }
+}
+
+/// The pipe at `path`, if that is not the one that is read.
+async fn replaced(path: &Path, read: &Pipe) -> io::Result<Option<Pipe>> {
+    if look(path).await? == read.file {
+        return Ok(None);
+    }
+    let new = Pipe::open(path)?;
+    log::info!("FIFO {} was made anew; reading the new one", path.display());
+    Ok(Some(new))
 }
 
 /// Reads a pipe that is at its path no more until its last writer has gone: who has it open cannot

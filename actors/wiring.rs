@@ -17,11 +17,13 @@ use crate::config::{Config, Settings};
 use crate::control::OpenStream;
 use crate::messages::publisher::Request;
 use crate::messages::registry::{FromClient, Message};
-use crate::model::{BusFigures, EventId, LogLevel};
+use crate::model::{BusFigures, EventId, LogLevel, Record};
 use crate::net::stream::Stream;
 use crate::registry::{Kept, Registry, presence};
 use crate::runtime::supervisor::{Spawner, Stage, Supervisor};
-use crate::runtime::{Address, CancellationToken, Failure, Opened, executor, latch, unbounded};
+use crate::runtime::{
+    Address, CancellationToken, Failure, Latch, Opened, executor, latch, unbounded,
+};
 use crate::{clock, control, fifo, listener, logger, net, notify, signals, updates};
 
 /// How long a stop may take.
@@ -63,62 +65,36 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
     let (registry, inbox) = unbounded();
     let (requests, asked) = unbounded();
     let (to_registry, arrivals) = unbounded();
-    let pool = pool(&config, to_registry.clone())?;
-    let reinit = Rc::new(Cell::new(config.reinit));
     let (updates, posted) = unbounded();
-    let inside = Rc::new(Context {
-        settings: Rc::clone(&settings),
-        registry: to_registry.clone(),
-        updates: updates.clone(),
-        reinit: Rc::default(),
-        stopping: Cell::new(false),
-        inside: true,
-        told_of_proxy: Cell::new(false),
-    });
-    let context = Rc::new(Context {
-        settings: Rc::clone(&settings),
-        registry: to_registry,
-        updates,
-        reinit: Rc::clone(&reinit),
-        stopping: Cell::new(false),
-        inside: false,
-        told_of_proxy: Cell::new(false),
-    });
+    let context = |reinit, inside| {
+        Rc::new(Context {
+            settings: Rc::clone(&settings),
+            registry: to_registry.clone(),
+            updates: updates.clone(),
+            reinit,
+            stopping: Cell::new(false),
+            inside,
+            told_of_proxy: Cell::new(false),
+        })
+    };
+    let reinit = Rc::new(Cell::new(config.reinit));
+    let (outside, inside) = (
+        context(Rc::clone(&reinit), false),
+        context(Rc::default(), true),
+    );
     let wiring = Wiring {
         spawner: supervisor.spawner(),
-        settings,
-        pool,
+        pool: pool(&config, to_registry.clone())?,
+        settings: Rc::clone(&settings),
     };
     let spawner = &wiring.spawner;
 
     spawner.vital("logger", Stage::Log, |stop| logger.run(stop));
-    let kept = wiring.open_archive(config.history_file.as_deref())?;
-    let figures = config.bus.is_some().then(|| Rc::new(BusFigures::default()));
-    // A bus that has nothing gets what the file had.
-    let recovered = figures.as_ref().and(kept.as_ref());
-    let recovered = recovered.map(
-        |Kept {
-             recovered: file, ..
-         }| (file.records.clone(), file.since),
-    );
-    let mut decides = Registry::new(
-        Rc::clone(&wiring.settings),
-        Rc::clone(&wiring.pool),
-        reinit,
-        log.clone(),
-        kept,
-        figures.clone(),
-    );
-    if let Some(path) = &config.history_file {
-        decides.remember(presence::store::take(path));
-    }
-    let position = decides.stands_at();
-    let (to_bus, bus_inbox) = unbounded();
-    let (to_nodes, members) = unbounded();
-    if config.bus.is_some() {
-        decides.publish_by(to_bus.clone());
-        decides.tell_nodes(to_nodes);
-    }
+    let mut deciding = wiring.registry(reinit, &log)?;
+    // Clients may come as soon as it is clear how the bus is; without a bus, at once.
+    let (gate, opened) = latch();
+    let sequencer = wiring.sequencer(&mut deciding, &registry, requests, gate);
+    let decides = deciding.registry;
     spawner.vital("registry", Stage::Delivery, |stop| {
         decides.run(arrivals, inbox, asked, stop)
     });
@@ -128,33 +104,7 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
         reread: config.reread.clone(),
     };
     wiring.watch(&registry, hangup);
-    wiring.listen(sockets.subscribers, &context);
-    // Clients may come as soon as it is clear how the bus is; without a bus, at once.
-    let (gate, opened) = latch();
-    let sequencer = match (&config.bus, figures) {
-        (Some(bus), Some(figures)) => {
-            let parts = Parts {
-                url: bus.url.clone(),
-                down: bus.down,
-                settings: Rc::clone(&wiring.settings),
-                registry,
-                requests,
-                figures,
-                position,
-                gate,
-                recovered: recovered.unwrap_or_else(|| (Vec::new(), EventId(0))),
-                members,
-            };
-            spawner.vital("bus", Stage::Delivery, |stop| {
-                Bus::new(parts, bus_inbox).run(stop)
-            });
-            to_bus
-        }
-        _ => {
-            gate.open();
-            requests
-        }
-    };
+    wiring.listen(sockets.subscribers, &outside);
     wiring.take_in(sockets.publishers, &sequencer, inside);
     if config.mercure.is_some() {
         let pool = Rc::clone(&wiring.pool);
@@ -185,7 +135,77 @@ fn pool(config: &Config, registry: Address<FromClient>) -> Result<Rc<ClientPool>
     .map_err(failed)
 }
 
+/// The registry before its actor starts, and what a bus needs of it.
+struct Deciding {
+    registry: Registry,
+    /// What a bus that has nothing gets from the history file: its events, and since when there are
+    /// all.
+    recovered: Option<(Vec<Record>, EventId)>,
+    figures: Option<Rc<BusFigures>>,
+}
+
 impl Wiring {
+    /// The registry, with what the history file had.
+    fn registry(&self, reinit: Rc<Cell<bool>>, log: &logger::Handle) -> Result<Deciding, Failure> {
+        let config = self.settings.now();
+        let kept = self.open_archive(config.history_file.as_deref())?;
+        let figures = config.bus.is_some().then(|| Rc::new(BusFigures::default()));
+        let recovered = figures.as_ref().and(kept.as_ref()).map(|kept| {
+            let file = &kept.recovered;
+            (file.records.clone(), file.since)
+        });
+        let mut registry = Registry::new(
+            Rc::clone(&self.settings),
+            Rc::clone(&self.pool),
+            reinit,
+            log.clone(),
+            kept,
+            figures.clone(),
+        );
+        if let Some(path) = &config.history_file {
+            registry.remember(presence::store::take(path));
+        }
+        Ok(Deciding {
+            registry,
+            recovered,
+            figures,
+        })
+    }
+
+    /// Who gives ids to messages: the bus, which is started then, or the registry itself, to which
+    /// `requests` leads.
+    fn sequencer(
+        &self,
+        deciding: &mut Deciding,
+        registry: &Address<Message>,
+        requests: Address<Request>,
+        gate: Latch,
+    ) -> Address<Request> {
+        let (Some(bus), Some(figures)) = (&self.settings.now().bus, deciding.figures.take()) else {
+            gate.open();
+            return requests;
+        };
+        let (to_nodes, members) = unbounded();
+        let (to_bus, inbox) = unbounded();
+        deciding.registry.tell_nodes(to_nodes);
+        deciding.registry.publish_by(to_bus.clone());
+        let parts = Parts {
+            url: bus.url.clone(),
+            down: bus.down,
+            settings: Rc::clone(&self.settings),
+            registry: registry.clone(),
+            requests,
+            figures,
+            position: deciding.registry.stands_at(),
+            gate,
+            recovered: (deciding.recovered.take()).unwrap_or_else(|| (Vec::new(), EventId(0))),
+            members,
+        };
+        let run = |stop| Bus::new(parts, inbox).run(stop);
+        self.spawner.vital("bus", Stage::Delivery, run);
+        to_bus
+    }
+
     /// Opens the history file, if there is one, and starts the actor that writes it.
     fn open_archive(&self, path: Option<&Path>) -> Result<Option<Kept>, Failure> {
         let Some(path) = path else { return Ok(None) };

@@ -20,8 +20,8 @@ use crate::greeting;
 use crate::janitor::Janitor;
 use crate::keys;
 use crate::made::Made;
-use crate::options::Plan;
 use crate::pidfile::PidFile;
+use crate::plan::Plan;
 use crate::privileges::{self, Account};
 use crate::sockets::{self, Opened};
 
@@ -55,11 +55,7 @@ fn serve(mut plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failur
     let about_key = keys::load_first(&mut plan).map_err(Failure::start)?;
     plan.config.warnings.extend(about_key);
     let mut lasting = open_files(&plan).map_err(Failure::start)?;
-    // Old switches make it open to all.
-    if let (Some(fifo), false) = (&plan.config.fifo, plan.hands_log_over) {
-        let about_fifo = files::about_fifo(&fifo.path, plan.user.as_ref());
-        plan.config.warnings.extend(about_fifo);
-    }
+    warn_of_openness(&mut plan, &publishers);
 
     if plan.detach {
         // If the daemon failed or died, the calling process takes away what is left.
@@ -86,19 +82,10 @@ fn serve(mut plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failur
         let key = plan.subscribe_keys.first().map(|path| path.as_path());
         let (subscribers, publishers) = (doors(&subscribers), doors(&publishers));
         let secret = plan.control_secret.as_deref();
-        config.greeting = Some(greeting::text(
-            &config,
-            key,
-            &subscribers,
-            &publishers,
-            secret,
-        ));
+        let greeting = greeting::text(&config, key, &subscribers, &publishers, secret);
+        config.greeting = Some(greeting);
     }
     config.warnings.extend(unreadable);
-    if config.control_secret.is_none() {
-        let open = publishers.iter().filter(|bound| bound.is_open_to_others());
-        (config.warnings).extend(open.map(|bound| open_control(&bound.address())));
-    }
 
     let started = Rc::new(Cell::new(false));
     let (answers, waiting) = (Rc::clone(&started), Rc::clone(parent));
@@ -117,6 +104,19 @@ fn serve(mut plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failur
         lasting.iter_mut().for_each(Made::keep);
     }
     result.map_err(Failure::start)
+}
+
+/// Warns of a FIFO and of control addresses through which others than the administrator may publish.
+fn warn_of_openness(plan: &mut Plan, publishers: &[Bound]) {
+    let warnings = &mut plan.config.warnings;
+    // Old switches make the FIFO open to all.
+    if let (Some(fifo), false) = (&plan.config.fifo, plan.hands_log_over) {
+        warnings.extend(files::about_fifo(&fifo.path, plan.user.as_ref()));
+    }
+    if plan.config.control_secret.is_none() {
+        let open = publishers.iter().filter(|bound| bound.is_open_to_others());
+        warnings.extend(open.map(|bound| open_control(&bound.address())));
+    }
 }
 
 /// Whether the bus can be used. One that is away may come; one that refuses us will go on doing so.

@@ -14,8 +14,8 @@ use crate::boot;
 use crate::failure::Failure;
 use crate::files;
 use crate::keys::{self, OPTION};
-use crate::options::Plan;
 use crate::pidfile;
+use crate::plan::Plan;
 use crate::secret_file;
 
 /// Looks at everything that the options name, and tells all that is wrong; what the start would warn of, if

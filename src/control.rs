@@ -8,7 +8,7 @@ use hasses_actors::model::Secret;
 
 use crate::failure::{Failure, short};
 use crate::http::{self, Answer, Site, Socket};
-use crate::options::CONTROL;
+use crate::plan::CONTROL;
 use crate::secret_file;
 use crate::suggest;
 use crate::values;

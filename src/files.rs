@@ -11,7 +11,7 @@ use nix::sys::stat::Mode;
 use nix::unistd;
 
 use crate::made::Made;
-use crate::options::Plan;
+use crate::plan::Plan;
 use crate::privileges::Account;
 
 /// Makes the FIFO with exactly this mode, whatever the umask, if nothing lies there.

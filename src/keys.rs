@@ -9,7 +9,7 @@ use hasses_actors::auth::Keys;
 use nix::unistd::{AccessFlags, eaccess};
 
 use crate::mercure;
-use crate::options::Plan;
+use crate::plan::Plan;
 use crate::privileges;
 
 /// More than the longest key, or a set of many, has.

@@ -1,6 +1,14 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hasses_actors::config::{LogTarget, SubscribeAll};
+use hasses_actors::model::{Cors, LogLevel};
+use hasses_actors::net::Door;
+
 use super::*;
+use crate::plan::Addresses;
 
 /// Reads a command line of words without blanks, with this text in every config file.
 fn read_with(line: &str, file: &str) -> Result<Request, Failure> {

@@ -9,7 +9,8 @@ use hasses_actors::net::identity::Identity;
 
 use crate::files;
 use crate::keys;
-use crate::options::{self, Plan, Request};
+use crate::options::{self, Request};
+use crate::plan::Plan;
 use crate::secret_file;
 
 /// Remembers where and how hasses was started; with the plan that came of it, this is how to read

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use hasses_actors::model::Secret;
 
-use crate::options::Plan;
+use crate::plan::Plan;
 
 /// The most bytes of such a file; keys are far shorter.
 const MOST: u64 = 64 * 1024;

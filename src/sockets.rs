@@ -4,7 +4,7 @@ use hasses_actors::net::{self, Bound, Door, Endpoint, Rights};
 
 use crate::inherited::{self, Inherited};
 use crate::made::Made;
-use crate::options::{Addresses, Plan};
+use crate::plan::{Addresses, Plan};
 
 /// Every listening socket, and the files that were made for them.
 #[derive(Debug, Default)]

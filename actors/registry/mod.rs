@@ -15,7 +15,8 @@ use crate::messages::client::Ending;
 use crate::messages::publisher::{NotTaken, Receipt, Request, Taken};
 use crate::messages::registry::{Elsewhere, FromClient, Message};
 use crate::model::deadlines::since_1970;
-use crate::model::{BusFigures, Channel, Counters, EventId, LogLevel, Record, Sequence};
+use crate::model::retention::Policy;
+use crate::model::{BusFigures, Channel, Counters, EventId, LogLevel, Sequence};
 use crate::runtime::{Address, CancellationToken, Failure, Mailbox, turn};
 
 mod bans;
@@ -97,6 +98,25 @@ fn instant_of(at: SystemTime) -> Instant {
     now.checked_sub(age).unwrap_or(now)
 }
 
+/// The history of a file, whose messages' keys are `keys` again.
+fn restored(recovered: archive::Recovered, policy: Policy, keys: &mut Keys) -> History {
+    let mut history = History::new(policy, recovered.since);
+    for record in recovered.records {
+        let (id, recipients) = (record.id, record.recipients as usize);
+        history.keep(id, instant_of(record.at), &record.publication, recipients);
+        let receipt = Receipt {
+            id,
+            recipients,
+            how: Taken::Now,
+        };
+        keys.remember(&record.publication, receipt, true);
+    }
+    for (target, id) in recovered.marks {
+        history.mark(&target, id);
+    }
+    history
+}
+
 /// What a history file gives.
 pub struct Kept {
     /// What was in it.
@@ -136,28 +156,9 @@ impl Registry {
                 (sequence, history, None)
             }
             Some(Kept { recovered, archive }) => {
-                let mut history = History::new(config.history.clone(), recovered.since);
-                for record in recovered.records {
-                    let Record {
-                        id,
-                        at,
-                        publication,
-                        recipients,
-                    } = record;
-                    let recipients = recipients as usize;
-                    history.keep(id, instant_of(at), &publication, recipients);
-                    let how = Taken::Now;
-                    let receipt = Receipt {
-                        id,
-                        recipients,
-                        how,
-                    };
-                    keys.remember(&publication, receipt, true);
-                }
-                for (target, id) in recovered.marks {
-                    history.mark(&target, id);
-                }
-                (Sequence::starting(recovered.floor), history, Some(archive))
+                let sequence = Sequence::starting(recovered.floor);
+                let history = restored(recovered, config.history.clone(), &mut keys);
+                (sequence, history, Some(archive))
             }
         };
         let mut registry = Self {

@@ -12,7 +12,7 @@ use hasses_actors::model::{Target, Token};
 
 use crate::failure::Failure;
 use crate::keys;
-use crate::options::Plan;
+use crate::plan::Plan;
 use crate::typed::Typed;
 
 pub(crate) mod environment;

@@ -32,7 +32,6 @@ use crate::logger;
 use crate::messages::publisher;
 use crate::model::ClientId;
 use crate::model::deadlines::since_1970;
-use crate::model::publication::{Publication, Targets};
 use crate::runtime::Gone;
 use crate::wire::command::Command;
 use crate::wire::http::control_api::Route;
@@ -211,25 +210,8 @@ async fn handle(
             publisher.execute(Command::SetLogLevel(level)).await?;
             Answer::json(200, format!("{{\"loglevel\":\"{}\"}}\n", level_word(level)))
         }
-        Route::PublishTo {
-            target,
-            except,
-            event,
-            retain,
-            private,
-            key,
-        } => {
+        Route::PublishTo(publication) => {
             let data = body.read(publisher, connection, max_message).await?;
-            let publication = |data| Publication {
-                to: Targets::One(target),
-                except,
-                event,
-                data,
-                retain,
-                private,
-                key,
-                update: None,
-            };
             publishing::one(publisher, data, publication).await?
         }
         Route::PublishJson { ndjson, key } => {

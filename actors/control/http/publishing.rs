@@ -18,10 +18,9 @@ const LONG_JSON: usize = 64 * 1024;
 pub(super) async fn one(
     publisher: &Publisher,
     body: Vec<u8>,
-    publication: impl FnOnce(Box<str>) -> Publication,
+    mut publication: Publication,
 ) -> Result<Answer, Unanswered> {
-    let data = text(publisher, body).await?;
-    let publication = publication(data.into());
+    publication.data = text(publisher, body).await?.into();
     let hub = publisher.settings.now().mercure.is_some();
     json::check_hub_name(&publication, hub).map_err(|refusal| refused(&refusal))?;
     let outcome = publish(publisher, vec![publication]).await?;

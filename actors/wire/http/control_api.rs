@@ -5,6 +5,7 @@ use super::query::{Query, decode, decoded, parameters, wrong};
 use super::refused::quoted;
 use super::{Method, Refused, Request};
 use crate::model::LogLevel;
+use crate::model::publication::{Publication, Targets};
 use crate::model::{ClientId, Target, Token};
 use crate::wire::command;
 use crate::wire::json::{event_name, message_key};
@@ -12,21 +13,8 @@ use crate::wire::json::{event_name, message_key};
 /// What a request on the control port asks for. HEAD is routed like GET.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
-    /// `POST /publish/TOKEN`: the body is the data of one message.
-    PublishTo {
-        /// Whom it is for.
-        target: Target,
-        /// Who is spared (`except=`).
-        except: Option<ClientId>,
-        /// The event's name (`event=`), no CR or LF in it.
-        event: Option<Box<str>>,
-        /// Whether it is kept for replay (`retain=`).
-        retain: bool,
-        /// Whether only those may read it who have a right to it (`private=`).
-        private: Option<bool>,
-        /// The key by which it is known when it is sent again (`Idempotency-Key`).
-        key: Option<Box<str>>,
-    },
+    /// `POST /publish/TOKEN`: one message, whose data is the body.
+    PublishTo(Publication),
     /// `POST /publish`: the body is messages as JSON.
     PublishJson {
         /// One object a line, where otherwise the body is one object or a list of them.
@@ -225,14 +213,16 @@ fn publish_to(target: Target, request: &Request) -> Result<Route, Refused> {
             }
         }
     }
-    Ok(Route::PublishTo {
-        target,
+    Ok(Route::PublishTo(Publication {
+        to: Targets::One(target),
         except,
         event: event.filter(|name| !name.is_empty()),
+        data: "".into(),
         retain: retain.unwrap_or(true),
         private,
         key: idempotency_key(request)?,
-    })
+        update: None,
+    }))
 }
 
 fn flag(name: &str, value: &str) -> Result<bool, Refused> {
@@ -417,14 +407,16 @@ mod tests {
     }
 
     fn publish(target: Target) -> Route {
-        Route::PublishTo {
-            target,
+        Route::PublishTo(Publication {
+            to: Targets::One(target),
             except: None,
             event: None,
+            data: "".into(),
             retain: true,
             private: None,
             key: None,
-        }
+            update: None,
+        })
     }
 
     #[test]
@@ -455,14 +447,16 @@ mod tests {
         let query = "except=7+8&event=new%2Fs&retain=0&private=1";
         let line = format!("POST /publish/a?{query}");
         let route = find_with(&line, "Idempotency-Key: order 7\n");
-        let expected = Route::PublishTo {
-            target: Target::Token(token("a")),
+        let expected = Route::PublishTo(Publication {
+            to: Targets::One(Target::Token(token("a"))),
             except: Some(ClientId::new("7 8").unwrap()),
             event: Some("new/s".into()),
+            data: "".into(),
             retain: false,
             private: Some(true),
             key: Some("order 7".into()),
-        };
+            update: None,
+        });
         assert_eq!(route, Ok(expected));
         let all = publish(Target::All);
         for query in ["", "&", "event=", "retain=true", "retain=1"] {

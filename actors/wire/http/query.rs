@@ -115,11 +115,7 @@ impl<'a> Query<'a> {
                 "recent" if value.is_empty() => recent = None,
                 "recent" => match decoded("recent", value)?.split_once(':') {
                     None => recent = Some(count("recent", value, value)?),
-                    Some((number, name)) => {
-                        let token =
-                            Token::new(name).map_err(|error| wrong("recent", value, error))?;
-                        recent_of.push((token, count("recent", value, number)?));
-                    }
+                    Some((number, name)) => recent_of.push(recent_of_one(value, number, name)?),
                 },
                 "ping" => pings = switch("ping", value)?,
                 "positions" => positions = switch("positions", value)? || value.is_empty(),
@@ -158,6 +154,12 @@ impl<'a> Query<'a> {
             recent,
         })
     }
+}
+
+/// The token and the number of `recent=NUMBER:NAME`.
+fn recent_of_one(value: &str, number: &str, name: &str) -> Result<(Token, usize), Refused> {
+    let token = Token::new(name).map_err(|error| wrong("recent", value, error))?;
+    Ok((token, count("recent", value, number)?))
 }
 
 /// 400 for a query without a token.

@@ -75,7 +75,13 @@ pub struct Setup {
     pub max_message: u64,
 }
 
-fn past(sample: &Sample, time: u64) -> [u64; 10] {
+/// Milliseconds since 1970.
+fn millis(at: SystemTime) -> u64 {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_millis() as u64
+}
+
+fn past(sample: &Sample) -> [u64; 10] {
     let Sample {
         clients,
         replaying,
@@ -88,6 +94,7 @@ fn past(sample: &Sample, time: u64) -> [u64; 10] {
         history,
         ..
     } = *sample;
+    let time = millis(sample.at);
     [
         time, clients, replaying, messages, events, bytes, slow, replays, gaps, history,
     ]
@@ -101,10 +108,6 @@ pub fn live(
     more: &More,
     at: SystemTime,
 ) -> String {
-    let millis = |at: SystemTime| {
-        let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        since.as_millis() as u64
-    };
     let counters = &now.counters;
     let passed = before.map_or(Duration::ZERO, |before| {
         now.running.saturating_sub(before.running)
@@ -153,21 +156,8 @@ pub fn live(
         history_bytes: now.history_bytes,
         queues: now.queues.iter().copied().collect(),
         refused: &counters.refused,
-        recent: more
-            .recent
-            .iter()
-            .map(|note| Recent {
-                number: note.number,
-                time: millis(note.at),
-                level: note.level,
-                text: &note.text,
-            })
-            .collect(),
-        past: more
-            .past
-            .iter()
-            .map(|sample| past(sample, millis(sample.at)))
-            .collect(),
+        recent: more.recent.iter().map(Recent::of).collect(),
+        past: more.past.iter().map(past).collect(),
         settings: &more.settings,
         tokens,
     })
@@ -212,6 +202,17 @@ struct Recent<'a> {
     time: u64,
     level: &'a str,
     text: &'a str,
+}
+
+impl<'a> Recent<'a> {
+    fn of(note: &'a Note) -> Self {
+        Self {
+            number: note.number,
+            time: millis(note.at),
+            level: note.level,
+            text: &note.text,
+        }
+    }
 }
 
 #[derive(Serialize)]

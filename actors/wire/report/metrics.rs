@@ -18,6 +18,8 @@ pub fn metrics(figures: &Figures) -> String {
     let mut page = Page(String::with_capacity(8192));
     clients(figures, &mut page);
     traffic(figures, &mut page);
+    presence(figures, &mut page);
+    history(figures, &mut page);
     inside(figures, &mut page);
     if let Some(figures) = &figures.bus {
         bus(figures, &mut page);
@@ -112,6 +114,9 @@ fn traffic(figures: &Figures, page: &mut Page) {
         "From an event's id to its last subscriber's write, of a sample of the events.",
         &figures.delivery,
     );
+}
+
+fn presence(figures: &Figures, page: &mut Page) {
     let presence = figures.presence;
     page.gauge(
         "hasses_presence_tokens",
@@ -133,6 +138,9 @@ fn traffic(figures: &Figures, page: &mut Page) {
         "Members that went.",
         presence.leaves,
     );
+}
+
+fn history(figures: &Figures, page: &mut Page) {
     page.gauge(
         "hasses_history_events",
         "Events kept for replay.",
