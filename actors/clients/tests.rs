@@ -1,6 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
@@ -311,11 +311,19 @@ fn an_end_is_seen_whether_it_comes_with_the_last_bytes_or_after_them() {
 const HANDSHAKE: Duration = Duration::from_millis(2);
 const SLICE: Duration = Duration::from_micros(500);
 
+thread_local! {
+    /// How many handshakes there were, and how long they took, the longest of them.
+    static HANDSHAKES: Cell<(u32, Duration, Duration)> = const { Cell::new((0, Duration::ZERO, Duration::ZERO)) };
+}
+
 /// A connection that does a handshake in each of its turns.
 async fn shakes_hands(handle: ClientHandle) -> End {
     loop {
         let began = Instant::now();
         while began.elapsed() < HANDSHAKE {}
+        let (number, sum, longest) = HANDSHAKES.get();
+        let took = began.elapsed();
+        HANDSHAKES.set((number + 1, sum + took, longest.max(took)));
         handle.pool.inner.borrow_mut().queues.moved += MUCH;
         handle.step_back().await;
     }
@@ -331,12 +339,16 @@ fn handshakes_leave_half_of_the_time_to_others() {
         peers.push(peer);
     }
     run_until(&pool, || pool.queues().2 > 0);
-    let mut handshakes = 0;
+    HANDSHAKES.set((0, Duration::ZERO, Duration::ZERO));
+    // However slow the machine is just now: what is compared was measured together.
     let began = Instant::now();
-    while began.elapsed() < 20 * HANDSHAKE {
-        let slice = Instant::now();
+    while HANDSHAKES.get().0 < 10 {
         pool.turn(64, SLICE, false);
-        handshakes += u32::from(slice.elapsed() >= HANDSHAKE);
     }
-    assert!((2..=11).contains(&handshakes), "{handshakes}");
+    let (_, sum, longest) = HANDSHAKES.get();
+    let all = began.elapsed();
+    assert!(
+        sum <= all / 2 + longest,
+        "{sum:?} of {all:?}, the longest took {longest:?}"
+    );
 }
