@@ -20,6 +20,7 @@ mod clients;
 mod clock;
 mod control;
 mod fifo;
+mod http2;
 mod intake;
 mod listener;
 mod logger;

@@ -8,11 +8,12 @@ use std::path::Path;
 use support::sources;
 
 /// Each layer, and the layers that it uses. All of those stand above it, so there is no circle.
-const LAYERS: [(&str, &[&str]); 20] = [
+const LAYERS: [(&str, &[&str]); 21] = [
     ("runtime", &[]),
     ("model", &[]),
     ("net", &["runtime"]),
     ("wire", &["model"]),
+    ("http2", &["net", "wire"]),
     ("auth", &["model", "wire"]),
     ("config", &["auth", "model", "net"]),
     ("messages", &["config", "model", "net", "runtime", "wire"]),
@@ -21,7 +22,7 @@ const LAYERS: [(&str, &[&str]); 20] = [
     (
         "clients",
         &[
-            "auth", "config", "messages", "model", "net", "runtime", "wire",
+            "auth", "config", "http2", "messages", "model", "net", "runtime", "wire",
         ],
     ),
     (
@@ -47,7 +48,7 @@ const LAYERS: [(&str, &[&str]); 20] = [
     (
         "control",
         &[
-            "config", "intake", "logger", "messages", "model", "net", "runtime", "wire",
+            "config", "http2", "intake", "logger", "messages", "model", "net", "runtime", "wire",
         ],
     ),
     ("updates", &["clients", "messages", "model", "runtime"]),

@@ -76,6 +76,11 @@ impl ClientHandle {
         self.with(|slot| slot.socket.as_ref().is_some_and(Stream::is_handshaking))
     }
 
+    /// Whether TLS has agreed on HTTP/2.
+    pub fn is_http2(&self) -> bool {
+        self.with(|slot| slot.socket.as_ref().is_some_and(Stream::is_http2))
+    }
+
     /// Whether the socket takes no more, and too much waits.
     pub fn is_overflowing(&self) -> bool {
         self.with(|slot| slot.flags.overflowing)
@@ -326,15 +331,6 @@ impl ClientHandle {
     /// Whether more can be read.
     pub(super) fn is_readable(&self) -> bool {
         self.with(|slot| slot.flags.readable)
-    }
-
-    /// Ends our side of the connection, whatever the peer still sends.
-    pub(super) fn finish_now(&self) {
-        self.with(|slot| {
-            if let Some(socket) = &slot.socket {
-                socket.finish();
-            }
-        });
     }
 
     /// Waits for the next turn, whatever it is for.

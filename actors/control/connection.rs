@@ -1,7 +1,9 @@
 //! A publisher's socket.
 
+use std::future::pending;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use async_io::{Async, Timer};
@@ -10,7 +12,7 @@ use futures_lite::FutureExt;
 use crate::net::identity::Identity;
 use crate::net::stream::Stream;
 use crate::net::tls::Trouble;
-use crate::runtime::{Failure, Gone, turn};
+use crate::runtime::{Failure, Gone, Signal, turn};
 
 /// Bytes of one read.
 const PORTION: usize = 64 * 1024;
@@ -49,12 +51,42 @@ impl From<Gone> for Broken {
     }
 }
 
+/// Where a publisher's bytes go and come from.
+enum Socket {
+    Own(Async<Rc<Stream>>),
+    /// One of the streams of a connection (HTTP/2), and what tells it that it can go on.
+    Channel(Stream, Rc<Signal>),
+}
+
+impl Socket {
+    fn stream(&self) -> &Stream {
+        match self {
+            Self::Own(socket) => socket.get_ref(),
+            Self::Channel(stream, _) => stream,
+        }
+    }
+
+    async fn readable(&self) -> io::Result<()> {
+        match self {
+            Self::Own(socket) => socket.readable().await,
+            Self::Channel(_, signal) => signal.given_then(Ok(())).await,
+        }
+    }
+
+    async fn writable(&self) -> io::Result<()> {
+        match self {
+            Self::Own(socket) => socket.writable().await,
+            Self::Channel(_, signal) => signal.given_then(Ok(())).await,
+        }
+    }
+}
+
 /// A publisher's socket, and what was read from it and not yet used.
 ///
 /// A peer that reads and writes without a pause never makes its actor wait, so each read and each
 /// write looks at the turn's time.
 pub(super) struct Connection {
-    socket: Async<Stream>,
+    socket: Socket,
     buffer: Vec<u8>,
     /// When the first of the bytes in the buffer came.
     began: Instant,
@@ -62,19 +94,38 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(socket: OwnedFd, identity: Option<&Identity>) -> Result<Self, Failure> {
-        let socket = Stream::new(socket, identity).and_then(Async::new_nonblocking);
-        Ok(Self {
-            socket: socket.map_err(|error| Failure(error.to_string()))?,
+        let socket = Stream::new(socket, identity).map(Rc::new);
+        let socket = socket.and_then(Async::new_nonblocking);
+        let socket = socket.map_err(|error| Failure(error.to_string()))?;
+        Ok(Self::with(Socket::Own(socket)))
+    }
+
+    /// One of the streams of a connection, which gets the signal when it can go on.
+    pub(super) fn channel(stream: Stream, signal: Rc<Signal>) -> Self {
+        Self::with(Socket::Channel(stream, signal))
+    }
+
+    fn with(socket: Socket) -> Self {
+        Self {
+            socket,
             buffer: Vec::new(),
             began: Instant::now(),
-        })
+        }
+    }
+
+    /// The socket, to be shared with the streams that it carries; none for one of them.
+    pub(super) fn share(&self) -> Option<Rc<Stream>> {
+        match &self.socket {
+            Socket::Own(socket) => Some(Rc::clone(socket.get_ref())),
+            Socket::Channel(..) => None,
+        }
     }
 
     /// Does the TLS handshake, if one is to be done.
     pub(super) async fn shake_hands(&self) -> io::Result<()> {
         let shaken = async {
             loop {
-                match self.socket.get_ref().shake_hands() {
+                match self.socket.stream().shake_hands() {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         self.ready().await?;
                     }
@@ -87,6 +138,11 @@ impl Connection {
             Err(Trouble::Late.into())
         };
         shaken.or(late).await
+    }
+
+    /// Whether TLS has agreed on HTTP/2.
+    pub(super) fn is_http2(&self) -> bool {
+        self.socket.stream().is_http2()
     }
 
     /// What was read and not yet used.
@@ -149,13 +205,26 @@ impl Connection {
 
     /// How many bytes can be read now.
     pub(super) fn unread(&self) -> u64 {
-        rustix::io::ioctl_fionread(self.socket.get_ref()).unwrap_or(0)
+        rustix::io::ioctl_fionread(self.socket.stream()).unwrap_or(0)
+    }
+
+    /// Reads once, behind what is in `input`; how much, none if nothing is there.
+    pub(super) fn add_to(&self, input: &mut Vec<u8>) -> io::Result<Option<usize>> {
+        let mut portion = [0; 4 * 4096];
+        match self.socket.stream().read(&mut portion) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            result => {
+                let count = result?;
+                input.extend_from_slice(&portion[..count]);
+                Ok(Some(count))
+            }
+        }
     }
 
     /// Reads once if something is there.
     pub(super) fn read_now(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         buffer.resize(PORTION, 0);
-        self.socket.get_ref().read(buffer)
+        self.socket.stream().read(buffer)
     }
 
     /// Writes an answer.
@@ -180,26 +249,51 @@ impl Connection {
 
     /// Writes what the socket takes at once.
     pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket.get_ref().write(bytes)
+        self.socket.stream().write(bytes)
     }
 
     /// Writes once, when the socket takes something.
     async fn when_writable<T>(&self, write: impl Fn(&Stream) -> io::Result<T>) -> io::Result<T> {
         // A timer is made only for who does not read.
-        match write(self.socket.get_ref()) {
+        match write(self.socket.stream()) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             done => return done,
         }
+        let written = async {
+            loop {
+                self.socket.writable().await?;
+                match write(self.socket.stream()) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    done => return done,
+                }
+            }
+        };
         let late = async {
             Timer::after(WRITE_PATIENCE).await;
             Err(io::ErrorKind::TimedOut.into())
         };
-        self.socket.write_with(write).or(late).await
+        written.or(late).await
+    }
+
+    /// Waits until something can be read, or written, as far as either is wanted.
+    pub(super) async fn moves(&self, reads: bool, writes: bool) -> io::Result<()> {
+        let readable = async {
+            if reads {
+                self.socket.readable().await
+            } else {
+                pending().await
+            }
+        };
+        if writes {
+            readable.or(self.socket.writable()).await
+        } else {
+            readable.await
+        }
     }
 
     /// Ends our side; what was written before still arrives.
     pub(super) fn finish(&self) {
-        self.socket.get_ref().finish();
+        self.socket.stream().finish();
     }
 
     /// Reads on, for a short time, until the publisher has ended its side.
@@ -215,7 +309,7 @@ impl Connection {
     async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             turn::pause().await;
-            match self.socket.get_ref().read(buffer) {
+            match self.socket.stream().read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready().await?,
                 result => return result,
             }
@@ -224,10 +318,6 @@ impl Connection {
 
     /// Waits until more can be read; what TLS itself has still to send is sent meanwhile.
     async fn ready(&self) -> io::Result<()> {
-        let readable = self.socket.readable();
-        match self.socket.get_ref().unsent() {
-            0 => readable.await,
-            _ => readable.or(self.socket.writable()).await,
-        }
+        self.moves(true, self.socket.stream().unsent() > 0).await
     }
 }

@@ -8,6 +8,7 @@
 //! | [`places`] | how many there may be, and who has to go |
 //! | [`text`] | text and JSON lines |
 //! | [`http`] | HTTP |
+//! | [`http2`] | connections that carry several streams, each of which is a publisher |
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -23,7 +24,6 @@ use crate::logger;
 use crate::messages::publisher;
 use crate::model::Channel;
 use crate::net::accept::Acceptor;
-use crate::net::identity::Identity;
 use crate::net::peer::Peer;
 use crate::net::tls::Trouble;
 use crate::net::{Bound, Listener};
@@ -31,10 +31,12 @@ use crate::runtime::supervisor::{Spawner, Stage};
 use crate::runtime::{Address, CancellationToken, Failure, Gone, timer};
 use crate::wire::auth::AUTH;
 use crate::wire::http::{Answer, Refused, looks_like_http};
+use crate::wire::http2::frame::PREFACE_BEGINS;
 
 mod auth;
 mod connection;
 mod http;
+mod http2;
 mod places;
 mod text;
 
@@ -73,38 +75,34 @@ pub async fn run(
         loop {
             let (socket, peer) = acceptor.next().await;
             let config = settings.now();
-            let arrival = Arrival {
-                identity: (config.tls.as_ref().filter(|_| bound.tls)).map(Identity::without_http2),
-                socket,
-                name: format!("publisher {peer}"),
-                peer,
-                channel,
-            };
-            let guarded = config.control_secret.is_some();
-            match places.take(arrival.peer.ip(), config.max_publishers, guarded) {
+            let identity = config.tls.as_ref().filter(|_| bound.tls).cloned();
+            let (name, guarded) = (format!("publisher {peer}"), config.control_secret.is_some());
+            match places.take(peer.ip(), config.max_publishers, guarded) {
                 Some((place, given_up)) => {
                     let (settings, sequencer) = (Rc::clone(&settings), sequencer.clone());
-                    let name = arrival.name.clone();
                     let open_stream = Rc::clone(&open_stream);
-                    spawner.temporary(name, Stage::Intake, move |stop| {
+                    let streams = spawner.clone();
+                    spawner.temporary(name.clone(), Stage::Intake, move |stop| {
                         let publisher = Publisher {
                             settings,
                             sequencer,
-                            channel: arrival.channel,
-                            name: arrival.name,
-                            peer: arrival.peer,
+                            channel,
+                            name,
+                            peer,
                             place,
                             open_stream,
+                            spawner: streams,
                             stop,
                         };
-                        publisher.live(arrival.socket, arrival.identity, given_up)
+                        publisher.live(Connection::new(socket, identity.as_ref()), given_up)
                     });
                 }
                 None => {
-                    let sequencer = sequencer.clone();
-                    let name = arrival.name.clone();
-                    spawner.temporary(name, Stage::Intake, move |_| {
-                        arrival.turn_away(config.max_publishers, sequencer)
+                    // A handshake is more work than this is worth.
+                    let connection = identity.is_none().then(|| Connection::new(socket, None));
+                    let (most, sequencer) = (config.max_publishers, sequencer.clone());
+                    spawner.temporary(name.clone(), Stage::Intake, move |_| {
+                        turn_away(connection, name, most, sequencer)
                     });
                 }
             }
@@ -118,45 +116,33 @@ pub async fn run(
 /// from that address.
 pub type OpenStream = Rc<dyn Fn(OwnedFd, Peer) -> io::Result<()>>;
 
-/// A connection that was accepted.
-struct Arrival {
-    socket: OwnedFd,
-    identity: Option<Identity>,
+/// Tells a publisher for whom there is no place that there is none; without a `connection` the log alone is
+/// told.
+async fn turn_away(
+    connection: Option<Result<Connection, Failure>>,
     name: String,
-    peer: Peer,
-    channel: Channel,
-}
-
-impl Arrival {
-    /// Tells a publisher for whom there is no place that there is none.
-    async fn turn_away(
-        self,
-        most: usize,
-        sequencer: Address<publisher::Request>,
-    ) -> Result<(), Failure> {
-        let why =
-            format!("there are {most} publishers already, as many as --max-publishers allows");
-        logger::refused("publisher", format_args!("{}: refused: {why}", self.name));
-        let count = |reply| publisher::Request::Count {
-            refused: vec![("publisher", 1)],
-            lossy_utf8: 0,
-            reply,
-        };
-        // The registry is gone only with the process.
-        let _gone = sequencer.call(count).await;
-        // A handshake is more work than this is worth.
-        if self.identity.is_none() {
-            let connection = Connection::new(self.socket, None)?;
-            let mut bytes = Vec::new();
-            Answer::refused_json(&Refused::new(503, why))
-                .with("Retry-After", 10)
-                .write(SystemTime::now().into(), &mut bytes);
-            // What is not taken at once is not worth waiting for either.
-            let _taken = connection.try_write(&bytes);
-            connection.finish();
-        }
-        Ok(())
+    most: usize,
+    sequencer: Address<publisher::Request>,
+) -> Result<(), Failure> {
+    let why = format!("there are {most} publishers already, as many as --max-publishers allows");
+    logger::refused("publisher", format_args!("{name}: refused: {why}"));
+    let count = |reply| publisher::Request::Count {
+        refused: vec![("publisher", 1)],
+        lossy_utf8: 0,
+        reply,
+    };
+    // The registry is gone only with the process.
+    let _gone = sequencer.call(count).await;
+    if let Some(connection) = connection.transpose()? {
+        let mut bytes = Vec::new();
+        Answer::refused_json(&Refused::new(503, why))
+            .with("Retry-After", 10)
+            .write(SystemTime::now().into(), &mut bytes);
+        // What is not taken at once is not worth waiting for either.
+        let _taken = connection.try_write(&bytes);
+        connection.finish();
     }
+    Ok(())
 }
 
 /// What a connection's actor knows.
@@ -168,6 +154,7 @@ struct Publisher {
     peer: Peer,
     place: Place,
     open_stream: OpenStream,
+    spawner: Spawner,
     stop: CancellationToken,
 }
 
@@ -175,28 +162,28 @@ impl Publisher {
     /// Speaks with the publisher until its connection ends.
     async fn live(
         self,
-        socket: OwnedFd,
-        identity: Option<Identity>,
+        connection: Result<Connection, Failure>,
         given_up: CancellationToken,
     ) -> Result<(), Failure> {
-        let mut connection = Connection::new(socket, identity.as_ref())?;
+        let (mut connection, publisher) = (connection?, Rc::new(self));
         let given_up = async {
             given_up.cancelled().await;
-            Err(Broken::GivenUp(self.place.why()))
+            Err(Broken::GivenUp(publisher.place.why()))
         };
-        match self.serve(&mut connection).or(given_up).await {
-            Err(Broken::Failed(error)) => log::debug!("{}: {error}", self.name),
+        match publisher.serve(&mut connection).or(given_up).await {
+            Err(Broken::Failed(error)) => log::debug!("{}: {error}", publisher.name),
             Err(Broken::GivenUp(why)) => {
-                logger::refused("publisher", format_args!("{}: given up: {why}", self.name));
+                let name = &publisher.name;
+                logger::refused("publisher", format_args!("{name}: given up: {why}"));
                 // The registry is gone only with the process.
-                let _gone = self.count_refused("publisher").await;
+                let _gone = publisher.count_refused("publisher").await;
             }
             Ok(()) | Err(Broken::Gone) => {}
         }
         Ok(())
     }
 
-    async fn serve(&self, connection: &mut Connection) -> Result<(), Broken> {
+    async fn serve(self: &Rc<Self>, connection: &mut Connection) -> Result<(), Broken> {
         if let Err(error) = connection.shake_hands().await {
             return self.not_shaken(connection, error).await;
         }
@@ -217,6 +204,7 @@ impl Publisher {
                 connection.discard().await;
                 Ok(())
             }
+            Seen::Http2 => http2::carry(self, connection).await,
             Seen::Stuck => self.stuck().await,
             begun => {
                 if let Some(secret) = secret {
@@ -229,6 +217,21 @@ impl Publisher {
                 connection.finish();
                 served
             }
+        }
+    }
+
+    /// The same for one of the streams of its connection.
+    fn of_stream(&self, place: Place, stop: CancellationToken) -> Self {
+        Self {
+            settings: Rc::clone(&self.settings),
+            sequencer: self.sequencer.clone(),
+            channel: self.channel,
+            name: self.name.clone(),
+            peer: self.peer.clone(),
+            place,
+            open_stream: Rc::clone(&self.open_stream),
+            spawner: self.spawner.clone(),
+            stop,
         }
     }
 
@@ -289,6 +292,9 @@ impl Publisher {
     /// Reads until it is clear how the publisher speaks. Where it has to be `guarded` by a secret, an
     /// `auth` line is text before it is whole, even one like `auth /…`, which base64 may give.
     async fn how(&self, connection: &mut Connection, guarded: bool) -> Result<Seen, Broken> {
+        if connection.is_http2() {
+            return Ok(Seen::Http2);
+        }
         let (mut may_have_mark, patience) = (true, self.patience());
         loop {
             if may_have_mark && !connection.bytes().is_empty() {
@@ -300,8 +306,12 @@ impl Publisher {
             if guarded && connection.bytes().starts_with(AUTH) {
                 return Ok(Seen::Text);
             }
-            let marked = may_have_mark && !connection.bytes().is_empty();
-            if let Some(decided) = looks_like_http(connection.bytes()).filter(|_| !marked) {
+            if connection.bytes().starts_with(PREFACE_BEGINS) {
+                return Ok(Seen::Http2);
+            }
+            let open = may_have_mark && !connection.bytes().is_empty()
+                || PREFACE_BEGINS.starts_with(connection.bytes());
+            if let Some(decided) = looks_like_http(connection.bytes()).filter(|_| !open) {
                 return Ok(if decided { Seen::Http } else { Seen::Text });
             }
             let could_be_text =
@@ -345,6 +355,7 @@ impl Publisher {
 #[derive(PartialEq, Eq)]
 enum Seen {
     Http,
+    Http2,
     Text,
     /// Text, of which a message may have ended by silence.
     Silence,

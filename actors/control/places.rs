@@ -33,6 +33,8 @@ struct Taken {
     /// Whether nobody needs to know a secret, or it has shown that it does.
     proven: bool,
     streaming: bool,
+    /// Whether it is a connection with streams, which count instead.
+    carrying: bool,
     /// Bytes of its message or body that is not yet whole.
     unfinished: usize,
     /// Ends it; none once that is under way.
@@ -67,8 +69,8 @@ impl Places {
         guarded: bool,
     ) -> Option<(Place, CancellationToken)> {
         let mut taken = self.taken.borrow_mut();
-        let living = taken.values().filter(|taken| taken.guard.is_some());
-        if living.count() >= most {
+        let counts = |taken: &&Taken| taken.guard.is_some() && !taken.carrying;
+        if taken.values().filter(counts).count() >= most {
             let victim = victim(&taken, guarded)?;
             let victim = taken.get_mut(&victim)?;
             (victim.guard, victim.why) = (None, TOO_MANY);
@@ -81,6 +83,7 @@ impl Places {
             whole: false,
             proven: false,
             streaming: false,
+            carrying: false,
             unfinished: 0,
             guard: Some(guard),
             why: "",
@@ -114,8 +117,10 @@ impl Places {
 
 /// Who has to go.
 fn victim(taken: &BTreeMap<u64, Taken>, guarded: bool) -> Option<u64> {
-    let may_go =
-        |taken: &Taken| taken.guard.is_some() && !taken.streaming && !(guarded && taken.proven);
+    let may_go = |taken: &Taken| {
+        let spared = taken.streaming || taken.carrying || guarded && taken.proven;
+        taken.guard.is_some() && !spared
+    };
     let candidates = || taken.iter().filter(|(_, taken)| may_go(taken));
     let mut by_address = HashMap::<_, usize>::new();
     for (_, one) in candidates().filter(|(_, taken)| !taken.whole) {
@@ -134,6 +139,19 @@ impl Place {
     pub(super) fn why(&self) -> &'static str {
         let taken = self.places.taken.borrow();
         taken.get(&self.key).map_or("", |taken| taken.why)
+    }
+
+    /// A place for a stream of its connection, as [`Places::take`] gives one.
+    pub(super) fn another(&self, most: usize, guarded: bool) -> Option<(Self, CancellationToken)> {
+        let taken = self.places.taken.borrow();
+        let address = taken.get(&self.key).and_then(|taken| taken.address);
+        drop(taken);
+        self.places.take(address, most, guarded)
+    }
+
+    /// Whether its connection has streams.
+    pub(super) fn carries(&self, any: bool) {
+        self.change(|taken| taken.carrying = any);
     }
 
     /// A whole request or message has come.
@@ -273,6 +291,22 @@ mod tests {
         assert!(all[2].stream(8).is_none());
         drop(first);
         assert!(all[2].stream(8).is_some());
+    }
+
+    #[test]
+    fn streams_count_instead_of_their_connection() {
+        let places = Rc::<Places>::default();
+        let (connection, connection_up) = places.take(at(1), 2, false).unwrap();
+        connection.carries(true);
+        let (_first, first_up) = connection.another(2, false).unwrap();
+        let (_second, second_up) = connection.another(2, false).unwrap();
+        assert!(!first_up.is_cancelled());
+        let (_third, _) = places.take(at(2), 2, false).unwrap();
+        assert!(first_up.is_cancelled() && !second_up.is_cancelled());
+        assert!(!connection_up.is_cancelled(), "its streams need it");
+        connection.carries(false);
+        let (_fourth, _) = places.take(at(2), 2, false).unwrap();
+        assert!(connection_up.is_cancelled(), "it counts again");
     }
 
     #[test]

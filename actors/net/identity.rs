@@ -14,9 +14,11 @@ use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{Error, InconsistentKeys, ServerConfig};
 
+/// HTTP/2 (RFC 9113 §3.1).
+pub(super) const HTTP2: &[u8] = b"h2";
 /// Protocols that a client may name (RFC 7301), the best first. One that names others alone is refused;
 /// `http/1.0` is what curl says with `--http1.0`.
-const PROTOCOLS: [&[u8]; 3] = [b"h2", b"http/1.1", b"http/1.0"];
+const PROTOCOLS: [&[u8]; 3] = [HTTP2, b"http/1.1", b"http/1.0"];
 
 /// The files of a certificate and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +35,6 @@ pub struct Identity {
     /// Where they were read.
     pub files: Files,
     pub(super) server: Arc<ServerConfig>,
-    /// The same without HTTP/2.
-    without_http2: Arc<ServerConfig>,
 }
 
 /// Why files hold no certificate and key that can be used.
@@ -132,23 +132,9 @@ impl Identity {
     }
 
     fn with(files: Files, server: ServerConfig) -> Self {
-        let mut without_http2 = server.clone();
-        without_http2
-            .alpn_protocols
-            .retain(|name| name != PROTOCOLS[0]);
         Self {
             files,
             server: Arc::new(server),
-            without_http2: Arc::new(without_http2),
-        }
-    }
-
-    /// As it is spoken where there is no HTTP/2.
-    #[must_use]
-    pub fn without_http2(&self) -> Self {
-        Self {
-            server: Arc::clone(&self.without_http2),
-            ..self.clone()
         }
     }
 

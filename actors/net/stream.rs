@@ -113,6 +113,12 @@ impl Stream {
             .is_some_and(|session| session.borrow().is_handshaking())
     }
 
+    /// Whether TLS has agreed on HTTP/2.
+    pub fn is_http2(&self) -> bool {
+        self.tls()
+            .is_some_and(|session| session.borrow().is_http2())
+    }
+
     /// Goes on with the TLS handshake until it is done; without TLS it is.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, UnbufferedStatus, WriteTraffic,
 };
 
-use super::identity::Identity;
+use super::identity::{HTTP2, Identity};
 use super::stream::{receive, send};
 
 /// The most data in one record (RFC 8446 §5.1).
@@ -131,6 +131,11 @@ impl Session {
     /// Bytes that the socket has still to take.
     pub(super) fn unsent(&self) -> usize {
         self.unsent.len()
+    }
+
+    /// Whether HTTP/2 was agreed on.
+    pub(super) fn is_http2(&self) -> bool {
+        self.connection.alpn_protocol() == Some(HTTP2)
     }
 
     /// Whether data cannot flow yet.

@@ -7,7 +7,7 @@ use super::{End, Message};
 use crate::clients::ClientHandle;
 use crate::net::tls::Trouble;
 use crate::wire::http::{BodyLength, Head, Method, Reader, Refused, Request, Version};
-use crate::wire::http2::frame::PREFACE;
+use crate::wire::http2::frame::PREFACE_BEGINS;
 
 /// Reads the request, in however many pieces it comes.
 pub(super) async fn request(
@@ -21,7 +21,7 @@ pub(super) async fn request(
     let mut given_up = None;
     loop {
         // Not kept in a variable, which would be a part of the state while more is awaited.
-        match read(&mut reader, input, introduction) {
+        match read(handle, &mut reader, input, introduction) {
             Ok(Some(Begun::Http2)) => return Err(End::Upgraded),
             Ok(Some(Begun::Request(head))) => {
                 input.drain(..head.length);
@@ -78,11 +78,9 @@ enum Begun {
     Http2,
 }
 
-/// Bytes of the preface that no request of HTTP/1 begins with.
-const PREFACE_DECIDES: usize = 14;
-
 /// The request, if all of it has come.
 fn read(
+    handle: &ClientHandle,
     reader: &mut Reader,
     input: &mut Vec<u8>,
     introduction: &mut Introduction<'_>,
@@ -90,7 +88,7 @@ fn read(
     if !introduction.read(input)? {
         return Ok(None);
     }
-    if input.starts_with(&PREFACE[..PREFACE_DECIDES]) {
+    if input.starts_with(PREFACE_BEGINS) || !input.is_empty() && handle.is_http2() {
         return Ok(Some(Begun::Http2));
     }
     Ok(reader.read(input)?.map(Box::new).map(Begun::Request))

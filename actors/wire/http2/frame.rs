@@ -2,6 +2,8 @@
 
 /// What every client's side of a connection begins with (RFC 9113 §3.4).
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// So much of it that no request of HTTP/1 begins so.
+pub const PREFACE_BEGINS: &[u8] = b"PRI * HTTP/2.0";
 /// Bytes of a frame's head.
 pub const HEAD: usize = 9;
 /// The longest frame that a peer may send, and that we send: the protocol's own.
@@ -150,12 +152,12 @@ pub fn put_goaway(last: u32, reason: Reason, out: &mut Vec<u8>) {
 }
 
 /// A payload without its padding (RFC 9113 §6.1); none if that is longer than the payload.
-pub fn unpadded(head: &Head, payload: &[u8]) -> Option<usize> {
+pub fn unpadded<'a>(head: &Head, payload: &'a [u8]) -> Option<&'a [u8]> {
     if head.flags & flag::PADDED == 0 {
-        return Some(0);
+        return Some(payload);
     }
-    let padding = usize::from(*payload.first()?);
-    (padding < payload.len()).then_some(padding)
+    let (&padding, rest) = payload.split_first()?;
+    rest.get(..rest.len().checked_sub(padding.into())?)
 }
 
 #[cfg(test)]

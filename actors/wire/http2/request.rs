@@ -1,11 +1,15 @@
-//! A request as its fields say it (RFC 9113 §8), put into the words of HTTP/1.0 for the actor that answers
+//! A request as its fields say it (RFC 9113 §8), put into the words of HTTP/1 for the actor that answers
 //! it, and an answer in those words put into fields. So one thing decides on requests, whatever the
-//! protocol; in HTTP/1.0 an answer is not chunked, and ends with its stream.
+//! protocol. The words are those of HTTP/1.0, where an answer is not chunked and ends with its stream; those
+//! of HTTP/1.1 where a body of unknown length comes, which is given in chunks.
 
 use super::hpack::{FIELD, put_field, put_status};
 
-/// What a request's fields may have together, as they are counted (RFC 9113 §6.5.2).
+/// What a request's fields may have together, as they are counted (RFC 9113 §6.5.2): as much as in HTTP/1,
+/// where there is no Mercure hub and where there is one.
 pub const MOST: usize = 48 * 1024;
+/// See [`MOST`].
+pub const MOST_OF_HUB: usize = 64 * 1024;
 
 /// Fields that are about a connection, and stand for nothing here (RFC 9113 §8.2.2).
 const OF_CONNECTION: [&[u8]; 5] = [
@@ -19,17 +23,63 @@ const OF_CONNECTION: [&[u8]; 5] = [
 /// What came of a request's fields.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Gathered {
-    /// The request in the words of HTTP/1.0, and how long its body is to be, if it says so.
-    Request(Vec<u8>, Option<u64>),
-    /// Its fields have more than [`MOST`].
+    /// It is one.
+    Request(Request),
+    /// Its fields have more than they may.
     TooLarge,
     /// It is none (RFC 9113 §8.1.1).
     Malformed,
 }
 
+/// A request in the words of HTTP/1.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Its head.
+    pub text: Vec<u8>,
+    /// How its body is said, if it has one.
+    pub body: Body,
+    /// How long the body is to be, if that is known.
+    pub length: Option<u64>,
+}
+
+/// How a body is said in the words of HTTP/1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Body {
+    /// The method has none: nobody reads it.
+    ThrownAway,
+    /// As it is, since the head says its length.
+    Plain,
+    /// In chunks.
+    Chunked,
+}
+
+impl Body {
+    /// Adds a part, which is the last if the body has `ended`; whether anything was added.
+    pub fn put(self, part: &[u8], ended: bool, text: &mut Vec<u8>) -> bool {
+        match self {
+            Self::ThrownAway => return false,
+            Self::Plain => text.extend_from_slice(part),
+            Self::Chunked => {
+                // An empty chunk would be the last.
+                if !part.is_empty() {
+                    text.extend_from_slice(format!("{:x}\r\n", part.len()).as_bytes());
+                    text.extend_from_slice(part);
+                    text.extend_from_slice(b"\r\n");
+                }
+                if ended {
+                    text.extend_from_slice(b"0\r\n\r\n");
+                }
+            }
+        }
+        true
+    }
+}
+
 /// A request's fields, gathered one by one.
 #[derive(Debug, Default)]
 pub struct Gathering {
+    /// Bytes that they may have.
+    most: usize,
     method: Vec<u8>,
     scheme: bool,
     authority: Option<Vec<u8>>,
@@ -44,10 +94,18 @@ pub struct Gathering {
 }
 
 impl Gathering {
+    /// Of fields that may have `most` bytes together.
+    pub fn new(most: usize) -> Self {
+        Self {
+            most,
+            ..Self::default()
+        }
+    }
+
     /// Takes a field.
     pub fn field(&mut self, name: &[u8], value: &[u8]) {
         self.size += name.len() + value.len() + FIELD;
-        if self.size > MOST || self.malformed {
+        if self.size > self.most || self.malformed {
             return;
         }
         let wrong = |byte: &u8| matches!(byte, b'\0' | b'\r' | b'\n');
@@ -103,7 +161,7 @@ impl Gathering {
 
     /// All fields are there; `body`: a body follows.
     pub fn end(self, body: bool) -> Gathered {
-        if self.size > MOST {
+        if self.size > self.most {
             return Gathered::TooLarge;
         }
         let whole = !self.method.is_empty() && !self.path.is_empty() && self.scheme;
@@ -112,24 +170,37 @@ impl Gathering {
         if self.malformed || !whole || !origin || empty {
             return Gathered::Malformed;
         }
-        // Of other methods the body is thrown away.
-        let posted = self.method == b"POST";
+        let length = self.length;
+        let how = match (&*self.method, length) {
+            (b"POST", None) if body => Body::Chunked,
+            (b"POST", _) => Body::Plain,
+            _ => Body::ThrownAway,
+        };
         let mut text = self.method;
         text.push(b' ');
         text.extend_from_slice(&self.path);
-        text.extend_from_slice(b" HTTP/1.0\r\n");
+        text.extend_from_slice(match how {
+            Body::Chunked => {
+                b" HTTP/1.1\r\nconnection: close\r\ntransfer-encoding: chunked\r\n".as_slice()
+            }
+            _ => b" HTTP/1.0\r\n",
+        });
         if let Some(authority) = self.authority {
             put_line(b"host", &authority, &mut text);
         }
         if !self.cookies.is_empty() {
             put_line(b"cookie", &self.cookies, &mut text);
         }
-        if let Some(length) = self.length.filter(|_| posted) {
+        if let (Body::Plain, Some(length)) = (how, length) {
             put_line(b"content-length", length.to_string().as_bytes(), &mut text);
         }
         text.extend_from_slice(&self.fields);
         text.extend_from_slice(b"\r\n");
-        Gathered::Request(text, self.length)
+        Gathered::Request(Request {
+            text,
+            body: how,
+            length,
+        })
     }
 }
 
@@ -171,6 +242,8 @@ pub fn answer_block(head: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
     use super::*;
 
     const GET: [(&str, &str); 4] = [
@@ -181,7 +254,7 @@ mod tests {
     ];
 
     fn gather(fields: &[(&str, &str)], body: bool) -> Gathered {
-        let mut gathering = Gathering::default();
+        let mut gathering = Gathering::new(MOST);
         for (name, value) in fields {
             gathering.field(name.as_bytes(), value.as_bytes());
         }
@@ -200,7 +273,48 @@ mod tests {
         let text = "GET /sse?subscribe=a HTTP/1.0\r\nhost: example.org\r\n\
                     cookie: a=b; hasses=x\r\naccept: text/event-stream\r\n\r\n";
         let request = gather(&[&GET[..], &more].concat(), false);
-        assert_eq!(request, Gathered::Request(text.into(), None));
+        let text = text.into();
+        assert_eq!(
+            request,
+            Gathered::Request(Request {
+                text,
+                body: Body::ThrownAway,
+                length: None
+            })
+        );
+    }
+
+    #[test]
+    fn a_body_is_said_as_its_length_is_known() {
+        let post = |more: &[(&'static str, &'static str)]| {
+            let mut fields = GET.to_vec();
+            fields[0].1 = "POST";
+            fields.extend(more);
+            match gather(&fields, true) {
+                Gathered::Request(request) => request,
+                other => panic!("{other:?}"),
+            }
+        };
+        let put = |body: Body| {
+            let mut text = Vec::new();
+            for (part, ended) in [("ab", false), ("", false), ("c", false), ("", true)] {
+                body.put(part.as_bytes(), ended, &mut text);
+            }
+            String::from_utf8(text).unwrap()
+        };
+        let known = post(&[("content-length", "3")]);
+        let text = String::from_utf8(known.text).unwrap();
+        assert!(
+            text.starts_with("POST /sse?subscribe=a HTTP/1.0\r\n"),
+            "{text}"
+        );
+        assert!(text.contains("\r\ncontent-length: 3\r\n"), "{text}");
+        assert_eq!((known.length, &*put(known.body)), (Some(3), "abc"));
+        let unknown = post(&[]);
+        let text = String::from_utf8(unknown.text).unwrap();
+        assert!(text.contains(" HTTP/1.1\r\nconnection: close\r\ntransfer-encoding: chunked\r\n"));
+        let chunks = "2\r\nab\r\n1\r\nc\r\n0\r\n\r\n";
+        assert_eq!((unknown.length, &*put(unknown.body)), (None, chunks));
     }
 
     #[test]
@@ -239,7 +353,7 @@ mod tests {
 
     #[test]
     fn what_is_too_large_is_not_kept() {
-        let mut gathering = Gathering::default();
+        let mut gathering = Gathering::new(MOST);
         for (name, value) in GET {
             gathering.field(name.as_bytes(), value.as_bytes());
         }

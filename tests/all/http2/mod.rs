@@ -1,5 +1,6 @@
 //! HTTP/2: streams that share a connection, and are clients like all others.
 
 mod attacks;
+mod publishers;
 mod streams;
-mod wire;
+pub(crate) mod wire;

@@ -1,12 +1,16 @@
 //! What a stream of a connection is promised.
 
-use std::process::{Command, Stdio};
+use std::io::{Read, Write};
+use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use support::{Connection, Daemon, Program, eventually, needs, publish};
 
 use super::wire::{Client, DATA, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM};
+use crate::keys::maker::{by_secret, now};
+use crate::keys::{SECRET, with_secret};
+use crate::tls::site::Site;
 
 fn clients(daemon: &Daemon) -> serde_json::Value {
     let request = "GET /clients?limit=100 HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -155,42 +159,82 @@ fn a_ping_is_answered() {
 #[test]
 fn curl_subscribes_by_http_2() {
     needs!("curl", "openssl");
-    let daemon = Daemon::prepared(
-        "--listen 127.0.0.1:{listen} --control tls:127.0.0.1:{control} --control unix:{dir}/control \
-         --tls-cert {dir}/cert.pem --tls-key {dir}/key.pem",
-        |place| {
-            let made = Command::new("openssl")
-                .args([
-                    "req",
-                    "-x509",
-                    "-newkey",
-                    "ec",
-                    "-pkeyopt",
-                    "ec_paramgen_curve:P-256",
-                ])
-                .args(["-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout"])
-                .arg(place.dir.join("key.pem"))
-                .arg("-out")
-                .arg(place.dir.join("cert.pem"))
-                .stderr(Stdio::null())
-                .status();
-            assert!(made.unwrap().success());
-        },
+    let site = Site::command_line(
+        "--listen tls:127.0.0.1:{listen} --listen unix:{dir}/plain --control 127.0.0.1:{control} \
+         --tls-cert {dir}/site.pem --tls-key {dir}/site.key",
     );
-    let mut curl = Command::new("curl");
-    curl.args(["-sN", "--http2-prior-knowledge", "-w", "%{http_version}"]);
-    curl.arg(format!("http://{}/sse?subscribe=a", daemon.listen));
-    let curl = Program::start(&mut curl);
-    curl.wait_for("id: ");
-    publish::unix(&daemon.file("control"), "a=by two\n");
-    curl.wait_for("data: by two");
-    // Publishers speak HTTP/1 by TLS.
-    let mut status = Command::new("curl");
-    status.args(["-sk", "--http2", "-w", "%{http_version}", "-o", "/dev/null"]);
-    let status = status
-        .arg(format!("https://{}/status", daemon.control))
-        .output();
-    assert_eq!(status.unwrap().stdout, b"1.1");
+    let daemon = &site.daemon;
+    let (ca, plain) = (daemon.file("ca.pem"), daemon.file("plain"));
+    let (ca, plain) = (ca.to_str().unwrap(), plain.to_str().unwrap());
+    let url = format!("https://localhost:{}/sse?subscribe=a", daemon.listen.port());
+    for arguments in [
+        ["--http2", "--cacert", ca, &url],
+        [
+            "--http2-prior-knowledge",
+            "--unix-socket",
+            plain,
+            "http://localhost/sse?subscribe=a",
+        ],
+    ] {
+        let curl = Program::start(Command::new("curl").arg("-sNi").args(arguments));
+        curl.wait_for("HTTP/2 200");
+        curl.wait_for("id: ");
+        publish::http(daemon.control, "a", "by two");
+        curl.wait_for("data: by two");
+    }
+}
+
+/// What TLS has agreed on holds.
+#[test]
+fn another_protocol_than_was_agreed_on_is_refused() {
+    let site = Site::start("");
+    let mut tls = site.speaking(b"h2");
+    tls.write_all(b"GET /sse?subscribe=a HTTP/1.1\r\nHost: a\r\n\r\n")
+        .unwrap();
+    let mut answer = Vec::new();
+    // It may be closed without more ado.
+    let _end = tls.read_to_end(&mut answer);
+    assert_eq!(answer[3], 4, "SETTINGS: {answer:?}");
+    let goaway = &answer[answer.len() - 17..];
+    assert_eq!((goaway[3], goaway[16]), (GOAWAY, 1), "{answer:?}");
+}
+
+/// A right that ends takes its own stream alone.
+#[test]
+fn the_end_of_a_right_ends_one_stream() {
+    let daemon = with_secret("");
+    let soon = format!(r#"{{"subscribe":["a"],"exp":{}}}"#, now() + 5);
+    let [soon, never] = by_secret(SECRET, [&soon, r#"{"subscribe":["a"]}"#]);
+    let mut client = Client::to(daemon.listen);
+    client.subscribe(1, &format!("subscribe=a&auth={never}"));
+    client.subscribe(3, &format!("subscribe=a&auth={soon}"));
+    let end = loop {
+        let frame = client.next(DATA);
+        if frame.flags & END_STREAM != 0 {
+            break frame;
+        }
+    };
+    assert_eq!(end.stream, 3);
+    publish::http(daemon.control, "a", "x");
+    client.hear(1, "data: x\n\n");
+}
+
+/// Tabs that share nothing but the browser's connection, where HTTP/1.1 would have room for six.
+#[test]
+fn thirty_event_sources_of_a_browser_share_a_connection() {
+    needs!("node", "chromium", "npm:playwright-core", "openssl");
+    let site = Site::start("");
+    let daemon = &site.daemon;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/all/http2/tabs.mjs");
+    let origin = format!("https://localhost:{}", daemon.listen.port());
+    let control = format!("http://{}", daemon.control);
+    let output = Command::new("timeout")
+        .args(["100", "node", script, &origin, &control])
+        .arg(daemon.file("browser"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(told, "30 1 30 to all\n", "{output:?}");
 }
 
 /// Node's own HTTP/2: 100 streams on one connection, each with its token.

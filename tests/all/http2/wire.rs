@@ -6,43 +6,43 @@ use std::time::{Duration, Instant};
 
 use support::PATIENCE;
 
-pub(super) const DATA: u8 = 0;
-pub(super) const HEADERS: u8 = 1;
-pub(super) const PRIORITY: u8 = 2;
-pub(super) const RST_STREAM: u8 = 3;
-pub(super) const SETTINGS: u8 = 4;
-pub(super) const PING: u8 = 6;
-pub(super) const GOAWAY: u8 = 7;
-pub(super) const WINDOW_UPDATE: u8 = 8;
-pub(super) const CONTINUATION: u8 = 9;
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const PRIORITY: u8 = 2;
+pub(crate) const RST_STREAM: u8 = 3;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PING: u8 = 6;
+pub(crate) const GOAWAY: u8 = 7;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
+pub(crate) const CONTINUATION: u8 = 9;
 /// Flags: the end of the stream, or an acknowledgement; the end of the header block.
-pub(super) const END_STREAM: u8 = 1;
-pub(super) const END_HEADERS: u8 = 4;
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Frame {
-    pub(super) kind: u8,
-    pub(super) flags: u8,
-    pub(super) stream: u32,
-    pub(super) payload: Vec<u8>,
+pub(crate) struct Frame {
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+    pub(crate) stream: u32,
+    pub(crate) payload: Vec<u8>,
 }
 
 impl Frame {
     /// The reason of a RST_STREAM or GOAWAY frame.
-    pub(super) fn reason(&self) -> u32 {
+    pub(crate) fn reason(&self) -> u32 {
         let tail = self.payload.last_chunk().unwrap();
         u32::from_be_bytes(*tail)
     }
 }
 
-pub(super) struct Client {
-    pub(super) socket: TcpStream,
+pub(crate) struct Client {
+    pub(crate) socket: TcpStream,
     unread: Vec<u8>,
 }
 
 impl Client {
     /// Connects, and says the preface and these settings.
-    pub(super) fn with(address: SocketAddr, settings: &[(u16, u32)]) -> Self {
+    pub(crate) fn with(address: SocketAddr, settings: &[(u16, u32)]) -> Self {
         let mut socket = TcpStream::connect(address).unwrap();
         socket.set_nodelay(true).unwrap();
         socket
@@ -56,11 +56,11 @@ impl Client {
         client
     }
 
-    pub(super) fn to(address: SocketAddr) -> Self {
+    pub(crate) fn to(address: SocketAddr) -> Self {
         Self::with(address, &[])
     }
 
-    pub(super) fn settings(&mut self, settings: &[(u16, u32)]) {
+    pub(crate) fn settings(&mut self, settings: &[(u16, u32)]) {
         let bytes = settings.iter().flat_map(|(name, value)| {
             let (name, value) = (name.to_be_bytes(), value.to_be_bytes());
             name.into_iter().chain(value)
@@ -68,31 +68,54 @@ impl Client {
         self.send(SETTINGS, 0, 0, &bytes.collect::<Vec<u8>>());
     }
 
-    pub(super) fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+    pub(crate) fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         self.socket
             .write_all(&frame(kind, flags, stream, payload))
             .unwrap();
     }
 
     /// Asks for a path.
-    pub(super) fn get(&mut self, stream: u32, path: &str) {
+    pub(crate) fn get(&mut self, stream: u32, path: &str) {
         let flags = END_HEADERS | END_STREAM;
         self.send(HEADERS, flags, stream, &request("GET", path));
     }
 
-    pub(super) fn window(&mut self, stream: u32, bytes: u32) {
+    /// Posts a body, as fast as the windows of the connection and of the stream allow.
+    pub(crate) fn post_at_length(&mut self, stream: u32, block: &[u8], mut body: &[u8]) {
+        self.send(HEADERS, END_HEADERS, stream, block);
+        let (mut all, mut one) = (65_535, 65_535);
+        while !body.is_empty() {
+            let room = body.len().min(all).min(one).min(16_384);
+            if room == 0 {
+                let frame = self.next(WINDOW_UPDATE);
+                let more = frame.reason() as usize;
+                *(if frame.stream == 0 {
+                    &mut all
+                } else {
+                    &mut one
+                }) += more;
+                continue;
+            }
+            let part;
+            (part, body) = body.split_at(room);
+            self.send(DATA, u8::from(body.is_empty()), stream, part);
+            (all, one) = (all - room, one - room);
+        }
+    }
+
+    pub(crate) fn window(&mut self, stream: u32, bytes: u32) {
         self.send(WINDOW_UPDATE, 0, stream, &bytes.to_be_bytes());
     }
 
     /// The next frame; none when the daemon has closed the connection.
-    pub(super) fn try_frame(&mut self) -> Option<Frame> {
+    pub(crate) fn try_frame(&mut self) -> Option<Frame> {
         self.frame_within(PATIENCE)
             .unwrap_or_else(|| panic!("no frame came"))
     }
 
     /// The next frame, if one comes; inside, none when the daemon has closed the connection.
     #[expect(clippy::option_option, reason = "nothing came, and nothing will come")]
-    pub(super) fn frame_within(&mut self, patience: Duration) -> Option<Option<Frame>> {
+    pub(crate) fn frame_within(&mut self, patience: Duration) -> Option<Option<Frame>> {
         let deadline = Instant::now() + patience;
         loop {
             if let Some(head) = self.unread.first_chunk::<9>() {
@@ -127,7 +150,7 @@ impl Client {
     }
 
     /// The next frame of this kind; others are passed over.
-    pub(super) fn next(&mut self, kind: u8) -> Frame {
+    pub(crate) fn next(&mut self, kind: u8) -> Frame {
         loop {
             let frame = self.try_frame().expect("a frame, not the connection's end");
             if frame.kind == kind {
@@ -138,7 +161,7 @@ impl Client {
     }
 
     /// Reads a stream until it has said `text`; what else comes is passed over.
-    pub(super) fn hear(&mut self, stream: u32, text: &str) -> String {
+    pub(crate) fn hear(&mut self, stream: u32, text: &str) -> String {
         let mut said = String::new();
         loop {
             let frame = self.next(DATA);
@@ -152,13 +175,13 @@ impl Client {
     }
 
     /// Waits for the answer's head and the first block.
-    pub(super) fn subscribe(&mut self, stream: u32, query: &str) {
+    pub(crate) fn subscribe(&mut self, stream: u32, query: &str) {
         self.get(stream, &format!("/sse?{query}"));
         self.hear(stream, "id: ");
     }
 
     /// Why the daemon ends the connection.
-    pub(super) fn goaway(&mut self) -> u32 {
+    pub(crate) fn goaway(&mut self) -> u32 {
         loop {
             let frame = self
                 .try_frame()
@@ -170,7 +193,7 @@ impl Client {
     }
 }
 
-pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut bytes = (payload.len() as u32).to_be_bytes()[1..].to_vec();
     bytes.extend([kind, flags]);
     bytes.extend(stream.to_be_bytes());
@@ -179,7 +202,7 @@ pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 }
 
 /// A request's header block, written out (RFC 7541 §6.2.2).
-pub(super) fn request(method: &str, path: &str) -> Vec<u8> {
+pub(crate) fn request(method: &str, path: &str) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in [
         (":method", method),
@@ -192,11 +215,18 @@ pub(super) fn request(method: &str, path: &str) -> Vec<u8> {
     block
 }
 
-pub(super) fn field(name: &str, value: &str, block: &mut Vec<u8>) {
+pub(crate) fn field(name: &str, value: &str, block: &mut Vec<u8>) {
     block.push(0);
     for text in [name, value] {
-        assert!(text.len() < 127);
-        block.push(text.len() as u8);
+        // RFC 7541 §5.1.
+        block.push(text.len().min(127) as u8);
+        if let Some(mut rest) = text.len().checked_sub(127) {
+            while rest >= 128 {
+                block.push(rest as u8 | 128);
+                rest >>= 7;
+            }
+            block.push(rest as u8);
+        }
         block.extend_from_slice(text.as_bytes());
     }
 }

@@ -2,7 +2,7 @@
 mod attacks;
 mod jwts;
 mod logs;
-mod maker;
+pub(crate) mod maker;
 mod reload;
 mod several;
 mod signed;
@@ -15,7 +15,7 @@ use std::path::Path;
 use support::{Connection, Daemon, Response, Stream};
 
 /// The secret in most tests, as it stands in its file, but for the newline.
-const SECRET: &str = "c2VjcmV0IG9mIHRoZXNlIHRlc3Rz-0123456789";
+pub(crate) const SECRET: &str = "c2VjcmV0IG9mIHRoZXNlIHRlc3Rz-0123456789";
 
 fn write_key(path: &Path, content: &str) {
     fs::write(path, content).unwrap();
@@ -34,7 +34,7 @@ fn with_key(content: &str, options: &str) -> Daemon {
 }
 
 /// A daemon with the usual secret.
-fn with_secret(options: &str) -> Daemon {
+pub(crate) fn with_secret(options: &str) -> Daemon {
     with_key(&format!("{SECRET}\n"), options)
 }
 

@@ -11,7 +11,7 @@ pub(crate) const AUDIENCE: &str = "https://localhost/.well-known/mercure";
 /// Tokens that may do everything until the year 2100, of either version.
 pub(crate) const ALL_7: &str = "eyJhbGciOiAiSFMyNTYiLCAidHlwIjogIkpXVCJ9.eyJtZXJjdXJlIjogeyJwdWJsaXNoIjogWyIqIl0sICJzdWJzY3JpYmUiOiBbIioiXX19.3nVGBKT8IWa0wFs38kF0G1M-0z8T6ftikbSSryICCPI";
 pub(crate) const ALL_8: &str = "eyJhbGciOiAiSFMyNTYiLCAidHlwIjogImF0K2p3dCJ9.eyJpc3MiOiAiaHR0cHM6Ly9sb2NhbGhvc3QiLCAiYXVkIjogImh0dHBzOi8vbG9jYWxob3N0Ly53ZWxsLWtub3duL21lcmN1cmUiLCAiZXhwIjogNDEwMjQ0NDgwMCwgImF1dGhvcml6YXRpb25fZGV0YWlscyI6IFt7InR5cGUiOiAiaHR0cHM6Ly9tZXJjdXJlLnJvY2tzL2F1dGhvcml6YXRpb24tZGV0YWlsIiwgImFjdGlvbnMiOiBbInB1Ymxpc2giLCAic3Vic2NyaWJlIl0sICJ0b3BpY3MiOiBbeyJtYXRjaCI6ICIqIiwgIm1hdGNoX3R5cGUiOiAiZXhhY3QifV19XX0.ArSqaM18NmzwYr75jzCsaQjWCSk8fnLryIxLtdysRkY";
-const PATH: &str = "/.well-known/mercure";
+pub(crate) const PATH: &str = "/.well-known/mercure";
 
 /// A daemon that is a hub.
 pub(crate) struct Hub {

@@ -1,6 +1,7 @@
 //! `--mercure`: a hub of the Mercure protocol.
 mod attacks;
 mod clients;
+mod http2;
 mod hub;
 mod nodes;
 mod one_space;

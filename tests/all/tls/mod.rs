@@ -6,5 +6,5 @@ mod cost;
 mod handshake;
 mod programs;
 mod publishers;
-mod site;
+pub(crate) mod site;
 mod streams;

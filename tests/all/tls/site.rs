@@ -73,6 +73,17 @@ impl Site {
         self.over(TcpStream::connect(address).unwrap())
     }
 
+    /// A subscriber's connection on which TLS agrees on this protocol.
+    pub(crate) fn speaking(&self, protocol: &[u8]) -> Tls<TcpStream> {
+        let mut config = ClientConfig::clone(&self.trust);
+        config.alpn_protocols = vec![protocol.to_vec()];
+        let name = "localhost".try_into().unwrap();
+        let session = ClientConnection::new(config.into(), name).unwrap();
+        let socket = TcpStream::connect(self.daemon.listen).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        StreamOwned::new(session, socket)
+    }
+
     /// The request for a stream, sent.
     pub(crate) fn asked(&self, query: &str) -> Tls<TcpStream> {
         let mut tls = self.connect(self.daemon.listen);

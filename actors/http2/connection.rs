@@ -3,14 +3,14 @@
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
+use std::time::Instant;
 
 use foldhash::HashMap;
 
-use crate::clients::{ClientHandle, ClientPool};
-use crate::model::ClientKey;
+use super::Host;
 use crate::net::stream::Stream;
 use crate::wire::http2::frame::{self, Head, LONGEST, Reason, flag, kind, setting};
-use crate::wire::http2::request::{self, MOST, answer_block};
+use crate::wire::http2::request::{self, Body, Request, answer_block};
 
 /// Streams that may be open at once.
 pub(super) const STREAMS: usize = 100;
@@ -33,8 +33,7 @@ thread_local! {
 /// See the module.
 pub(super) struct Connection {
     pub(super) socket: Rc<Stream>,
-    pub(super) pool: Rc<ClientPool>,
-    carrier: ClientKey,
+    pub(super) host: Rc<dyn Host>,
     pub(super) state: RefCell<State>,
 }
 
@@ -54,7 +53,8 @@ pub(super) struct State {
     pub(super) going: bool,
     closed: bool,
     calm: u32,
-    /// When some of it came back last, in seconds of the pool's clock.
+    /// When the connection began, and how many seconds later some of it came back last.
+    began: Instant,
     calmed: u32,
     sent: usize,
 }
@@ -62,18 +62,19 @@ pub(super) struct State {
 /// Our side of one stream.
 #[derive(Debug)]
 pub(super) struct Side {
-    pub(super) client: ClientKey,
+    /// Whose it is: see [`Host::wake`].
+    pub(super) owner: usize,
     pub(super) window: i64,
-    /// The request, as far as the client has not read it; none is left soon.
+    /// The request, as far as its actor has not read it; none is left soon.
     pub(super) input: Vec<u8>,
-    /// The body belongs to the request, and is given to the client; else it is thrown away.
-    pub(super) takes_body: bool,
+    /// How the body is given to the actor.
+    pub(super) body: Body,
     /// The head of the answer, until it is whole.
     head: Option<Vec<u8>>,
     /// Bytes of the body that have come, and that are to come if that was said.
     pub(super) received: i64,
     pub(super) announced: Option<u64>,
-    /// The peer has ended its side, and the client its.
+    /// The peer has ended its side, and the actor its.
     pub(super) ended: bool,
     finished: bool,
     /// The stream was reset, by the peer or for a fault.
@@ -82,15 +83,15 @@ pub(super) struct Side {
 }
 
 impl Side {
-    pub(super) fn new(client: ClientKey, window: i64, input: Vec<u8>, ended: bool) -> Self {
+    pub(super) fn new(owner: usize, window: i64, request: Request, ended: bool) -> Self {
         Self {
-            client,
+            owner,
             window,
-            takes_body: input.starts_with(b"POST "),
-            input,
+            input: request.text,
+            body: request.body,
             head: Some(Vec::new()),
             received: 0,
-            announced: None,
+            announced: request.length,
             ended,
             finished: false,
             reset: false,
@@ -100,18 +101,17 @@ impl Side {
 }
 
 impl Connection {
-    pub(super) fn new(socket: Rc<Stream>, carrier: &ClientHandle) -> Rc<Self> {
+    pub(super) fn new(socket: Rc<Stream>, host: Rc<dyn Host>, most: usize) -> Rc<Self> {
         let mut out = Vec::new();
         let settings = [
             (setting::MAX_CONCURRENT_STREAMS, STREAMS as u32),
-            (setting::MAX_HEADER_LIST_SIZE, MOST as u32),
+            (setting::MAX_HEADER_LIST_SIZE, most as u32),
             (setting::NO_RFC7540_PRIORITIES, 1),
         ];
         frame::put_settings(&settings, &mut out);
         Rc::new(Self {
             socket,
-            pool: Rc::clone(&carrier.pool),
-            carrier: carrier.key(),
+            host,
             state: RefCell::new(State {
                 out,
                 window: WINDOW,
@@ -122,15 +122,11 @@ impl Connection {
                 going: false,
                 closed: false,
                 calm: CALM,
-                calmed: carrier.pool.seconds(),
+                began: Instant::now(),
+                calmed: 0,
                 sent: 0,
             }),
         })
-    }
-
-    /// The client that carries the streams.
-    pub(super) fn carrier(&self) -> ClientKey {
-        self.carrier
     }
 
     /// Adds frames to those that go to the socket next.
@@ -140,7 +136,11 @@ impl Connection {
 
     /// Sends what waits, as far as the socket takes it.
     pub(super) fn flush(&self) -> io::Result<()> {
-        self.state.borrow_mut().flush(&self.socket)
+        self.state.borrow_mut().flush(&self.socket)?;
+        if self.unsent() > 0 {
+            self.host.is_full();
+        }
+        Ok(())
     }
 
     /// Bytes that the socket has not taken.
@@ -168,7 +168,7 @@ impl Connection {
 
     /// Gives those a turn that waited for the socket or for the window of all, if there is room now.
     pub(super) fn wake(&self) {
-        let blocked: Vec<ClientKey> = {
+        let blocked: Vec<usize> = {
             let state = &mut *self.state.borrow_mut();
             if !state.out.is_empty() || self.socket.unsent() > 0 || state.window <= 0 {
                 return;
@@ -179,30 +179,30 @@ impl Connection {
                 .filter_map(|id| {
                     let side = sides.get_mut(&id)?;
                     side.blocked = false;
-                    (side.window > 0).then_some(side.client)
+                    (side.window > 0).then_some(side.owner)
                 })
                 .collect()
         };
-        for client in blocked {
-            self.pool.wake(client, false, true);
+        for owner in blocked {
+            self.host.wake(owner, false, true);
         }
     }
 
     /// The connection has ended, and all its streams with it.
     pub(super) fn close(&self) {
-        let clients: Vec<ClientKey> = {
+        let owners: Vec<usize> = {
             let state = &mut *self.state.borrow_mut();
             state.closed = true;
-            state.sides.values().map(|side| side.client).collect()
+            state.sides.values().map(|side| side.owner).collect()
         };
-        for client in clients {
-            self.pool.wake(client, true, true);
+        for owner in owners {
+            self.host.wake(owner, true, true);
         }
     }
 
     /// Ends a stream for a fault of the peer's, or as it wanted.
     pub(super) fn end_stream(&self, id: u32, reason: Option<Reason>) {
-        let client = {
+        let owner = {
             let state = &mut *self.state.borrow_mut();
             if let Some(reason) = reason {
                 frame::put_reset(id, reason, &mut state.out);
@@ -210,11 +210,11 @@ impl Connection {
             let side = state.sides.get_mut(&id);
             side.map(|side| {
                 side.reset = true;
-                side.client
+                side.owner
             })
         };
-        if let Some(client) = client {
-            self.pool.wake(client, true, true);
+        if let Some(owner) = owner {
+            self.host.wake(owner, true, true);
         }
     }
 
@@ -222,8 +222,8 @@ impl Connection {
     ///
     /// Errors: it has done so too often.
     pub(super) fn strain(&self, cost: u32) -> Result<(), Reason> {
-        let now = self.pool.seconds();
         let state = &mut *self.state.borrow_mut();
+        let now = state.began.elapsed().as_secs() as u32;
         let back = (now - state.calmed) * CALM_A_SECOND + (state.sent / SENT) as u32;
         if back > 0 {
             state.calm = state.calm.saturating_add(back).min(CALM);
@@ -236,54 +236,19 @@ impl Connection {
         Ok(())
     }
 
-    /// Takes bytes of a client's answer; how many.
+    /// Takes bytes of an actor's answer; how many.
     pub(super) fn write(&self, id: u32, bytes: &[u8]) -> io::Result<usize> {
-        let state = &mut *self.state.borrow_mut();
-        let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
-        if state.closed {
-            return Err(broken());
+        let taken = self.state.borrow_mut().write(id, bytes, &self.socket)?;
+        if self.unsent() > 0 {
+            self.host.is_full();
         }
-        state.flush(&self.socket)?;
-        let State {
-            sides,
-            out,
-            window,
-            blocked,
-            sent,
-            ..
-        } = state;
-        let side = sides
-            .get_mut(&id)
-            .filter(|side| !side.reset)
-            .ok_or_else(broken)?;
-        let mut rest = bytes;
-        if side.head.is_some() {
-            rest = side.answer_head(id, rest, out);
-            send(&self.socket, out)?;
-        }
-        while !rest.is_empty() {
-            let room = side.window.min(*window).min(DATA as i64);
-            if room <= 0 || !out.is_empty() || self.socket.unsent() > 0 {
-                if side.window > 0 && !std::mem::replace(&mut side.blocked, true) {
-                    blocked.push(id);
-                }
-                break;
-            }
-            let part;
-            (part, rest) = rest.split_at(rest.len().min(room as usize));
-            data(&self.socket, id, part, out)?;
-            side.window -= part.len() as i64;
-            *window -= part.len() as i64;
-            *sent += part.len();
-        }
-        let taken = bytes.len() - rest.len();
         if taken == 0 && !bytes.is_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         Ok(taken)
     }
 
-    /// A client has said all that it has to say.
+    /// An actor has said all that it has to say.
     pub(super) fn finish(&self, id: u32) {
         let state = &mut *self.state.borrow_mut();
         if let Some(side) = state.sides.get_mut(&id)
@@ -300,35 +265,37 @@ impl Connection {
         let _broken = state.flush(&self.socket);
     }
 
-    /// A client has gone.
+    /// A stream's actor has gone.
     pub(super) fn forget(&self, id: u32) {
-        {
+        let owner = {
             let state = &mut *self.state.borrow_mut();
-            if let Some(side) = state.sides.remove(&id)
-                && !side.finished
-                && !side.reset
-            {
+            let Some(side) = state.sides.remove(&id) else {
+                return;
+            };
+            if !side.finished && !side.reset {
                 frame::put_reset(id, Reason::Cancel, &mut state.out);
             }
             if state.sides.is_empty() {
                 (state.sides, state.blocked) = (HashMap::default(), Vec::new());
             }
             let _broken = state.flush(&self.socket);
-        }
+            side.owner
+        };
         // It may wait for the last one, or have more to send.
-        self.pool.wake(self.carrier, false, false);
+        self.host.gone(owner);
     }
 
-    /// What a client may read of its request.
+    /// What an actor may read of its request.
     pub(super) fn read(&self, id: u32, buffer: &mut [u8]) -> io::Result<usize> {
         let (count, more) = self.take(id, buffer)?;
         if more > 0 {
             self.put(|out| frame::put_window(id, more, out));
+            self.flush()?;
         }
         Ok(count)
     }
 
-    /// Takes what a client has to read, and how much more of a body the peer may send for that.
+    /// Takes what an actor has to read, and how much more of a body the peer may send for that.
     fn take(&self, id: u32, buffer: &mut [u8]) -> io::Result<(usize, u32)> {
         let state = &mut *self.state.borrow_mut();
         let closed = state.closed;
@@ -351,7 +318,7 @@ impl Connection {
         side.input.drain(..count);
         side.input.shrink_to_fit();
         // Only when all of it is read: so no more than a window of a body waits here.
-        let more = if side.takes_body && side.input.is_empty() && !side.ended {
+        let more = if side.body != Body::ThrownAway && side.input.is_empty() && !side.ended {
             std::mem::take(&mut side.received)
         } else {
             0
@@ -363,6 +330,48 @@ impl Connection {
 impl State {
     fn flush(&mut self, socket: &Stream) -> io::Result<()> {
         send(socket, &mut self.out)
+    }
+
+    /// Takes bytes of an actor's answer, as far as the windows and the socket allow; how many.
+    fn write(&mut self, id: u32, bytes: &[u8], socket: &Stream) -> io::Result<usize> {
+        let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
+        if self.closed {
+            return Err(broken());
+        }
+        self.flush(socket)?;
+        let State {
+            sides,
+            out,
+            window,
+            blocked,
+            sent,
+            ..
+        } = self;
+        let side = sides
+            .get_mut(&id)
+            .filter(|side| !side.reset)
+            .ok_or_else(broken)?;
+        let mut rest = bytes;
+        if side.head.is_some() {
+            rest = side.answer_head(id, rest, out);
+            send(socket, out)?;
+        }
+        while !rest.is_empty() {
+            let room = side.window.min(*window).min(DATA as i64);
+            if room <= 0 || !out.is_empty() || socket.unsent() > 0 {
+                if side.window > 0 && !std::mem::replace(&mut side.blocked, true) {
+                    blocked.push(id);
+                }
+                break;
+            }
+            let part;
+            (part, rest) = rest.split_at(rest.len().min(room as usize));
+            data(socket, id, part, out)?;
+            side.window -= part.len() as i64;
+            *window -= part.len() as i64;
+            *sent += part.len();
+        }
+        Ok(bytes.len() - rest.len())
     }
 }
 

@@ -1,26 +1,23 @@
-//! One stream of a connection, as its client has it: something to read from and to write to.
+//! One stream of a connection, as its actor has it: something to read from and to write to.
 
 use std::io;
 use std::rc::Rc;
 
 use super::connection::Connection;
-use crate::net::stream::{Channel, Stream};
+use crate::net::stream::{self, Stream};
 
-pub(super) struct Side {
+pub(super) struct Channel {
     connection: Rc<Connection>,
     id: u32,
 }
 
-impl Side {
-    pub(super) fn new(connection: &Rc<Connection>, id: u32) -> Self {
-        Self {
-            connection: Rc::clone(connection),
-            id,
-        }
+impl Channel {
+    pub(super) fn new(connection: Rc<Connection>, id: u32) -> Self {
+        Self { connection, id }
     }
 }
 
-impl Channel for Side {
+impl stream::Channel for Channel {
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.connection.read(self.id, buffer)
     }
@@ -38,7 +35,7 @@ impl Channel for Side {
     }
 }
 
-impl Drop for Side {
+impl Drop for Channel {
     fn drop(&mut self) {
         self.connection.forget(self.id);
     }

@@ -2,18 +2,15 @@
 
 use std::rc::Rc;
 
-use super::Address;
-use super::channel;
+use super::channel::Channel;
 use super::connection::{Connection, LARGEST_WINDOW, STREAMS, Side, WINDOW};
-use crate::clients::life::{Context, live};
-use crate::messages::registry::FromClient;
 use crate::net::stream::Stream;
 use crate::wire::http2::frame::{self, Head, LONGEST, PREFACE, Reason, flag, kind, setting};
 use crate::wire::http2::hpack::{Decoder, put_status};
-use crate::wire::http2::request::{Gathered, Gathering, MOST};
+use crate::wire::http2::request::{Gathered, Gathering, Request};
 
-/// Bytes of a header block, coded: no request that is taken has more.
-const BLOCK: usize = MOST + 1024;
+/// Bytes that a header block, coded, may have beyond those that its fields may have.
+const CODED: usize = 1024;
 /// Streams that begin, and frames that are read, in one turn.
 const BEGINNINGS: usize = 16;
 const FRAMES: usize = 256;
@@ -39,8 +36,6 @@ struct Block {
 
 /// What the carrier knows of what has come.
 pub(super) struct Receiver {
-    context: Rc<Context>,
-    address: Address,
     pub(super) input: Vec<u8>,
     decoder: Decoder,
     block: Option<Block>,
@@ -50,13 +45,40 @@ pub(super) struct Receiver {
     /// What the peer may still send on all streams together.
     window: i64,
     begun: usize,
+    /// Bytes that the fields of a request may have.
+    most: usize,
+}
+
+/// A stream that has begun, with its request.
+pub struct Begun {
+    connection: Rc<Connection>,
+    id: u32,
+    request: Request,
+    /// There is no body.
+    ended: bool,
+}
+
+impl Begun {
+    /// The stream as its actor has it: to read a request from, in the words of HTTP/1, and to write the
+    /// answer to. `owner` is how the actor is named when it is to be woken.
+    pub fn open(self, owner: usize) -> Stream {
+        {
+            let state = &mut *self.connection.state.borrow_mut();
+            let side = Side::new(owner, state.initial, self.request, self.ended);
+            state.sides.insert(self.id, side);
+        }
+        Stream::channel(Channel::new(self.connection, self.id))
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
 }
 
 impl Receiver {
-    pub(super) fn new(context: Rc<Context>, address: Address, input: Vec<u8>) -> Self {
+    pub(super) fn new(input: Vec<u8>, most: usize) -> Self {
         Self {
-            context,
-            address,
             input,
             decoder: Decoder::default(),
             block: None,
@@ -64,6 +86,7 @@ impl Receiver {
             settled: false,
             window: WINDOW,
             begun: 0,
+            most,
         }
     }
 
@@ -162,9 +185,7 @@ impl Receiver {
         head: &Head,
         payload: &[u8],
     ) -> Result<(), Reason> {
-        let padding = frame::unpadded(head, payload).ok_or(Reason::Protocol)?;
-        let padded = usize::from(head.flags & flag::PADDED != 0);
-        let part = &payload[padded..payload.len() - padding];
+        let part = frame::unpadded(head, payload).ok_or(Reason::Protocol)?;
         let length = part.len() as u64;
         let ended = head.flags & flag::END_STREAM != 0;
         // What came makes room for more on the connection: most bodies are thrown away, and each stream
@@ -200,9 +221,8 @@ impl Receiver {
                         () if wrong => Some(Reason::Protocol),
                         () if side.received > WINDOW => Some(Reason::FlowControl),
                         () => {
-                            if side.takes_body {
-                                side.input.extend_from_slice(part);
-                                reader = Some(side.client);
+                            if side.body.put(part, ended, &mut side.input) {
+                                reader = Some(side.owner);
                             }
                             None
                         }
@@ -210,8 +230,8 @@ impl Receiver {
                 }
             }
         };
-        if let Some(client) = reader {
-            connection.pool.wake(client, true, false);
+        if let Some(owner) = reader {
+            connection.host.wake(owner, true, false);
         }
         match fault {
             None => Ok(()),
@@ -225,9 +245,7 @@ impl Receiver {
         head: &Head,
         payload: &[u8],
     ) -> Result<(), Reason> {
-        let padding = frame::unpadded(head, payload).ok_or(Reason::Protocol)?;
-        let mut rest =
-            &payload[usize::from(head.flags & flag::PADDED != 0)..payload.len() - padding];
+        let mut rest = frame::unpadded(head, payload).ok_or(Reason::Protocol)?;
         let mut wrong = false;
         if head.flags & flag::PRIORITY != 0 {
             let (priority, behind) = rest.split_at_checked(5).ok_or(Reason::FrameSize)?;
@@ -267,7 +285,7 @@ impl Receiver {
         let Some(block) = &mut self.block else {
             return Err(Reason::Protocol);
         };
-        if block.bytes.len() + payload.len() > BLOCK {
+        if block.bytes.len() + payload.len() > self.most + CODED {
             return Err(Reason::EnhanceYourCalm);
         }
         block.bytes.extend_from_slice(payload);
@@ -285,7 +303,7 @@ impl Receiver {
             let side = state.sides.get(&id).map(|side| side.ended);
             (state.last, state.going, state.sides.len(), side)
         };
-        let mut gathering = Gathering::default();
+        let mut gathering = Gathering::new(self.most);
         let mut pseudo = false;
         let read = self.decoder.read(&block.bytes, |name, value| {
             pseudo |= name.first() == Some(&b':');
@@ -295,18 +313,16 @@ impl Receiver {
         if id <= last {
             return match side {
                 Some(false) if block.ended && !pseudo => {
-                    let left = {
-                        let mut state = connection.state.borrow_mut();
-                        let side = state.sides.get_mut(&id);
-                        side.and_then(|side| {
-                            side.ended = true;
-                            side.announced
-                        })
+                    // Its fields mean nothing to anybody; what it ends is the body.
+                    let flags = flag::END_STREAM;
+                    let (kind, stream) = (kind::DATA, id);
+                    let head = Head {
+                        length: 0,
+                        kind,
+                        flags,
+                        stream,
                     };
-                    match left {
-                        Some(1..) => fail(connection, id, Reason::Protocol),
-                        _ => Ok(()),
-                    }
+                    self.data(connection, &head, &[])
                 }
                 Some(false) => fail(connection, id, Reason::Protocol),
                 Some(true) => fail(connection, id, Reason::StreamClosed),
@@ -338,35 +354,17 @@ impl Receiver {
                 }
                 Ok(())
             }
-            Gathered::Request(text, length) => {
-                self.begin(connection, id, text, block.ended, length);
+            Gathered::Request(request) => {
+                let begun = Begun {
+                    connection: Rc::clone(connection),
+                    id,
+                    request,
+                    ended: block.ended,
+                };
+                connection.host.begin(begun);
                 Ok(())
             }
         }
-    }
-
-    /// Gives a request its client.
-    fn begin(
-        &self,
-        connection: &Rc<Connection>,
-        id: u32,
-        text: Vec<u8>,
-        ended: bool,
-        length: Option<u64>,
-    ) {
-        let pool = &connection.pool;
-        let channel = |client| {
-            let state = &mut *connection.state.borrow_mut();
-            let mut side = Side::new(client, state.initial, text, ended);
-            side.announced = length;
-            state.sides.insert(id, side);
-            Stream::channel(channel::Side::new(connection, id))
-        };
-        let life = |handle| live(handle, Rc::clone(&self.context));
-        let key = pool.join_channel(channel, self.address, life);
-        pool.follow(key, connection.carrier());
-        let carrier = connection.carrier();
-        self.context.cast(FromClient::Opened { key, carrier });
     }
 
     fn settings(
@@ -408,15 +406,15 @@ impl Receiver {
                             return Err(Reason::FlowControl);
                         }
                         if shut && side.window > 0 {
-                            opened.push(side.client);
+                            opened.push(side.owner);
                         }
                     }
                 }
                 _ => {}
             }
         }
-        for client in opened {
-            connection.pool.wake(client, false, true);
+        for owner in opened {
+            connection.host.wake(owner, false, true);
         }
         connection.put(|out| frame::put(kind::SETTINGS, flag::ACK, 0, &[], out));
         Ok(())
@@ -509,11 +507,11 @@ fn window_update(connection: &Rc<Connection>, head: &Head, payload: &[u8]) -> Re
         match more {
             0 => Err(Reason::Protocol),
             _ if side.window > LARGEST_WINDOW => Err(Reason::FlowControl),
-            _ => Ok((side.window > 0).then_some(side.client)),
+            _ => Ok((side.window > 0).then_some(side.owner)),
         }
     };
     match opened {
-        Ok(Some(client)) => connection.pool.wake(client, false, true),
+        Ok(Some(owner)) => connection.host.wake(owner, false, true),
         Ok(None) => {}
         Err(reason) => return fail(connection, head.stream, reason),
     }
