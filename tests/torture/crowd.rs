@@ -21,6 +21,8 @@ pub(crate) struct Crowd {
     pub(crate) sightings: Sightings,
     /// How often the daemon ended a stream while it was running.
     pub(crate) cut_off: usize,
+    /// How often it refused one, which it may while it is about to end.
+    refused: usize,
     /// The run of the daemon, from 0.
     pub(crate) run: usize,
     address: SocketAddr,
@@ -45,6 +47,7 @@ impl Crowd {
             clients,
             sightings: Sightings::new(),
             cut_off: 0,
+            refused: 0,
             run: 0,
             address,
             poller: epoll::create(epoll::CreateFlags::CLOEXEC).unwrap(),
@@ -158,11 +161,21 @@ impl Crowd {
                 self.cut_off += 1;
             }
         }
+        assert_eq!(
+            self.all_refused(),
+            self.refused,
+            "a daemon that does not end refuses clients"
+        );
+    }
+
+    fn all_refused(&self) -> usize {
+        self.clients.iter().map(|client| client.refused).sum()
     }
 
     /// After the daemon has ended: takes what is still under way, up to the end of each stream.
     pub(crate) fn read_to_the_end(&mut self) {
-        let deadline = Instant::now() + 2 * PATIENCE;
+        let mut deadline = Instant::now() + PATIENCE;
+        let mut fewest = usize::MAX;
         loop {
             let mut going_on = 0;
             // All in turns: for who has stalled, the kernel tries again only now and then.
@@ -175,7 +188,11 @@ impl Crowd {
                 }
             }
             if going_on == 0 {
+                self.refused = self.all_refused();
                 return;
+            }
+            if going_on < fewest {
+                (fewest, deadline) = (going_on, Instant::now() + PATIENCE);
             }
             assert!(
                 Instant::now() < deadline,
@@ -187,7 +204,8 @@ impl Crowd {
 
     /// Lets everybody read until they have got this far.
     pub(crate) fn gather(&mut self, newest: u64) {
-        let deadline = Instant::now() + 3 * PATIENCE;
+        let mut deadline = Instant::now() + 2 * PATIENCE;
+        let mut fewest = usize::MAX;
         loop {
             let mut behind = 0;
             for index in 0..self.clients.len() {
@@ -201,6 +219,9 @@ impl Crowd {
             }
             if behind == 0 {
                 return;
+            }
+            if behind < fewest {
+                (fewest, deadline) = (behind, Instant::now() + 2 * PATIENCE);
             }
             assert!(
                 Instant::now() < deadline,

@@ -8,12 +8,14 @@
 mod crowd;
 mod ledger;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crowd::Crowd;
 use ledger::{Figures, Ledger, Run};
 use nix::sys::signal::Signal;
 use support::crowd::publishers::Publishers;
+use support::crowd::topic::{TOKENS, To};
 use support::{Daemon, Stream, number_from};
 
 const CLIENTS: usize = 2000;
@@ -21,10 +23,23 @@ const PUBLISHERS: usize = 4;
 /// Events a second of each publisher.
 const RATE: u32 = 50;
 
-/// Some stay away for longer than this many events, so there are gaps; and some stall for longer
+/// Some stay away for longer than these many events, so there are gaps; and some stall for longer
 /// than the buffer holds.
-const OPTIONS: &str = "--history 2000 --history-file {dir}/history --client-buffer 32768 \
-                       --heartbeat 2 --allow-all";
+const OPTIONS: &str = "--history 100\n--history-for t1* 20\n--history-bytes 64MiB\n\
+                       --history-file {dir}/history\n--client-buffer 32768\n--heartbeat 2\n--allow-all\n";
+
+fn configured() -> Daemon {
+    let addresses = "--listen 127.0.0.1:{listen} --control 127.0.0.1:{control}";
+    let arguments = format!("{addresses} --config {{dir}}/conf");
+    Daemon::prepared(&arguments, |preparation| {
+        preparation.write("conf", &preparation.fill(OPTIONS));
+    })
+}
+
+/// How many events are kept of what is published to this.
+fn keeps(to: &To) -> usize {
+    if to.name().starts_with("t1") { 20 } else { 100 }
+}
 
 /// Some events are much larger than the others.
 fn padding(random: &mut fastrand::Rng) -> usize {
@@ -44,7 +59,7 @@ struct Patient {
 impl Patient {
     fn start() -> Self {
         let mut patient = Self {
-            daemon: Daemon::start(OPTIONS),
+            daemon: configured(),
             runs: Vec::new(),
             memory: Vec::new(),
         };
@@ -84,7 +99,7 @@ fn torment(patient: &mut Patient, crowd: &mut Crowd, time: Duration) {
     let mut restarts = vec![(3, false), (2, true), (1, false)];
     let began = Instant::now();
     let mut second = 0;
-    while began.elapsed() < time {
+    while began.elapsed() < time || !restarts.is_empty() {
         crowd.live(Duration::from_secs(1));
         second += 1;
         if second % 3 == 0 {
@@ -99,7 +114,23 @@ fn torment(patient: &mut Patient, crowd: &mut Crowd, time: Duration) {
             patient.restart(clean, crowd);
         }
     }
-    assert_eq!(restarts, [], "there was no time for all restarts");
+}
+
+/// What each token is left with: the events by which `recent=1` begins, which are noted as seen.
+fn last_values(daemon: &Daemon, crowd: &mut Crowd) -> Vec<BTreeSet<u64>> {
+    let of = |token: u16| {
+        let start = Stream::starting(daemon.listen, &format!("subscribe=t{token}&recent=1"), "");
+        let events = start.events.iter().map(|event| {
+            let id = event.id.expect("an id");
+            let mut numbers = event.data.as_deref().expect("data").split(':');
+            let mut number = || numbers.next().unwrap().parse().expect("a number");
+            let event = (number(), number());
+            assert_eq!(*crowd.sightings.entry(id).or_insert(event), event, "{id}");
+            id
+        });
+        events.collect()
+    };
+    (0..TOKENS).map(of).collect()
 }
 
 /// The mean of what the daemon held in a part of the time, in KiB.
@@ -124,19 +155,22 @@ fn every_client_accounts_for_every_event() {
     let address = patient.daemon.listen;
     let newest = Stream::starting(address, "subscribe=nothing", "").position;
     crowd.gather(newest);
+    let last_values = last_values(&patient.daemon, &mut crowd);
     patient.daemon.stop();
 
     let mut figures = Figures::default();
-    let ledger = Ledger::new(&patient.runs, &sent, &crowd.sightings, &mut figures);
+    let ledger = Ledger::new(&patient.runs, &sent, &crowd.sightings, keeps, &mut figures);
+    ledger.check_last_values(&last_values, &mut figures);
     for (number, client) in crowd.clients.iter().enumerate() {
         ledger.check(number, client, &mut figures);
     }
     let published = sent.iter().flatten();
     let answered = published.clone().filter(|sent| sent.answer().is_some());
+    let repeated = published.clone().filter(|sent| sent.repeated).count();
     println!(
         "torture, seed {seed}, {seconds} s: {CLIENTS} clients, {} streams, {} cut off; \
-         events published {}, acknowledged {}; delivered {}, of which replayed {}; \
-         gaps {}, which cover {} events; duplicates {}, losses {}, otherwise wrong {}",
+         events published {}, acknowledged {}, sent again {repeated}; delivered {}, of which replayed {}; \
+         gaps {}, which cover {} events; last values {}; duplicates {}, losses {}, otherwise wrong {}",
         crowd.streams(),
         crowd.cut_off,
         published.count(),
@@ -145,6 +179,7 @@ fn every_client_accounts_for_every_event() {
         figures.replayed,
         figures.gaps,
         figures.covered,
+        figures.last_values,
         figures.duplicates,
         figures.losses,
         figures.wrong,
@@ -152,7 +187,7 @@ fn every_client_accounts_for_every_event() {
     let faults = (figures.duplicates, figures.losses, figures.wrong);
     assert_eq!(faults, (0, 0, 0), "{}", figures.faults.join("\n"));
     assert!(
-        figures.replayed > 0 && figures.gaps > 0,
+        figures.replayed > 0 && figures.gaps > 0 && repeated > 0,
         "nothing was tried"
     );
     if seconds >= 240 {

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use socket2::{Domain, Socket, Type};
 
-use super::topic::Interest;
+use super::topic::{Form, Interest};
 
 /// One thing that a client saw.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +19,8 @@ pub enum Seen {
     Gap {
         after: Option<u64>,
         oldest: Option<u64>,
+        /// Which of its tokens it stands for.
+        tokens: [bool; 2],
     },
     Event(u64),
     Position(u64),
@@ -35,6 +37,8 @@ pub struct Client {
     pub connection: Option<Connection>,
     /// Whether it reads nothing at present.
     pub stalled: bool,
+    /// How often it was told to come back later, as the daemon was about to end.
+    pub refused: usize,
 }
 
 pub struct Connection {
@@ -57,6 +61,7 @@ impl Client {
             log: Vec::new(),
             connection: None,
             stalled: false,
+            refused: 0,
         }
     }
 
@@ -104,11 +109,14 @@ impl Client {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(_) => return false,
             }
-            connection.unwrap_chunks(&mut self.log);
+            if !connection.unwrap_chunks(&mut self.log) {
+                self.refused += 1;
+                return false;
+            }
             let mut used = 0;
             while let Some(length) = find(&connection.text[used..], b"\n\n") {
                 let block = std::str::from_utf8(&connection.text[used..used + length]).unwrap();
-                let seen = read_block(block, sightings);
+                let seen = read_block(block, &self.interest, sightings);
                 if let Some(Seen::Event(id) | Seen::Position(id)) = seen {
                     self.last = Some(id);
                 }
@@ -122,14 +130,19 @@ impl Client {
 }
 
 impl Connection {
-    /// Moves what is complete from `raw` to `text`; logs the head of the answer.
-    fn unwrap_chunks(&mut self, log: &mut Vec<Seen>) {
+    /// Moves what is complete from `raw` to `text`; logs the head of the answer. False where that says that
+    /// the daemon is about to end.
+    fn unwrap_chunks(&mut self, log: &mut Vec<Seen>) -> bool {
         let mut used = 0;
         if !self.in_stream {
             let Some(length) = find(&self.raw, b"\r\n\r\n") else {
-                return;
+                return true;
             };
             let head = String::from_utf8_lossy(&self.raw[..length]);
+            if head.starts_with("HTTP/1.1 503 ") {
+                assert!(head.contains("Retry-After: "), "{head}");
+                return false;
+            }
             assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
             assert_ne!(head.contains("chunked"), self.old_http, "{head}");
             log.push(Seen::Opened {
@@ -141,7 +154,8 @@ impl Connection {
         }
         if self.old_http {
             self.text.extend_from_slice(&self.raw[used..]);
-            return self.raw.clear();
+            self.raw.clear();
+            return true;
         }
         while let Some(length) = find(&self.raw[used..], b"\r\n") {
             let size = std::str::from_utf8(&self.raw[used..used + length]).unwrap();
@@ -157,6 +171,7 @@ impl Connection {
             used += 2;
         }
         self.raw.drain(..used);
+        true
     }
 }
 
@@ -165,7 +180,7 @@ fn find(text: &[u8], end: &[u8]) -> Option<usize> {
 }
 
 /// Understands a block; none for one that says only `retry:`.
-fn read_block(block: &str, sightings: &mut Sightings) -> Option<Seen> {
+fn read_block(block: &str, interest: &Interest, sightings: &mut Sightings) -> Option<Seen> {
     let field = |name: &str| {
         let mut lines = block.lines();
         lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
@@ -177,9 +192,17 @@ fn read_block(block: &str, sightings: &mut Sightings) -> Option<Seen> {
             Some(Seen::Gap {
                 after: data["after"].as_u64(),
                 oldest: data["oldest"].as_u64(),
+                tokens: interest.named(&data),
             })
         }
+        (Some(id), Some("ping"), Some(seconds)) => {
+            assert_eq!(interest.form, Form::Ping, "{block:?}");
+            let _heartbeat: u32 = seconds.parse().expect("the seconds of the heartbeat");
+            Some(Seen::Position(id))
+        }
         (Some(id), None, Some(data)) => {
+            let shown = (interest.form == Form::Json).then(|| interest.data(id, data));
+            let data = shown.as_deref().unwrap_or(data);
             let mut parts = data.split(':');
             let mut number = || parts.next().unwrap().parse().expect("a number");
             let event = (number(), number());
@@ -187,7 +210,7 @@ fn read_block(block: &str, sightings: &mut Sightings) -> Option<Seen> {
             assert_eq!(known, event, "two events with the id {id}");
             Some(Seen::Event(id))
         }
-        (Some(id), None, None) => Some(Seen::Position(id)),
+        (Some(id), None, None) if interest.form != Form::Ping => Some(Seen::Position(id)),
         (None, None, None) if field("retry").is_some() => None,
         _ => panic!("a block that nobody promised: {block:?}"),
     }

@@ -15,6 +15,8 @@ use crate::PATIENCE;
 pub struct Sent {
     pub target: Target,
     pub outcome: Outcome,
+    /// Whether it was sent again with its key, and the answer was that of the first time.
+    pub repeated: bool,
 }
 
 /// What its publisher was told.
@@ -49,7 +51,8 @@ pub struct Publishers {
 
 impl Publishers {
     /// Starts one publisher for each address, with at most `rate` events a second each. The data of
-    /// an event is `PUBLISHER:NUMBER:PADDING`.
+    /// an event is `PUBLISHER:NUMBER:PADDING`. A tenth of the events have a key and are sent twice, or again
+    /// where the daemon ended before its answer.
     pub fn start(controls: &[SocketAddr], rate: u32, seed: u64, padding: Padding) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let threads = controls.iter().enumerate().map(|(number, control)| {
@@ -88,9 +91,11 @@ struct Publisher {
 
 impl Publisher {
     fn work(mut self, stop: &AtomicBool) -> Vec<Sent> {
-        let mut sent = Vec::new();
+        let mut sent: Vec<Sent> = Vec::new();
         let mut connection = None;
         let mut due = Instant::now();
+        // The last one, if it is to be sent again.
+        let mut again: Option<String> = None;
         while !stop.load(Ordering::Relaxed) {
             due += Duration::from_secs(1) / self.rate;
             thread::sleep(due.saturating_duration_since(Instant::now()));
@@ -101,16 +106,52 @@ impl Publisher {
                 due = Instant::now();
                 continue;
             };
+            if let Some(line) = again.take() {
+                let last = sent.last_mut().expect("it was sent before");
+                if !last.send_again(open, &line) {
+                    connection = None;
+                }
+                continue;
+            }
             let target = Target::random(&mut self.random);
             let padding = "x".repeat((self.padding)(&mut self.random));
             let data = format!("{}:{}:{padding}", self.number, sent.len());
-            let outcome = publish(open, &target.line(&data)).unwrap_or(Outcome::Unknown);
+            let key =
+                (self.random.u8(..10) == 0).then(|| format!("{}:{}", self.number, sent.len()));
+            let line = target.line(&data, key.as_deref());
+            let (outcome, repeated) = publish(open, &line).unwrap_or((Outcome::Unknown, false));
+            assert!(!repeated, "it was not sent before: {line}");
             if outcome == Outcome::Unknown {
                 connection = None;
             }
-            sent.push(Sent { target, outcome });
+            sent.push(Sent {
+                target,
+                outcome,
+                repeated,
+            });
+            again = key.map(|_| line);
         }
         sent
+    }
+}
+
+impl Sent {
+    /// Sends it once more; false when the daemon has gone. One that was acknowledged has the same id.
+    fn send_again(&mut self, connection: &mut BufReader<TcpStream>, line: &str) -> bool {
+        let Ok((outcome, repeated)) = publish(connection, line) else {
+            return false;
+        };
+        match (self.answer(), outcome) {
+            // Of the time before a crash not everything is known.
+            (None, _) => self.outcome = outcome,
+            (Some((first, _)), Outcome::Acknowledged { id, .. }) if repeated => {
+                assert_eq!(first, id, "{line}");
+                self.repeated = true;
+            }
+            (Some(_), Outcome::Acknowledged { .. }) => panic!("taken in twice: {line}"),
+            (Some(_), _) => {}
+        }
+        true
     }
 }
 
@@ -121,8 +162,9 @@ fn connect(control: SocketAddr) -> io::Result<BufReader<TcpStream>> {
     Ok(BufReader::new(socket))
 }
 
-/// Publishes one line and gives what was answered; an error when the daemon has gone.
-fn publish(connection: &mut BufReader<TcpStream>, line: &str) -> io::Result<Outcome> {
+/// Publishes one line and gives what was answered, and whether that was the answer of a time before; an error
+/// when the daemon has gone.
+fn publish(connection: &mut BufReader<TcpStream>, line: &str) -> io::Result<(Outcome, bool)> {
     connection.get_mut().write_all(line.as_bytes())?;
     let mut answer = String::new();
     if let Err(error) = connection.read_line(&mut answer) {
@@ -134,9 +176,10 @@ fn publish(connection: &mut BufReader<TcpStream>, line: &str) -> io::Result<Outc
     }
     let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
     if answer["error"].is_string() {
-        return Ok(Outcome::Refused);
+        return Ok((Outcome::Refused, false));
     }
     let id = answer["id"].as_u64().unwrap_or_else(|| panic!("{answer}"));
     let at = Instant::now();
-    Ok(Outcome::Acknowledged { id, at })
+    let repeated = answer["repeated"] == true;
+    Ok((Outcome::Acknowledged { id, at }, repeated))
 }
