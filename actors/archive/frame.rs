@@ -58,7 +58,7 @@ const ALL: u8 = 2;
 
 /// What a frame holds.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Entry {
+pub(crate) enum Entry {
     /// An event.
     Record(Record),
     /// An event that was written before, and is still kept.
@@ -121,13 +121,25 @@ impl Head {
     }
 }
 
+/// What frames hold that stand one behind the other; `None` when they are not as they were written.
+pub(crate) fn entries(mut frames: &[u8], salt: u32) -> Option<Vec<Entry>> {
+    let mut entries = Vec::new();
+    while let Some((head, rest)) = frames.split_first_chunk() {
+        let head = Head::decode(*head);
+        let (body, rest) = rest.split_at_checked(head.body()?)?;
+        entries.push(head.entry(body, salt)?);
+        frames = rest;
+    }
+    frames.is_empty().then_some(entries)
+}
+
 /// Appends a record's frame.
 pub(super) fn put_record(record: &Record, salt: u32, out: &mut Vec<u8>) {
     put(salt, out, |out| put_body(RECORD, record, out));
 }
 
 /// Appends the frame of a record that was written before.
-pub(super) fn put_copy(record: &Record, salt: u32, out: &mut Vec<u8>) {
+pub(crate) fn put_copy(record: &Record, salt: u32, out: &mut Vec<u8>) {
     put(salt, out, |out| put_body(COPY, record, out));
 }
 
@@ -137,7 +149,7 @@ pub(super) fn put_base(salt: u32, out: &mut Vec<u8>) {
 }
 
 /// Appends a mark's frame.
-pub(super) fn put_mark(target: &Target, id: EventId, salt: u32, out: &mut Vec<u8>) {
+pub(crate) fn put_mark(target: &Target, id: EventId, salt: u32, out: &mut Vec<u8>) {
     put(salt, out, |out| {
         out.push(MARK);
         out.extend(id.0.to_le_bytes());

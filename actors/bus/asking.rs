@@ -18,7 +18,7 @@ use super::link::{Asked, Link};
 use super::peer_messages::{self, PeerMessage};
 use super::serving::Step;
 use super::{Trouble, gone};
-use crate::messages::registry::{Elsewhere, FromBus, Message};
+use crate::messages::registry::{Elsewhere, FromBus, Message, Subject, ToNodes};
 use crate::model::Target;
 use crate::runtime::{self, Address, Failure, Mailbox, Reply};
 use crate::wire::command::Command;
@@ -70,8 +70,8 @@ pub(super) struct Asking {
     speak: Address<Vec<u8>>,
     /// Others' questions, by who asks.
     to_answer: VecDeque<(Node, Vec<(u64, Target)>)>,
-    /// What the registry has all other nodes know of those who are there.
-    members: Mailbox<String>,
+    /// What the registry has to say to those of other nodes.
+    members: Mailbox<ToNodes>,
 }
 
 /// What came next.
@@ -80,8 +80,8 @@ enum Turn {
     Sent(Result<Sent, Trouble>),
     Heard(Vec<u8>),
     Answered(Result<(), Trouble>),
-    Members(String),
-    Told(Result<Asked, Trouble>),
+    Members(ToNodes),
+    Told(Result<(), Trouble>),
     Late,
 }
 
@@ -90,7 +90,7 @@ impl Asking {
     pub(super) fn new(
         node: Node,
         registry: Address<Message>,
-        members: Mailbox<String>,
+        members: Mailbox<ToNodes>,
     ) -> (Self, Address<Question>) {
         let (questions, inbox) = runtime::unbounded();
         let (speak, heard) = runtime::mailbox(HEARD);
@@ -130,9 +130,18 @@ impl Asking {
         let mut answering: Option<Step<()>> = None;
         // What was to be told while there was no link is a part of all that is told now.
         while self.members.try_recv().is_some() {}
-        let mut telling = Some(self.tell(link, HELLO));
-        let text = HELLO.to_owned();
-        let own = Message::Bus(FromBus::Presence { node: None, text });
+        let (about, text) = (Subject::Presence, HELLO.to_owned());
+        let hello = ToNodes {
+            to: None,
+            about,
+            text: text.clone(),
+        };
+        let mut telling = Some(self.tell(link, &hello));
+        let own = Message::Bus(FromBus::Peer {
+            about,
+            node: None,
+            text,
+        });
         self.registry.try_send(own).map_err(|_| gone())?;
         loop {
             if sending.is_none() {
@@ -142,8 +151,8 @@ impl Asking {
                 answering = self.answer(link);
             }
             match self.turn(&mut sending, &mut answering, &mut telling).await {
-                Turn::Members(text) => telling = Some(self.tell(link, &text)),
-                Turn::Told(Ok(_)) => telling = None,
+                Turn::Members(what) => telling = Some(self.tell(link, &what)),
+                Turn::Told(Ok(())) => telling = None,
                 Turn::Asked(question) => {
                     self.ask(question);
                     // All that wait go with it.
@@ -174,7 +183,7 @@ impl Asking {
         &mut self,
         sending: &mut Option<Step<Sent>>,
         answering: &mut Option<Step<()>>,
-        telling: &mut Option<Step<Asked>>,
+        telling: &mut Option<Step<()>>,
     ) -> Turn {
         let has_room = self.has_room();
         let tells = telling.is_some();
@@ -220,9 +229,14 @@ impl Asking {
         or_never(told).or(link).or(asked).or(late).await
     }
 
-    /// Tells all other nodes something of those who are there.
-    fn tell(&self, link: &Link, text: &str) -> Step<Asked> {
-        Box::pin(link.clone().ask(peer_messages::presence(self.node, text)))
+    /// Tells what the registry has to say to one other node, or to all.
+    fn tell(&self, link: &Link, what: &ToNodes) -> Step<()> {
+        let said = peer_messages::peer(self.node, what.about, &what.text);
+        let link = link.clone();
+        match what.to {
+            Some(node) => Box::pin(link.tell(Node(node), said)),
+            None => Box::pin(async move { link.ask(said).await.map(|_| ()) }),
+        }
     }
 
     fn has_room(&self) -> bool {
@@ -291,9 +305,9 @@ impl Asking {
                     }
                 }
             }
-            Some(PeerMessage::Presence { node, text }) => {
+            Some(PeerMessage::Peer { node, about, text }) => {
                 let node = Some(node.0);
-                let told = Message::Bus(FromBus::Presence { node, text });
+                let told = Message::Bus(FromBus::Peer { about, node, text });
                 self.registry.try_send(told).map_err(|_| gone())?;
             }
             None => log::warn!("another node says what this one does not understand"),

@@ -106,7 +106,7 @@ use tail::{LogTail, before};
 
 use crate::config::Settings;
 use crate::messages::publisher::{NotTaken, Request};
-use crate::messages::registry::{FromBus, Incoming, Message};
+use crate::messages::registry::{FromBus, Incoming, Message, ToNodes};
 use crate::model::bus_figures::{BusFigures, count};
 use crate::model::{BusDown, Channel, EventId, Publication, Record};
 use crate::net::BusUrl;
@@ -137,7 +137,7 @@ pub struct Bus {
     number: u64,
     queue: Queue,
     /// What the other nodes are to be told; taken at the start.
-    members: Option<Mailbox<String>>,
+    members: Option<Mailbox<ToNodes>>,
     reading: Reading,
     /// Whether clients may come already.
     open: bool,
@@ -176,7 +176,7 @@ pub struct Parts {
     /// What a history file had, to be added where Redis has nothing at all, and from which id on it has everything.
     pub recovered: (Vec<Record>, EventId),
     /// What all other nodes are to know of those who are there.
-    pub members: Mailbox<String>,
+    pub members: Mailbox<ToNodes>,
 }
 
 impl Bus {

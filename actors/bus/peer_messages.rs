@@ -14,6 +14,7 @@
 use std::fmt;
 
 use super::entry::Node;
+use crate::messages::registry::Subject;
 use crate::model::Target;
 use crate::wire::address;
 
@@ -35,18 +36,27 @@ pub(super) enum PeerMessage {
     },
     /// Another answers.
     Answers(Vec<(u64, u64)>),
-    /// Another tells of those who are there, or asks for them.
-    Presence {
+    /// Another's registry says something to this one's.
+    Peer {
         /// The other.
         node: Node,
-        /// What it says, for the registry.
+        /// What it is about.
+        about: Subject,
+        /// What it says.
         text: String,
     },
 }
 
-/// What is to be known of those who are there, as it is sent.
-pub(super) fn presence(node: Node, text: &str) -> String {
-    format!("presence {node}\n{text}")
+/// What a registry says to those of other nodes, as it is sent.
+pub(super) fn peer(node: Node, about: Subject, text: &str) -> String {
+    format!("{} {node}\n{text}", word(about))
+}
+
+fn word(about: Subject) -> &'static str {
+    match about {
+        Subject::Presence => "presence",
+        Subject::History => "history",
+    }
 }
 
 /// Questions as they are sent.
@@ -69,12 +79,16 @@ impl PeerMessage {
     /// Understands what came; `None` for what no version like this has sent.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
-        if let Some(told) = text.strip_prefix("presence ") {
-            let (node, text) = told.split_once('\n')?;
-            return Some(Self::Presence {
-                node: Node(u64::from_str_radix(node, 16).ok()?),
-                text: text.to_owned(),
-            });
+        for about in [Subject::Presence, Subject::History] {
+            let told = text.strip_prefix(word(about));
+            if let Some(told) = told.and_then(|told| told.strip_prefix(' ')) {
+                let (node, text) = told.split_once('\n')?;
+                return Some(Self::Peer {
+                    node: Node(u64::from_str_radix(node, 16).ok()?),
+                    about,
+                    text: text.to_owned(),
+                });
+            }
         }
         let mut lines = text.lines();
         let head = lines.next()?;

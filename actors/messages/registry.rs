@@ -124,6 +124,26 @@ pub struct Elsewhere {
     pub clients: u64,
 }
 
+/// What registries of several nodes say to one another beside the stream.
+#[derive(Debug)]
+pub struct ToNodes {
+    /// To which node; none: to all others.
+    pub to: Option<u64>,
+    /// What it is about.
+    pub about: Subject,
+    /// What is said.
+    pub text: String,
+}
+
+/// What registries of several nodes speak about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// Who is there.
+    Presence,
+    /// What is kept.
+    History,
+}
+
 /// What the bus tells.
 #[derive(Debug)]
 pub enum FromBus {
@@ -157,8 +177,10 @@ pub enum FromBus {
         /// Where the answer goes.
         reply: Reply<u64>,
     },
-    /// Another node tells of members, or asks for them; without a node the bus asks for this one's.
-    Presence {
+    /// Another node says something beside the stream; without a node the bus says that it can be answered.
+    Peer {
+        /// What it is about.
+        about: Subject,
         /// The other.
         node: Option<u64>,
         /// What it says.

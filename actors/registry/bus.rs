@@ -11,12 +11,13 @@ use foldhash::HashMap;
 use futures_lite::FutureExt;
 
 use super::history::{History, Lost};
+use super::inherit::Inheriting;
 use super::session::Phase;
 use super::{Kept, Registry};
 use crate::messages::publisher::Receipt;
-use crate::messages::registry::{Elsewhere, FromBus, Incoming, Message};
+use crate::messages::registry::{Elsewhere, FromBus, Incoming, Message, Subject};
 use crate::model::{BusFigures, EventId, Resume, Sequence, Subscription, Target, Token};
-use crate::runtime::{CancellationToken, Mailbox, turn};
+use crate::runtime::{CancellationToken, Mailbox, timer, turn};
 use crate::wire::report::Whole;
 use crate::wire::sse::Frame;
 
@@ -33,9 +34,11 @@ pub(super) struct OnBus {
     /// The newest ids, in order, that streams may stand at, whether or not the history has such events.
     given: VecDeque<EventId>,
     /// Whether clients that come back wait until there is a gap marker.
-    diverged: bool,
+    pub(super) diverged: bool,
     /// The newest event that was in the history file at the start.
     recorded: Option<EventId>,
+    /// What is still to come from another node, before there are clients.
+    pub(super) inheriting: Option<Inheriting>,
     /// Clients that wait, and by what they have seen.
     held: HashMap<u32, Held>,
     by_seen: BTreeSet<(EventId, u32)>,
@@ -58,6 +61,7 @@ impl OnBus {
             given: VecDeque::new(),
             diverged: false,
             recorded: newest.map(|record| record.id),
+            inheriting: None,
             held: HashMap::default(),
             by_seen: BTreeSet::new(),
         }
@@ -70,18 +74,28 @@ impl OnBus {
 }
 
 impl Registry {
-    /// Takes in what the bus has kept, before there are clients.
+    /// Takes in what the bus has kept, and what another node has besides, before there are clients.
     pub(super) async fn await_bus(
         &mut self,
         inbox: &mut Mailbox<Message>,
         stop: &CancellationToken,
     ) {
-        while self.bus.as_ref().is_some_and(|bus| !bus.open) {
+        while let Some(bus) = &self.bus
+            && (!bus.open || bus.inheriting.is_some())
+        {
+            let due = bus.inheriting.as_ref().and_then(Inheriting::due);
             let stopped = stop.cancelled_then(None);
-            match inbox.next().or(stopped).await {
-                Some(message) => self.handle(message).await,
+            let message = async { inbox.next().await.map(Some) };
+            let late = async {
+                timer(due).await;
+                Some(None)
+            };
+            match message.or(stopped).or(late).await {
+                Some(Some(message)) => self.handle(message).await,
+                Some(None) => {}
                 None => return,
             }
+            self.look_at_inheriting();
         }
     }
 
@@ -90,10 +104,14 @@ impl Registry {
             FromBus::Begin { since } => {
                 self.sequence = Sequence::at(since);
                 self.history = History::new(self.settings.now().history.clone(), since);
+                if let Some(bus) = &mut self.bus {
+                    bus.inheriting = Some(Inheriting::expected(since));
+                }
             }
             FromBus::Open => {
                 if let Some(bus) = &mut self.bus {
                     bus.open = true;
+                    bus.inheriting.as_mut().map(Inheriting::may_begin);
                 }
             }
             FromBus::Execute {
@@ -111,7 +129,16 @@ impl Registry {
                 }
                 self.release();
             }
-            FromBus::Presence { node, text } => self.hear_presence(node, &text),
+            FromBus::Peer { about, node, text } => match (about, node) {
+                (Subject::Presence, node) => {
+                    if node.is_none() {
+                        self.ask_for_history();
+                    }
+                    self.hear_presence(node, &text);
+                }
+                (Subject::History, Some(node)) => self.hear_history(node, &text).await,
+                (Subject::History, None) => {}
+            },
             FromBus::Deliver { events, reply } => {
                 let mut receipts = Vec::with_capacity(events.len());
                 for event in events {

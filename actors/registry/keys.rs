@@ -83,6 +83,19 @@ impl Keys {
         }
     }
 
+    /// Remembers a message of the time before, of which another node tells, unless its key is known.
+    pub(super) fn recover(&mut self, publication: &Publication, receipt: Receipt) {
+        let key = publication.key.as_deref();
+        if key.is_some_and(|key| !self.known.contains_key(key)) {
+            self.remember(publication, receipt, true);
+        }
+    }
+
+    /// All of the time before is there: keys are forgotten in the order of their ids.
+    pub(super) fn settle(&mut self) {
+        self.order.make_contiguous().sort_by_key(|(id, _)| *id);
+    }
+
     /// The first key of a request's messages that is another message's, or that is known for a request
     /// with more or fewer messages.
     pub(super) fn clash<'a>(&self, publications: &'a [Publication]) -> Option<&'a str> {

@@ -27,6 +27,7 @@ mod copies;
 mod figures;
 mod forms;
 pub mod history;
+mod inherit;
 mod keys;
 mod mercure;
 mod past;

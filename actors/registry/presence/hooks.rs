@@ -9,6 +9,7 @@ use super::ring::Ring;
 use super::{Now, Presence, Telling};
 use crate::messages::client;
 use crate::messages::publisher::{PresenceNews, PresencePage};
+use crate::messages::registry::{Subject, ToNodes};
 use crate::model::{ClientId, EventId, Member, Subscription, Token};
 use crate::registry::Registry;
 use crate::runtime::{Address, Reply};
@@ -24,7 +25,7 @@ pub(in crate::registry) struct Watchers {
     /// Backends, each with the id up to which it has heard all.
     waiting: Vec<(EventId, Reply<PresenceNews>)>,
     /// Where what other nodes are to know goes.
-    nodes: Option<Address<String>>,
+    nodes: Option<Address<ToNodes>>,
 }
 
 impl Registry {
@@ -94,18 +95,25 @@ impl Registry {
         }
     }
 
-    /// Other nodes are told of members by this.
-    pub fn tell_nodes(&mut self, nodes: Address<String>) {
+    /// Other nodes are told of members, and of what is kept, by this.
+    pub fn tell_nodes(&mut self, nodes: Address<ToNodes>) {
         self.watchers.nodes = Some(nodes);
+        self.presence.share();
     }
 
     /// Tells the other nodes something, if the bus is there: what they miss they get when it is again.
-    fn tell_others(&self, text: String) {
+    pub(in crate::registry) fn tell_others(&self, what: ToNodes) {
         let is_up = self.bus_figures().is_some_and(|figures| figures.up.get());
         if let Some(nodes) = self.watchers.nodes.as_ref().filter(|_| is_up) {
             // Refused only when the bus is gone, and with it the process.
-            let _gone = nodes.try_send(text);
+            let _gone = nodes.try_send(what);
         }
+    }
+
+    /// Tells all other nodes of members.
+    fn tell_members(&self, text: String) {
+        let (to, about) = (None, Subject::Presence);
+        self.tell_others(ToNodes { to, about, text });
     }
 
     /// Another node, or the bus for this one, says something of members.
@@ -117,7 +125,7 @@ impl Registry {
         match (nodes::read(text), node) {
             (Some(Told::Hello), _) => {
                 let own: Vec<_> = self.presence.own_members().collect();
-                self.tell_others(nodes::text(true, &own));
+                self.tell_members(nodes::text(true, &own));
             }
             (Some(Told::Changes { all: true, changes }), Some(node)) => {
                 self.presence.hear_all(node, changes, now);
@@ -146,7 +154,7 @@ impl Registry {
 
     fn tell_presence(&mut self, telling: Telling) {
         if !telling.nodes.is_empty() {
-            self.tell_others(nodes::text(false, &telling.nodes));
+            self.tell_members(nodes::text(false, &telling.nodes));
         }
         for (clients, frame) in telling.frames {
             self.pool.send_all(&clients, &frame);

@@ -8,6 +8,7 @@ mod failover;
 mod faults;
 mod files;
 mod foreign;
+mod inherit;
 mod ledger;
 mod lost;
 mod nodes;
