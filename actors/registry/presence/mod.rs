@@ -44,6 +44,9 @@ use room::{Here, Room};
 
 /// Milliseconds for which changes of one room are gathered.
 pub(super) const GATHERED: u64 = 250;
+/// Milliseconds within which the bus says that a node is there which has told of its members: nodes ask who is
+/// there every three seconds.
+const FRESH: u64 = 6000;
 /// Milliseconds between two totals of a large room.
 const TOTALS: u64 = 5000;
 
@@ -68,13 +71,38 @@ pub(super) struct Telling {
     pub(super) news: bool,
 }
 
-/// A member that came to a node, or left it.
+/// Something of a token changed on a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NodeChange {
     pub(crate) token: Token,
-    pub(crate) id: ClientId,
-    /// What is shown of it, and since when it is there in milliseconds since 1970; none: it has left.
-    pub(crate) here: Option<(Info, u64)>,
+    pub(crate) what: What,
+}
+
+/// What changed there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum What {
+    /// A member came, or shows something else.
+    Here {
+        id: ClientId,
+        streams: u32,
+        /// In milliseconds since 1970.
+        since: u64,
+        info: Info,
+    },
+    /// A member left.
+    Gone(ClientId),
+    /// A member has more streams than before, or fewer; with none: those without an id.
+    Streams(Option<ClientId>, u32),
+}
+
+impl What {
+    /// Whose; none: of those without an id.
+    fn id(&self) -> Option<&ClientId> {
+        match self {
+            Self::Here { id, .. } | Self::Gone(id) => Some(id),
+            Self::Streams(id, _) => id.as_ref(),
+        }
+    }
 }
 
 /// A stream that is in rooms.
@@ -104,12 +132,14 @@ pub(super) struct Presence {
     totals: BTreeSet<(u64, u32)>,
     /// Other nodes that are not heard of any more, and when their members leave.
     lost: HashMap<u64, u64>,
-    /// Other nodes that have told of their members.
-    peers: HashSet<u64>,
+    /// Other nodes that have told of their members, and when they did last.
+    peers: HashMap<u64, u64>,
     /// Counts what happens in all rooms, so that a listener's first view has a place among it.
     step: u64,
     ring: Ring,
     counts: Figures,
+    /// Whether other nodes are to know how many streams there are.
+    shares: bool,
 }
 
 impl Presence {
@@ -126,11 +156,17 @@ impl Presence {
             gathered: VecDeque::new(),
             totals: BTreeSet::new(),
             lost: HashMap::default(),
-            peers: HashSet::default(),
+            peers: HashMap::default(),
             step: 0,
             ring,
             counts: Figures::default(),
+            shares: false,
         }
+    }
+
+    /// Other nodes are to know how many streams there are.
+    pub(super) fn share(&mut self) {
+        self.shares = true;
     }
 
     /// Sets other rules, which hold for streams that come from now on.
@@ -178,6 +214,7 @@ impl Presence {
                     if let Some(room) = &mut self.rooms[number as usize] {
                         room.anonymous += 1;
                     }
+                    self.recount(number, None, now);
                 }
                 Some(id) => self.come(number, id, &info, now),
             }
@@ -226,7 +263,22 @@ impl Presence {
             }
         }
         if changed {
-            room.own_changes.insert(id.clone());
+            room.own_changes.insert(id.clone(), true);
+            self.gather(number, now);
+        } else {
+            self.recount(number, Some(id), now);
+        }
+    }
+
+    /// There are more streams of an id than before, or fewer; or of those without one.
+    fn recount(&mut self, number: u32, id: Option<&ClientId>, now: Now) {
+        if self.shares
+            && let Some(room) = &mut self.rooms[number as usize]
+        {
+            match id {
+                Some(id) => drop(room.own_changes.entry(id.clone()).or_insert(false)),
+                None => room.recounted = true,
+            }
             self.gather(number, now);
         }
     }
@@ -254,6 +306,7 @@ impl Presence {
                     }
                 }
             }
+            self.recount(number, stream.id.as_ref(), now);
             self.tidy(number);
         }
     }
@@ -278,24 +331,24 @@ impl Presence {
     /// Another node tells of members that came to it or left it.
     pub(super) fn hear(&mut self, node: u64, changes: Vec<NodeChange>, now: Now) {
         self.lost.remove(&node);
-        self.peers.insert(node);
-        for NodeChange { token, id, here } in changes {
-            let number = match (self.by_token.get(&token), &here) {
+        self.peers.insert(node, now.steady);
+        for NodeChange { token, what } in changes {
+            let number = match (self.by_token.get(&token), &what) {
                 (Some(number), _) => *number,
-                (None, Some(_)) if self.covers(&token) => self.room(&token),
+                (None, What::Here { .. } | What::Streams(None, 1..)) if self.covers(&token) => {
+                    self.room(&token)
+                }
                 (None, _) => continue,
             };
             self.step += 1;
             let (step, Some(room)) = (self.step, &mut self.rooms[number as usize]) else {
                 continue;
             };
-            let changed = match &here {
-                Some(here) => room.come_elsewhere(&id, node, here, step),
-                None => room.leave_elsewhere(&id, node, step),
-            };
+            let changed = room.hear(node, what, step);
             if changed {
                 self.gather(number, now);
             }
+            self.tidy(number);
         }
     }
 
@@ -303,7 +356,7 @@ impl Presence {
     pub(super) fn hear_all(&mut self, node: u64, members: Vec<NodeChange>, now: Now) {
         let there: HashSet<_> = members
             .iter()
-            .map(|one| (one.token.clone(), one.id.clone()))
+            .map(|one| (one.token.clone(), one.what.id().cloned()))
             .collect();
         let gone = self.rooms.iter().flatten().flat_map(|room| {
             let on = room.on(node).into_iter();
@@ -312,8 +365,7 @@ impl Presence {
         let gone = gone.filter(|one| !there.contains(one));
         let gone = gone.map(|(token, id)| NodeChange {
             token,
-            id,
-            here: None,
+            what: id.map_or(What::Streams(None, 0), What::Gone),
         });
         let changes = gone.collect::<Vec<_>>().into_iter().chain(members);
         self.hear(node, changes.collect(), now);
@@ -323,7 +375,9 @@ impl Presence {
     pub(super) fn hear_of(&mut self, nodes: &[u64], now: Now) {
         self.lost.retain(|node, _| !nodes.contains(node));
         let due = now.steady + self.grace;
-        for node in self.peers.iter().filter(|node| !nodes.contains(node)) {
+        let peers = self.peers.iter();
+        let silent = peers.filter(|(_, heard)| **heard + FRESH <= now.steady);
+        for (node, _) in silent.filter(|(node, _)| !nodes.contains(node)) {
             self.lost.entry(*node).or_insert(due);
         }
     }
@@ -418,7 +472,7 @@ impl Presence {
             return;
         };
         if room.leave_own(id, step) {
-            room.own_changes.insert(id.clone());
+            room.own_changes.insert(id.clone(), true);
             self.gather(number, now);
         }
     }
@@ -441,6 +495,7 @@ impl Presence {
         }
         room.large = room.is_over();
         match (was_large, room.large) {
+            (false, false) if changes.is_empty() => {}
             (false, false) => telling.frames.extend(room.tell_changes(&changes)),
             // The listeners get the whole list again.
             (true, false) => telling.frames.extend(room.tell_members()),
@@ -494,7 +549,7 @@ impl Presence {
             return None;
         }
         let (members, next) = room.map_or_else(Default::default, |room| room.page(after, most));
-        let anonymous = room.map_or(0, |room| room.anonymous);
+        let anonymous = room.map_or(0, Room::all_anonymous);
         let token = serde_json::json!(token.as_str());
         let position = self.ring.last();
         Some(PresencePage {

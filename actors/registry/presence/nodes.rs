@@ -1,9 +1,11 @@
 //! What nodes tell one another of their members, as text: `hello` from one that asks for all, else `some` or
-//! `all`, and a line of JSON for each: `["TOKEN","ID",SINCE,"INFO"]`, or `["TOKEN","ID"]` for one that left.
+//! `all`, and a line of JSON for each: `["TOKEN","ID",STREAMS,SINCE,"INFO"]`, or `["TOKEN","ID"]` for one that
+//! left, or `["TOKEN","ID",STREAMS]` for one that has another number of streams, `null` standing for those
+//! without an id.
 
 use serde_json::{Value, json};
 
-use super::{Info, NodeChange};
+use super::{NodeChange, What};
 use crate::model::{ClientId, Token};
 
 /// Asks all other nodes for all their members.
@@ -26,11 +28,19 @@ pub(super) enum Told {
 /// Changes, or all members, as they are sent.
 pub(super) fn text(all: bool, changes: &[NodeChange]) -> String {
     let mut text = String::from(if all { "all" } else { "some" });
-    for NodeChange { token, id, here } in changes {
-        let (token, id) = (token.as_str(), id.as_str());
-        let line = match here {
-            Some((info, since)) => json!([token, id, since, info.as_deref()]),
-            None => json!([token, id]),
+    for NodeChange { token, what } in changes {
+        let token = token.as_str();
+        let line = match what {
+            What::Here {
+                id,
+                streams,
+                since,
+                info,
+            } => json!([token, id.as_str(), streams, since, info.as_deref()]),
+            What::Gone(id) => json!([token, id.as_str()]),
+            What::Streams(id, streams) => {
+                json!([token, id.as_ref().map(ClientId::as_str), streams])
+            }
         };
         text += &format!("\n{line}");
     }
@@ -48,19 +58,25 @@ pub(super) fn read(text: &str) -> Option<Told> {
     };
     let changes = lines.map(|line| {
         let parts: Vec<Value> = serde_json::from_str(line).ok()?;
-        let (token, id, here) = match parts.as_slice() {
-            [token, id] => (token, id, None),
-            [token, id, since, info] => {
-                let info: Info = info.as_str().map(Into::into);
-                (token, id, Some((info, since.as_u64()?)))
+        let id = |value: &Value| ClientId::new(value.as_str()?).ok();
+        let number = |value: &Value| u32::try_from(value.as_u64()?).ok();
+        let (token, what) = match parts.as_slice() {
+            [token, one] => (token, What::Gone(id(one)?)),
+            [token, Value::Null, streams] => (token, What::Streams(None, number(streams)?)),
+            [token, one, streams] => (token, What::Streams(Some(id(one)?), number(streams)?)),
+            [token, one, streams, since, info] => {
+                let here = What::Here {
+                    id: id(one)?,
+                    streams: number(streams)?,
+                    since: since.as_u64()?,
+                    info: info.as_str().map(Into::into),
+                };
+                (token, here)
             }
             _ => return None,
         };
-        Some(NodeChange {
-            token: Token::new(token.as_str()?).ok()?,
-            id: ClientId::new(id.as_str()?).ok()?,
-            here,
-        })
+        let token = Token::new(token.as_str()?).ok()?;
+        Some(NodeChange { token, what })
     });
     let changes = changes.collect::<Option<_>>()?;
     Some(Told::Changes { all, changes })

@@ -74,7 +74,12 @@ impl Ring {
     /// missing, and the id to go on from.
     pub(super) fn begin(&self, id: Option<EventId>) -> PresenceNews {
         let last = self.last();
-        let known = id.filter(|id| (self.forgotten..=last).contains(id));
+        // Each node gives its own ids: one that stands for nothing here is another's.
+        let here = |id: &EventId| {
+            let place = self.events.binary_search_by_key(id, |(known, _)| *known);
+            [self.forgotten, last].contains(id) || place.is_ok()
+        };
+        let known = id.filter(here);
         let gap = || {
             let oldest = self.events.front().map(|(id, _)| *id);
             let gap = Frame::gap(id, oldest, None);

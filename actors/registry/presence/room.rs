@@ -1,12 +1,12 @@
 //! One token: its members, and those who are told of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::rc::Rc;
 
 use foldhash::HashMap;
 
-use super::{Info, NodeChange};
+use super::{Info, NodeChange, What};
 use crate::model::{ClientId, Token};
 use crate::wire::sse::Frame;
 
@@ -27,8 +27,8 @@ pub(super) struct Here {
     /// What its streams on this node brought, and since when it is on this node; none: it is not.
     pub(super) own_info: Info,
     pub(super) own_since: Option<u64>,
-    /// Other nodes on which it is.
-    elsewhere: Vec<u64>,
+    /// Other nodes on which it is, and with how many streams.
+    elsewhere: Vec<(u64, u32)>,
 }
 
 impl Here {
@@ -102,14 +102,18 @@ pub(super) struct Room {
     members: BTreeMap<ClientId, Here>,
     /// Bytes of the list of members.
     bytes: usize,
-    /// Streams without an id.
+    /// Streams without an id: on this node, and on others.
     pub(super) anonymous: usize,
+    elsewhere: Vec<(u64, u32)>,
+    /// Whether others do not know yet how many of this node's have none.
+    pub(super) recounted: bool,
     /// Clients that are told, and at which step they knew all.
     pub(super) listeners: HashMap<u32, u64>,
     /// What has happened since it was told last, in order.
     log: Vec<Change>,
-    /// Members whose being on this node has changed since.
-    pub(super) own_changes: BTreeSet<ClientId>,
+    /// Members that have come to this node or left it since, or show something else; and those with false have more
+    /// or fewer streams.
+    pub(super) own_changes: BTreeMap<ClientId, bool>,
     /// Whether changes wait to be told.
     pub(super) gathers: bool,
     /// Whether listeners are told totals alone.
@@ -125,9 +129,11 @@ impl Room {
             members: BTreeMap::new(),
             bytes: 0,
             anonymous: 0,
+            elsewhere: Vec::new(),
+            recounted: false,
             listeners: HashMap::default(),
             log: Vec::new(),
-            own_changes: BTreeSet::new(),
+            own_changes: BTreeMap::new(),
             gathers: false,
             large: false,
             total_at: None,
@@ -136,11 +142,16 @@ impl Room {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.members.is_empty() && self.anonymous == 0 && !self.gathers
+        self.members.is_empty() && self.all_anonymous() == 0 && !self.gathers
     }
 
     pub(super) fn len(&self) -> usize {
         self.members.len()
+    }
+
+    /// Streams without an id, of all nodes.
+    pub(super) fn all_anonymous(&self) -> usize {
+        self.anonymous + streams(&self.elsewhere)
     }
 
     pub(super) fn get_mut(&mut self, id: &ClientId) -> Option<&mut Here> {
@@ -192,19 +203,46 @@ impl Room {
         was
     }
 
+    /// Another node tells of somebody; whether listeners are to know.
+    pub(super) fn hear(&mut self, node: u64, what: What, step: u64) -> bool {
+        match what {
+            What::Here {
+                id,
+                streams,
+                since,
+                info,
+            } => self.come_elsewhere(&id, (node, streams), &(info, since), step),
+            What::Gone(id) => self.leave_elsewhere(&id, node, step),
+            What::Streams(id, streams) => {
+                let counts = match &id {
+                    None => Some(&mut self.elsewhere),
+                    Some(id) => (self.members.get_mut(id)).map(|here| &mut here.elsewhere),
+                };
+                if let Some(counts) = counts {
+                    // A member is on that node only if that was told before.
+                    let known = counts.len();
+                    counts.retain(|(one, _)| *one != node);
+                    if counts.len() < known || id.is_none() && streams > 0 {
+                        counts.push((node, streams));
+                    }
+                }
+                false
+            }
+        }
+    }
+
     /// A member is on another node.
-    pub(super) fn come_elsewhere(
+    fn come_elsewhere(
         &mut self,
         id: &ClientId,
-        node: u64,
+        on: (u64, u32),
         (info, since): &(Info, u64),
         step: u64,
     ) -> bool {
         match self.members.get_mut(id) {
             Some(here) => {
-                if !here.elsewhere.contains(&node) {
-                    here.elsewhere.push(node);
-                }
+                here.elsewhere.retain(|(node, _)| *node != on.0);
+                here.elsewhere.push(on);
                 here.since = here.since.min(*since);
                 self.show(id, info, step)
             }
@@ -213,7 +251,7 @@ impl Room {
                     own: 0,
                     own_info: None,
                     own_since: None,
-                    elsewhere: vec![node],
+                    elsewhere: vec![on],
                     ..Here::own(info.clone(), *since)
                 };
                 self.enter(id.clone(), here, step);
@@ -223,32 +261,54 @@ impl Room {
     }
 
     /// A member has left another node; whether it is nowhere now.
-    pub(super) fn leave_elsewhere(&mut self, id: &ClientId, node: u64, step: u64) -> bool {
+    fn leave_elsewhere(&mut self, id: &ClientId, node: u64, step: u64) -> bool {
         let Some(here) = self.members.get_mut(id) else {
             return false;
         };
-        here.elsewhere.retain(|one| *one != node);
+        here.elsewhere.retain(|(one, _)| *one != node);
         self.leave_if_nowhere(id, step)
     }
 
-    /// The members that are on another node.
-    pub(super) fn on(&self, node: u64) -> Vec<ClientId> {
+    /// The members that are on another node, and none for its streams without an id.
+    pub(super) fn on(&self, node: u64) -> Vec<Option<ClientId>> {
+        let is = |elsewhere: &[(u64, u32)]| elsewhere.iter().any(|(one, _)| *one == node);
         let members = self.members.iter();
-        let on = members.filter(|(_, here)| here.elsewhere.contains(&node));
-        on.map(|(id, _)| id.clone()).collect()
+        let on = members.filter(|(_, here)| is(&here.elsewhere));
+        let on = on.map(|(id, _)| Some(id.clone()));
+        on.chain(is(&self.elsewhere).then_some(None)).collect()
     }
 
-    /// This node's own members.
+    /// This node's own members, and its streams without an id.
     pub(super) fn own(&self) -> impl Iterator<Item = NodeChange> {
-        let own = self.members.iter().filter_map(|(id, here)| {
-            let since = here.own_since?;
-            Some((id.clone(), (here.own_info.clone(), since)))
-        });
-        own.map(|(id, here)| NodeChange {
-            token: self.token.clone(),
-            id,
-            here: Some(here),
-        })
+        let own = self.members.iter();
+        let own = own.filter(|(_, here)| here.own_since.is_some());
+        let own = own.map(|(id, _)| self.what(id, true));
+        let anonymous = (self.anonymous > 0).then(|| self.what_anonymous());
+        own.chain(anonymous).map(|what| self.node_change(what))
+    }
+
+    fn node_change(&self, what: What) -> NodeChange {
+        let token = self.token.clone();
+        NodeChange { token, what }
+    }
+
+    /// What is so of a member on this node; `shown`: all that is shown of it.
+    fn what(&self, id: &ClientId, shown: bool) -> What {
+        let here = self.members.get(id);
+        match here.and_then(|here| Some((here, here.own_since?))) {
+            None => What::Gone(id.clone()),
+            Some((here, since)) if shown => What::Here {
+                id: id.clone(),
+                streams: here.own,
+                since,
+                info: here.own_info.clone(),
+            },
+            Some((here, _)) => What::Streams(Some(id.clone()), here.own),
+        }
+    }
+
+    fn what_anonymous(&self) -> What {
+        What::Streams(None, u32::try_from(self.anonymous).unwrap_or(u32::MAX))
     }
 
     fn leave_if_nowhere(&mut self, id: &ClientId, step: u64) -> bool {
@@ -270,17 +330,11 @@ impl Room {
 
     /// What other nodes are to know.
     pub(super) fn node_changes(&mut self) -> Vec<NodeChange> {
-        let changed = std::mem::take(&mut self.own_changes);
-        let changed = changed.into_iter().map(|id| {
-            let here = self.members.get(&id);
-            let here = here.and_then(|here| Some((here.own_info.clone(), here.own_since?)));
-            NodeChange {
-                token: self.token.clone(),
-                id,
-                here,
-            }
-        });
-        changed.collect()
+        let changed = std::mem::take(&mut self.own_changes).into_iter();
+        let recounted = std::mem::take(&mut self.recounted);
+        let changed = changed.map(|(id, shown)| self.what(&id, shown));
+        let changed = changed.chain(recounted.then(|| self.what_anonymous()));
+        changed.map(|what| self.node_change(what)).collect()
     }
 
     /// What has changed since it was told last, for those who knew all then.
@@ -360,7 +414,7 @@ impl Room {
     /// The data of `members`.
     pub(super) fn members_json(&self) -> String {
         let token = serde_json::json!(self.token.as_str());
-        let anonymous = self.anonymous;
+        let anonymous = self.all_anonymous();
         if self.is_large() {
             let total = self.members.len();
             return format!("{{\"token\":{token},\"total\":{total},\"anonymous\":{anonymous}}}");
@@ -379,7 +433,7 @@ impl Room {
         let mut last = None;
         let rows = members.by_ref().take(most).map(|(id, here)| {
             last = Some(id);
-            let streams = here.own as usize + here.elsewhere.len();
+            let streams = here.own as usize + streams(&here.elsewhere);
             let since = here.since;
             let shown = shown(id, &here.info);
             format!("{{{shown},\"streams\":{streams},\"since\":{since}}}")
@@ -388,6 +442,11 @@ impl Room {
         let more = members.next().is_some();
         (rows, last.filter(|_| more).cloned())
     }
+}
+
+/// How many streams other nodes have together.
+fn streams(elsewhere: &[(u64, u32)]) -> usize {
+    elsewhere.iter().map(|(_, streams)| *streams as usize).sum()
 }
 
 /// What several changes come to: one for each member that is not as it was before them.

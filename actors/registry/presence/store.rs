@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ring::Ring;
-use super::{Info, Now, Presence};
+use super::{Info, Now, Presence, What};
 use crate::model::{ClientId, EventId, Target, Token};
 
 /// The form of the file.
@@ -121,10 +121,15 @@ impl Presence {
         let ring = self.ring();
         let events = ring.events().map(|(id, block)| (id.0, block.to_string()));
         let members = self.own_members().filter_map(|change| {
-            let (info, since) = change.here?;
+            let What::Here {
+                id, since, info, ..
+            } = change.what
+            else {
+                return None;
+            };
             let info = info.and_then(|info| serde_json::from_str(&info).ok());
             let info = info.unwrap_or(Value::Null);
-            Some((change.token.to_string(), change.id.to_string(), info, since))
+            Some((change.token.to_string(), id.to_string(), info, since))
         });
         let file = File {
             version: VERSION,

@@ -387,8 +387,15 @@ fn members_of_other_nodes_are_there_until_they_are_nowhere() {
     house.pass(300);
     let on = |name: &str, here: Option<&str>| NodeChange {
         token: token("room1"),
-        id: id(name),
-        here: here.map(|info| (Some(info.into()), 7)),
+        what: match here {
+            None => What::Gone(id(name)),
+            Some(info) => What::Here {
+                id: id(name),
+                streams: 1,
+                since: 7,
+                info: Some(info.into()),
+            },
+        },
     };
     let line = |name: &str, who: &str, info: &str| {
         format!("1: {name} {{\"token\":\"room1\",\"id\":\"{who}\",\"info\":{info}}}")
@@ -412,6 +419,7 @@ fn members_of_other_nodes_are_there_until_they_are_nowhere() {
     house.leave(2);
     assert!(house.pass(20_000).is_empty());
     // The other node dies, and comes back in time; then it does not.
+    house.pass(FRESH);
     let hear_of = |house: &mut House, nodes: &[u64]| {
         let now = house.now();
         house.presence.hear_of(nodes, now);
@@ -441,6 +449,134 @@ fn members_of_other_nodes_are_there_until_they_are_nowhere() {
     );
 }
 
+fn here(name: &str, streams: u32) -> What {
+    What::Here {
+        id: id(name),
+        streams,
+        since: 7,
+        info: None,
+    }
+}
+
+#[test]
+fn streams_are_those_of_all_nodes() {
+    let mut house = House::new();
+    house.presence.share();
+    house.join(1, "ann", "room1", None);
+    let mut told = Vec::new();
+    let mut tick = |house: &mut House| {
+        house.steady += 300;
+        let telling = house.presence.tick(house.now());
+        told.extend(telling.nodes.into_iter().map(|change| change.what));
+        assert_eq!(telling.frames, [], "nobody listens");
+    };
+    tick(&mut house);
+    for (client, name) in [(2, "ann"), (3, ""), (4, "")] {
+        house.join(client, name, "room1", None);
+    }
+    tick(&mut house);
+    house.leave(1);
+    house.leave(2);
+    house.leave(3);
+    tick(&mut house);
+    let ann = |streams| What::Streams(Some(id("ann")), streams);
+    let none = |streams| What::Streams(None, streams);
+    let came = What::Here {
+        id: id("ann"),
+        streams: 1,
+        since: 1_000_000,
+        info: None,
+    };
+    assert_eq!(told, [came, ann(2), none(2), ann(0), none(1)]);
+
+    // What others tell is added.
+    let hear = |house: &mut House, node, what: &[What]| {
+        let now = house.now();
+        let token = token("room1");
+        let change = |what: &What| NodeChange {
+            token: token.clone(),
+            what: what.clone(),
+        };
+        (house.presence).hear(node, what.iter().map(change).collect(), now);
+        let page = house.page("room1");
+        (
+            page["members"][0]["streams"].as_u64(),
+            page["anonymous"].as_u64(),
+        )
+    };
+    assert_eq!(
+        hear(&mut house, 2, &[here("ann", 1), none(5)]),
+        (Some(1), Some(6))
+    );
+    assert_eq!(hear(&mut house, 3, &[here("ann", 3)]), (Some(4), Some(6)));
+    assert_eq!(hear(&mut house, 3, &[ann(2), none(1)]), (Some(3), Some(7)));
+    // A node that is not known to have her says nothing of her by a number.
+    assert_eq!(hear(&mut house, 4, &[ann(9)]), (Some(3), Some(7)));
+    assert_eq!(
+        hear(&mut house, 2, &[What::Gone(id("ann")), none(0)]),
+        (Some(2), Some(2))
+    );
+    let now = house.now();
+    house.presence.hear_all(3, Vec::new(), now);
+    let page = house.page("room1");
+    assert_eq!(
+        (
+            page["members"][0]["streams"].as_u64(),
+            page["anonymous"].as_u64()
+        ),
+        (Some(0), Some(1))
+    );
+    // A room of which only others have somebody is gone with them.
+    assert_eq!(hear(&mut house, 5, &[none(2)]), (Some(0), Some(3)));
+    house.leave(4);
+    house.pass(20_000);
+    assert_eq!(house.page("room1")["anonymous"], 2);
+    house.presence.hear_all(5, Vec::new(), house.now());
+    assert_eq!(house.presence.counts().tokens, 0);
+}
+
+#[test]
+fn a_node_that_has_just_come_is_not_thought_to_be_gone() {
+    let mut house = House::with_grace(1);
+    let now = house.now();
+    let change = NodeChange {
+        token: token("room1"),
+        what: here("bob", 1),
+    };
+    house.presence.hear(2, vec![change], now);
+    // The bus does not know the node yet.
+    for _ in 0..5 {
+        house.presence.hear_of(&[], house.now());
+        house.pass(1000);
+    }
+    assert_eq!(house.page("room1")["members"][0]["id"], "bob");
+    for _ in 0..3 {
+        house.presence.hear_of(&[], house.now());
+        house.pass(1000);
+    }
+    assert_eq!(
+        house.page("room1")["members"][0]["id"],
+        serde_json::Value::Null
+    );
+}
+
+#[test]
+fn an_id_of_another_node_is_a_gap() {
+    let mut house = House::new();
+    house.join(1, "ann", "room1", None);
+    house.pass(300);
+    let last = house.presence.ring().last();
+    house.steady += 1;
+    house.join(2, "bob", "room1", None);
+    house.pass(300);
+    let begin = |id| house.presence.ring().begin(Some(id)).text;
+    assert_eq!(begin(last), "");
+    assert_eq!(begin(house.presence.ring().last()), "");
+    for other in [last.0 - 1, last.0 + 1] {
+        assert!(begin(EventId(other)).contains("event: gap"), "{other}");
+    }
+}
+
 #[test]
 fn other_nodes_are_told_of_this_ones_own() {
     let mut house = House::with_grace(1);
@@ -450,22 +586,27 @@ fn other_nodes_are_told_of_this_ones_own() {
             house.steady += 50;
             all.extend(house.presence.tick(house.now()).nodes);
         }
-        let told = all
-            .into_iter()
-            .map(|change| (change.id.to_string(), change.here.is_some()));
+        let told = all.into_iter().map(|change| match change.what {
+            What::Here { id, .. } => (id.to_string(), true),
+            What::Gone(id) => (id.to_string(), false),
+            What::Streams(..) => panic!("nobody is to know: {change:?}"),
+        });
         told.collect::<Vec<_>>()
     };
     house.join(1, "ann", "room1", None);
     house.join(2, "ann", "room1", None);
     house.join(3, "", "room1", None);
     assert_eq!(told(&mut house), [("ann".to_owned(), true)]);
-    assert_eq!(house.presence.own_members().count(), 1);
+    assert_eq!(
+        house.presence.own_members().count(),
+        2,
+        "and those without an id"
+    );
     // Who is elsewhere already is told of too, as he may leave there.
     let now = house.now();
     let bob = NodeChange {
         token: token("room1"),
-        id: id("bob"),
-        here: Some((None, 7)),
+        what: here("bob", 1),
     };
     house.presence.hear(9, vec![bob], now);
     assert!(told(&mut house).is_empty());
@@ -480,16 +621,24 @@ fn other_nodes_are_told_of_this_ones_own() {
 
 #[test]
 fn what_nodes_tell_one_another_is_understood() {
-    let change = |name: &str, here: Option<(Info, u64)>| NodeChange {
-        token: token("room \u{2028}1"),
-        id: id(name),
-        here,
-    };
-    let changes = vec![
-        change("ann", Some((Some(r#"{"n":1e400}"#.into()), 5))),
-        change("bob\"", Some((None, u64::MAX))),
-        change("cleo", None),
+    let token = token("room \u{2028}1");
+    let what = [
+        What::Here {
+            id: id("ann"),
+            streams: 2,
+            since: u64::MAX,
+            info: Some(r#"{"n":1e400}"#.into()),
+        },
+        here("bob\"", 0),
+        What::Gone(id("cleo")),
+        What::Streams(Some(id("dan")), 7),
+        What::Streams(None, u32::MAX),
     ];
+    let changes = what.map(|what| NodeChange {
+        token: token.clone(),
+        what,
+    });
+    let changes = changes.to_vec();
     for all in [false, true] {
         let text = nodes::text(all, &changes);
         let told = nodes::read(&text).unwrap();
