@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::stream::Block;
-use support::{Connection, Daemon, Response, Stream, eventually, publish};
+use support::{Connection, Daemon, Response, Stream, eventually, number_from, publish};
 
 fn open(daemon: &Daemon, query: &str) -> Stream {
     daemon.subscribe(query)
@@ -136,6 +136,38 @@ fn a_reload_shows_nothing_and_several_streams_are_one_member() {
     // Another thing to be shown is told.
     let _other = open(&daemon, "subscribe=room&id=bob&info=2");
     assert_eq!(told(&mut ann, "join")["info"], 2);
+}
+
+/// `HASSES_PRESENCE=1000 cargo test --test all pages_that_are_loaded_anew` is the large one.
+#[test]
+fn pages_that_are_loaded_anew_at_once_show_no_leave() {
+    let count = number_from("HASSES_PRESENCE", 200) as usize;
+    let daemon = Daemon::start("--presence room --presence-grace 10");
+    let mut hears = backend(&daemon, "");
+    let load = || -> Vec<Stream> {
+        let page = |n| open(&daemon, &format!("subscribe=room&id=m{n}&presence=1"));
+        (0..count).map(page).collect()
+    };
+    let pages = load();
+    for _ in 0..count {
+        assert_eq!(hears.event().event.as_deref(), Some("join"));
+    }
+    drop(pages);
+    let in_grace = || {
+        let page = ask(&daemon, "/presence/room?limit=10000").json();
+        let members = page["members"].as_array().unwrap();
+        assert_eq!(members.len(), count);
+        members.iter().filter(|one| one["streams"] == 0).count()
+    };
+    eventually("the ends", || (in_grace() == count).then_some(()));
+    let _again = load();
+    assert_eq!(in_grace(), 0);
+    let _other = open(&daemon, "subscribe=room&id=other");
+    let next = hears.event();
+    assert_eq!(
+        (next.event.as_deref(), &data(&next)["id"]),
+        (Some("join"), &json!("other"))
+    );
 }
 
 #[test]

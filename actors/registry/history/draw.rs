@@ -14,8 +14,10 @@ use super::{History, Name, Names};
 use crate::model::mercure::Update;
 use crate::model::{ClientId, EventId, Publication, Subscription, Token};
 
-/// Events that are looked at in one portion, at most.
+/// Events, and rings of one that is for several targets, that are looked at in one portion, at most.
 const LOOKS: usize = 4096;
+/// Events of one ring that are looked at for those that did not spare a subscriber.
+const LOOKS_BACK: usize = 64;
 
 /// How far a subscriber has come.
 #[derive(Debug, Clone)]
@@ -272,14 +274,17 @@ impl History {
         take: &mut impl FnMut(Kept<'_>) -> bool,
     ) -> Drawn {
         let mut next = self.events.after(cursor.after);
-        for _ in 0..LOOKS {
+        let mut looks = LOOKS;
+        while looks > 0 {
+            looks -= 1;
             let Some(place) = next.filter(|place| self.events.id(*place) <= up_to) else {
                 return Drawn::All;
             };
             let event = self.events.get(place);
             cursor.after = event.id;
             let recent = cursor.recent.as_deref();
-            let wanted = recent.is_none_or(|recent| self.is_recent(place, recent, subscription));
+            let is_recent = |recent| self.is_recent(place, recent, subscription, &mut looks);
+            let wanted = recent.is_none_or(is_recent);
             let spared = event.packed.spares_one(subscription.id.as_ref());
             if wanted && !spared && !take(self.kept(place, None)) {
                 return Drawn::More;
@@ -289,8 +294,14 @@ impl History {
         Drawn::More
     }
 
-    /// Whether an event is among the last few of one of its rings.
-    fn is_recent(&self, place: u32, recent: &Recent, subscription: &Subscription) -> bool {
+    /// Whether an event is among the last few of one of its rings. What that takes is taken off `looks`.
+    fn is_recent(
+        &self,
+        place: u32,
+        recent: &Recent,
+        subscription: &Subscription,
+        looks: &mut usize,
+    ) -> bool {
         let event = self.events.get(place);
         if event.id > recent.line {
             return true;
@@ -302,14 +313,17 @@ impl History {
             Some(names) => Rings::Many(names),
         };
         rings.any(self, |ring| {
+            let mut back = LOOKS_BACK;
             let named = recent
                 .rings
                 .get(&ring)
                 .is_some_and(|begin| event.id > begin.0);
-            let last = |count| event.id > self.begin(ring, count, id, &mut 64);
+            let last = |count| event.id > self.begin(ring, count, id, &mut back);
             let held = self.targets.get(ring).ring.front();
             let held = held.is_some_and(|oldest| self.events.id(oldest) <= event.id);
-            held && (named || recent.of_each.is_some_and(last))
+            let is = held && (named || recent.of_each.is_some_and(last));
+            *looks = looks.saturating_sub(1 + LOOKS_BACK - back);
+            is
         })
     }
 
@@ -425,7 +439,7 @@ enum Rings<'a> {
 }
 
 impl Rings<'_> {
-    fn any(&mut self, history: &History, is: impl Fn(u32) -> bool) -> bool {
+    fn any(&mut self, history: &History, is: impl FnMut(u32) -> bool) -> bool {
         match self {
             Self::One(place) => place.is_some_and(is),
             Self::Many(names) => names.filter_map(|name| history.targets.find(name)).any(is),

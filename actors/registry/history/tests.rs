@@ -171,6 +171,32 @@ fn a_gap_names_the_tokens_that_lost_something() {
 }
 
 #[test]
+fn a_portion_is_bounded_by_the_rings_that_are_looked_at_too() {
+    const TARGETS: usize = 1000;
+    const EVENTS: usize = 50;
+    let names: Vec<String> = (0..TARGETS).map(|n| format!("t{n}")).collect();
+    let to_all = names.join(",");
+    let history = history(policy(1000, 1 << 30, &[]), &[to_all.as_str(); EVENTS]);
+    let all = subscription("*");
+    let last = EventId(10 * EVENTS as u64);
+    let mut cursor = history.recent(&all, 1, &[], None, last);
+    let (mut portions, mut drawn) = (0, Vec::new());
+    loop {
+        portions += 1;
+        let take = |kept: Kept<'_>| {
+            drawn.push(kept.id);
+            true
+        };
+        if history.draw(&all, &mut cursor, EventId(u64::MAX), take) == Drawn::All {
+            break;
+        }
+    }
+    // Each event but the last is looked for in every ring that holds it.
+    assert_eq!(drawn, [last]);
+    assert!(portions >= EVENTS * TARGETS / 5096, "{portions}");
+}
+
+#[test]
 fn recent_events_are_those_of_each_token_and_of_what_meets_one() {
     let history = history(large(), &["a", "b", "a", "ab*", "*", "b", "b", "c", "a,b"]);
     assert_eq!(recent(&history, "a", 2), [30, 50, 90]);

@@ -1,9 +1,10 @@
 //! Who is there, over all nodes.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{Connection, Daemon, Stream, eventually, needs};
+use support::{Connection, Daemon, PATIENCE, Stream, eventually, needs, number_from};
 
 use super::{Redis, node};
 
@@ -124,4 +125,102 @@ fn members_are_those_of_all_nodes_and_a_dead_nodes_leave_once() {
     }
     support::publish::http(one.control, "room", "nothing before this");
     assert_eq!(ann.data(), "nothing before this");
+}
+
+/// What a backend hears until it has heard of so many members that they `name`: how often of each.
+fn heard(stream: &mut Stream, name: &str, count: usize) -> BTreeMap<String, usize> {
+    let mut heard = BTreeMap::new();
+    while heard.len() < count {
+        let (what, id) = told(stream);
+        assert_eq!(what, name, "{id}");
+        *heard.entry(id).or_default() += 1;
+    }
+    heard
+}
+
+/// `HASSES_PRESENCE=10000 cargo test --test all a_crowd_of_members -- --nocapture` is the large one.
+#[test]
+#[expect(clippy::print_stdout, reason = "its figures are what it is for")]
+fn a_crowd_of_members_comes_once_and_those_of_a_dead_node_leave_once() {
+    needs!("redis-server", "redis-cli");
+    let count = number_from("HASSES_PRESENCE", 300) as usize;
+    let redis = Redis::start("");
+    let mut nodes = [(); 3].map(|()| node(&redis, "--presence room --presence-grace 2"));
+    let watch = |node: &Daemon| {
+        let request = "GET /presence HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        Stream::request(node.control, request)
+    };
+    let mut watchers = [watch(&nodes[0]), watch(&nodes[1])];
+    let name = |n: usize| format!("m{n:05}");
+    let began = Instant::now();
+    let mut streams: Vec<Stream> = (0..count)
+        .map(|n| nodes[n % 3].subscribe(&format!("subscribe=room&id={}", name(n))))
+        .collect();
+    let connected = began.elapsed();
+    for watcher in &mut watchers {
+        let joins = heard(watcher, "join", count);
+        assert!(joins.values().all(|times| *times == 1), "{joins:?}");
+    }
+    let joined = began.elapsed();
+    // Every third goes to another node before its own dies: nothing is shown of that.
+    for n in (2..count).step_by(9) {
+        streams[n] = nodes[0].subscribe(&format!("subscribe=room&id={}", name(n)));
+    }
+    let left: Vec<String> = (2..count)
+        .step_by(3)
+        .filter(|n| n % 9 != 2)
+        .map(name)
+        .collect();
+    let moved = (2..count).step_by(9).count();
+    for node in &nodes[..2] {
+        // Their old streams ended when the new ones had begun.
+        eventually("what went to another node", || {
+            let streams = on_node(node);
+            let there = (2..count).step_by(9).filter(|n| streams[&name(*n)] == 1);
+            (streams.len() == count && there.count() == moved).then_some(())
+        });
+    }
+    let began = Instant::now();
+    nodes[2].crash();
+    let mut took = Duration::ZERO;
+    for watcher in &mut watchers {
+        let leaves = heard(watcher, "leave", left.len());
+        took = took.max(began.elapsed());
+        assert!(leaves.keys().eq(&left), "{leaves:?}");
+        assert!(leaves.values().all(|times| *times == 1), "{leaves:?}");
+    }
+    assert!(took < Duration::from_secs(17) + PATIENCE, "{took:?}");
+    for node in &nodes[..2] {
+        assert_eq!(on_node(node).len(), count - left.len());
+    }
+    // Nothing comes behind that.
+    let _last = nodes[0].subscribe("subscribe=room&id=last");
+    for watcher in &mut watchers {
+        assert_eq!(told(watcher), ("join".to_owned(), "last".to_owned()));
+    }
+    println!(
+        "{count} members over 3 nodes: connected in {connected:.1?}, all told of by {joined:.1?}; of a node that was \
+         killed {} left in {took:.1?}",
+        left.len()
+    );
+}
+
+/// All members that a node knows, and how many streams each has.
+fn on_node(node: &Daemon) -> BTreeMap<String, u64> {
+    let mut path = "/presence/room?limit=10000".to_owned();
+    let mut all = BTreeMap::new();
+    loop {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        let answer = Connection::to(node.control)
+            .send(request.as_bytes())
+            .response();
+        for member in answer.json()["members"].as_array().unwrap() {
+            let id = member["id"].as_str().unwrap().to_owned();
+            all.insert(id, member["streams"].as_u64().unwrap());
+        }
+        match answer.header("link") {
+            Some(link) => path = link.split(['<', '>']).nth(1).unwrap().to_owned(),
+            None => return all,
+        }
+    }
 }
