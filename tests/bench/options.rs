@@ -21,7 +21,12 @@ pub(crate) struct Options {
     /// the works to do, by their names and with commas between them (default all)
     #[argh(option)]
     pub(crate) only: Option<String>,
-    /// servers to measure (default floor,hasses,nchan; nchan where it is installed)
+    /// the rivals too: hasses by HTTP beside nchan, Mercure's hub and Centrifugo, where they are
+    /// installed
+    #[argh(switch)]
+    pub(crate) rivals: bool,
+    /// servers to measure, of floor,hasses,hasses-http,nchan,mercure,centrifugo (default
+    /// floor,hasses,nchan; what is not installed is left out)
     #[argh(option)]
     pub(crate) servers: Option<String>,
     /// the processor that servers run on (default 0)

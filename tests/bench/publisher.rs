@@ -21,15 +21,24 @@ pub(crate) enum Channel {
     Text(SocketAddr),
     /// The same into a FIFO.
     Fifo(PathBuf),
-    /// `POST /pub?to=tokn`, so many unanswered at most.
-    Http(SocketAddr, usize),
+    /// A request each.
+    Http(Posts),
+}
+
+/// How messages are posted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Posts {
+    pub(crate) address: SocketAddr,
+    /// How many requests may be unanswered.
+    pub(crate) pipeline: usize,
+    /// The request that publishes this text to this token.
+    pub(crate) request: fn(&str, &str) -> String,
 }
 
 #[derive(Debug)]
 pub(crate) struct Publisher {
     pipe: OwnedFd,
-    /// For HTTP: how many requests may be unanswered.
-    pipeline: Option<usize>,
+    posts: Option<Posts>,
     unanswered: usize,
     out: Vec<u8>,
     written: usize,
@@ -44,9 +53,9 @@ impl Publisher {
             socket.set_nonblocking(true)?;
             Ok::<OwnedFd, io::Error>(socket.into())
         };
-        let (pipe, pipeline) = match channel {
+        let (pipe, posts) = match channel {
             Channel::Text(address) => (connect(address)?, None),
-            Channel::Http(address, pipeline) => (connect(address)?, Some(*pipeline)),
+            Channel::Http(posts) => (connect(&posts.address)?, Some(*posts)),
             Channel::Fifo(path) => {
                 use rustix::fs::{Mode, OFlags};
                 let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -55,7 +64,7 @@ impl Publisher {
         };
         Ok(Self {
             pipe,
-            pipeline,
+            posts,
             unanswered: 0,
             out: Vec::new(),
             written: 0,
@@ -69,31 +78,26 @@ impl Publisher {
 
     /// Whether one more message may be put in.
     pub(crate) fn has_room(&self) -> bool {
-        match self.pipeline {
-            Some(pipeline) => self.unanswered < pipeline,
+        match &self.posts {
+            Some(posts) => self.unanswered < posts.pipeline,
             None => self.out.len() - self.written < BACKLOG,
         }
     }
 
     /// Puts a message in; it is not written yet.
     pub(crate) fn put(&mut self, target: Target, payload: &[u8]) {
-        let (name, number) = match (target, self.pipeline) {
-            (Target::Token(token), _) => ("tok", token.to_string()),
-            (Target::All, Some(_)) => ("all", String::new()),
-            (Target::All, None) => ("*", String::new()),
+        let name = match target {
+            Target::Token(token) => format!("tok{token}"),
+            Target::All if self.posts.is_some() => "all".to_owned(),
+            Target::All => "*".to_owned(),
         };
         let out = &mut self.out;
-        if self.pipeline.is_some() {
-            let length = payload.len();
-            let head = format!(
-                "POST /pub?to={name}{number} HTTP/1.1\r\nHost: 127.0.0.1\r\n\
-                 Content-Type: text/plain\r\nContent-Length: {length}\r\n\r\n"
-            );
-            out.extend_from_slice(head.as_bytes());
-            out.extend_from_slice(payload);
+        if let Some(posts) = &self.posts {
+            let payload = String::from_utf8_lossy(payload);
+            out.extend_from_slice((posts.request)(&name, &payload).as_bytes());
             self.unanswered += 1;
         } else {
-            for part in [name.as_bytes(), number.as_bytes(), b"=", payload, b";"] {
+            for part in [name.as_bytes(), b"=", payload, b";"] {
                 out.extend_from_slice(part);
             }
         }

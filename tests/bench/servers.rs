@@ -9,27 +9,46 @@ use std::time::{Duration, Instant};
 use crate::Outcome;
 use crate::load::Load;
 use crate::publisher::Channel;
+use crate::rivals;
 use crate::usage::{Usage, family};
-
-/// Where Debian's libnginx-mod-nchan puts the module.
-pub(crate) const NCHAN: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Floor,
     Hasses,
+    /// hasses, published to by HTTP as the rivals are.
+    HassesHttp,
     Nchan,
+    Mercure,
+    Centrifugo,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 3] = [Self::Floor, Self::Hasses, Self::Nchan];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Floor,
+        Self::Hasses,
+        Self::HassesHttp,
+        Self::Nchan,
+        Self::Mercure,
+        Self::Centrifugo,
+    ];
+    /// Those that are measured when nobody says which.
+    pub(crate) const USUAL: [Self; 3] = [Self::Floor, Self::Hasses, Self::Nchan];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Floor => "floor",
             Self::Hasses => "hasses",
+            Self::HassesHttp => "hasses-http",
             Self::Nchan => "nchan",
+            Self::Mercure => "mercure",
+            Self::Centrifugo => "centrifugo",
         }
+    }
+
+    /// Whether it is somebody else's program.
+    pub(crate) fn is_rival(self) -> bool {
+        matches!(self, Self::Nchan | Self::Mercure | Self::Centrifugo)
     }
 }
 
@@ -38,9 +57,9 @@ impl Kind {
 pub(crate) struct Wish {
     /// Clients that will come (nchan reserves places for them).
     pub(crate) clients: usize,
-    /// Everyone gets everything (nchan has one channel then, else one a token).
+    /// Everyone gets everything (a rival has one channel then, else one a token).
     pub(crate) broadcast: bool,
-    /// Unanswered requests (nchan).
+    /// Unanswered requests, where messages come by HTTP.
     pub(crate) pipeline: usize,
     /// Further options of hasses, in which `{dir}` is a directory of its own.
     pub(crate) options: &'static str,
@@ -94,7 +113,7 @@ impl Server {
                     publishers.port().to_string(),
                 ]);
             }
-            Kind::Hasses => {
+            Kind::Hasses | Kind::HassesHttp => {
                 let (listen, control) = (subscribers.to_string(), publishers.to_string());
                 command.arg(hasses());
                 command.args([
@@ -108,15 +127,15 @@ impl Server {
                 let options = wish.options.replace("{dir}", &dir.0.to_string_lossy());
                 command.args(options.split_whitespace());
             }
-            Kind::Nchan => {
-                let file = dir.0.join("nginx.conf");
-                fs::write(&file, nginx_conf(&dir.0, subscribers, publishers, wish))?;
-                command
-                    .arg("nginx")
-                    .arg("-c")
-                    .arg(file)
-                    .arg("-p")
-                    .arg(&dir.0);
+            rival => {
+                command.args(rivals::command(
+                    rival,
+                    &dir.0,
+                    subscribers,
+                    publishers,
+                    wish,
+                )?);
+                rivals::environment(&mut command, &dir.0);
             }
         }
         let log = fs::File::create(dir.0.join("log"))?;
@@ -160,13 +179,14 @@ impl Server {
 
     /// A load whose tokens have so many clients each.
     pub(crate) fn load(&self, tokens: Vec<u32>, fields: &'static str) -> Outcome<Load> {
-        let one_channel = self.kind == Kind::Nchan && self.wish.broadcast;
+        let (kind, one_channel) = (self.kind, self.kind.is_rival() && self.wish.broadcast);
         let request = move |token: u32| {
-            if one_channel {
-                ("/sse?subscribe=all".to_owned(), fields)
+            let name = if one_channel {
+                "all".to_owned()
             } else {
-                (format!("/sse?subscribe=tok{token}"), fields)
-            }
+                format!("tok{token}")
+            };
+            (rivals::subscription(kind, &name), fields)
         };
         Load::new(self.subscribers, tokens, Box::new(request))
     }
@@ -174,8 +194,13 @@ impl Server {
     /// How messages are published to it.
     pub(crate) fn channel(&self) -> Channel {
         match self.kind {
-            Kind::Nchan => Channel::Http(self.publishers, self.wish.pipeline.max(1)),
-            _ => Channel::Text(self.publishers),
+            Kind::Floor | Kind::Hasses => Channel::Text(self.publishers),
+            kind => Channel::Http(rivals::posts(
+                kind,
+                self.subscribers,
+                self.publishers,
+                self.wish.pipeline,
+            )),
         }
     }
 
@@ -199,37 +224,4 @@ impl Drop for Server {
 
 pub(crate) fn free_address() -> Outcome<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
-}
-
-fn nginx_conf(dir: &Path, subscribers: SocketAddr, publishers: SocketAddr, wish: Wish) -> String {
-    let dir = dir.display();
-    // With the usual 10 it loses messages that come faster than one client takes them.
-    let keep = if wish.clients > 1 { 10 } else { 10_000 };
-    let connections = wish.clients * 5 / 4 + 256;
-    format!(
-        "load_module {NCHAN};
-daemon off; user root; worker_processes 1; worker_rlimit_nofile 20000;
-pid {dir}/nginx.pid; error_log {dir}/error.log warn;
-events {{ worker_connections {connections}; use epoll; multi_accept on; }}
-http {{
-    access_log off; keepalive_timeout 3600; keepalive_requests 1000000000; tcp_nodelay on;
-    client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy; fastcgi_temp_path {dir}/fastcgi;
-    uwsgi_temp_path {dir}/uwsgi; scgi_temp_path {dir}/scgi;
-    nchan_shared_memory_size 2g;
-    nchan_message_buffer_length {keep}; nchan_message_timeout 10s;
-    server {{
-        listen {subscribers} backlog=4096;
-        location = /sse {{
-            nchan_subscriber eventsource; nchan_channel_id $arg_subscribe;
-            nchan_subscriber_first_message newest; nchan_eventsource_ping_interval 0;
-            nchan_subscriber_timeout 0;
-        }}
-    }}
-    server {{
-        listen {publishers} backlog=4096;
-        location = /pub {{ nchan_publisher http; nchan_channel_id $arg_to; }}
-    }}
-}}
-"
-    )
 }

@@ -41,7 +41,7 @@ pub(crate) fn draw(
                 let to_all = broadcast(setting, *server, *clients, 20)?;
                 let found = [(&to_one, "cpu"), (&to_one, "resident"), (&to_all, "last")];
                 for (values, (result, name)) in figures.iter_mut().zip(found) {
-                    if *server != Kind::Nchan && name != "resident" {
+                    if !server.is_rival() && name != "resident" {
                         faults += result.lost + result.wrong;
                     }
                     values.extend(result.figure(name));

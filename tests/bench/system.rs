@@ -1,7 +1,8 @@
 //! The benchmark of the whole system: `tests/bench/run`, or `cargo bench --bench system -- --help`.
 //!
 //! Every work is done in each of several rounds by each server: [`floor`], the least that a server
-//! can do; hasses, as released; nchan, if it is installed. The server has one processor, the load
+//! can do; hasses, as released; nchan, if it is installed; with `--rivals` the Mercure hub and
+//! Centrifugo too, and hasses published to by HTTP as these are ([`rivals`]). The server has one processor, the load
 //! another. Absolute times move by a quarter from minute to minute on a virtual machine; the ratio
 //! to the floor in the same round hardly does, so that is what to look at.
 //!
@@ -36,6 +37,7 @@ mod million;
 mod options;
 mod plot;
 mod publisher;
+mod rivals;
 mod servers;
 mod sweep;
 mod table;
@@ -101,11 +103,7 @@ fn measure(options: &Options) -> Outcome<bool> {
         return million::run(options.million, options.hold, options.bus.as_deref());
     }
     usage::stay_on(options.load_cpu)?;
-    let wanted = |kind: &Kind| match &options.servers {
-        Some(servers) => servers.split(',').any(|name| name == kind.name()),
-        None => *kind != Kind::Nchan || Path::new(servers::NCHAN).exists(),
-    };
-    let servers: Vec<Kind> = Kind::ALL.into_iter().filter(wanted).collect();
+    let servers = wanted(options);
     let room = u32::try_from(most.saturating_sub(500)).unwrap_or(u32::MAX);
     let rounds = if options.quick { 1 } else { options.rounds };
     let mut setting = Setting {
@@ -155,6 +153,23 @@ fn measure(options: &Options) -> Outcome<bool> {
         println!("Plots are in {}.", directory.display());
     }
     Ok(faults == 0.0)
+}
+
+/// The servers to measure; which of them cannot be is told.
+fn wanted(options: &Options) -> Vec<Kind> {
+    let wanted = |kind: &Kind| match &options.servers {
+        Some(servers) => servers.split(',').any(|name| name == kind.name()),
+        None => options.rivals || Kind::USUAL.contains(kind),
+    };
+    let mut servers: Vec<Kind> = Kind::ALL.into_iter().filter(wanted).collect();
+    servers.retain(|kind| match rivals::lacks(*kind) {
+        Some(what) => {
+            eprintln!("{} is not measured: there is no {what}", kind.name());
+            false
+        }
+        None => true,
+    });
+    servers
 }
 
 /// Does one work with one server and enters what came of it.

@@ -209,7 +209,7 @@ impl Results {
         let counts = self
             .0
             .iter()
-            .filter(|entry| entry.figure.is_empty() && entry.server != Kind::Nchan);
+            .filter(|entry| entry.figure.is_empty() && !entry.server.is_rival());
         counts.map(|entry| entry.value).sum()
     }
 

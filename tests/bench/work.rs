@@ -270,7 +270,7 @@ fn idle(setting: Setting, kind: Kind) -> Outcome<Option<Result>> {
 
 /// A server that takes text; none where this one does not.
 fn of_text(setting: Setting, kind: Kind, options: &'static str) -> Outcome<Option<Server>> {
-    if kind == Kind::Nchan {
+    if !matches!(kind, Kind::Floor | Kind::Hasses) {
         return Ok(None);
     }
     let wish = Wish {
