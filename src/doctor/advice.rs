@@ -46,10 +46,10 @@ pub(crate) enum Topic {
 /// The program's name and its lines, for the program that stands between, or for all.
 pub(crate) fn lines(topic: Topic, between: Between) -> Vec<(&'static str, &'static str)> {
     let of = |program: Between| Some((program.name(), mends(topic, program)?));
-    match (of(between), anywhere(topic)) {
-        (Some(found), _) => vec![found],
-        (None, Some(lines)) => vec![("hasses", lines)],
-        (None, None) => Between::ALL.into_iter().filter_map(of).collect(),
+    match (anywhere(topic), between) {
+        (Some(lines), _) => vec![("hasses", lines)],
+        (None, Between::Unknown) => Between::ALL.into_iter().filter_map(of).collect(),
+        (None, known) => of(known).into_iter().collect(),
     }
 }
 
@@ -57,11 +57,11 @@ pub(crate) fn lines(topic: Topic, between: Between) -> Vec<(&'static str, &'stat
 fn anywhere(topic: Topic) -> Option<&'static str> {
     match topic {
         Topic::Cors => Some(
-            "--cors https://www.example.com     # the page's origin; also: the proxy must not remove the field",
+            "--cors https://www.example.com     # the page's origin\n# and the proxy must not remove the field: remove any proxy_hide_header (nginx), Header unset\n# (Apache), header_down (Caddy), del-header (HAProxy)",
         ),
-        Topic::Gateway => {
-            Some("is hasses running, and does the proxy name the address of its --listen?")
-        }
+        Topic::Gateway => Some(
+            "is hasses running, and does the proxy name the address of its --listen?\n# During a restart EventSource gives up at such an answer: load /sse.js, which does not,\n# and let systemd hold the port (hasses.socket), so that the proxy reaches it all the time.",
+        ),
         _ => None,
     }
 }
@@ -69,7 +69,7 @@ fn anywhere(topic: Topic) -> Option<&'static str> {
 fn mends(topic: Topic, program: Between) -> Option<&'static str> {
     Some(match (topic, program) {
         (Topic::Buffering, Nginx) => {
-            "location /sse {\n    proxy_buffering off;\n    # and remove any: proxy_ignore_headers X-Accel-Buffering;\n}"
+            "# in location /sse:\nproxy_buffering off;\n# and remove any: proxy_ignore_headers X-Accel-Buffering;"
         }
         (Topic::Buffering, Apache) => "ProxyPass /sse http://127.0.0.1:8080/sse flushpackets=on",
         (Topic::Buffering, Caddy) => {
@@ -79,7 +79,7 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
             "option http-no-delay\n# and remove: option http-buffer-request, filter compression on this backend"
         }
         (Topic::Buffering, Varnish) => {
-            "sub vcl_recv { if (req.url ~ \"^/sse\") { return (pipe); } }"
+            "# above every other sub vcl_recv:\nsub vcl_recv { if (req.url ~ \"^/sse\") { return (pipe); } }"
         }
         (Topic::Buffering, Traefik) => {
             "# remove the buffering and compress middlewares from this router, and set\nloadBalancer.responseForwarding.flushInterval: \"-1\""
@@ -88,7 +88,7 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
             "# Network > Response buffering: off (Enterprise); quick tunnels hold streams back: use a named tunnel"
         }
         (Topic::Compression | Topic::Compressed, Nginx) => {
-            "location /sse { gzip off; brotli off; }"
+            "# in location /sse:\ngzip off;     # and, if nginx has that module: brotli off;"
         }
         (Topic::Compression | Topic::Compressed, Apache) => {
             "SetEnvIf Request_URI \"^/sse\" no-gzip no-brotli"
@@ -109,7 +109,7 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
             "# Rules > Compression: no compression for this path"
         }
         (Topic::ReadTimeout, Nginx) => {
-            "location /sse {\n    proxy_read_timeout 60s;     # longer than --heartbeat of hasses\n}"
+            "# in location /sse:\nproxy_read_timeout 60s;     # longer than --heartbeat of hasses"
         }
         (Topic::ReadTimeout, Apache) => {
             "ProxyPass /sse http://127.0.0.1:8080/sse timeout=60     # longer than --heartbeat of hasses"
@@ -130,7 +130,7 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
             "# Cloudflare cuts what is silent for 100 s: hasses --heartbeat 15 (the default) is enough"
         }
         (Topic::Path, Nginx) => {
-            "location /sse {\n    proxy_pass http://127.0.0.1:8080;     # no path and no slash behind the port\n}"
+            "location /sse {     # instead of the location that is there\n    proxy_pass http://127.0.0.1:8080;     # no path and no slash behind the port\n    proxy_http_version 1.1;\n    proxy_set_header Connection \"\";\n    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n}"
         }
         (Topic::Path, Apache) => "ProxyPass /sse http://127.0.0.1:8080/sse",
         (Topic::Path, Caddy) => "reverse_proxy /sse* 127.0.0.1:8080",
@@ -152,7 +152,7 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
         }
         (Topic::Query, Haproxy) => "http-request redirect scheme https code 301",
         (Topic::Query, Varnish) => {
-            "sub vcl_recv { if (req.url ~ \"^/sse\") { return (pipe); } }     # before anything that edits req.url"
+            "# above every other sub vcl_recv:\nsub vcl_recv { if (req.url ~ \"^/sse\") { return (pipe); } }"
         }
         (Topic::LastEventId, Nginx) => {
             "# remove any: proxy_set_header Last-Event-ID \"\";\n# remove any: proxy_pass_request_headers off;"
@@ -164,13 +164,15 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
         (Topic::LastEventId, Traefik) => {
             "# remove from headers.customRequestHeaders: Last-Event-ID"
         }
-        (Topic::Cache, Nginx) => "location /sse { proxy_cache off; }",
+        (Topic::Cache, Nginx) => "# in location /sse:\nproxy_cache off;",
         (Topic::Cache, Apache) => "CacheDisable /sse",
-        (Topic::Cache, Varnish) => "sub vcl_recv { if (req.url ~ \"^/sse\") { return (pipe); } }",
+        (Topic::Cache, Varnish) => {
+            "# above every other sub vcl_recv:\nsub vcl_recv { if (req.url ~ \"^/sse\") { return (pipe); } }"
+        }
         (Topic::Cache, Haproxy) => "# remove: http-request cache-use, http-response cache-store",
         (Topic::Cache, Cloudflare) => "# Rules > Cache Rules: bypass cache for this path",
         (Topic::CorsTwice, Nginx) => {
-            "location /sse { proxy_hide_header Access-Control-Allow-Origin; }     # or remove add_header Access-Control-Allow-Origin"
+            "# in location /sse:\nproxy_hide_header Access-Control-Allow-Origin;     # or remove: add_header Access-Control-Allow-Origin"
         }
         (Topic::CorsTwice, Apache) => {
             "# remove: Header add Access-Control-Allow-Origin (hasses sends the field itself)"
@@ -212,22 +214,22 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
         }
         (Topic::Name, Caddy) => "www.example.com { … }     # the name in the URL",
         (Topic::Address, Nginx) => {
-            "location /sse {\n    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n}\n# and start hasses with: --trust-proxy ADDRESS-OF-NGINX"
+            "# in location /sse:\nproxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n# and start hasses with: --trust-proxy and the address of nginx"
         }
         (Topic::Address, Apache) => {
-            "# Apache sends X-Forwarded-For by itself; start hasses with: --trust-proxy ADDRESS-OF-APACHE"
+            "# Apache sends X-Forwarded-For by itself; start hasses with: --trust-proxy and the address of Apache"
         }
         (Topic::Address, Caddy) => {
-            "# Caddy sends X-Forwarded-For by itself; start hasses with: --trust-proxy ADDRESS-OF-CADDY"
+            "# Caddy sends X-Forwarded-For by itself; start hasses with: --trust-proxy and the address of Caddy"
         }
         (Topic::Address, Haproxy) => {
-            "option forwardfor\n# and start hasses with: --trust-proxy ADDRESS-OF-HAPROXY"
+            "option forwardfor\n# and start hasses with: --trust-proxy and the address of HAProxy"
         }
         (Topic::Address, Varnish) => {
-            "# Varnish sends X-Forwarded-For by itself; start hasses with: --trust-proxy ADDRESS-OF-VARNISH"
+            "# Varnish sends X-Forwarded-For by itself; start hasses with: --trust-proxy and the address of Varnish"
         }
         (Topic::Address, Traefik) => {
-            "# Traefik sends X-Forwarded-For by itself; start hasses with: --trust-proxy ADDRESS-OF-TRAEFIK"
+            "# Traefik sends X-Forwarded-For by itself; start hasses with: --trust-proxy and the address of Traefik"
         }
         (Topic::Address, Cloudflare) => {
             "# name the proxy behind Cloudflare and https://www.cloudflare.com/ips/ in --trust-proxy of hasses"
@@ -237,13 +239,16 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
         (Topic::Cookie, Caddy) => "# remove any: header_up -Cookie",
         (Topic::Cookie, Haproxy) => "# remove any: http-request del-header cookie",
         (Topic::Cookie, Varnish) => {
-            "sub vcl_recv { if (req.url ~ \"^/sse\") { return (pipe); } }     # before: unset req.http.Cookie"
+            "# above every other sub vcl_recv:\nsub vcl_recv { if (req.url ~ \"^/sse\") { return (pipe); } }"
         }
         (Topic::Http2, Nginx) => "listen 443 ssl http2;     # since nginx 1.25.1: http2 on;",
         (Topic::Http2, Apache) => "Protocols h2 http/1.1     # with: a2enmod http2",
+        (Topic::Http2, Caddy) => {
+            "www.example.com { … }     # a name instead of a port: Caddy gets a certificate and speaks HTTP/2"
+        }
         (Topic::Http2, Haproxy) => "bind :443 ssl crt /etc/haproxy/site.pem alpn h2,http/1.1",
         (Topic::Upstream10, Nginx) => {
-            "location /sse {\n    proxy_http_version 1.1;\n    proxy_set_header Connection \"\";\n}"
+            "# in location /sse:\nproxy_http_version 1.1;\nproxy_set_header Connection \"\";"
         }
         (Topic::Upstream10, Apache) => "# remove any: SetEnv force-proxy-request-1.0",
         _ => return None,

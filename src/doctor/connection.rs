@@ -32,7 +32,9 @@ pub(crate) fn check(patient: &Patient<'_>, report: &mut Report) -> Option<Looked
     if !status(patient, &mut looked, report) {
         return None;
     }
-    content_type(&looked, report);
+    if !content_type(&looked, report) {
+        return None;
+    }
     cache(&looked, report);
     cors(patient, &looked, report);
     cookie(patient, report);
@@ -208,10 +210,12 @@ fn status(patient: &Patient<'_>, looked: &mut Looked, report: &mut Report) -> bo
     false
 }
 
-fn content_type(looked: &Looked, report: &mut Report) {
+/// Whether it is an event stream.
+fn content_type(looked: &Looked, report: &mut Report) -> bool {
     let kind = looked.answer.field("content-type").unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case("text/event-stream") {
+    let right = essence.eq_ignore_ascii_case("text/event-stream");
+    if right {
         report.add("content type", Level::Ok, kind.to_owned());
     } else {
         report.mend(
@@ -221,6 +225,7 @@ fn content_type(looked: &Looked, report: &mut Report) {
             format!("'{kind}' is not text/event-stream: another program answers at this path"),
         );
     }
+    right
 }
 
 fn cache(looked: &Looked, report: &mut Report) {

@@ -333,7 +333,8 @@ impl Publisher<'_> {
                 Topic::Address,
                 format!(
                     "hasses sees {seen} instead of the client {}: all clients count as one, in the \
-                     log, in lists and for --max-clients-per-ip",
+                     log, in lists and for --max-clients-per-ip; if {seen} is your proxy, start hasses \
+                     with --trust-proxy {seen}",
                     local.ip()
                 ),
             );

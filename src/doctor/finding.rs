@@ -7,6 +7,11 @@ use serde_json::{Value, json};
 use super::advice::{self, Topic};
 use super::between::Between;
 
+/// What stands before the second line of a finding.
+const INDENT: &str = "                       ";
+/// The most columns of a finding's line.
+const WIDTH: usize = 100;
+
 /// How a check went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Level {
@@ -98,11 +103,12 @@ impl Report {
                 Level::Wrong => " WRONG ",
                 Level::Skipped => "  -    ",
             };
-            let _ = writeln!(text, "{mark} {:<14} {}", finding.check, finding.text);
+            let told = wrapped(&finding.text);
+            let _ = writeln!(text, "{mark} {:<14} {told}", finding.check);
             for (program, lines) in self.advice(finding) {
-                let _ = writeln!(text, "                        {program}:");
+                let _ = writeln!(text, "{INDENT}  {program}:");
                 for line in lines.lines() {
-                    let _ = writeln!(text, "                            {line}");
+                    let _ = writeln!(text, "{INDENT}    {line}");
                 }
             }
         }
@@ -114,7 +120,9 @@ impl Report {
             (0, 0) => "All is well.".to_owned(),
             (0, skipped) => format!("Nothing is wrong; {skipped} checks could not be made."),
             (1, _) => "One thing is wrong.".to_owned(),
-            (wrong, _) => format!("{wrong} things are wrong."),
+            (wrong, _) => format!(
+                "{wrong} things are wrong. Mend the first and look again: the others may follow from it."
+            ),
         };
         text + "\n" + &verdict + "\n"
     }
@@ -151,5 +159,41 @@ impl Report {
             Some(topic) if finding.level != Level::Ok => advice::lines(topic, self.between),
             _ => Vec::new(),
         }
+    }
+}
+
+/// A finding's text in lines that a terminal shows whole.
+fn wrapped(text: &str) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last().map_or(0, |line| line.chars().count());
+        if line > 0 && INDENT.len() + line + word.chars().count() >= WIDTH {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            *line += word;
+        }
+    }
+    lines.join(&format!("\n{INDENT}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_findings_are_wrapped_and_lose_no_word() {
+        let text = "word ".repeat(60) + &"x".repeat(200);
+        let told = wrapped(&text);
+        let lines: Vec<&str> = told.lines().collect();
+        assert!(lines.len() > 3, "{told}");
+        for line in &lines[..lines.len() - 1] {
+            assert!(line.len() < WIDTH, "{line}");
+        }
+        let words = |text: &str| text.split_whitespace().count();
+        assert_eq!(words(&told), words(&text));
     }
 }

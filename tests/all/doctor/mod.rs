@@ -44,6 +44,14 @@ impl Told {
         self
     }
 
+    /// The checks that are worth a note.
+    fn notes(&self) -> Vec<String> {
+        let findings = self.report["findings"].as_array().unwrap();
+        let notes = findings.iter().filter(|one| one["level"] == "note");
+        let names = notes.map(|one| one["check"].as_str().unwrap().to_owned());
+        names.collect()
+    }
+
     fn well(&self) -> bool {
         self.report["well"].as_bool().unwrap()
     }
@@ -106,7 +114,10 @@ fn a_right_set_up_is_well() {
     needs!("nginx", "apache2", "caddy", "haproxy", "varnishd");
     let daemon = daemon();
     let cases = [
-        (NGINX, nginx("")),
+        (
+            NGINX,
+            nginx("proxy_http_version 1.1; proxy_set_header Connection '';"),
+        ),
         (APACHE, "ProxyPass /sse http://DAEMON/sse".to_owned()),
         (CADDY, "reverse_proxy /sse* DAEMON".to_owned()),
         (
@@ -119,9 +130,21 @@ fn a_right_set_up_is_well() {
         let proxy = Proxy::start(*kind, text, &daemon);
         let told = through(&proxy, &daemon, &[]);
         told.is_well();
-        for check in ["first bytes", "delivery", "end", "reconnect", "address"] {
+        for check in [
+            "first bytes",
+            "delivery",
+            "end",
+            "reconnect",
+            "address",
+            "silence",
+        ] {
             told.says(check, "ok", "", "");
         }
+        assert!(
+            !told.notes().contains(&"upstream".to_owned()),
+            "{:#}",
+            told.report
+        );
     });
     // Without anything between.
     doctor(&format!("http://{}/sse", daemon.listen), &daemon, &[], None).is_well();
@@ -150,6 +173,13 @@ fn what_nginx_does_wrong_is_named_and_mended() {
             "location /sse { proxy_pass http://DAEMON/; }".to_owned(),
             "status",
             "404",
+            "proxy_pass http://127.0.0.1:8080;     # no path",
+            nginx(""),
+        ),
+        (
+            "location / { default_type text/html; return 200 '<html>'; }".to_owned(),
+            "content type",
+            "another program answers",
             "proxy_pass http://127.0.0.1:8080;     # no path",
             nginx(""),
         ),
@@ -204,17 +234,17 @@ fn what_nginx_does_wrong_is_named_and_mended() {
 fn a_silent_stream_that_is_cut_is_named() {
     needs!("nginx", "apache2", "haproxy");
     let daemon = daemon();
-    let wait = ["--wait", "5"];
+    let wait = ["--wait", "8"];
     let cases = [
         (
             NGINX,
-            nginx("proxy_read_timeout 2s;"),
+            nginx("proxy_read_timeout 5s;"),
             "proxy_read_timeout 60s;",
             nginx("proxy_read_timeout 60s;"),
         ),
         (
             HAPROXY,
-            "option http-no-delay\noption forwardfor\ntimeout server 2s\nserver one DAEMON"
+            "option http-no-delay\noption forwardfor\ntimeout server 5s\nserver one DAEMON"
                 .to_owned(),
             "timeout server 60s",
             "option http-no-delay\noption forwardfor\ntimeout server 60s\nserver one DAEMON"
@@ -222,7 +252,7 @@ fn a_silent_stream_that_is_cut_is_named() {
         ),
         (
             APACHE,
-            "ProxyPass /sse http://DAEMON/sse timeout=2".to_owned(),
+            "ProxyPass /sse http://DAEMON/sse timeout=5".to_owned(),
             "timeout=60",
             "ProxyPass /sse http://DAEMON/sse timeout=60".to_owned(),
         ),
@@ -234,6 +264,86 @@ fn a_silent_stream_that_is_cut_is_named() {
         let proxy = Proxy::start(*kind, mended, &daemon);
         through(&proxy, &daemon, &options).is_well();
     });
+}
+
+#[test]
+fn http_1_0_behind_the_proxy_is_worth_a_note() {
+    needs!("nginx");
+    let daemon = daemon();
+    let proxy = Proxy::start(NGINX, &nginx(""), &daemon);
+    let told = through(&proxy, &daemon, &[]);
+    told.says("upstream", "note", "HTTP/1.0", "proxy_http_version 1.1;")
+        .is_well();
+}
+
+#[test]
+fn an_answer_out_of_a_cache_is_named() {
+    needs!("nginx", "varnishd");
+    let daemon = daemon();
+    let keeps = "sub vcl_backend_response { set beresp.ttl = 1h; return (deliver); }";
+    let mended =
+        format!("sub vcl_recv {{ if (req.url ~ \"^/sse\") {{ return (pipe); }} }}\n{keeps}");
+    let cached = "proxy_http_version 1.1; proxy_cache one; proxy_cache_key $uri; \
+                  proxy_cache_valid 200 1m; proxy_ignore_headers Cache-Control X-Accel-Buffering;";
+    // The second comes after a stream that was kept, and says so.
+    let says_hit = format!("{cached} add_header X-Cache-Status $upstream_cache_status;");
+    let cases = [
+        (VARNISH, keeps.to_owned(), "return (pipe)", mended),
+        (
+            NGINX,
+            nginx(&says_hit),
+            "proxy_cache off;",
+            nginx("proxy_cache off;"),
+        ),
+    ];
+    each(&cases, |(kind, wrong, advice, mended)| {
+        let proxy = Proxy::start(*kind, wrong, &daemon);
+        through(&proxy, &daemon, &[]).says("reconnect", "wrong", "a cache answers", advice);
+        if kind.name == "nginx" {
+            through(&proxy, &daemon, &[]).says("cache", "wrong", "from a cache", advice);
+        }
+        let proxy = Proxy::start(*kind, mended, &daemon);
+        through(&proxy, &daemon, &[]).is_well();
+    });
+}
+
+#[test]
+fn a_redirect_to_https_that_loses_the_query_is_named() {
+    needs!("nginx", "openssl");
+    let daemon = daemon();
+    let dir = temp_dir();
+    Authority::new(dir.path()).issue("site", ECDSA);
+    let file = |name: &str| dir.path().join(name);
+    let tls = format!(
+        "TLS ssl_certificate {}; ssl_certificate_key {}; {}",
+        file("site.pem").display(),
+        file("site.key").display(),
+        nginx("")
+    );
+    let site = Proxy::start(NGINX, &tls, &daemon);
+    let plain = |rest: &str| {
+        let port = site.address.port();
+        let text = format!("return 301 https://localhost:{port}{rest};");
+        let proxy = Proxy::start(NGINX, &text, &daemon);
+        let url = format!("http://localhost:{}/sse", proxy.address.port());
+        doctor(&url, &daemon, &[], Some(&file("ca.pem")))
+    };
+    plain("$uri").says("redirect", "wrong", "loses the query", "$request_uri");
+    plain("$request_uri")
+        .says("redirect", "note", "use that URL", "")
+        .is_well();
+}
+
+#[test]
+fn a_restart_behind_a_proxy_is_a_502_until_it_is_over() {
+    needs!("nginx");
+    let mut daemon = daemon();
+    let proxy = Proxy::start(NGINX, &nginx(""), &daemon);
+    through(&proxy, &daemon, &[]).is_well();
+    daemon.stop();
+    through(&proxy, &daemon, &[]).says("status", "wrong", "502", "hasses.socket");
+    daemon.start_again();
+    through(&proxy, &daemon, &[]).is_well();
 }
 
 #[test]
@@ -362,7 +472,7 @@ fn certificates_are_looked_at() {
         let tls = format!(
             "ssl_certificate {}; ssl_certificate_key {};",
             file(pem).display(),
-            file("site.key").display()
+            file(&pem.replace(".pem", ".key")).display()
         );
         let proxy = Proxy::start(NGINX, &format!("TLS {tls}{}", nginx("")), &daemon);
         let url = format!("https://{host}:{}/sse", proxy.address.port());
@@ -378,11 +488,14 @@ fn certificates_are_looked_at() {
         "not for the name",
         "server_name",
     );
+    authority.issue_expired("old");
+    told("old.pem", "localhost", Some(&root)).says("TLS", "wrong", "has expired", "certbot renew");
     // Only the server's own certificate, without the one below the root.
     let chain = fs::read_to_string(file("site.pem")).unwrap();
     let end = "-----END CERTIFICATE-----\n";
     let first = chain.split_inclusive(end).next().unwrap();
     fs::write(file("short.pem"), first).unwrap();
+    fs::copy(file("site.key"), file("short.key")).unwrap();
     told("short.pem", "localhost", Some(&root)).says(
         "TLS",
         "wrong",

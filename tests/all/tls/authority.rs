@@ -55,6 +55,41 @@ impl<'a> Authority<'a> {
         std::fs::write(self.file(&format!("{name}.pem")), chain).unwrap();
     }
 
+    /// As [`Self::issue`]; the certificate has ended long ago. (`openssl ca` alone lets one choose that.)
+    pub(crate) fn issue_expired(&self, name: &str) {
+        self.issue(name, ECDSA);
+        let path = |name: &str| self.file(name).display().to_string();
+        let [request, settings, key] =
+            ["csr", "cnf", "key"].map(|end| path(&format!("{name}.{end}")));
+        let subject = format!("/CN={name}");
+        run(
+            "openssl",
+            &[
+                "req", "-new", "-key", &key, "-subj", &subject, "-out", &request,
+            ],
+        );
+        let text = format!(
+            "[ca]\ndefault_ca=one\n[one]\ndatabase={}\nnew_certs_dir={}\ndefault_md=sha256\nrand_serial=yes\n\
+             policy=any\nx509_extensions=site\n[any]\ncommonName=supplied\n\
+             [site]\nbasicConstraints=critical,CA:FALSE\nsubjectAltName=DNS:localhost\n",
+            path("index"),
+            self.dir.display()
+        );
+        std::fs::write(&settings, text).unwrap();
+        std::fs::write(path("index"), "").unwrap();
+        let [below, below_key, pem] =
+            ["below.pem", "below.key", &format!("{name}.pem")].map(|name| path(name));
+        let issue = format!(
+            "ca -batch -notext -startdate 20250101000000Z -enddate 20250201000000Z \
+             -config {settings} -cert {below} -keyfile {below_key} -in {request} -out {pem}"
+        );
+        run("openssl", &issue.split(' ').collect::<Vec<_>>());
+        let chain = [&pem, &below]
+            .map(|file| std::fs::read(file).unwrap())
+            .concat();
+        std::fs::write(pem, chain).unwrap();
+    }
+
     fn signed(&self, name: &str, by: &str, kind: &[&str], further: &[&str]) {
         let [cert, key] = ["pem", "key"].map(|end| self.file(&format!("{by}.{end}")));
         let by = [
