@@ -28,8 +28,7 @@ pub(crate) fn check(patient: &Patient<'_>, report: &mut Report) -> Option<Looked
     if report.between == Between::Unknown {
         report.between = Between::of(&looked.answer);
     }
-    redirects(patient, &looked, report);
-    if !status(patient, &mut looked, report) {
+    if !redirects(patient, &looked, report) || !status(patient, &mut looked, report) {
         return None;
     }
     if !content_type(&looked, report) {
@@ -130,30 +129,28 @@ fn encryption(patient: &Patient<'_>, report: &mut Report) -> Option<()> {
     Some(())
 }
 
-fn redirects(patient: &Patient<'_>, looked: &Looked, report: &mut Report) {
+/// Whether the query is still there behind all redirects.
+fn redirects(patient: &Patient<'_>, looked: &Looked, report: &mut Report) -> bool {
     let Some((code, _)) = looked.redirects.first() else {
-        return;
+        return true;
     };
+    let mut to = looked.url.clone();
+    to.set_query(None);
     if patient.url.query() != looked.url.query() {
         report.mend(
             "redirect",
             Level::Wrong,
             Topic::Query,
-            format!(
-                "{code} to {} loses the query, and with it the tokens",
-                looked.url
-            ),
+            format!("{code} to {to} loses the query, and with it the tokens"),
         );
-        return;
+        return false;
     }
     report.add(
         "redirect",
         Level::Note,
-        format!(
-            "{code} to {}: use that URL, as every reconnect takes this detour",
-            looked.url
-        ),
+        format!("{code} to {to}: use that URL, as every reconnect takes this detour"),
     );
+    true
 }
 
 /// Whether there is a stream.
@@ -182,6 +179,7 @@ fn status(patient: &Patient<'_>, looked: &mut Looked, report: &mut Report) -> bo
             Topic::Query,
             format!("400{because}; does the proxy pass the query on?"),
         ),
+        400 if from_hasses => report.add("status", Level::Wrong, format!("400{because}")),
         401 if patient.cookie.is_some() => report.mend(
             "status",
             Level::Wrong,

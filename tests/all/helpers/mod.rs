@@ -268,7 +268,15 @@ fn php_signs() {
 
 #[test]
 fn the_helpers_run_on_old_interpreters_and_are_short() {
-    needs!("python3");
+    needs!("python3", "php");
+    let scripts = [
+        "tests/all/helpers/old_php.php",
+        "examples/clients/hasses.php",
+    ];
+    let scripts = scripts.map(|script| format!("{TOP}/{script}"));
+    let found = Command::new("php").args(scripts).output().unwrap();
+    assert!(found.status.success());
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "");
     let old = "import ast, sys; ast.parse(open(sys.argv[1]).read(), feature_version=(3, 8))";
     let file = format!("{TOP}/examples/clients/hasses.py");
     assert!(
@@ -284,48 +292,84 @@ fn the_helpers_run_on_old_interpreters_and_are_short() {
     }
 }
 
-fn recipe_runs(name: &str) {
+/// Runs a recipe with its framework by a script of this folder, which is given the helpers' folder and the
+/// `arguments`. The recipe tells `user` this, and the script prints a signed query, which lets one in.
+fn recipe_runs(program: &str, script: &str, arguments: &[&str], token: &str, told: &Value) {
     let dir = temp_dir();
     let key = dir.path().join("key");
     fs::write(&key, "k".repeat(40)).unwrap();
     let daemon = Daemon::start(&format!("--subscribe-key {}", key.display()));
+    let tokens = json!([token]).to_string();
     let query = ask(
         "python",
-        &["sign", &key.display().to_string(), "[\"user:ann\"]", "{}"],
+        &["sign", &key.display().to_string(), &tokens, "{}"],
     );
     let mut stream = Stream::open(daemon.listen, query.as_str().unwrap());
     let output = Command::new("timeout")
-        .args(["60", &format!("{TOP}/tests/python/bin/python")])
-        .arg(format!("{TOP}/tests/all/helpers/recipe.py"))
+        .args(["60", program])
+        .arg(format!("{TOP}/tests/all/helpers/{script}"))
         .arg(format!("{TOP}/examples/clients"))
-        .arg(name)
+        .args(arguments)
         .env("HASSES", format!("http://{}", daemon.control))
         .env("HASSES_KEY", &key)
+        .env("FOLDER", dir.path())
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{told}");
-    assert_eq!(stream.data(), "{\"text\": \"your report is ready\"}");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let signed = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}{signed}");
+    let data: Value = serde_json::from_str(&stream.data()).unwrap();
+    assert_eq!(data, *told, "{said}");
     let _lets_in = Stream::open(daemon.listen, signed.trim());
+}
+
+fn python_recipe_runs(name: &str) {
+    let python = format!("{TOP}/tests/python/bin/python");
+    let told = json!({"text": "your report is ready"});
+    recipe_runs(&python, "recipe.py", &[name], "user:ann", &told);
 }
 
 #[test]
 fn the_recipe_for_flask_runs() {
     needs!("python3", "pip:flask");
-    recipe_runs("flask");
+    python_recipe_runs("flask");
 }
 
 #[test]
 fn the_recipe_for_fastapi_runs() {
     needs!("python3", "pip:fastapi", "pip:httpx");
-    recipe_runs("fastapi");
+    python_recipe_runs("fastapi");
 }
 
 #[test]
 fn the_recipe_for_django_runs() {
     needs!("python3", "pip:django");
-    recipe_runs("django");
+    python_recipe_runs("django");
+}
+
+#[test]
+fn the_recipe_for_symfony_runs() {
+    needs!(
+        "php",
+        "python3",
+        "/usr/share/php/Symfony/Bundle/FrameworkBundle"
+    );
+    let told = json!({"text": "your report is ready"});
+    recipe_runs("php", "frameworks/symfony.php", &[], "user:ann", &told);
+}
+
+#[test]
+fn the_recipe_for_laravel_runs() {
+    needs!("php", "python3", "/usr/share/php/Illuminate/Foundation");
+    let told = json!({"order": 7, "state": "shipped"});
+    recipe_runs("php", "frameworks/laravel.php", &[], "user:ann", &told);
+}
+
+#[test]
+fn the_recipe_for_wordpress_runs() {
+    needs!("php", "python3", "/usr/share/wordpress/wp-settings.php");
+    let told = json!({"title": "News of the day", "link": "https://example.org/?p=7"});
+    recipe_runs("php", "frameworks/wordpress.php", &[], "news", &told);
 }
 
 #[test]
