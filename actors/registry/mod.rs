@@ -388,6 +388,7 @@ impl Registry {
         self.pool.give_up_stalled();
         self.pool.give_up_largest(self.settings.now().total_buffer);
         self.pool.wake_carriers();
+        self.give_up_replays();
         let now = Instant::now();
         self.work(now);
         self.look_at_file();

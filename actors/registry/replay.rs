@@ -6,9 +6,12 @@
 //! when the one before is written ([`client::Message::More`]). Such clients have routes of their own
 //! ([`Replays`]), so that a publication finds those that it concerns as it finds all others, however many
 //! there are that read nothing. What is published meanwhile and is not kept, or is let go before a client
-//! has drawn it, waits for that client apart, within the bytes that may wait for a client.
+//! has drawn it, waits for that client apart, within the bytes that may wait for a client, and all of it within
+//! those that may wait for all.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::rc::Rc;
 
 use foldhash::HashMap;
@@ -39,8 +42,40 @@ pub(super) struct Replay {
     /// What is let go from now on and is newer than this is kept apart.
     line: EventId,
     /// Events that rings do not hold.
-    apart: BTreeMap<EventId, Rc<Publication>>,
+    apart: BTreeMap<EventId, Rc<Apart>>,
     apart_bytes: usize,
+}
+
+/// An event that waits apart, for however many clients.
+#[derive(Debug)]
+struct Apart {
+    publication: Rc<Publication>,
+    /// Of all such events.
+    total: Rc<Cell<usize>>,
+}
+
+impl Apart {
+    fn new(publication: &Rc<Publication>, total: &Rc<Cell<usize>>) -> Self {
+        total.set(total.get() + cost(publication));
+        Self {
+            publication: Rc::clone(publication),
+            total: Rc::clone(total),
+        }
+    }
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        self.total.set(self.total.get() - cost(&self.publication));
+    }
+}
+
+impl Deref for Apart {
+    type Target = Publication;
+
+    fn deref(&self) -> &Publication {
+        &self.publication
+    }
 }
 
 /// All clients that are still getting kept events.
@@ -49,6 +84,8 @@ pub(super) struct Replays {
     clients: HashMap<u32, Replay>,
     routes: Routes,
     recipients: Vec<u32>,
+    /// Bytes of all events that wait apart, each once.
+    apart: Rc<Cell<usize>>,
 }
 
 impl Replays {
@@ -92,6 +129,7 @@ impl Replays {
     fn put_apart(&mut self, id: EventId, publication: &Rc<Publication>, room: usize) -> Vec<u32> {
         self.count(publication);
         let mut outrun = Vec::new();
+        let mut apart: Option<Rc<Apart>> = None;
         for client in &self.recipients {
             let Some(replay) = self.clients.get_mut(client) else {
                 continue;
@@ -100,7 +138,8 @@ impl Replays {
                 continue;
             }
             let bytes = cost(publication);
-            if replay.apart.insert(id, Rc::clone(publication)).is_none() {
+            let apart = apart.get_or_insert_with(|| Rc::new(Apart::new(publication, &self.apart)));
+            if replay.apart.insert(id, Rc::clone(apart)).is_none() {
                 replay.apart_bytes += bytes;
             }
             // One always has room.
@@ -313,6 +352,17 @@ impl Registry {
         }
         for (id, publication) in self.history.rescued() {
             self.put_apart(id, &Rc::new(publication));
+        }
+    }
+
+    /// Gives up replays for which most waits apart, until all that does is within `--total-buffer`.
+    pub(super) fn give_up_replays(&mut self) {
+        let most = self.settings.now().total_buffer;
+        while self.replays.apart.get() > most {
+            let clients = self.replays.clients.iter();
+            let largest = clients.max_by_key(|(_, replay)| replay.apart_bytes);
+            let Some((&client, _)) = largest else { break };
+            self.finish(client, Ending::Outrun);
         }
     }
 

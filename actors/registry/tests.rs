@@ -375,6 +375,37 @@ fn what_a_ring_lets_go_during_a_replay_still_comes_and_what_is_too_much_ends_it(
 }
 
 #[test]
+fn what_waits_apart_for_all_is_bounded_and_counts_once() {
+    let mut rig = Rig::with(|config| {
+        config.max_clients = 10;
+        config.total_buffer = 5000;
+    });
+    let token = Target::Token(Token::new("a").unwrap());
+    let large = Publication::new(token.clone(), "x".repeat(70_000));
+    rig.registry.publish(large, Channel::Tcp);
+    let mut replaying: Vec<_> = (0..3)
+        .map(|_| rig.client("a", None, Resume::Recent(1)))
+        .collect();
+    let publish = |rig: &mut Rig, bytes: usize| {
+        let mut publication = Publication::new(token.clone(), "y".repeat(bytes));
+        publication.retain = false;
+        rig.registry.publish(publication, Channel::Tcp);
+    };
+    // Each of the three has 3,000 bytes waiting: together that is no more.
+    publish(&mut rig, 3000);
+    rig.registry.tick();
+    assert_eq!(rig.registry.replays.clients().count(), 3);
+    replaying.push(rig.client("a", None, Resume::Recent(1)));
+    publish(&mut rig, 3000);
+    rig.registry.tick();
+    let left: Vec<_> = rig.registry.replays.clients().collect();
+    assert_eq!(left, [replaying[3].index], "those that have most go first");
+    rig.registry.leave(replaying[3].index);
+    rig.registry.tick();
+    assert!(rig.registry.replays.is_empty());
+}
+
+#[test]
 fn too_many_are_told_so_and_places_come_back() {
     let mut rig = Rig::new();
     let keys: Vec<_> = (0..3).map(|_| rig.connect("10.1.1.1:5")).collect();

@@ -142,11 +142,21 @@ fn a_reload_shows_nothing_and_several_streams_are_one_member() {
 #[test]
 fn pages_that_are_loaded_anew_at_once_show_no_leave() {
     let count = number_from("HASSES_PRESENCE", 200) as usize;
-    let daemon = Daemon::start("--presence room --presence-grace 10");
+    let daemon = Daemon::start("--presence room --presence-grace 30");
     let mut hears = backend(&daemon, "");
     let load = || -> Vec<Stream> {
-        let page = |n| open(&daemon, &format!("subscribe=room&id=m{n}&presence=1"));
-        (0..count).map(page).collect()
+        let ask = |n| {
+            let query = format!("subscribe=room&id=m{n}&presence=1");
+            let mut connection = Connection::to(daemon.listen);
+            connection.send(format!("GET /sse?{query} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
+            connection
+        };
+        let asked: Vec<Connection> = (0..count).map(ask).collect();
+        let mut pages: Vec<Stream> = asked.into_iter().map(Stream::answered).collect();
+        for page in &mut pages {
+            page.position();
+        }
+        pages
     };
     let pages = load();
     for _ in 0..count {

@@ -127,6 +127,29 @@ fn members_are_those_of_all_nodes_and_a_dead_nodes_leave_once() {
     assert_eq!(ann.data(), "nothing before this");
 }
 
+#[test]
+fn a_node_that_started_without_redis_is_known_as_soon_as_that_is_there() {
+    needs!("redis-server", "redis-cli");
+    let mut redis = Redis::start("");
+    let options = "--presence room --presence-grace 1";
+    let one = node(&redis, options);
+    let _bob = one.subscribe("subscribe=room&id=bob");
+    redis.crash();
+    let two = Daemon::start(&format!("--allow-all --bus {} {options}", redis.url()));
+    let mut ann = two.subscribe("subscribe=room&id=ann&presence=1");
+    assert_eq!(told(&mut ann).0, "members");
+    assert_eq!(ids(&two), ["ann"]);
+    redis.start_again();
+    for node in [&one, &two] {
+        eventually("all members", || {
+            (ids(node) == ["ann", "bob"]).then_some(())
+        });
+    }
+    let gap = ann.event().event;
+    assert_eq!(gap.as_deref(), Some("gap"), "nobody knows what was before");
+    assert_eq!(told(&mut ann), ("join".to_owned(), "bob".to_owned()));
+}
+
 /// What a backend hears until it has heard of so many members that they `name`: how often of each.
 fn heard(stream: &mut Stream, name: &str, count: usize) -> BTreeMap<String, usize> {
     let mut heard = BTreeMap::new();

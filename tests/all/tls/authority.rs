@@ -77,8 +77,7 @@ impl<'a> Authority<'a> {
         );
         std::fs::write(&settings, text).unwrap();
         std::fs::write(path("index"), "").unwrap();
-        let [below, below_key, pem] =
-            ["below.pem", "below.key", &format!("{name}.pem")].map(path);
+        let [below, below_key, pem] = ["below.pem", "below.key", &format!("{name}.pem")].map(path);
         let issue = format!(
             "ca -batch -notext -startdate 20250101000000Z -enddate 20250201000000Z \
              -config {settings} -cert {below} -keyfile {below_key} -in {request} -out {pem}"
