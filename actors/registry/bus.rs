@@ -95,7 +95,7 @@ impl Registry {
                 Some(None) => {}
                 None => return,
             }
-            self.look_at_inheriting();
+            self.look_at_inheriting().await;
         }
     }
 
@@ -103,9 +103,10 @@ impl Registry {
         match message {
             FromBus::Begin { since } => {
                 self.sequence = Sequence::at(since);
-                self.history = History::new(self.settings.now().history.clone(), since);
+                let history = History::new(self.settings.now().history.clone(), since);
+                let file = std::mem::replace(&mut self.history, history);
                 if let Some(bus) = &mut self.bus {
-                    bus.inheriting = Some(Inheriting::expected(since));
+                    bus.inheriting = Some(Inheriting::expected(since, file, bus.recorded));
                 }
             }
             FromBus::Open => {
@@ -132,7 +133,7 @@ impl Registry {
             FromBus::Peer { about, node, text } => match (about, node) {
                 (Subject::Presence, node) => {
                     if node.is_none() {
-                        self.ask_for_history();
+                        self.ask_for_history().await;
                     }
                     self.hear_presence(node, &text);
                 }

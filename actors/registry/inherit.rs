@@ -15,6 +15,9 @@
 //!
 //! A node that answers holds nothing for one that asks: the cursor says everything. What is let go there
 //! between two portions is told by the marks, which come last.
+//!
+//! Where no other node knows more, the node's own history file tells of that time, if it reaches as far as the stream
+//! begins.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -47,6 +50,8 @@ const SALT: u32 = 0;
 pub(super) struct Inheriting {
     /// What the stream tells begins behind this.
     since: EventId,
+    /// What a history file had, which has all up to there; and since when it knows what was.
+    file: Option<(History, EventId)>,
     phase: Phase,
     /// When whoever is waited for is late; none while the stream is being read.
     until: Option<Instant>,
@@ -127,10 +132,14 @@ impl<'a> Said<'a> {
 }
 
 impl Inheriting {
-    /// The stream is being read from behind an id on.
-    pub(super) fn expected(since: EventId) -> Self {
+    /// The stream is being read from behind an id on; `file` is what a history file had, up to `recorded`.
+    pub(super) fn expected(since: EventId, file: History, recorded: Option<EventId>) -> Self {
+        let reaches = recorded.is_some_and(|newest| newest >= since);
+        // After a stop that was not clean the file does not know that it lacks nothing; here it does.
+        let missing = file.missing().min(since);
         Self {
             since,
+            file: reaches.then_some((file, missing)),
             phase: Phase::Expected,
             until: None,
             end: None,
@@ -166,7 +175,7 @@ impl Registry {
     }
 
     /// The others can be asked.
-    pub(super) fn ask_for_history(&mut self) {
+    pub(super) async fn ask_for_history(&mut self) {
         let alone = self.bus_figures().is_none_or(|bus| bus.nodes.get() <= 1);
         let Some(inheriting) = self.inheriting() else {
             return;
@@ -175,7 +184,7 @@ impl Registry {
             return;
         }
         if alone {
-            return self.end_inheriting();
+            return self.end_inheriting().await;
         }
         let since = inheriting.since;
         inheriting.phase = Phase::Asked(Vec::new());
@@ -188,14 +197,14 @@ impl Registry {
         match Said::read(text) {
             Some(Said::Ask(since)) => self.offer(node, since),
             Some(Said::More(since, cursor)) => self.tell_more(node, since, cursor),
-            Some(Said::Offer(missing)) => self.take_offer(node, missing),
+            Some(Said::Offer(missing)) => self.take_offer(node, missing).await,
             Some(Said::Part(next, frames)) => self.take_part(node, next, frames).await,
             None => log::warn!("another node tells of its history in a way that is not understood"),
         }
     }
 
     /// Whoever is waited for does not come.
-    pub(super) fn look_at_inheriting(&mut self) {
+    pub(super) async fn look_at_inheriting(&mut self) {
         let now = Instant::now();
         let Some(inheriting) = self.inheriting() else {
             return;
@@ -205,12 +214,12 @@ impl Registry {
         }
         if inheriting.end.is_some_and(|end| end <= now) {
             log::warn!("what another node keeps took too long to come; it is not taken over");
-            return self.end_inheriting();
+            return self.end_inheriting().await;
         }
         match std::mem::replace(&mut inheriting.phase, Phase::Expected) {
-            Phase::Expected => self.end_inheriting(),
-            Phase::Asked(offers) => self.take_best(offers),
-            Phase::Taking { others, .. } => self.take_best(others),
+            Phase::Expected => self.end_inheriting().await,
+            Phase::Asked(offers) => self.take_best(offers).await,
+            Phase::Taking { others, .. } => self.take_best(others).await,
         }
     }
 
@@ -222,7 +231,7 @@ impl Registry {
         }
     }
 
-    fn take_offer(&mut self, node: u64, missing: EventId) {
+    async fn take_offer(&mut self, node: u64, missing: EventId) {
         let others = self
             .bus_figures()
             .map_or(0, |bus| bus.nodes.get().saturating_sub(1));
@@ -236,19 +245,22 @@ impl Registry {
         offers.sort_unstable_by(|a, b| b.cmp(a));
         if offers.len() as u64 >= others {
             let offers = std::mem::take(offers);
-            self.take_best(offers);
+            self.take_best(offers).await;
         } else if offers.len() == 1 {
             inheriting.wait(OTHERS);
         }
     }
 
     /// Takes over what the node keeps that knows most, if it knows more than this one.
-    fn take_best(&mut self, mut offers: Vec<(EventId, u64)>) {
-        let own = self.history.missing();
+    async fn take_best(&mut self, mut offers: Vec<(EventId, u64)>) {
+        let file = self
+            .inheriting()
+            .and_then(|inheriting| Some(inheriting.file.as_ref()?.1));
+        let own = file.unwrap_or(self.history.missing());
         let policy = self.settings.now().history.clone();
         let best = offers.pop().filter(|(missing, _)| *missing < own);
         let (Some((missing, from)), Some(inheriting)) = (best, self.inheriting()) else {
-            return self.end_inheriting();
+            return self.end_inheriting().await;
         };
         inheriting.phase = Phase::Taking {
             from,
@@ -322,7 +334,7 @@ impl Registry {
         let frames = STANDARD.decode(frames).ok();
         let Some(entries) = frames.and_then(|frames| frame::entries(&frames, SALT)) else {
             log::warn!("what another node keeps cannot be read; it is not taken over");
-            return self.end_inheriting();
+            return self.end_inheriting().await;
         };
         for entry in entries {
             match entry {
@@ -357,52 +369,59 @@ impl Registry {
                     return;
                 };
                 self.put_behind(*older, since).await;
+                log::info!("another node's history of the time before the stream is taken over");
             }
         }
     }
 
     /// Has what the stream told follow what another node keeps of the time before.
     async fn put_behind(&mut self, mut older: History, since: EventId) {
-        let inherited = older.len();
-        let mut after = since;
-        loop {
-            let (history, now, mut room) = (&self.history, Instant::now(), 64);
-            let more = history.draw_every(after, |kept| {
-                if room == 0 {
-                    return false;
-                }
-                room -= 1;
-                after = kept.id;
-                if let Some(publication) = kept.publication() {
-                    let age = history.age(kept.at, now);
-                    let at = now.checked_sub(age).unwrap_or(now);
-                    let recipients = kept.recipients().unwrap_or(0) as usize;
-                    older.keep(kept.id, at, &publication, recipients);
-                }
-                true
-            });
-            if more.is_none() {
-                break;
-            }
-            turn::pause().await;
-        }
-        for (target, id) in self.history.marks_from(0, self.history.mark_places()) {
-            older.mark(&target, id);
-        }
+        add(&self.history, (since, EventId(EventId::END)), &mut older).await;
         if self.history.missing() > since {
             older.forget(self.history.missing());
         }
         self.history = older;
         self.keys.settle();
         self.recover_hub();
-        log::info!("{inherited} events of the time before are taken over from another node");
     }
 
-    /// Begins without more than the stream tells.
-    fn end_inheriting(&mut self) {
-        if let Some(bus) = &mut self.bus {
-            bus.inheriting = None;
+    /// Begins with what the stream tells, and before that with what the history file had.
+    async fn end_inheriting(&mut self) {
+        let inheriting = self.bus.as_mut().and_then(|bus| bus.inheriting.take());
+        if let Some(Inheriting { since, file, .. }) = inheriting
+            && let Some((file, missing)) = file
+        {
+            let mut older = History::new(self.settings.now().history.clone(), missing);
+            add(&file, (EventId(0), since), &mut older).await;
+            self.put_behind(older, since).await;
         }
+    }
+}
+
+/// Adds to a history what another keeps of the time behind one id and up to another, and what that let go.
+async fn add(from: &History, (mut after, up_to): (EventId, EventId), to: &mut History) {
+    loop {
+        let (now, mut room) = (Instant::now(), 64);
+        let next = from.draw_every(after, |kept| {
+            if room == 0 || kept.id > up_to {
+                return false;
+            }
+            room -= 1;
+            after = kept.id;
+            if let Some(publication) = kept.publication() {
+                let at = now.checked_sub(from.age(kept.at, now)).unwrap_or(now);
+                let recipients = kept.recipients().unwrap_or(0) as usize;
+                to.keep(kept.id, at, &publication, recipients);
+            }
+            true
+        });
+        if next.is_none_or(|next| next > up_to) {
+            break;
+        }
+        turn::pause().await;
+    }
+    for (target, id) in from.marks_from(0, from.mark_places()) {
+        to.mark(&target, id);
     }
 }
 

@@ -1,6 +1,8 @@
 //! A node that has just started gives what one gives that was there before, though Redis does not keep that any
 //! more.
 
+use std::time::Duration;
+
 use serde_json::json;
 use support::{Connection, Daemon, Stream, eventually, needs};
 
@@ -130,4 +132,36 @@ fn a_node_that_starts_waits_for_nobody_who_is_not_there() {
     let new = node(&redis, OPTIONS);
     let (gap, events) = start(&new, "subscribe=room&recent=1", None);
     assert_eq!((gap, events.len()), (None, 1));
+}
+
+#[test]
+fn a_history_file_tells_of_the_time_before_the_stream() {
+    needs!("redis-server", "redis-cli");
+    let redis = Redis::start("");
+    let options = format!("{OPTIONS} --history-file {{dir}}/history");
+    let mut one = node(&redis, &options);
+    let quiet = publish_all(&one, &[json!({"to": "quiet", "data": "of long ago"})])[0];
+    let chats: Vec<_> = (0..10)
+        .map(|n| json!({"to": "chat", "data": n.to_string()}))
+        .collect();
+    publish_all(&one, &chats);
+    for crash in [false, true] {
+        redis.ask("xtrim hasses:events maxlen 1");
+        if crash {
+            std::thread::sleep(Duration::from_millis(1500));
+            one.crash();
+        } else {
+            one.stop();
+        }
+        one.start_again();
+        super::wait_for_bus(&one, true);
+        let (gap, events) = start(&one, "subscribe=quiet&recent=1", None);
+        assert_eq!((gap, events.len()), (None, 1), "{crash}");
+        assert!(events[0].contains("of long ago"));
+        // What the file may lack after a crash the stream need not have had.
+        let (gap, _) = start(&one, "subscribe=quiet", Some(quiet));
+        assert_eq!(gap.is_some(), crash);
+        assert!(start(&one, "subscribe=chat", Some(quiet)).0.is_some());
+        publish_all(&one, &chats);
+    }
 }
