@@ -1,12 +1,16 @@
-//! `hasses publish` and `hasses status`.
+//! The helpers of the shell: `hasses publish`, `status`, `subscribe`.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
-use support::{Daemon, Port, publish, temp_dir};
+use support::{Daemon, Port, needs, publish, temp_dir};
+
+use crate::tls::authority::Authority;
+use crate::tls::site::Site;
 
 /// What a run of the program was.
 struct Run {
@@ -397,4 +401,48 @@ fn it_signs_for_itself() {
     let signed = [&arguments[..], &["--key", key.to_str().unwrap()]].concat();
     let run = hasses(&signed, b"");
     assert_eq!((run.code, &*run.told), (0, "kept\n"), "{}", run.complained);
+}
+
+#[test]
+fn every_helper_speaks_tls() {
+    needs!("openssl");
+    let site = Site::all_tls("");
+    let root = site.daemon.file("ca.pem");
+    let ports = [site.daemon.listen, site.daemon.control].map(|address| address.port());
+    let url = format!("https://localhost:{}/sse", ports[0]);
+    let run = |arguments: &[&str], trusts: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hasses"));
+        command.args(arguments).env("SSL_CERT_FILE", trusts);
+        let output = command.output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    };
+    for scheme in ["https://", "tls:"] {
+        let control = format!("{scheme}localhost:{}", ports[1]);
+        let (code, told, why) = run(&["publish", "a", "hello", "--control", &control], &root);
+        assert_eq!((code, why.as_str()), (Some(0), ""), "{told}");
+        let (code, told, why) = run(&["status", "--json", "--control", &control], &root);
+        assert_eq!((code, why.as_str()), (Some(0), ""));
+        let status: serde_json::Value = serde_json::from_str(&told).unwrap();
+        assert!(status["msgproccnt"].as_u64() >= Some(1), "{told}");
+        for place in [["--control", &control], ["--url", &url]] {
+            let asked = ["subscribe", "a", "--recent", "1", "--count", "1"];
+            let (code, told, why) = run(&[&asked[..], &place].concat(), &root);
+            assert_eq!((code, told.as_str()), (Some(0), "hello\n"), "{why}");
+        }
+    }
+    // A certificate of an authority that is not trusted is told.
+    let stranger = temp_dir();
+    let _other = Authority::new(stranger.path());
+    let control = format!("https://localhost:{}", ports[1]);
+    let (code, _, why) = run(
+        &["status", "--control", &control],
+        &stranger.path().join("ca.pem"),
+    );
+    assert_eq!(code, Some(1));
+    assert!(why.contains("certificate"), "{why}");
 }

@@ -121,6 +121,42 @@ fn bash_completes_what_is_begun() {
 }
 
 #[test]
+fn fish_completes_what_is_begun_and_zsh_can_read_its_script() {
+    needs!("fish", "zsh");
+    let program = env!("CARGO_BIN_EXE_hasses");
+    let complete = |begun: &str| {
+        let text = format!("{program} completions fish | source; complete -C 'hasses {begun}'");
+        let output = run("fish", &["--no-config", "-c", &text]).stdout;
+        let told = String::from_utf8(output).unwrap();
+        let words = told.lines().map(|line| line.split('\t').next().unwrap());
+        words.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(complete("--history-fi"), ["--history-file"]);
+    assert_eq!(complete("doc"), ["doctor"]);
+    assert_eq!(complete("--log-level n"), ["normal"]);
+    let dir = temp_dir();
+    let script = dir.path().join("_hasses");
+    fs::write(&script, run(program, &["completions", "zsh"]).stdout).unwrap();
+    // It is asked as zsh asks it, with its own completion system loaded.
+    let text = format!(
+        "autoload -U compinit && compinit -u -d {0}/dump && zsh -n {0}/_hasses && fpath=({0} $fpath) && \
+         autoload -U _hasses && _arguments() {{ print -l -- \"$@\" }} && _hasses",
+        dir.path().display()
+    );
+    let told = String::from_utf8(run("zsh", &["-f", "-c", &text]).stdout).unwrap();
+    assert!(
+        told.lines()
+            .any(|line| line.starts_with("*--history-file[") && line.ends_with(":FILE:_files")),
+        "{told}"
+    );
+    assert!(
+        told.lines()
+            .any(|line| line.starts_with("1:: :(completions doctor")),
+        "{told}"
+    );
+}
+
+#[test]
 fn the_downloads_are_made_by_one_command() {
     needs!("dpkg-deb", "dpkg-parsechangelog", "curl");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/release");
