@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! to all      ask SINCE             who knows what was before the oldest entry, whose predecessor is SINCE?
-//! to who asks offer MISSING         this one does; of the time up to MISSING it knows nothing itself
+//! to who asks offer MISSING         this one does, but nothing of the time up to MISSING
 //! to one      more SINCE CURSOR     the next portion; CURSOR is `events 0` at first
 //! to who asks part CURSOR           a portion of frames as in the history file, in base64, and what to ask
 //!                                   for next: `events ID`, `marks PLACE`, or `end`
@@ -177,13 +177,14 @@ impl Registry {
     /// The others can be asked.
     pub(super) async fn ask_for_history(&mut self) {
         let alone = self.bus_figures().is_none_or(|bus| bus.nodes.get() <= 1);
+        let asks = !alone && self.history.keeps();
         let Some(inheriting) = self.inheriting() else {
             return;
         };
         if !matches!(inheriting.phase, Phase::Expected) {
             return;
         }
-        if alone {
+        if !asks {
             return self.end_inheriting().await;
         }
         let since = inheriting.since;
@@ -223,12 +224,17 @@ impl Registry {
         }
     }
 
-    /// Offers what this node knows, if it has read as far as the other begins.
+    /// Offers what this node knows, if it has read as far as the other begins; else nothing, so that the other
+    /// does not wait for it.
     fn offer(&mut self, node: u64, since: EventId) {
-        let knows = self.sequence.last() >= since && self.history.keeps();
-        if knows && self.bus.as_ref().is_some_and(|bus| !bus.diverged) {
-            self.say(Some(node), format!("offer {}", self.history.missing()));
-        }
+        let diverged = self.bus.as_ref().is_none_or(|bus| bus.diverged);
+        let knows = self.sequence.last() >= since && self.history.keeps() && !diverged;
+        let missing = if knows {
+            self.history.missing()
+        } else {
+            EventId(EventId::END)
+        };
+        self.say(Some(node), format!("offer {missing}"));
     }
 
     async fn take_offer(&mut self, node: u64, missing: EventId) {
