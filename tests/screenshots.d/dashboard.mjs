@@ -14,6 +14,7 @@ const NAMES = ['ada', 'grace', 'edsger', 'barbara', 'donald', 'margaret', 'ken',
 // Token, and how much of everything is for it.
 const TOKENS = [['news', 9], ['scores', 7], ['room-blue', 5], ['room-green', 4], ['orders', 3], ['weather', 2], ['alerts', 1]];
 const WEIGHTED = TOKENS.flatMap(([token, weight]) => Array(weight).fill(token));
+const WORDS = ['good morning, ', 'two more orders, ', 'rain from noon on, ', 'one all, '];
 const choose = (list) => list[Math.floor(Math.random() * list.length)];
 const pause = (time) => new Promise((resolve) => setTimeout(resolve, time));
 
@@ -33,7 +34,7 @@ function subscribe(number) {
 }
 
 function publish() {
-  const event = { to: choose(WEIGHTED), data: JSON.stringify({ text: 'x'.repeat(40 + Math.random() * 200) }) };
+  const event = { to: choose(WEIGHTED), data: JSON.stringify({ text: choose(WORDS).repeat(1 + Math.random() * 5), from: choose(NAMES) }) };
   return new Promise((resolve) => {
     const request = http.request(`${control}/publish`, {
       method: 'POST', agent, headers: { 'Content-Type': 'application/json' },
@@ -67,13 +68,20 @@ try {
     for (let i = 0; i < messages * (0.7 + 0.6 * Math.random()); i++) await publish();
     await pause(60);
   }
+  // It goes on while the page is used.
+  const more = setInterval(publish, 50);
+  await page.fill('#watched', 'news');
+  await page.click('#watch button[type=submit]');
   await page.fill('#to', 'news');
   await page.fill('#data', 'Hello, everyone');
   await page.click('#publish button');
   await page.waitForSelector('#answer[data-kind=good]');
+  await page.locator('#events').getByText('Hello, everyone').waitFor();
+  await pause(3000);
   // Down to the list of clients.
   const height = await page.evaluate(() => document.getElementById('list').offsetTop - 8);
   await page.screenshot({ path: picture, clip: { x: 0, y: 0, width: 1120, height }, fullPage: true });
+  clearInterval(more);
 } finally {
   streams.forEach((request) => request.destroy());
   await context.close();
