@@ -76,7 +76,7 @@ impl Patient {
     }
 
     /// Ends it in one way or the other and starts it again.
-    fn restart(&mut self, clean: bool, crowd: &mut Crowd) {
+    fn restart(&mut self, clean: bool, crowd: &mut Crowd, publishers: &Publishers) {
         if clean {
             self.daemon.signal(Signal::SIGTERM);
             // Its streams end when their clients have taken what is queued, or after five seconds.
@@ -87,14 +87,17 @@ impl Patient {
             self.runs.last_mut().unwrap().killed = Some(Instant::now());
             crowd.read_to_the_end();
         }
+        // The first position is to be known before the first event.
+        publishers.pause(true);
         self.daemon.start_again();
         self.note_run();
+        publishers.pause(false);
         crowd.run += 1;
     }
 }
 
 /// Torments the daemon for this long; two crashes and a clean restart fall into the first minute.
-fn torment(patient: &mut Patient, crowd: &mut Crowd, time: Duration) {
+fn torment(patient: &mut Patient, crowd: &mut Crowd, publishers: &Publishers, time: Duration) {
     let quarter = time.min(Duration::from_secs(60)) / 4;
     let mut restarts = vec![(3, false), (2, true), (1, false)];
     let began = Instant::now();
@@ -111,7 +114,7 @@ fn torment(patient: &mut Patient, crowd: &mut Crowd, time: Duration) {
             && began.elapsed() >= quarter * part
         {
             restarts.pop();
-            patient.restart(clean, crowd);
+            patient.restart(clean, crowd, publishers);
         }
     }
 }
@@ -150,7 +153,8 @@ fn every_client_accounts_for_every_event() {
     let mut crowd = Crowd::new(CLIENTS, patient.daemon.listen, seed);
     let controls = [patient.daemon.control; PUBLISHERS];
     let publishers = Publishers::start(&controls, RATE, seed, padding);
-    torment(&mut patient, &mut crowd, Duration::from_secs(seconds));
+    let time = Duration::from_secs(seconds);
+    torment(&mut patient, &mut crowd, &publishers, time);
     let sent = publishers.stop();
     let address = patient.daemon.listen;
     let newest = Stream::starting(address, "subscribe=nothing", "").position;

@@ -46,6 +46,7 @@ pub type Padding = fn(&mut fastrand::Rng) -> usize;
 /// The publishers at work.
 pub struct Publishers {
     stop: Arc<AtomicBool>,
+    paused: Arc<AtomicBool>,
     threads: Vec<JoinHandle<Vec<Sent>>>,
 }
 
@@ -55,8 +56,9 @@ impl Publishers {
     /// where the daemon ended before its answer.
     pub fn start(controls: &[SocketAddr], rate: u32, seed: u64, padding: Padding) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
+        let paused = Arc::new(AtomicBool::new(false));
         let threads = controls.iter().enumerate().map(|(number, control)| {
-            let stop = Arc::clone(&stop);
+            let (stop, paused) = (Arc::clone(&stop), Arc::clone(&paused));
             let publisher = Publisher {
                 number,
                 control: *control,
@@ -64,12 +66,18 @@ impl Publishers {
                 random: fastrand::Rng::with_seed(seed ^ (number as u64 + 1) << 32),
                 padding,
             };
-            thread::spawn(move || publisher.work(&stop))
+            thread::spawn(move || publisher.work(&stop, &paused))
         });
         Self {
             threads: threads.collect(),
             stop,
+            paused,
         }
+    }
+
+    /// Until they go on, no message goes to a daemon that is started from now on.
+    pub fn pause(&self, paused: bool) {
+        self.paused.store(paused, Ordering::SeqCst);
     }
 
     /// Stops them; gives what each sent, in its order.
@@ -90,7 +98,7 @@ struct Publisher {
 }
 
 impl Publisher {
-    fn work(mut self, stop: &AtomicBool) -> Vec<Sent> {
+    fn work(mut self, stop: &AtomicBool, paused: &AtomicBool) -> Vec<Sent> {
         let mut sent: Vec<Sent> = Vec::new();
         let mut connection = None;
         let mut due = Instant::now();
@@ -106,6 +114,9 @@ impl Publisher {
                 due = Instant::now();
                 continue;
             };
+            while paused.load(Ordering::SeqCst) && !stop.load(Ordering::Relaxed) {
+                thread::sleep(Duration::from_millis(5));
+            }
             if let Some(line) = again.take() {
                 let last = sent.last_mut().expect("it was sent before");
                 if !last.send_again(open, &line) {
