@@ -272,7 +272,11 @@ impl Wiring {
             });
             Ok(())
         });
-        let places = Rc::<control::Places>::default();
+        let places = control::Places::new(Rc::clone(&self.pool));
+        let (watched, settings) = (Rc::clone(&places), Rc::clone(&self.settings));
+        self.spawner.permanent("memory", Stage::Watch, move |stop| {
+            Rc::clone(&watched).watch(Rc::clone(&settings), stop)
+        });
         for bound in sockets {
             let name = format!("control {}", bound.address());
             let (places, open_stream) = (Rc::clone(&places), Rc::clone(&open_stream));

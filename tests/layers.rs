@@ -48,7 +48,8 @@ const LAYERS: [(&str, &[&str]); 21] = [
     (
         "control",
         &[
-            "config", "http2", "intake", "logger", "messages", "model", "net", "runtime", "wire",
+            "clients", "config", "http2", "intake", "logger", "messages", "model", "net",
+            "runtime", "wire",
         ],
     ),
     ("updates", &["clients", "messages", "model", "runtime"]),

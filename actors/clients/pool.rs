@@ -39,7 +39,7 @@ use crate::wire::sse::Frame;
 /// An event with at most this many recipients goes through the fast queue.
 const FEW: usize = 64;
 /// Messages that may wait for clients which had no turn yet, before the registry is held.
-const BACKLOG: usize = 1 << 18;
+pub(super) const BACKLOG: usize = 1 << 18;
 /// Tenths of a second that a client has for its request, and for reading an answer's end.
 pub(super) const REQUEST_TIME: u32 = 100;
 pub(super) const LINGER_TIME: u32 = 20;
@@ -115,6 +115,7 @@ impl ClientPool {
                 queues: Queues::default(),
                 backlog: 0,
                 over_soft_limit: 0,
+                pressed: false,
                 paused: None,
                 requests: VecDeque::new(),
                 awaiting_request: 0,
@@ -398,30 +399,33 @@ impl ClientPool {
         }
     }
 
-    /// Where more than `total` bytes wait for streams whose sockets take nothing, gives up those for which
-    /// the most waits. An event that waits for several counts once, with its places in their mailboxes.
-    pub fn give_up_largest(&self, total: usize) {
-        let inner = &mut *self.inner.borrow_mut();
-        let waits = |slot: &&Slot| slot.flags.open && !slot.flags.writable;
-        // As if nobody shared anything: nearly always little enough, and soon found.
-        let most = inner.slots.iter().filter(waits);
-        let most: usize = most
+    /// Bytes that wait for streams whose sockets take nothing, as if none waited for several: nearly always
+    /// little, and soon found.
+    pub fn stalled_bytes(&self) -> usize {
+        let inner = self.inner.borrow();
+        let stalled = inner.slots.iter().filter(|slot| slot.is_stalled());
+        stalled
             .map(|slot| slot.bytes + PLACE * slot.waiting.len())
-            .sum();
-        if most <= total {
-            return;
-        }
-        let slots = (0..).zip(&inner.slots).filter(|(_, slot)| waits(slot));
-        let mut held: Vec<(usize, u32)> = slots.map(|(at, slot)| (slot.held(), at)).collect();
-        held.sort_unstable();
-        let mut all: usize = held.iter().map(|(bytes, _)| bytes).sum();
-        while all > total
-            && let Some((bytes, index)) = held.pop()
-        {
-            all -= bytes;
-            inner.slots[index as usize].flags.overflowing = true;
-            inner.enqueue(index, Queue::Fast);
-        }
+            .sum()
+    }
+
+    /// Those streams, and the bytes that wait for each, the most at the end. Of an event that waits for
+    /// several each has a part; the places in their mailboxes count too.
+    pub fn stalled(&self) -> Vec<(usize, u32)> {
+        let inner = self.inner.borrow();
+        let stalled = (0..)
+            .zip(&inner.slots)
+            .filter(|(_, slot)| slot.is_stalled());
+        let mut stalled: Vec<_> = stalled.map(|(at, slot)| (slot.held(), at)).collect();
+        stalled.sort_unstable();
+        stalled
+    }
+
+    /// Gives a stream up, as one for which too much waits.
+    pub fn give_up(&self, index: u32) {
+        let inner = &mut *self.inner.borrow_mut();
+        inner.slots[index as usize].flags.overflowing = true;
+        inner.enqueue(index, Queue::Fast);
     }
 
     /// Gives up streams whose sockets have taken nothing of what waits for [`WRITE_TIME`].
@@ -430,10 +434,8 @@ impl ClientPool {
         let inner = &mut *self.inner.borrow_mut();
         for index in 0..inner.slots.len() as u32 {
             let slot = &mut inner.slots[index as usize];
-            let flags = &mut slot.flags;
-            let stalled = flags.open && !flags.writable && !flags.overflowing;
-            if stalled && now.saturating_sub(slot.wrote_at) > WRITE_TIME {
-                flags.overflowing = true;
+            if slot.is_stalled() && now.saturating_sub(slot.wrote_at) > WRITE_TIME {
+                slot.flags.overflowing = true;
                 inner.enqueue(index, Queue::Fast);
             }
         }
@@ -447,18 +449,31 @@ impl ClientPool {
             .expire(self.now.get(), self.limit.get());
     }
 
+    /// Whether whoever has sent something since the last question has to wait until clients have had turns:
+    /// one of those it was for has too much to do, or all together have.
+    pub fn holds_sender(&self) -> bool {
+        let mut inner = self.inner.borrow_mut();
+        std::mem::take(&mut inner.pressed) || inner.backlog >= BACKLOG
+    }
+
+    /// Whether clients have had enough turns for more to be sent.
+    pub fn is_ready(&self) -> bool {
+        self.inner.borrow().is_ready()
+    }
+
     /// Waits until clients have had enough turns for more to be sent.
     pub async fn ready(&self) {
-        poll_fn(|context| {
-            let mut inner = self.inner.borrow_mut();
-            if inner.backlog < BACKLOG && inner.over_soft_limit == 0 {
-                Poll::Ready(())
-            } else {
-                inner.paused = Some(context.waker().clone());
-                Poll::Pending
-            }
-        })
-        .await;
+        poll_fn(|context| self.poll_ready(context)).await;
+    }
+
+    /// As [`ClientPool::ready`], for who waits for several things in one `poll_fn`.
+    pub fn poll_ready(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut inner = self.inner.borrow_mut();
+        if inner.is_ready() {
+            return Poll::Ready(());
+        }
+        inner.paused = Some(context.waker().clone());
+        Poll::Pending
     }
 
     /// Tells the slots of their sockets' readiness, for ever.

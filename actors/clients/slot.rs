@@ -7,6 +7,7 @@ use std::task::Waker;
 
 use super::Totals;
 use super::mailbox::Waiting;
+use super::pool::BACKLOG;
 use super::queues::{Queue, Queues};
 use crate::messages::client::{End, Ending, Message};
 use crate::model::{ClientKey, Form};
@@ -58,6 +59,13 @@ pub(super) struct Flags {
     pub(super) form: Form,
 }
 
+impl Slot {
+    /// Whether it is a stream whose socket takes nothing, and that is not given up already.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.flags.open && !self.flags.writable && !self.flags.overflowing
+    }
+}
+
 /// All slots, and who waits for a turn.
 pub(super) struct Inner {
     pub(super) slots: Vec<Slot>,
@@ -66,6 +74,8 @@ pub(super) struct Inner {
     /// Sum of `unpolled`, and the number of over_soft_limit slots: what the registry is held by.
     pub(super) backlog: usize,
     pub(super) over_soft_limit: usize,
+    /// Whether something was sent to one of those.
+    pub(super) pressed: bool,
     pub(super) paused: Option<Waker>,
     pub(super) requests: VecDeque<(u32, ClientKey)>,
     /// How many have no complete request.
@@ -87,6 +97,11 @@ fn due(queue: &mut VecDeque<(u32, ClientKey)>, now: u32) -> Option<ClientKey> {
 }
 
 impl Inner {
+    /// Whether no more waits for clients than they can soon be given.
+    pub(super) fn is_ready(&self) -> bool {
+        self.backlog < BACKLOG && self.over_soft_limit == 0
+    }
+
     /// Gives up connections where more than `most` have not sent a whole request.
     pub(super) fn give_up_awaiting_request(&mut self, most: usize, limit: usize) {
         while self.awaiting_request > most && self.give_up_pending(limit) {}
@@ -179,6 +194,7 @@ impl Inner {
             flags.over_soft_limit = true;
             self.over_soft_limit += 1;
         }
+        self.pressed |= flags.over_soft_limit;
         flags.overflowing = !flags.writable && behind > limit;
         wakes |= flags.overflowing;
         if wakes {

@@ -251,13 +251,18 @@ fn who_does_not_read_overflows_and_one_event_always_fits() {
 }
 
 #[test]
-fn where_too_much_waits_for_all_the_largest_goes() {
+fn who_takes_nothing_and_how_much_waits_for_it_can_be_asked() {
     let (pool, exits) = pool(1 << 30);
+    assert_eq!((pool.stalled_bytes(), pool.stalled()), (0, vec![]));
     let (key, _peer) = blocked(&pool);
     let waits = pool.figures(key.index).1 as usize;
-    pool.give_up_largest(waits + (1 << 20));
-    assert!(!pool.slice(1, TIME, true) && exits.borrow().is_empty());
-    pool.give_up_largest(1 << 20);
+    assert!(pool.stalled_bytes() >= waits);
+    let [(held, index)] = pool.stalled()[..] else {
+        panic!("one is stalled")
+    };
+    assert!(index == key.index && held > 1 << 20, "{held}");
+    pool.give_up(index);
+    assert_eq!(pool.stalled(), [], "it is about to go");
     pool.slice(1, TIME, true);
     assert_eq!(*exits.borrow(), [(key, End::Slow)]);
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use async_io::{Async, Timer};
 use futures_lite::FutureExt;
 
+use super::places::Place;
 use crate::net::identity::Identity;
 use crate::net::stream::Stream;
 use crate::net::tls::Trouble;
@@ -22,7 +23,7 @@ pub(super) const REQUEST_TIME: Duration = Duration::from_secs(10);
 pub(super) const BODY_SILENCE: Duration = Duration::from_secs(10);
 pub(super) const BODY_TIME: Duration = Duration::from_secs(300);
 /// How long nothing of an answer may be read. Whoever reads nothing that long is given up.
-const WRITE_PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
+const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 /// U+FEFF as UTF-8, which some programs write in front of all text.
 const BOM: &[u8] = "\u{feff}".as_bytes();
 /// How long a publisher may take to read a last answer.
@@ -121,17 +122,18 @@ impl Connection {
         }
     }
 
-    /// Does the TLS handshake, if one is to be done.
-    pub(super) async fn shake_hands(&self) -> io::Result<()> {
+    /// Does the TLS handshake, if one is to be done, each step of it in the publisher's turn.
+    pub(super) async fn shake_hands(&self, place: &Place) -> io::Result<()> {
         let shaken = async {
-            loop {
+            while self.socket.stream().is_handshaking() {
+                self.ready().await?;
+                let _turn = place.turn_to_shake_hands().await;
                 match self.socket.stream().shake_hands() {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        self.ready().await?;
-                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     result => return result,
                 }
             }
+            Ok(())
         };
         let late = async {
             Timer::after(REQUEST_TIME).await;
@@ -289,6 +291,11 @@ impl Connection {
         } else {
             readable.await
         }
+    }
+
+    /// Has what the publisher has not read be thrown away when the connection is closed.
+    pub(super) fn reset(&self) {
+        self.socket.stream().reset();
     }
 
     /// Ends our side; what was written before still arrives.

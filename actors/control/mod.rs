@@ -5,6 +5,7 @@
 //! | this | accepting; telling HTTP and text apart |
 //! | [`auth`] | who may publish where a secret is asked for |
 //! | [`connection`] | reading and writing the socket |
+//! | [`handshakes`] | whose TLS handshake goes on |
 //! | [`places`] | how many there may be, and who has to go |
 //! | [`text`] | text and JSON lines |
 //! | [`http`] | HTTP |
@@ -24,7 +25,7 @@ use crate::logger;
 use crate::messages::publisher;
 use crate::model::Channel;
 use crate::net::accept::Acceptor;
-use crate::net::peer::Peer;
+use crate::net::peer::{Peer, counted};
 use crate::net::tls::Trouble;
 use crate::net::{Bound, Listener};
 use crate::runtime::supervisor::{Spawner, Stage};
@@ -35,6 +36,7 @@ use crate::wire::http2::frame::PREFACE_BEGINS;
 
 mod auth;
 mod connection;
+mod handshakes;
 mod http;
 mod http2;
 mod places;
@@ -47,7 +49,9 @@ pub use places::Places;
 /// After this long without a word the system asks whether a publisher is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// How long a message may be unfinished without growing, where nobody has to know a secret.
-const UNFINISHED_TIME: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 60 });
+const UNFINISHED_TIME: Duration = Duration::from_secs(60);
+/// Bytes of answers that the system may hold for a publisher that does not read.
+const SEND_BUFFER: usize = 256 * 1024;
 
 /// Accepts publishers and gives each connection an actor, until it is asked to stop.
 ///
@@ -70,6 +74,7 @@ pub async fn run(
     if channel == Channel::Tcp {
         // Connections inherit it. Where the system refuses, who vanishes stays until others need the place.
         let _refused = bound.keep_alive(KEEP_ALIVE);
+        acceptor.bound_send_buffers(SEND_BUFFER);
     }
     let accept = async {
         loop {
@@ -77,7 +82,8 @@ pub async fn run(
             let config = settings.now();
             let identity = config.tls.as_ref().filter(|_| bound.tls).cloned();
             let (name, guarded) = (format!("publisher {peer}"), config.control_secret.is_some());
-            match places.take(peer.ip(), config.max_publishers, guarded) {
+            let address = peer.ip().map(|address| counted(address, config.ip6_prefix));
+            match places.take(address, config.max_publishers, guarded) {
                 Some((place, given_up)) => {
                     let (settings, sequencer) = (Rc::clone(&settings), sequencer.clone());
                     let open_stream = Rc::clone(&open_stream);
@@ -171,8 +177,12 @@ impl Publisher {
             Err(Broken::GivenUp(publisher.place.why()))
         };
         match publisher.serve(&mut connection).or(given_up).await {
-            Err(Broken::Failed(error)) => log::debug!("{}: {error}", publisher.name),
+            Err(Broken::Failed(error)) => {
+                log::debug!("{}: {error}", publisher.name);
+                connection.reset();
+            }
             Err(Broken::GivenUp(why)) => {
+                connection.reset();
                 let name = &publisher.name;
                 logger::refused("publisher", format_args!("{name}: given up: {why}"));
                 // The registry is gone only with the process.
@@ -184,7 +194,7 @@ impl Publisher {
     }
 
     async fn serve(self: &Rc<Self>, connection: &mut Connection) -> Result<(), Broken> {
-        if let Err(error) = connection.shake_hands().await {
+        if let Err(error) = connection.shake_hands(&self.place).await {
             return self.not_shaken(connection, error).await;
         }
         let (due, secret) = (Instant::now() + REQUEST_TIME, self.secret());

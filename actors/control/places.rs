@@ -4,6 +4,9 @@
 //! there are too many, those that have not yet shown that they are publishers go first, of them those of
 //! the address that has most; then whoever was longest without a whole request or message. Who knows the
 //! secret, where there is one, and who reads a streamed answer, is not given up.
+//!
+//! What publishers have unfinished and what waits for subscribers is one account: where the two together
+//! take more memory than --total-buffer allows, whoever has most goes first.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -11,15 +14,24 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
-use crate::runtime::{CancelGuard, CancellationToken, cancellation};
+use async_io::Timer;
+use futures_lite::FutureExt;
+
+use super::handshakes::{Handshakes, Turn};
+use crate::clients::ClientPool;
+use crate::config::Settings;
+use crate::runtime::{CancelGuard, CancellationToken, Failure, cancellation};
 
 /// The publishers that are connected, on all control addresses.
-#[derive(Debug, Default)]
 pub struct Places {
     taken: RefCell<BTreeMap<u64, Taken>>,
     next: Cell<u64>,
     /// Bytes of messages and bodies that are not yet whole, of all publishers.
     unfinished: Cell<usize>,
+    /// Bytes that waited for subscribers when that was last looked at.
+    waiting: Cell<usize>,
+    pool: Rc<ClientPool>,
+    handshakes: Rc<Handshakes>,
 }
 
 /// What is known of a connection.
@@ -49,17 +61,46 @@ const TOO_MANY: &str = "there are as many publishers as --max-publishers allows"
 const TOO_LARGE: &str = "its unfinished message takes the most of what --total-buffer allows";
 
 /// A connection's place, which is free again when this is dropped.
-#[derive(Debug)]
 pub(super) struct Place {
     places: Rc<Places>,
     key: u64,
 }
 
 /// The right to a streamed answer, given back when it is dropped.
-#[derive(Debug)]
 pub(super) struct Streaming<'a>(&'a Place);
 
 impl Places {
+    /// No publishers yet; the subscribers are in `pool`.
+    pub fn new(pool: Rc<ClientPool>) -> Rc<Self> {
+        Rc::new(Self {
+            taken: RefCell::default(),
+            next: Cell::new(0),
+            unfinished: Cell::new(0),
+            waiting: Cell::new(0),
+            pool,
+            handshakes: Rc::default(),
+        })
+    }
+
+    /// Looks again and again whether too much memory is taken, until it is asked to stop.
+    ///
+    /// # Errors
+    /// None.
+    pub async fn watch(
+        self: Rc<Self>,
+        settings: Rc<Settings>,
+        stop: CancellationToken,
+    ) -> Result<(), Failure> {
+        let looks = async {
+            loop {
+                Timer::after(settings.now().tick()).await;
+                self.hold_to(settings.now().total_buffer);
+            }
+        };
+        looks.or(stop.cancelled()).await;
+        Ok(())
+    }
+
     /// A place for one more connection where there may be `most`, and what tells it that it was given up
     /// for another; none if nobody can be given up for it. `guarded`: there is a secret.
     pub(super) fn take(
@@ -93,24 +134,42 @@ impl Places {
         Some((Place { places, key }, given_up))
     }
 
-    /// Gives up the publishers that have most bytes unfinished, as long as all together have more than
-    /// `most`.
+    /// Gives up the publishers and subscribers that have most bytes unfinished or waiting, as long as all
+    /// together have more than `most`.
     fn hold_to(&self, most: usize) {
-        let mut taken = self.taken.borrow_mut();
-        let mut living: Vec<_> = taken
-            .values_mut()
-            .filter(|taken| taken.guard.is_some())
-            .collect();
-        let mut all: usize = living.iter().map(|taken| taken.unfinished).sum();
-        while all > most
-            && let Some(largest) = living.iter_mut().max_by_key(|taken| taken.unfinished)
-            && largest.unfinished > 0
-        {
-            let freed = std::mem::take(&mut largest.unfinished);
-            all -= freed;
-            self.unfinished
-                .set(self.unfinished.get().saturating_sub(freed));
-            (largest.guard, largest.why) = (None, TOO_LARGE);
+        let mut waiting = self.pool.stalled_bytes();
+        let mut stalled = Vec::new();
+        if self.unfinished.get() + waiting > most {
+            stalled = self.pool.stalled();
+            waiting = stalled.iter().map(|(bytes, _)| bytes).sum();
+        }
+        while self.unfinished.get() + waiting > most {
+            let of_publishers = self.most_unfinished();
+            match stalled.pop_if(|(bytes, _)| *bytes >= of_publishers.0) {
+                Some((bytes, client)) => {
+                    waiting -= bytes;
+                    self.pool.give_up(client);
+                }
+                None if of_publishers.0 > 0 => self.give_up_unfinished(of_publishers.1),
+                None => break,
+            }
+        }
+        self.waiting.set(waiting);
+    }
+
+    /// The most bytes that a publisher has unfinished, and which one that is.
+    fn most_unfinished(&self) -> (usize, u64) {
+        let taken = self.taken.borrow();
+        let living = taken.iter().filter(|(_, taken)| taken.guard.is_some());
+        let most = living.map(|(key, taken)| (taken.unfinished, *key)).max();
+        most.unwrap_or_default()
+    }
+
+    fn give_up_unfinished(&self, key: u64) {
+        if let Some(taken) = self.taken.borrow_mut().get_mut(&key) {
+            let freed = std::mem::take(&mut taken.unfinished);
+            (taken.guard, taken.why) = (None, TOO_LARGE);
+            self.unfinished.set(self.unfinished.get() - freed);
         }
     }
 }
@@ -167,13 +226,20 @@ impl Place {
         self.change(|taken| taken.proven = true);
     }
 
-    /// How many bytes of a message or body wait for the rest of it, where all publishers may have `most`.
+    /// Waits until it may go on with its TLS handshake, which it may as long as what is given lives.
+    pub(super) async fn turn_to_shake_hands(&self) -> Option<Turn> {
+        let address = self.places.taken.borrow().get(&self.key)?.address;
+        self.places.handshakes.turn(address).await
+    }
+
+    /// How many bytes of a message or body wait for the rest of it, where all publishers and subscribers may
+    /// have `most`.
     pub(super) fn unfinished(&self, bytes: usize, most: usize) {
         let mut before = 0;
         self.change(|taken| before = std::mem::replace(&mut taken.unfinished, bytes));
         let all = self.places.unfinished.get() + bytes - before;
         self.places.unfinished.set(all);
-        if all > most {
+        if bytes > before && all + self.places.waiting.get() > most {
             self.places.hold_to(most);
         }
     }
@@ -225,9 +291,13 @@ mod tests {
         Some(Ipv4Addr::new(10, 0, 0, last).into())
     }
 
+    fn places() -> Rc<Places> {
+        Places::new(ClientPool::new(1 << 20, 100, |_, _| {}).unwrap())
+    }
+
     #[test]
     fn the_address_with_most_that_never_spoke_gives_up_its_oldest() {
-        let places = Rc::<Places>::default();
+        let places = places();
         let take = |last| places.take(at(last), 4, false).unwrap();
         let (_honest, honest_up) = take(1);
         let (_first, first_up) = take(2);
@@ -246,7 +316,7 @@ mod tests {
 
     #[test]
     fn then_whoever_was_longest_silent() {
-        let places = Rc::<Places>::default();
+        let places = places();
         let take = || places.take(at(1), 3, false).unwrap();
         let (a, a_up) = take();
         let (b, b_up) = take();
@@ -263,7 +333,7 @@ mod tests {
 
     #[test]
     fn who_knows_the_secret_stays() {
-        let places = Rc::<Places>::default();
+        let places = places();
         let (a, _a_up) = places.take(at(1), 2, true).unwrap();
         let (b, b_up) = places.take(at(2), 2, true).unwrap();
         a.is_proven();
@@ -282,7 +352,7 @@ mod tests {
 
     #[test]
     fn streamed_answers_are_a_quarter() {
-        let places = Rc::<Places>::default();
+        let places = places();
         let all: Vec<_> = (0..8)
             .map(|n| places.take(at(n), 8, false).unwrap().0)
             .collect();
@@ -295,7 +365,7 @@ mod tests {
 
     #[test]
     fn streams_count_instead_of_their_connection() {
-        let places = Rc::<Places>::default();
+        let places = places();
         let (connection, connection_up) = places.take(at(1), 2, false).unwrap();
         connection.carries(true);
         let (_first, first_up) = connection.another(2, false).unwrap();
@@ -311,7 +381,7 @@ mod tests {
 
     #[test]
     fn the_one_with_most_bytes_goes_first() {
-        let places = Rc::<Places>::default();
+        let places = places();
         let (a, a_up) = places.take(at(1), 8, false).unwrap();
         let (b, b_up) = places.take(at(2), 8, false).unwrap();
         a.unfinished(10, 100);

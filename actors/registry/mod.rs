@@ -12,11 +12,11 @@ use crate::clients::ClientPool;
 use crate::config::{Config, Settings};
 use crate::logger;
 use crate::messages::client::Ending;
-use crate::messages::publisher::{NotTaken, Receipt, Request, Taken};
+use crate::messages::publisher::{Receipt, Request, Taken};
 use crate::messages::registry::{Elsewhere, FromClient, Message};
 use crate::model::deadlines::since_1970;
 use crate::model::retention::Policy;
-use crate::model::{BusFigures, Channel, Counters, EventId, LogLevel, Sequence};
+use crate::model::{BusFigures, Counters, EventId, LogLevel, Sequence};
 use crate::runtime::{Address, CancellationToken, Failure, Mailbox, turn};
 
 mod bans;
@@ -36,6 +36,7 @@ mod publishing;
 mod replay;
 pub mod routes;
 mod session;
+mod taking;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -52,6 +53,7 @@ use presence::{Presence, Watchers};
 use replay::Replays;
 use routes::Routes;
 use session::Sessions;
+use taking::UnderWay;
 
 /// The registry's state.
 pub struct Registry {
@@ -86,6 +88,8 @@ pub struct Registry {
     reinit: Rc<Cell<bool>>,
     started: Instant,
     recipients: Vec<u32>,
+    /// What publishers have handed over and is not all taken.
+    under_way: UnderWay,
     /// Messages that wait: of clients, of all others.
     waiting: (usize, usize),
     watched: Option<Box<Watched>>,
@@ -133,6 +137,7 @@ enum Input {
     Client(FromClient),
     Told(Message),
     Asked(Request),
+    GoOn,
     Stop,
 }
 
@@ -187,6 +192,7 @@ impl Registry {
             reinit,
             started: Instant::now(),
             recipients: Vec::new(),
+            under_way: UnderWay::default(),
             waiting: (0, 0),
             watched: None,
             past: Past::default(),
@@ -228,20 +234,25 @@ impl Registry {
         // Made once: to begin waiting anew costs as much as a delivery.
         let mut cancelled = pin!(stop.cancelled());
         loop {
-            // Clients first: who has subscribed gets what is published after that. But only those that wait
-            // by now: replays that go on send more while this loop pauses, and publishers wait behind it.
+            // Clients first: who has subscribed gets what is published after that. But only for a turn: where
+            // a thousand come, go or replay at once, publishers do not wait behind all of them.
             for _ in 0..clients.depth() {
                 let Some(message) = clients.try_recv() else {
                     break;
                 };
                 self.handle_client(message);
-                turn::pause().await;
+                if turn::is_over() {
+                    break;
+                }
             }
+            turn::pause().await;
             let input = poll_fn(|context| {
                 if let Poll::Ready(message) = inbox.poll_next(context) {
                     Poll::Ready(message.map(Input::Told))
                 } else if let Poll::Ready(request) = requests.poll_next(context) {
                     Poll::Ready(request.map(Input::Asked))
+                } else if self.poll_under_way(context).is_ready() {
+                    Poll::Ready(Some(Input::GoOn))
                 } else if let Poll::Ready(message) = clients.poll_next(context) {
                     Poll::Ready(message.map(Input::Client))
                 } else {
@@ -253,11 +264,19 @@ impl Registry {
                 Some(Input::Told(message)) => self.handle(message).await,
                 Some(Input::Asked(request)) => {
                     self.waiting = (clients.depth(), inbox.depth() + requests.depth());
-                    self.handle_request(request).await;
+                    self.handle_request(request);
+                    // Whoever asks again and again does not keep what is under way from going on.
+                    self.go_on_if_ready();
                 }
+                Some(Input::GoOn) => self.go_on(),
                 Some(Input::Stop) => break,
                 None => return Err(Failure("nobody can reach the registry any more".into())),
             }
+        }
+        while !self.under_way.is_empty() {
+            self.pool.ready().await;
+            self.go_on();
+            turn::pause().await;
         }
         let presence = self.freeze_presence();
         self.end_streams();
@@ -289,30 +308,13 @@ impl Registry {
         }
     }
 
-    async fn handle_request(&mut self, request: Request) {
+    fn handle_request(&mut self, request: Request) {
         match request {
             Request::Publish {
                 publications,
                 channel,
                 reply,
-            } => {
-                // A request of HTTP is taken in whole or not at all.
-                if channel == Channel::Http
-                    && let Some(key) = self.keys.clash(&publications)
-                {
-                    return reply.send(Err(NotTaken::Clash(key.into())));
-                }
-                let mut receipts = Vec::with_capacity(publications.len());
-                for publication in publications {
-                    receipts.push(self.publish(publication, channel));
-                    // Publishers wait here, and so behind it, while clients have had no turn.
-                    self.pool.ready().await;
-                    if receipts.len().is_multiple_of(8) {
-                        turn::pause().await;
-                    }
-                }
-                reply.send(Ok(receipts));
-            }
+            } => self.take(publications, channel, reply),
             Request::Execute { command, reply } => {
                 reply.send(self.execute(command, Elsewhere::default()));
             }
@@ -386,7 +388,6 @@ impl Registry {
         self.look_at_nodes();
         self.tick_hub();
         self.pool.give_up_stalled();
-        self.pool.give_up_largest(self.settings.now().total_buffer);
         self.pool.wake_carriers();
         self.give_up_replays();
         let now = Instant::now();

@@ -1,11 +1,12 @@
 //! How many publishers there may be, how long they may take, and what they may make the daemon hold.
 
 use std::io::Write;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use socket2::{Domain, Socket, Type};
 use support::daemon::Preparation;
 use support::{Connection, Daemon, eventually, needs, publish};
 
@@ -277,6 +278,100 @@ fn a_head_has_ten_seconds_from_its_first_byte() {
     let took = began.elapsed();
     let bounds = Duration::from_secs(9)..Duration::from_secs(12);
     assert!(bounds.contains(&took), "{took:?}");
+}
+
+/// A connection on which the system takes little for who does not read.
+fn narrow(to: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(2048).unwrap();
+    socket.connect(&to.into()).unwrap();
+    socket.into()
+}
+
+/// In real time: it waits, and costs those beside it nothing.
+#[test]
+fn whoever_does_not_go_on_is_given_up_in_time() {
+    let daemon = Daemon::start("--log-level debug");
+    let mut stream = daemon.subscribe("subscribe=a");
+    let began = Instant::now();
+    let within = |most: u64, what: &str, over: &mut dyn FnMut() -> bool| {
+        while !over() {
+            let waited = began.elapsed();
+            assert!(waited < Duration::from_secs(most), "{what}: {waited:?}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        began.elapsed()
+    };
+    let mut unread = narrow(daemon.control);
+    let asked = "GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(2000);
+    unread.set_nonblocking(true).unwrap();
+    let _as_much_as_it_takes = unread.write(asked.as_bytes());
+    let mut unfinished = Connection::to(daemon.control);
+    unfinished.send(b"a=never");
+    let mut growing = Connection::to(daemon.control);
+    growing.send(b"a=gr");
+    let name = format!("publisher {}: ", unread.local_addr().unwrap());
+    let timed_out = |line: &str| line.contains(&name) && line.ends_with("timed out");
+    let given_up = within(45, "an answer that is not read", &mut || {
+        daemon.log().lines().any(timed_out)
+    });
+    assert!(given_up > Duration::from_secs(29), "{given_up:?}");
+    growing.send(b"o");
+    let closed = within(80, "a message without its end", &mut || {
+        unfinished.is_answered()
+    });
+    assert!(closed > Duration::from_secs(59), "{closed:?}");
+    assert_eq!(unfinished.rest(), b"");
+    daemon.wait_for_log("its message has been unfinished for 60 seconds");
+    growing.send(b"wn\n");
+    assert_eq!(stream.data(), "grown", "and nothing of the other");
+}
+
+/// Publishers and subscribers have one account, and whoever has most goes first.
+#[test]
+fn what_is_held_for_all_has_a_bound() {
+    let daemon = Daemon::start("--total-buffer 8000000 --client-buffer 20000000 --history 0");
+    let mut deaf = Connection::over(narrow(daemon.listen));
+    deaf.send(b"GET /sse?subscribe=deaf HTTP/1.1\r\nHost: x\r\n\r\n")
+        .head();
+    let mut other = daemon.subscribe("subscribe=other");
+    // The kernel takes a part; the rest, some megabytes, waits here.
+    let text = "x".repeat(1_000_000);
+    let waiting = || {
+        daemon.metrics().lines().find_map(|line| {
+            line.strip_prefix("hasses_waiting_bytes ")?
+                .parse::<f64>()
+                .ok()
+        })
+    };
+    while waiting().unwrap() < 6e6 {
+        publish::http(daemon.control, "deaf", &text);
+    }
+    let body = |bytes: usize| {
+        let mut connection = Connection::to(daemon.control);
+        let head = "POST /publish HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+                    Content-Length: 8000000\r\n\r\n";
+        connection.send(head.as_bytes()).send(&vec![b' '; bytes]);
+        connection
+    };
+    let small = body(1_000_000);
+    let large = body(3_500_000);
+    daemon.wait_for_clients(1);
+    daemon.wait_for_log("disconnected");
+    assert!(
+        !small.is_answered() && !large.is_answered(),
+        "who has less stays"
+    );
+    let _larger = body(5_000_000);
+    eventually("the largest of the publishers goes", || {
+        daemon
+            .log()
+            .contains("takes the most of what --total-buffer allows")
+            .then_some(())
+    });
+    assert!(!small.is_answered());
+    publish::http(daemon.control, "other", "end");
+    assert_eq!(other.data(), "end");
 }
 
 #[test]

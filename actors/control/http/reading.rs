@@ -1,6 +1,6 @@
 //! Requests on their way in: heads and bodies, each within its time.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_io::Timer;
 use futures_lite::FutureExt;
@@ -143,25 +143,54 @@ impl Incoming {
             } else {
                 publisher.unfinished(body.len())
             }
-            let due = end.min(Instant::now() + BODY_SILENCE);
-            let late = || {
-                let seconds = |time: Duration| time.as_secs();
-                if due == end {
-                    format!(
-                        "the request's body was not complete within {} seconds",
-                        seconds(BODY_TIME)
-                    )
-                } else {
-                    format!(
-                        "nothing of the request's body came for {} seconds",
-                        seconds(BODY_SILENCE)
-                    )
-                }
-            };
-            if more(connection, due, late).await? == 0 {
+            let (due, late) = next_byte(end, Instant::now());
+            if more(connection, due, || late.clone()).await? == 0 {
                 let why = "the connection ended before the request's body did";
                 return Err(Refused::new(400, why).into());
             }
+        }
+    }
+}
+
+/// When the next byte of a body has to come that must be whole at `end`, and what is wrong if it does not.
+fn next_byte(end: Instant, now: Instant) -> (Instant, String) {
+    let silent = now + BODY_SILENCE;
+    if end <= silent {
+        let most = BODY_TIME.as_secs();
+        let late = format!("the request's body was not complete within {most} seconds");
+        (end, late)
+    } else {
+        let most = BODY_SILENCE.as_secs();
+        let late = format!("nothing of the request's body came for {most} seconds");
+        (silent, late)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_body_has_ten_seconds_for_each_byte_and_five_minutes_in_all() {
+        let began = Instant::now();
+        let after = |seconds: u64| began + Duration::from_secs(seconds);
+        let end = began + BODY_TIME;
+        for (now, due, late) in [
+            (0, 10, "nothing of the request's body came for 10 seconds"),
+            (
+                289,
+                299,
+                "nothing of the request's body came for 10 seconds",
+            ),
+            (
+                295,
+                300,
+                "the request's body was not complete within 300 seconds",
+            ),
+        ] {
+            assert_eq!(next_byte(end, after(now)), (after(due), late.to_owned()));
         }
     }
 }
