@@ -105,7 +105,9 @@ pub(crate) fn written(
     let told = |error: io::Error| format!("{option} {}: {error}", path.display());
     is_read(option, path)?;
     let mut options = OpenOptions::new();
+    // Nor is a pipe waited for that somebody puts there just now.
     options.append(true).mode(0o640);
+    options.custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY);
     let (file, made) = match options.clone().create_new(true).open(path) {
         Ok(file) => (file, Some(Made::new(path).map_err(told)?)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {

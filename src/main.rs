@@ -25,6 +25,8 @@ mod pidfile;
 mod plan;
 mod privileges;
 mod publish;
+#[cfg(test)]
+mod races;
 mod reread;
 mod retention;
 mod room;

@@ -98,7 +98,14 @@ impl fmt::Display for BindError {
             ),
             Self::System(endpoint, error) => match error.kind() {
                 io::ErrorKind::AddrInUse => {
-                    write!(f, "{endpoint} is in use: another program listens on it")
+                    write!(f, "{endpoint} is in use")?;
+                    match endpoint {
+                        // It may be a connection that leads elsewhere, or one that has just ended.
+                        Endpoint::Tcp { port, .. } => {
+                            write!(f, "; ss -tanp 'sport = :{port}' shows by what")
+                        }
+                        Endpoint::Unix(_) => Ok(()),
+                    }
                 }
                 io::ErrorKind::AddrNotAvailable => {
                     write!(f, "{endpoint} is no address of this machine")
@@ -389,7 +396,10 @@ mod tests {
         let error = one(&text, false).unwrap_err().to_string();
         assert_eq!(
             error,
-            format!("{text} is in use: another program listens on it")
+            format!(
+                "{text} is in use; ss -tanp 'sport = :{}' shows by what",
+                port_of(&first)
+            )
         );
     }
 
