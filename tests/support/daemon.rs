@@ -210,6 +210,13 @@ impl Daemon {
             .response()
     }
 
+    /// What `GET /metrics` says.
+    pub fn metrics(&self) -> String {
+        let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        let mut connection = Connection::to(self.control);
+        connection.send(request.as_bytes()).response().body
+    }
+
     /// `GET /sse?QUERY`, awaited until it gets what is published from now on.
     pub fn subscribe(&self, query: &str) -> Stream {
         Stream::open(self.listen, query)
