@@ -139,6 +139,89 @@ fn the_client_list_keeps_the_old_layout() {
     daemon.wait_for_log("Agent: Mozilla/5.0 (X11)");
 }
 
+/// What changes from run to run, as one sign each.
+fn generalized(line: &str) -> String {
+    let mut digits = line.replace(|sign: char| sign.is_ascii_digit(), "9");
+    while digits.contains("99") {
+        digits = digits.replace("99", "9");
+    }
+    digits
+}
+
+#[test]
+fn scripts_that_read_the_old_log_can_go_on() {
+    let line = "-p={listen} -cp={control} -nodaemon -l={dir}/log";
+    let daemon = Daemon::command_line(line);
+    let request = "GET /sse?subscribe=room624&id=7 HTTP/1.1\r\nHost: x\r\n\
+                   User-Agent: Mozilla/5.0 (X11)\r\n\r\n";
+    let mut stream = Stream::request(daemon.listen, request);
+    stream.position();
+    publish::talk_tcp(daemon.control, "status\n");
+    publish::talk_tcp(daemon.control, "clientlist\n");
+    let log = support::eventually("both lists", || {
+        let log = daemon.text_of("log");
+        log.contains("---------------- end ----------------")
+            .then_some(log)
+    });
+    let block = |begin: &str, end: &str| -> Vec<String> {
+        let lines = log.lines().skip_while(|line| !line.ends_with(begin));
+        let mut all = Vec::new();
+        for line in lines {
+            let (stamp, text) = line.split_at_checked(28).unwrap_or((line, ""));
+            assert_eq!(generalized(stamp), "9-9-9 9:9:9 hasses: ", "{line}");
+            all.push(generalized(text));
+            if text == end {
+                break;
+            }
+        }
+        all
+    };
+    let status = block(
+        "------- status of hasses -------",
+        "------------- end --------------",
+    );
+    let wanted = [
+        "------- status of hasses -------",
+        "Version: 9.9.9",
+        "Compiled: ",
+        "Pid: 9",
+        "Uid: 9 (not set)",
+        "Running time: 9:9:9",
+        "Mode: unencrypted (http)",
+        "Loglevel: 9",
+        "Reinit allowed: no",
+        "CORS-base url: *",
+        "Count of connected clients: 9",
+        "Current registred SSE clients: 9",
+        "Maximum number of connections: 9",
+        "Total client handshaked: 9",
+        "Total reinit connection: 9",
+        "Total message processed: 9",
+        "Total message sent: 9",
+    ];
+    for (line, wanted) in status.iter().zip(wanted) {
+        match wanted {
+            "Compiled: " => assert!(line.starts_with(wanted), "{line}"),
+            _ => assert_eq!(line, wanted),
+        }
+    }
+    assert!(status.len() > wanted.len(), "{status:#?}");
+    let list = block(
+        "------- requested client list -------",
+        "---------------- end ----------------",
+    );
+    let wanted = [
+        "------- requested client list -------",
+        "List of clients:",
+        "#9 - <9> info: 9.9.9.9:9 S:SSE Err: 9 Messages: 9 Reinit: 9 SSL:No",
+        "  Connection time: 9:9:9  Handshaked time: 9:9:9 UniqId:9",
+        "  Agent: Mozilla/9.9 (X9)",
+        "  Subscribes: room9",
+        "---------------- end ----------------",
+    ];
+    assert_eq!(list, wanted);
+}
+
 #[test]
 fn the_other_commands() {
     let daemon = Daemon::start("--fifo {dir}/in");

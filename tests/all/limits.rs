@@ -153,6 +153,38 @@ fn by_default_the_descriptor_limit_bounds_the_clients() {
 }
 
 #[test]
+fn more_clients_than_descriptors_are_warned_about_and_refused() {
+    let daemon = Daemon::start_after("ulimit -n 64", "--max-clients 9999");
+    let warned =
+        daemon.wait_for_log("--max-clients 9999: the limit of open files (ulimit -n) allows");
+    let words = warned.split("allows ").nth(1).unwrap();
+    let allowed: usize = words.split(',').next().unwrap().parse().unwrap();
+    let mut streams = Vec::new();
+    let answers = (0..70).map(|_| {
+        let mut connection = Connection::to(daemon.listen);
+        connection.send(PLAIN.as_bytes());
+        let status = connection.head().status;
+        streams.push(connection);
+        status
+    });
+    let refused = answers.filter(|status| *status == 503).count();
+    assert_eq!(70 - refused, allowed, "each has an answer");
+    let check = format!(
+        "ulimit -n 64; exec {} --check --max-clients 9999 --listen 127.0.0.1:0 --control 127.0.0.1:0",
+        support::hasses()
+    );
+    let checked = std::process::Command::new("sh")
+        .args(["-c", &check])
+        .output()
+        .unwrap();
+    let told = String::from_utf8(checked.stderr).unwrap();
+    assert!(
+        told.contains("--max-clients 9999: the limit of open files"),
+        "{told}"
+    );
+}
+
+#[test]
 fn without_descriptors_accepting_pauses_and_resumes() {
     let daemon = Daemon::start("--heartbeat 1 --max-clients 1000");
     let mut streams: Vec<Stream> = (0..20).map(|_| daemon.subscribe("subscribe=a")).collect();

@@ -210,6 +210,33 @@ fn a_stop_gives_slow_readers_five_seconds_and_no_more() {
     assert!(bounds.contains(&took), "{took:?}");
 }
 
+/// A load balancer hears of the stop while streams still end.
+#[test]
+fn health_is_503_from_the_stop_signal_on() {
+    let daemon = Daemon::start("--client-buffer 33554432");
+    let _slow = daemon.subscribe("subscribe=a");
+    for _ in 0..20 {
+        publish::http(daemon.control, "a", &"x".repeat(1_000_000));
+    }
+    let mut kept = Connection::to(daemon.control);
+    kept.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(kept.response().status, 200);
+    let mut before = Connection::to(daemon.listen);
+    before.send(b"GET /sse?health HTTP/1.1\r\n");
+    kept.send(b"GET /healthz HTTP/1.1\r\n");
+    // Whoever has begun to ask is answered, as it is then.
+    eventually("both have come", || {
+        let status = publish::ask_tcp(daemon.control, "tcpstatus\n");
+        status.contains("\"allconncli\":2").then_some(())
+    });
+    daemon.signal(Signal::SIGTERM);
+    daemon.wait_for_log("stopping");
+    for connection in [&mut kept, &mut before] {
+        let answer = connection.send(b"Host: x\r\n\r\n").response();
+        assert_eq!(answer.status, 503, "{answer:?}");
+    }
+}
+
 #[test]
 fn who_was_answered_and_stays_does_not_hold_up_a_stop() {
     let mut daemon = Daemon::start("");

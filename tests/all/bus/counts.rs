@@ -105,6 +105,35 @@ fn every_node_counts_the_subscribers_of_all() {
 }
 
 #[test]
+fn messages_of_other_nodes_are_counted_alike_everywhere() {
+    needs!("redis-server", "redis-cli");
+    let redis = Redis::start("");
+    let [one, two] = [(); 2].map(|()| node(&redis, ""));
+    let mut stream = two.subscribe("subscribe=a");
+    for n in 0..10 {
+        publish::http(one.control, "a", &n.to_string());
+        stream.data();
+    }
+    publish::tcp(two.control, "a=own\n");
+    assert_eq!(stream.data(), "own");
+    let by_channel = |node: &Daemon, channel: &str| {
+        let name = format!("hasses_messages_total{{channel=\"{channel}\"}} ");
+        let metrics = node.metrics();
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&name));
+        line.map_or(0, |count| count.parse::<u64>().unwrap())
+    };
+    for (node, counted) in [(&one, [10, 0, 1]), (&two, [0, 1, 10])] {
+        eventually("all are counted", || {
+            (figure(node, "msgproccnt") == 11).then_some(())
+        });
+        assert_eq!(
+            ["http", "tcp", "bus"].map(|channel| by_channel(node, channel)),
+            counted
+        );
+    }
+}
+
+#[test]
 fn a_node_that_stands_still_is_left_out_in_time() {
     needs!("redis-server", "redis-cli");
     let redis = Redis::start("");

@@ -1,13 +1,14 @@
 //! The dashboard in a browser.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
 use super::tls::authority::{Authority, ECDSA};
-use nix::sys::signal::Signal;
-use support::{Connection, Daemon, PATIENCE, Program, Stream, eventually, needs, publish};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use support::{Connection, Daemon, PATIENCE, Port, Program, Stream, eventually, needs, publish};
 
 /// What a name may not do.
 const HOSTILE: &str = "%3Cimg%20src=x%20onerror=hacked%3D1%3E";
@@ -175,4 +176,67 @@ fn it_comes_back_after_a_restart() {
     daemon.start_again();
     let _stream = daemon.subscribe("subscribe=room1");
     passes(browser);
+}
+
+/// As nginx proxies if nobody tells it otherwise: the daemon is named in `Host`, and not the site.
+#[test]
+fn behind_nginx_under_a_prefix_it_works_with_one_option() {
+    needs!(
+        "node",
+        "chromium",
+        "npm:playwright-core",
+        "npm:axe-core",
+        "nginx",
+        "setpriv"
+    );
+    let port = Port::reserve();
+    let site = format!("http://{}", port.address());
+    let daemon = Daemon::start(&format!("--control-host {site}"));
+    let closed = Daemon::start("");
+    let mut room = daemon.subscribe("token=room1");
+    let text = format!(
+        "daemon off; pid {dir}/pid; events {{}} http {{ access_log off; client_body_temp_path {dir}/body; \
+         proxy_temp_path {dir}/proxy; fastcgi_temp_path {dir}/f; uwsgi_temp_path {dir}/u; \
+         scgi_temp_path {dir}/s; server {{ listen {}; \
+         location /hasses/ {{ proxy_pass http://{}/; }} location /closed/ {{ proxy_pass http://{}/; }} }} }}",
+        port.address(),
+        daemon.control,
+        closed.control,
+        dir = daemon.file("").display(),
+    );
+    fs::write(daemon.file("nginx.conf"), text).unwrap();
+    let mut nginx = Program::start(
+        Command::new("setpriv")
+            .args(["--pdeathsig", "TERM", "--", "nginx", "-e", "stderr", "-c"])
+            .arg(daemon.file("nginx.conf")),
+    );
+    eventually("nginx", || {
+        assert_eq!(nginx.has_ended().map(|_| nginx.output()), None);
+        TcpStream::connect(port.address()).ok()
+    });
+    let browser = browser_at(&daemon, &format!("{site}/hasses/"), "prefix");
+    passes(browser);
+    assert_eq!(room.data(), "by nginx");
+    let post = |target: &str, origin: &str| {
+        let request = format!(
+            "POST {target} HTTP/1.1\r\nHost: {0}\r\nOrigin: {origin}\r\nContent-Length: 1\r\n\r\nx",
+            port.address()
+        );
+        Connection::to(port.address())
+            .send(request.as_bytes())
+            .response()
+    };
+    assert_eq!(post("/hasses/publish/room1", &site).status, 200);
+    // Another site's page does not, nor this one's where it was not named; both are told what to do.
+    for refused in [
+        post("/hasses/publish/room1", "http://evil.example"),
+        post("/closed/publish/room1", &site),
+    ] {
+        assert_eq!(refused.status, 403, "{refused:?}");
+        for part in ["Origin", "--control-host"] {
+            assert!(refused.body.contains(part), "{refused:?}");
+        }
+    }
+    let _ended = kill(Pid::from_raw(nginx.id() as i32), Signal::SIGTERM);
+    nginx.end_within(PATIENCE);
 }

@@ -94,6 +94,13 @@ fn a_full_disk_stops_the_file_but_not_the_events() {
     }
     let line = daemon.wait_for_log("No space left");
     assert!(line.contains("history"), "{line}");
+    let writable = |daemon: &Daemon, now: u8| {
+        let line = format!("\nhasses_history_file_writable {now}\n");
+        eventually("what /metrics says of it", || {
+            daemon.metrics().contains(&line).then_some(())
+        });
+    };
+    writable(&daemon, 0);
     assert_eq!(ids(&resume(&daemon, full[0])), full[1..], "from memory");
 
     fs::remove_file(&filler).unwrap();
@@ -114,6 +121,7 @@ fn a_full_disk_stops_the_file_but_not_the_events() {
         line.map(str::to_owned)
     });
     assert!(line.contains("history"), "{line}");
+    writable(&daemon, 1);
     let after: Vec<u64> = (0..100).map(|_| publish(&daemon)).collect();
     daemon.stop();
     daemon.start_again();

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::Command;
@@ -134,6 +134,36 @@ fn what_lies_at_the_fifos_path_is_used_or_refused() {
     Running::start(&line).stop();
     assert_eq!(mode(Path::new(&fifo)), 0o600);
     assert!(fs::metadata(&fifo).unwrap().file_type().is_fifo());
+}
+
+#[test]
+fn a_fifo_that_others_can_use_is_warned_about() {
+    needs!("root");
+    let folder = Folder::new();
+    let fifo = folder.text("fifo");
+    let line = [&BOTH[..], &["--fifo", &fifo]].concat();
+    let check = [&line[..], &["--check"]].concat();
+    let told = |mode: Mode, owner: Option<u32>| {
+        let _old = fs::remove_file(&fifo);
+        mkfifo(fifo.as_str(), Mode::S_IRUSR).unwrap();
+        fs::set_permissions(&fifo, fs::Permissions::from_mode(mode.bits())).unwrap();
+        std::os::unix::fs::chown(&fifo, owner, None).unwrap();
+        let started = logged(Running::start(&line));
+        let checked = text(&output(&check).stderr).to_owned();
+        [started, checked]
+    };
+    let own = Mode::S_IRUSR | Mode::S_IWUSR;
+    for said in told(own, Some(65_534)) {
+        let warning = format!("--fifo {fifo}: it belongs to another user (uid 65534)");
+        assert!(said.contains(&warning), "{said}");
+    }
+    for said in told(own | Mode::S_IWOTH, None) {
+        let warning = format!("--fifo {fifo}: its mode 0602 lets every user");
+        assert!(said.contains(&warning), "{said}");
+    }
+    for said in told(own, None) {
+        assert!(!said.contains("--fifo"), "{said}");
+    }
 }
 
 #[test]

@@ -140,6 +140,15 @@ impl Drop for Running {
     }
 }
 
+/// Ends it, and gives what it logged.
+#[track_caller]
+pub(crate) fn logged(mut running: Running) -> String {
+    kill(running.pid(), Signal::SIGTERM).unwrap();
+    let (code, told) = running.ended();
+    assert_eq!(code, Some(0), "{told}");
+    told
+}
+
 /// A daemon known by its pid file, killed at the end.
 pub(crate) struct Daemon(pub(crate) Pid);
 

@@ -10,14 +10,6 @@ use nix::unistd::User;
 use super::program::*;
 use support::needs;
 
-/// Ends it, and gives what it logged.
-fn logged(mut running: Running) -> String {
-    kill(running.pid(), Signal::SIGTERM).unwrap();
-    let (code, told) = running.ended();
-    assert_eq!(code, Some(0), "{told}");
-    told
-}
-
 fn write(path: &Path, text: &str, mode: u32) {
     fs::write(path, text).unwrap();
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
