@@ -258,7 +258,8 @@ impl Intake {
         })
         .await;
         self.found.lossy_utf8 += lossy_utf8;
-        item_of_result(result.map(item_of_json), true)
+        let hub = self.found.hub;
+        item_of_result(result.and_then(|message| item_of_json(message, hub)), true)
     }
 
     /// Publishes a batch, which is empty then.
@@ -427,14 +428,12 @@ impl Found {
             hub,
             ..
         } = self;
-        let of_json = |message: json::JsonMessage| {
-            json::check_hub_name(&message.publication, *hub)?;
-            Ok(item_of_json(message))
-        };
+        let of_json = |message| item_of_json(message, *hub);
         let (result, answered) = match piece {
             Piece::Text(text) | Piece::TooLong { head: text, .. } if is_auth(text) => return,
             Piece::Text(text) => (
-                command::parse(text, *max_message, lossy_utf8).map(item_of_command),
+                command::parse(text, *max_message, lossy_utf8)
+                    .and_then(|command| item_of_command(command, *hub)),
                 false,
             ),
             Piece::Json(line) if line.len() > LONG_JSON => {
@@ -455,17 +454,21 @@ fn item_of_result(result: Result<Item, Refusal>, answered: bool) -> Item {
     result.unwrap_or_else(|refusal| Item::Refused { refusal, answered })
 }
 
-fn item_of_command(command: Command) -> Item {
+fn item_of_command(command: Command, hub: bool) -> Result<Item, Refusal> {
     match command {
-        Command::Publish(publication) => Item::Publish(publication),
-        command => Item::Execute(command),
+        Command::Publish(publication) => {
+            json::check_for_hub(&publication, hub)?;
+            Ok(Item::Publish(publication))
+        }
+        command => Ok(Item::Execute(command)),
     }
 }
 
-fn item_of_json(message: JsonMessage) -> Item {
-    if message.ack {
+fn item_of_json(message: JsonMessage, hub: bool) -> Result<Item, Refusal> {
+    json::check_for_hub(&message.publication, hub)?;
+    Ok(if message.ack {
         Item::PublishAcknowledged(message.publication)
     } else {
         Item::Publish(message.publication)
-    }
+    })
 }

@@ -446,7 +446,7 @@ impl<'a> Reader<'a> {
     fn long_target(&mut self) -> Option<Target> {
         match self.byte()? {
             TOKEN => Some(Target::Token(Token::of_topic(self.text()?).ok()?)),
-            PREFIX => Some(Target::Prefix(Token::new(self.text()?).ok()?)),
+            PREFIX => Some(Target::Prefix(Token::of_topic(self.text()?).ok()?)),
             ALL => Some(Target::All),
             _ => None,
         }

@@ -195,6 +195,7 @@ impl Bus {
             members,
         } = parts;
         let node = Node(fastrand::u64(..));
+        figures.own.set(node.0);
         let mut tail = LogTail::new(settings.now().history.together());
         let number = recovered.0.len() as u64;
         let entries = entry::of_file(node, recovered.0, recovered.1);

@@ -2,7 +2,6 @@
 //! publisher's actor of its own, which has a place of its own.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ const LOOK: Duration = Duration::from_secs(10);
 struct Streams {
     publisher: Rc<Publisher>,
     /// What tells the actors that they can go on.
-    signals: RefCell<HashMap<usize, Rc<Signal>>>,
+    signals: RefCell<Vec<(usize, Rc<Signal>)>>,
     /// The carrier's own.
     carrier: Rc<Signal>,
 }
@@ -32,7 +31,7 @@ impl Host for Streams {
     fn begin(&self, begun: Begun) {
         let publisher = &self.publisher;
         let (owner, signal) = (begun.id() as usize, Rc::<Signal>::default());
-        self.signals.borrow_mut().insert(owner, Rc::clone(&signal));
+        self.signals.borrow_mut().push((owner, Rc::clone(&signal)));
         let connection = Ok(Connection::channel(begun.open(owner), signal));
         publisher.place.has_whole();
         publisher.place.carries(true);
@@ -55,13 +54,14 @@ impl Host for Streams {
     }
 
     fn wake(&self, owner: usize, _readable: bool, _writable: bool) {
-        if let Some(signal) = self.signals.borrow().get(&owner) {
+        let signals = self.signals.borrow();
+        if let Some((_, signal)) = signals.iter().find(|(of, _)| *of == owner) {
             signal.give();
         }
     }
 
     fn gone(&self, owner: usize) {
-        self.signals.borrow_mut().remove(&owner);
+        self.signals.borrow_mut().retain(|(of, _)| *of != owner);
         let any = !self.signals.borrow().is_empty();
         self.publisher.place.carries(any);
         self.carrier.give();

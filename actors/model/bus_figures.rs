@@ -18,6 +18,8 @@ pub struct BusFigures {
     pub up: Cell<bool>,
     /// Nodes that have been heard of within seven seconds, this one included; none while the bus is away.
     pub nodes: Cell<u64>,
+    /// This node's number.
+    pub own: Cell<u64>,
     /// Which they are, by their numbers.
     pub present: RefCell<Vec<u64>>,
     /// Streams of the others of them, each as it said last.

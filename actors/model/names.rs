@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 
 /// The most bytes a token or a client id may have.
 pub const MAX_NAME: usize = 255;
-/// The most bytes of a topic that a publisher to the Mercure hub may use.
+/// The most bytes of a topic that a publisher may use where there is a Mercure hub.
 pub const MAX_TOPIC: usize = 4096;
 
 /// Why a text is no token or no client id.
@@ -17,6 +17,9 @@ pub enum NameError {
     Empty,
     /// It has more than [`MAX_NAME`] bytes.
     TooLong,
+    /// It is what a publisher addresses, and has more than [`MAX_NAME`] bytes; [`MAX_TOPIC`] where there is
+    /// a Mercure hub.
+    AddressTooLong,
     /// It has a control character (Unicode category Cc) in it.
     Control,
     /// It is a token with `*` in it, which is kept for "every token" and prefixes.
@@ -32,6 +35,7 @@ impl fmt::Display for NameError {
         f.write_str(match self {
             Self::Empty => "is empty; it needs 1 to 255 bytes",
             Self::TooLong => "is longer than 255 bytes",
+            Self::AddressTooLong => "is longer than 255 bytes, or 4096 with --mercure",
             Self::Control => "has a control character in it",
             Self::Star => "has a '*' in it; '*' alone means every token",
             Self::LineEnd => "has a line end or NUL in it",
@@ -71,13 +75,25 @@ pub fn check_event(name: &str) -> Result<(), NameError> {
 /// # Errors
 /// What is wrong with it.
 pub fn check_key(key: &str) -> Result<(), NameError> {
-    check(key)
+    check(key, MAX_NAME)
 }
 
-fn check(text: &str) -> Result<(), NameError> {
+/// Checks how long something is that [`Token::addressed`] has taken, where there is a `hub` or none.
+///
+/// # Errors
+/// It is too long.
+pub fn check_address(name: &Token, hub: bool) -> Result<(), NameError> {
+    if hub || name.as_str().len() <= MAX_NAME {
+        Ok(())
+    } else {
+        Err(NameError::AddressTooLong)
+    }
+}
+
+fn check(text: &str, most: usize) -> Result<(), NameError> {
     if text.is_empty() {
         Err(NameError::Empty)
-    } else if text.len() > MAX_NAME {
+    } else if text.len() > most {
         Err(NameError::TooLong)
     } else if text.chars().any(char::is_control) {
         Err(NameError::Control)
@@ -94,25 +110,28 @@ pub struct Token(SmolStr);
 impl Token {
     /// Checks `text` and makes it a token.
     pub fn new(text: &str) -> Result<Self, NameError> {
-        check(text)?;
+        check(text, MAX_NAME)?;
         if text.contains('*') {
             return Err(NameError::Star);
         }
         Ok(Self(text.into()))
     }
 
+    /// Checks what a publisher addresses: as long as a topic may be. Whether it may be so long has still to
+    /// be looked at: see [`check_address`].
+    pub fn addressed(text: &str) -> Result<Self, NameError> {
+        match check(text, MAX_TOPIC) {
+            Err(NameError::TooLong) => Err(NameError::AddressTooLong),
+            Ok(()) if text.contains('*') => Err(NameError::Star),
+            checked => checked.map(|()| Self(text.into())),
+        }
+    }
+
     /// Makes a token of a topic of the Mercure hub, whose rules are wider: no control characters, `*` as
     /// it is, and up to 16 KiB, as topics about subscriptions have another topic in them, percent-encoded.
     pub fn of_topic(text: &str) -> Result<Self, NameError> {
-        if text.is_empty() {
-            Err(NameError::Empty)
-        } else if text.len() > 4 * MAX_TOPIC {
-            Err(NameError::TooLong)
-        } else if text.chars().any(char::is_control) {
-            Err(NameError::Control)
-        } else {
-            Ok(Self(text.into()))
-        }
+        check(text, 4 * MAX_TOPIC)?;
+        Ok(Self(text.into()))
     }
 
     /// The token's text.
@@ -142,7 +161,7 @@ pub struct ClientId(SmolStr);
 impl ClientId {
     /// Checks `text` and makes it a client id.
     pub fn new(text: &str) -> Result<Self, NameError> {
-        check(text)?;
+        check(text, MAX_NAME)?;
         Ok(Self(text.into()))
     }
 

@@ -29,7 +29,7 @@ const GIVEN: usize = 1 << 18;
 
 /// What the registry knows with a bus.
 pub(super) struct OnBus {
-    figures: Rc<BusFigures>,
+    pub(super) figures: Rc<BusFigures>,
     open: bool,
     /// The newest ids, in order, that streams may stand at, whether or not the history has such events.
     given: VecDeque<EventId>,

@@ -40,6 +40,8 @@ pub(super) struct Past<'a> {
     pub(super) id: EventId,
     pub(super) event: Option<&'a str>,
     pub(super) data: &'a str,
+    /// Whether it was published as private.
+    pub(super) private: bool,
     /// Whether the stream's own position is no older, so that the event must not set it back: it has
     /// no `id:` line.
     pub(super) known: bool,
@@ -62,7 +64,7 @@ impl Forms {
         }
         let mut frame = Frame::event(past.id, past.event, past.data);
         if json {
-            frame = as_json(&frame, &to, &key.3);
+            frame = as_json(&frame, &to, &key.3, past.private);
         }
         if past.known {
             frame = frame.without_id();
@@ -97,6 +99,7 @@ impl Registry {
         &mut self,
         frame: &Frame,
         to: &Targets,
+        private: bool,
     ) -> Vec<(Vec<u32>, Rc<Frame>)> {
         if self.forms.live_json == 0 {
             return Vec::new();
@@ -110,12 +113,12 @@ impl Registry {
         let names: Vec<Name<'_>> = to.as_slice().iter().map(Name::of).collect();
         match to.as_slice() {
             [_] => {
-                let frame = Rc::new(as_json(frame, &names, &[0]));
+                let frame = Rc::new(as_json(frame, &names, &[0], private));
                 vec![(std::mem::take(json), frame)]
             }
             several => {
                 let groups = self.routes.met(several, json);
-                let frame = |met: &[u32]| Rc::new(as_json(frame, &names, met));
+                let frame = |met: &[u32]| Rc::new(as_json(frame, &names, met, private));
                 let groups = groups.into_iter();
                 groups
                     .map(|(met, clients)| (clients, frame(&met)))
@@ -213,11 +216,11 @@ impl Registry {
 }
 
 /// An event as JSON for whom these of its targets reach.
-fn as_json(frame: &Frame, targets: &[Name<'_>], met: &[u32]) -> Frame {
+fn as_json(frame: &Frame, targets: &[Name<'_>], met: &[u32], private: bool) -> Frame {
     let names = met.iter().map(|met| targets[*met as usize].text());
     let names: Vec<_> = names.collect();
     let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
-    frame.to_json(&names)
+    frame.to_json(&names, private)
 }
 
 /// Which of an event's targets reach a subscription; all, for one to every token.

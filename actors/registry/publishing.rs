@@ -39,6 +39,7 @@ impl Registry {
             except,
             event,
             data,
+            private,
             ..
         } = &publication;
         self.routes
@@ -49,7 +50,7 @@ impl Registry {
         if !self.recipients.is_empty() {
             let name = shown_name(event.as_deref(), publication.update.is_some());
             let frame = Rc::new(Frame::event(id, name, data));
-            let json = self.json_frames(&frame, to);
+            let json = self.json_frames(&frame, to, *private == Some(true));
             self.send(now, &self.recipients, &frame);
             for (clients, frame) in json {
                 self.send(now, &clients, &frame);

@@ -276,6 +276,7 @@ impl Registry {
                     id: kept.id,
                     event: shown_name(kept.event, by_hub),
                     data: kept.data,
+                    private: kept.private() == Some(true),
                     known: kept.id <= replay.known,
                 };
                 let frame = forms.past(event, kept.to(), &replay.subscription);
@@ -317,6 +318,7 @@ impl Registry {
                                 publication.update.is_some(),
                             ),
                             data: &publication.data,
+                            private: publication.private == Some(true),
                             known: false,
                         };
                         let to = publication.to.as_slice().iter().map(Name::of);

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use memchr::memchr2;
 
+use crate::model::names::check_address;
 use crate::model::{ClientId, NameError, Target, Token};
 
 use super::refusal::{Kind, Refusal, shown};
@@ -18,7 +19,7 @@ pub fn target(text: &str) -> Result<Target, Refusal> {
         Some(prefix) => (prefix, Target::Prefix),
         None => (text, Target::Token),
     };
-    Token::new(name).map(make).map_err(|error| {
+    Token::addressed(name).map(make).map_err(|error| {
         let problem = match error {
             NameError::Star => {
                 "may have a '*' only at its end (a prefix) or alone (everybody)".into()
@@ -76,6 +77,16 @@ pub fn client_id(text: &str) -> Result<ClientId, Refusal> {
         .map_err(|error| Refusal::new(Kind::BadId, format!("the id {} {error}", shown(text))))
 }
 
+/// Refuses a target that is longer than it may be where there is a `hub` or none.
+pub(super) fn check_length(target: &Target, hub: bool) -> Result<(), Refusal> {
+    match target {
+        Target::Token(name) | Target::Prefix(name) => {
+            check_address(name, hub).map_err(|error| refused(&text(target), &error.to_string()))
+        }
+        Target::All => Ok(()),
+    }
+}
+
 fn refused(address: &str, problem: &str) -> Refusal {
     Refusal::new(
         Kind::BadAddress,
@@ -108,8 +119,14 @@ mod tests {
         assert_eq!(target("pre*"), Ok(prefix("pre")));
         assert_eq!(target("a-b*"), Ok(prefix("a-b")));
         assert_eq!(target("*"), Ok(Target::All));
-        for bad in ["", "**", "a*b", "*a", "a\n", "a**", &"x".repeat(256)] {
+        for bad in ["", "**", "a*b", "*a", "a\n", "a**", &"x".repeat(4097)] {
             assert_eq!(target(bad).unwrap_err().reason(), "bad_address", "{bad:?}");
+        }
+        for (length, hub, fits) in [(255, false, true), (256, false, false), (4096, true, true)] {
+            for text in ["x".repeat(length), "x".repeat(length) + "*"] {
+                let target = target(&text).unwrap();
+                assert_eq!(check_length(&target, hub).is_ok(), fits, "{length} {hub}");
+            }
         }
         assert_eq!(
             target("a*b").unwrap_err().to_string(),

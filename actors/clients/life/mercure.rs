@@ -24,8 +24,11 @@ use crate::wire::mercure::query::Query;
 use crate::wire::sse::{LAST_CHUNK, hub_id};
 
 /// The methods of the hub's own path, and of those below it.
-const METHODS: &str = "GET, HEAD, POST, OPTIONS";
+const METHODS: &str = "GET, HEAD, POST, QUERY, OPTIONS";
 const READING: &str = "GET, HEAD, OPTIONS";
+
+/// The most bytes of a query that is a request's body: as many as a request's line may have.
+const LONGEST_QUERY: usize = 32 * 1024;
 
 /// What a request asks for that is not refused.
 enum Decided {
@@ -206,16 +209,23 @@ impl Client {
     /// Answers a request to the hub. `ends_stream`: it came on an open stream, whose place it takes.
     pub(super) async fn hub(
         &mut self,
-        request: Box<Request>,
+        mut request: Box<Request>,
         config: Rc<Config>,
         ends_stream: bool,
     ) -> Result<(), End> {
         let Some(mercure) = config.mercure.clone() else {
             return Ok(());
         };
+        let is_query = request.method == Method::Query && request.path == mercure.hub.path();
+        let asked = if is_query {
+            self.query(&mut request).await?
+        } else {
+            Ok(())
+        };
         let cors = cors(&mercure.origins, request.origin.as_deref());
         let head_only = request.method == Method::Head;
-        let decided = match decide(&request, &mercure, since_1970()) {
+        let decided = asked.map_err(Denied::from);
+        let decided = match decided.and_then(|()| decide(&request, &mercure, since_1970())) {
             Ok(Decided::Stream(asked)) => return self.open(asked, &cors, ends_stream).await,
             decided => decided,
         };
@@ -252,6 +262,24 @@ impl Client {
         answer.head_only = head_only;
         answer.close = true;
         Err(write_answer(&self.handle, answer, end).await)
+    }
+
+    /// Makes a GET of a request whose query is its body.
+    async fn query(&mut self, request: &mut Request) -> Result<Result<(), Refused>, End> {
+        if let Err(refused) = form::check_type(request.content_type.as_deref()) {
+            return Ok(Err(refused));
+        }
+        let input = &mut **self.input.get_or_insert_default();
+        let body = match body(&self.handle, input, request, LONGEST_QUERY).await? {
+            Ok(body) => body,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let Ok(query) = String::from_utf8(body) else {
+            return Ok(Err(Refused::new(400, "the query in the body is no text")));
+        };
+        request.method = Method::Get;
+        request.query = Some(query);
+        Ok(Ok(()))
     }
 
     /// Reads what is posted and has it published.

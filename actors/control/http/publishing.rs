@@ -22,7 +22,7 @@ pub(super) async fn one(
 ) -> Result<Answer, Unanswered> {
     publication.data = text(publisher, body).await?.into();
     let hub = publisher.settings.now().mercure.is_some();
-    json::check_hub_name(&publication, hub).map_err(|refusal| refused(&refusal))?;
+    json::check_for_hub(&publication, hub).map_err(|refusal| refused(&refusal))?;
     let outcome = publish(publisher, vec![publication]).await?;
     receipts(outcome, Shape::One)
 }
@@ -42,7 +42,7 @@ pub(super) async fn json(
         let read = json::body(&body, ndjson, max_message, &mut lossy_utf8).and_then(
             |(messages, shape)| {
                 let mut each = messages.iter();
-                each.try_for_each(|message| json::check_hub_name(&message.publication, hub))?;
+                each.try_for_each(|message| json::check_for_hub(&message.publication, hub))?;
                 Ok((json::keyed(messages, key.as_deref())?, shape))
             },
         );

@@ -125,7 +125,7 @@ impl<'a> Name<'a> {
     fn to_target(self) -> Option<Target> {
         Some(match self {
             Self::Token(name) => Target::Token(Token::of_topic(name).ok()?),
-            Self::Prefix(name) => Target::Prefix(Token::new(name).ok()?),
+            Self::Prefix(name) => Target::Prefix(Token::of_topic(name).ok()?),
             Self::All => Target::All,
         })
     }

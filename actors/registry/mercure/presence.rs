@@ -3,7 +3,8 @@
 //! An event says that a subscription began, and another, some time after its stream's end, that it is no
 //! more: a client that comes back within that time is there twice for a while, and never absent. Who is
 //! there is known by these events alone, those of other nodes too, and of those that were kept before a
-//! restart. What a process before this one told of is told of as ended in the same way.
+//! restart. What a process before this one told of is told of as ended in the same way. So is what a node
+//! told of that is there no more, by each of the others; the key of such an event lets one of them pass.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -31,7 +32,17 @@ pub(super) struct Presence {
     lists: HashMap<To, Vec<Present>>,
     /// Subscriptions whose streams have ended, and when that is to be told: the next first.
     ended: VecDeque<(Instant, To, u128)>,
+    /// Nodes that are not there, and when their subscriptions are to be told of as ended.
+    lost: Vec<(u64, Instant)>,
+    /// When it is looked next whose subscriptions there are.
+    next_look: Option<Instant>,
 }
+
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_secs(3);
+
+/// When those are told of again that have not been taken in.
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// A subscriber of one list.
 #[derive(Debug)]
@@ -40,11 +51,25 @@ struct Present {
     payload: Option<Rc<str>>,
 }
 
-/// A new subscriber's name: a UUID of version 8 (RFC 9562 §5.8), of chance alone.
-fn new_name() -> u128 {
+/// A new subscriber's name: a UUID of version 8 (RFC 9562 §5.8), of chance but for its first 48 bits,
+/// which are the `node`'s where there are several.
+fn new_name(node: Option<u64>) -> u128 {
     const VERSION: u128 = 0xf << 76;
     const VARIANT: u128 = 3 << 62;
-    (fastrand::u128(..) & !VERSION & !VARIANT) | 8 << 76 | 2 << 62
+    let chance = fastrand::u128(..);
+    let chance = node.map_or(chance, |node| {
+        u128::from(tag(node)) << 80 | chance & ((1 << 80) - 1)
+    });
+    (chance & !VERSION & !VARIANT) | 8 << 76 | 2 << 62
+}
+
+/// What of a node's number is in its subscribers' names.
+fn tag(node: u64) -> u64 {
+    node & ((1 << 48) - 1)
+}
+
+fn tag_of(subscriber: u128) -> u64 {
+    (subscriber >> 80) as u64
 }
 
 /// A subscriber's name as a text.
@@ -145,6 +170,36 @@ impl Presence {
         Some(api::list(asked, &members, last))
     }
 
+    /// These nodes are there. The subscriptions of another are to be told of as ended when it has been
+    /// away for `grace`.
+    fn hear_of(&mut self, present: &[u64], now: Instant, grace: Duration) {
+        if self.next_look.is_some_and(|next| now < next) {
+            return;
+        }
+        self.next_look = Some(now + LOOK);
+        let is_there = |node: u64| present.iter().any(|present| tag(*present) == node);
+        let mut away = Vec::new();
+        for present in self.lists.values().flatten() {
+            let node = tag_of(present.subscriber);
+            if !is_there(node) && !away.contains(&node) {
+                away.push(node);
+            }
+        }
+        self.lost.retain(|(node, _)| away.contains(node));
+        away.retain(|node| self.lost.iter().all(|(lost, _)| lost != node));
+        self.lost
+            .extend(away.iter().map(|node| (*node, now + grace)));
+        for (node, due) in self.lost.iter_mut().filter(|(_, due)| *due <= now) {
+            *due = now + AGAIN;
+            for (to, list) in &self.lists {
+                for present in list.iter().filter(|one| tag_of(one.subscriber) == *node) {
+                    let ended = (now, to.clone(), present.subscriber);
+                    self.ended.push_front(ended);
+                }
+            }
+        }
+    }
+
     /// The event that a subscription is no more.
     fn end(&self, to: &To, subscriber: u128, hub: &Identity) -> Option<Publication> {
         let list = self.lists.get(to).map_or(&[][..], Vec::as_slice);
@@ -208,7 +263,7 @@ impl Hub {
     /// ended, after `grace`.
     pub(in crate::registry) fn end_former(&mut self, grace: Duration) {
         let due = Instant::now() + grace;
-        let Presence { lists, ended } = &mut self.presence;
+        let Presence { lists, ended, .. } = &mut self.presence;
         for (to, list) in lists {
             ended.extend(
                 list.iter()
@@ -238,8 +293,9 @@ impl Hub {
         self.presence.ended.extend(ended.collect::<Vec<_>>());
     }
 
-    /// The events of subscriptions that are to be told of as ended by now, a portion of them.
-    fn due(&mut self, now: Instant) -> Vec<Publication> {
+    /// The events of subscriptions that are to be told of as ended by now, a portion of them. `own`: this
+    /// node's number, where there are several.
+    fn due(&mut self, now: Instant, own: Option<u64>) -> Vec<Publication> {
         /// Events that are published in one turn.
         const PORTION: usize = 256;
         let mut events = Vec::new();
@@ -248,7 +304,15 @@ impl Hub {
             && *due <= now
             && let Some((_, to, subscriber)) = self.presence.ended.pop_front()
         {
-            events.extend(self.presence.end(&to, subscriber, &self.identity));
+            let mut event = self.presence.end(&to, subscriber, &self.identity);
+            if let (Some(event), Some(own)) = (&mut event, own)
+                && tag_of(subscriber) != tag(own)
+            {
+                // Other nodes tell of it as well.
+                let topic = crc32fast::hash(to.2.as_bytes());
+                event.key = Some(format!("ended {} {topic:x}", name(subscriber)).into());
+            }
+            events.extend(event);
         }
         events
     }
@@ -261,7 +325,12 @@ impl Registry {
         let (Some(hub), Some(mercure)) = (&mut self.hub, &config.mercure) else {
             return;
         };
-        let subscriber = if mercure.subscriptions { new_name() } else { 0 };
+        let own = self.bus.as_ref().map(|bus| bus.figures.own.get());
+        let subscriber = if mercure.subscriptions {
+            new_name(own)
+        } else {
+            0
+        };
         hub.join(client, listener, subscriber);
         if subscriber == 0 {
             return;
@@ -339,10 +408,19 @@ impl Registry {
     /// Tells of subscriptions that have ended long enough ago.
     pub(in crate::registry) fn tick_hub(&mut self) {
         let now = Instant::now();
-        if let Some(hub) = &mut self.hub {
-            let events = hub.due(now);
-            self.publish_own(events);
+        let Some(hub) = &mut self.hub else { return };
+        let figures = self.bus.as_ref().map(|bus| &bus.figures);
+        // While the bus is away nobody knows who is there, and all stays as it was.
+        if let Some(figures) = figures.filter(|figures| figures.up.get()) {
+            let config = self.settings.now();
+            let grace = config.mercure.as_ref().map(|mercure| mercure.grace);
+            let present = figures.present.borrow();
+            hub.presence
+                .hear_of(&present, now, grace.unwrap_or_default());
         }
+        let own = figures.map(|figures| figures.own.get());
+        let events = hub.due(now, own);
+        self.publish_own(events);
     }
 
     /// Publishes what the hub itself has to say, as the publishers' messages are published.
@@ -385,7 +463,7 @@ mod tests {
 
     #[test]
     fn names_are_uuids() {
-        let one = new_name();
+        let one = new_name(None);
         let text = name(one);
         assert_eq!(read_name(&text), Some(one));
         assert_eq!(text.len(), "urn:uuid:".len() + 36);
@@ -397,7 +475,10 @@ mod tests {
             matches!(text.as_bytes()[28], b'8' | b'9' | b'a' | b'b'),
             "{text}"
         );
-        assert_ne!(new_name(), one);
+        assert_ne!(new_name(None), one);
+        let of_node = new_name(Some(0xabcd_1234_5678_9abc));
+        assert_eq!(tag_of(of_node), 0x1234_5678_9abc);
+        assert!(name(of_node).starts_with("urn:uuid:12345678-9abc-8"));
         assert_eq!(read_name("urn:uuid:x"), None);
         assert_eq!(read_name("x"), None);
     }
@@ -425,7 +506,7 @@ mod tests {
             );
             presence.take(Draft::Eight, &event.data);
         };
-        let (one, other) = (new_name(), new_name());
+        let (one, other) = (new_name(None), new_name(None));
         tell(&mut presence, one, true);
         tell(&mut presence, one, true);
         tell(&mut presence, other, true);
@@ -451,5 +532,31 @@ mod tests {
         assert!(presence.lists.is_empty());
         presence.take(Draft::Eight, "{}");
         presence.take(Draft::Eight, "no JSON");
+    }
+
+    #[test]
+    fn subscriptions_of_a_node_that_is_away_end_after_the_grace() {
+        let mut presence = Presence::default();
+        let hub = Identity::new("https://e/hub").unwrap();
+        let to: To = (Draft::Eight, MatchType::Exact, "a".into());
+        for node in [1, 2, 2] {
+            let present = Present {
+                subscriber: new_name(Some(node)),
+                payload: None,
+            };
+            let event = event(&to, &present, true, &hub).unwrap();
+            presence.take(Draft::Eight, &event.data);
+        }
+        let (now, grace) = (Instant::now(), Duration::from_secs(10));
+        let at = |seconds| now + Duration::from_secs(seconds);
+        presence.hear_of(&[1], at(0), grace);
+        presence.hear_of(&[1, 2], at(5), grace);
+        presence.hear_of(&[1], at(10), grace);
+        presence.hear_of(&[1], at(19), grace);
+        assert!(presence.ended.is_empty(), "it was there meanwhile");
+        presence.hear_of(&[1], at(22), grace);
+        presence.hear_of(&[1], at(25), grace);
+        assert_eq!(presence.ended.len(), 2, "once");
+        assert!(presence.ended.iter().all(|ended| tag_of(ended.2) == 2));
     }
 }

@@ -5,7 +5,7 @@ use super::fields::Fields;
 use super::refused::{quoted, without_query};
 use crate::model::EventId;
 
-/// A request's method (RFC 9110 §9, and PATCH of RFC 5789). Methods are case-sensitive.
+/// A request's method (RFC 9110 §9, PATCH of RFC 5789, and QUERY: a GET whose query is the body). Methods are case-sensitive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the methods' own names say it")]
 pub enum Method {
@@ -13,6 +13,7 @@ pub enum Method {
     Head,
     Options,
     Post,
+    Query,
     Put,
     Delete,
     Patch,
@@ -36,6 +37,7 @@ impl Method {
             "HEAD" => Self::Head,
             "OPTIONS" => Self::Options,
             "POST" => Self::Post,
+            "QUERY" => Self::Query,
             "PUT" => Self::Put,
             "DELETE" => Self::Delete,
             "PATCH" => Self::Patch,

@@ -172,8 +172,8 @@ impl Gathering {
         }
         let length = self.length;
         let how = match (&*self.method, length) {
-            (b"POST", None) if body => Body::Chunked,
-            (b"POST", _) => Body::Plain,
+            (b"POST" | b"QUERY", None) if body => Body::Chunked,
+            (b"POST" | b"QUERY", _) => Body::Plain,
             _ => Body::ThrownAway,
         };
         let mut text = self.method;

@@ -13,7 +13,7 @@ use crate::model::names::{RESERVED_EVENTS, check_event, check_key};
 use crate::model::publication::Targets;
 use crate::model::{EventId, NameError, Publication};
 
-use super::address::{client_id, target};
+use super::address::{check_length, client_id, target};
 use super::command::decode;
 use super::refusal::{Kind, Refusal, shown};
 use raw::{Member, Raw, Text};
@@ -67,22 +67,19 @@ pub fn event_name(text: &str) -> Result<Box<str>, Refusal> {
     })
 }
 
-/// Refuses the name that the Mercure hub's own events have, where there is a hub.
+/// Checks what depends on whether there is a Mercure hub: its own events' name is nobody else's, and
+/// topics may be longer than other names.
 ///
 /// # Errors
-/// It is that name.
-pub fn check_hub_name(publication: &Publication, hub: bool) -> Result<(), Refusal> {
-    match publication.event.as_deref() {
-        Some("mercure") if hub => Err(Refusal::new(
-            Kind::BadEvent,
-            format!(
-                "the event name {} {}",
-                shown("mercure"),
-                NameError::Reserved
-            ),
-        )),
-        _ => Ok(()),
+/// The name of the event, or whom it is for.
+pub fn check_for_hub(publication: &Publication, hub: bool) -> Result<(), Refusal> {
+    if hub && publication.event.as_deref() == Some("mercure") {
+        let problem = NameError::Reserved;
+        let why = format!("the event name {} {problem}", shown("mercure"));
+        return Err(Refusal::new(Kind::BadEvent, why));
     }
+    let mut targets = publication.to.as_slice().iter();
+    targets.try_for_each(|target| check_length(target, hub))
 }
 
 /// The key by which a message that is sent again is known: 1–255 bytes, no control characters. It is

@@ -49,8 +49,9 @@ impl Frame {
         Self::of_text(&["event: gap\ndata: ", &data, "}\n\n"])
     }
 
-    /// An event as one line of JSON, which says whom it was for: the names of its targets.
-    pub fn to_json(&self, to: &[&str]) -> Self {
+    /// An event as one line of JSON, which says whom it was for, the names of its targets, and whether it
+    /// was published as private.
+    pub fn to_json(&self, to: &[&str], private: bool) -> Self {
         let Parts { id, name, text } = self.parts();
         let to = match to {
             [one] => serde_json::json!(one),
@@ -59,6 +60,9 @@ impl Frame {
         let mut line = format!(r#"{{"id":{id},"to":{}"#, on_one_line(&to));
         if let Some(name) = name {
             line += &format!(r#","event":{}"#, on_one_line(&name.into()));
+        }
+        if private {
+            line += r#","private":true"#;
         }
         line += &format!(r#","data":{}}}"#, on_one_line(&text.into()));
         let room = line.len() + id.len() + "id: \ndata: \n\n".len();
@@ -163,15 +167,17 @@ mod tests {
     fn an_event_as_json_says_whom_it_was_for() {
         let event = Frame::event(EventId(7), Some("done"), "a\nb");
         assert_eq!(
-            plain(&event.to_json(&["pre*"])),
+            plain(&event.to_json(&["pre*"], false)),
             "id: 7\ndata: {\"id\":7,\"to\":\"pre*\",\"event\":\"done\",\"data\":\"a\\nb\"}\n\n"
         );
         let event = Frame::event(EventId(8), None, "event: x\ndata: \u{85}");
         assert_eq!(
-            plain(&event.to_json(&["a", "*"])),
+            plain(&event.to_json(&["a", "*"], false)),
             "id: 8\ndata: {\"id\":8,\"to\":[\"a\",\"*\"],\"data\":\"event: x\\ndata: \\u0085\"}\n\n"
         );
-        assert!(event.to_json(&["a"]).is_event());
+        let private = event.to_json(&["a"], true);
+        assert!(private.is_event());
+        assert!(plain(&private).contains(r#","private":true,"data":"#));
     }
 
     proptest! {
@@ -180,7 +186,7 @@ mod tests {
             data in "(\\PC|[\r\n\u{85}\u{2028}\0\"\\\\]){0,20}",
             name in proptest::option::of("\\PC{1,5}"),
         ) {
-            let frame = Frame::event(EventId(1), name.as_deref(), &data).to_json(&["a"]);
+            let frame = Frame::event(EventId(1), name.as_deref(), &data).to_json(&["a"], false);
             let block = plain(&frame);
             prop_assert_eq!(block.lines().count(), 3);
             let line = block.lines().nth(1).unwrap().strip_prefix("data: ").unwrap();

@@ -10,7 +10,7 @@ mod starting;
 
 use std::process::Command;
 
-use support::{needs, run};
+use support::{Program, needs, run};
 
 use hub::{AUDIENCE, Hub, KEY};
 
@@ -36,6 +36,41 @@ fn the_cases_of_the_protocol() {
     assert!(output.status.success(), "{bad:#?} {output:?}");
     let passed = told.lines().filter(|line| line.starts_with("ok ")).count();
     assert!(passed >= FEWEST, "{told}");
+}
+
+#[test]
+fn a_query_may_be_the_body() {
+    needs!("curl");
+    let hub = Hub::start("--mercure-anonymous");
+    let url = hub.url();
+    for version in ["--http1.1", "--http2-prior-knowledge"] {
+        let mut curl = Command::new("curl");
+        curl.args([
+            "-sNi",
+            version,
+            "-X",
+            "QUERY",
+            "-d",
+            "match=a&match=b",
+            &url,
+        ]);
+        let curl = Program::start(&mut curl);
+        curl.wait_for("id: #");
+        hub.publish("topic=b&data=for a query");
+        curl.wait_for("data: for a query");
+    }
+    for (kind, length, status) in [
+        ("application/json", 7, 415),
+        ("application/x-www-form-urlencoded", 33 * 1024, 413),
+    ] {
+        let answer = hub.daemon.ask(format!(
+            "QUERY /.well-known/mercure HTTP/1.1\r\nHost: h\r\nContent-Type: {kind}\r\n\
+             Content-Length: {length}\r\n\r\nmatch=a"
+        ));
+        assert_eq!(answer.status, status, "{answer:?}");
+    }
+    let elsewhere = "QUERY /sse HTTP/1.1\r\nHost: h\r\n\r\n";
+    assert_eq!(hub.daemon.ask(elsewhere).status, 405);
 }
 
 #[test]

@@ -11,7 +11,7 @@ const BEARER: &str = "Authorization: Bearer ";
 fn node(redis: &Redis) -> Hub {
     let arguments = format!(
         "--listen 127.0.0.1:{{listen}} --control 127.0.0.1:{{control}} {} --mercure-anonymous \
-         --mercure-subscriptions --bus {}",
+         --mercure-subscriptions --presence-grace 1 --bus {}",
         options(),
         redis.url()
     );
@@ -63,4 +63,38 @@ fn an_update_and_a_subscription_are_known_everywhere() {
     eventually("a new node knows who is there", || {
         (listed(&third, "a").len() == 4).then_some(())
     });
+}
+
+#[test]
+fn the_subscriptions_of_a_node_that_dies_end_once() {
+    needs!("redis-server", "redis-cli");
+    let redis = Redis::start("");
+    let (mut one, other, third) = (node(&redis), node(&redis), node(&redis));
+    let _gone = [one.stream("match=a", ""), one.stream("match=a", "")];
+    let _stays = other.stream("match=a", "");
+    for hub in [&other, &third] {
+        eventually("all are there", || {
+            (listed(hub, "a").len() == 3).then_some(())
+        });
+    }
+    let bearer = format!("{BEARER}{ALL_8}\r\n");
+    let pattern = "match_urlpattern=/.well-known/mercure/subscriptions/:t/a/:s&match=mark";
+    let mut watcher = third.stream(pattern, &bearer);
+    one.daemon.crash();
+    for hub in [&other, &third] {
+        eventually("theirs have ended", || {
+            (listed(hub, "a").len() == 1).then_some(())
+        });
+    }
+    third.publish("topic=mark&data=end");
+    let mut told = 0;
+    loop {
+        let data = watcher.data();
+        if data == "end" {
+            break;
+        }
+        assert!(data.contains("\"active\":false"), "{data}");
+        told += 1;
+    }
+    assert_eq!(told, 2, "each once, though two nodes saw it");
 }

@@ -192,3 +192,67 @@ fn the_lists_show_the_hubs_clients() {
         "{count}"
     );
 }
+
+#[test]
+fn topics_may_be_long_where_there_is_a_hub() {
+    let line = |length| json!({"to": "t".repeat(length), "data": "x", "ack": true});
+    let hub = Hub::start("--mercure-anonymous");
+    let control = hub.daemon.control;
+    let mut stream = hub.stream(&format!("match={}", "t".repeat(4096)), "");
+    let answers =
+        [4096, 4097].map(|length| publish::ask_tcp(control, &format!("{}\n", line(length))));
+    assert!(answers[0].contains("\"recipients\":1"), "{answers:?}");
+    assert!(
+        answers[1].contains("longer than 255 bytes, or 4096"),
+        "{answers:?}"
+    );
+    assert_eq!(stream.data(), "x");
+    publish::tcp(control, format!("{}=as text\n", "t".repeat(4096)));
+    assert_eq!(stream.data(), "as text");
+    assert_eq!(publish::http(control, &"t".repeat(4096), "by HTTP").1, 1);
+    assert_eq!(stream.data(), "by HTTP");
+    publish::tcp(control, format!("{}*=to a prefix\n", "t".repeat(4000)));
+    assert_eq!(stream.data(), "to a prefix");
+    // Where there is none, nobody listens to such.
+    let daemon = support::Daemon::start("");
+    let answers =
+        [255, 256].map(|length| publish::ask_tcp(daemon.control, &format!("{}\n", line(length))));
+    assert!(answers[0].contains("\"recipients\":0"), "{answers:?}");
+    assert!(answers[1].contains("longer than 255 bytes"), "{answers:?}");
+    let path = format!("/publish/{}", "t".repeat(256));
+    assert_eq!(
+        publish::post(daemon.control, &path, "text/plain", b"x").status,
+        400
+    );
+}
+
+/// Long lines are read elsewhere than short ones.
+#[test]
+fn a_long_line_does_not_take_the_hubs_name_either() {
+    let hub = Hub::start("--mercure-anonymous");
+    let line = json!({"to": "a", "event": "mercure", "data": "x".repeat(100_000), "ack": true});
+    let answer = publish::ask_tcp(hub.daemon.control, &format!("{line}\n"));
+    assert!(answer.contains("is reserved"), "{answer}");
+}
+
+#[test]
+fn those_inside_see_what_is_private() {
+    let hub = Hub::start("--mercure-anonymous");
+    let request = "GET /events?token=a&format=json HTTP/1.0\r\n\r\n";
+    let mut events = support::Connection::to(hub.daemon.control);
+    events.send(request.as_bytes());
+    let deadline = || std::time::Instant::now() + support::PATIENCE;
+    events.until(b"id: ", deadline()).unwrap();
+    hub.publish("topic=a&data=one&private=on");
+    hub.publish("topic=a&data=two");
+    let told = events.until(b"\"two\"}", deadline()).unwrap();
+    let told = String::from_utf8(told).unwrap();
+    assert!(told.contains("\"private\":true,\"data\":\"one\""), "{told}");
+    assert_eq!(told.matches("private").count(), 1, "{told}");
+    // In replay too.
+    let mut again = support::Connection::to(hub.daemon.control);
+    let recent = request.replace("json", "json&recent=2");
+    again.send(recent.as_bytes());
+    let told = again.until(b"\"two\"}", deadline()).unwrap();
+    assert_eq!(String::from_utf8_lossy(&told).matches("private").count(), 1);
+}
