@@ -12,7 +12,7 @@ fn help_and_version_go_to_standard_output() {
     assert_eq!(text(&version.stdout), "hasses 2.0.0\n");
     let help = output(&["-h"]);
     assert_eq!(help.status.code(), Some(0));
-    assert!(text(&help.stdout).contains("--client-buffer BYTES"));
+    assert!(text(&help.stdout).contains("--listen ADDR"));
 }
 
 #[test]
