@@ -13,7 +13,7 @@
 //!   back. Awaited sends form a graph without circles (drawn in the crate's documentation), so
 //!   waiting always ends.
 //! * **Close.** When a mailbox is dropped, `send` and `try_send` give the message back as
-//!   [`Undelivered::Closed`]; what was in it is dropped, so that each [`Reply`] in it tells its
+//!   [`Closed`](mailbox::Undelivered::Closed); what was in it is dropped, so that each [`Reply`] in it tells its
 //!   asker. When the last address is dropped, [`Mailbox::next`] gives what is left, then `None`.
 //! * **Reply.** A [`Reply`] is used once. Dropped unused, it makes its [`Answer`] give `None`:
 //!   nobody waits forever for an actor that died.
@@ -22,263 +22,22 @@
 //! * **Stop.** An actor is asked to stop, never killed: it watches its [`CancellationToken`], finishes
 //!   what it has taken in, and returns.
 
+mod cancellation;
 pub mod executor;
+mod mailbox;
+mod reply;
 pub mod supervisor;
 pub mod turn;
 
 use std::fmt;
-use std::future::{pending, poll_fn};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::future::pending;
 use std::time::Instant;
 
-use async_channel::{Receiver, Sender, TrySendError};
 use async_io::Timer;
-use futures_channel::oneshot;
-use futures_lite::Stream;
 
-/// Messages that an actor takes without waiting between two looks at its turn's time.
-const IN_A_ROW: u32 = 16;
-
-/// Where messages to an actor are sent; cheap to clone.
-pub struct Address<M> {
-    sender: Sender<M>,
-}
-
-impl<M> fmt::Debug for Address<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Address({} waiting)", self.depth())
-    }
-}
-
-impl<M> Clone for Address<M> {
-    fn clone(&self) -> Self {
-        Self {
-            sender: self.sender.clone(),
-        }
-    }
-}
-
-/// A message that did not get into a mailbox.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Undelivered<M> {
-    /// The mailbox is full now.
-    Full(M),
-    /// The actor is gone.
-    Closed(M),
-}
-
-impl<M> Address<M> {
-    /// Delivers a message, waiting while the mailbox is full.
-    ///
-    /// # Errors
-    /// [`Undelivered::Closed`] when the actor is gone.
-    pub async fn send(&self, message: M) -> Result<(), Undelivered<M>> {
-        // The mailbox nearly always has room, and then no listener need be set up.
-        match self.try_send(message) {
-            Err(Undelivered::Full(message)) => self
-                .sender
-                .send(message)
-                .await
-                .map_err(|refused| Undelivered::Closed(refused.0)),
-            delivered_or_closed => delivered_or_closed,
-        }
-    }
-
-    /// Delivers a message if there is room for it now.
-    ///
-    /// # Errors
-    /// The message back, with the reason.
-    pub fn try_send(&self, message: M) -> Result<(), Undelivered<M>> {
-        self.sender
-            .try_send(message)
-            .map_err(|refused| match refused {
-                TrySendError::Full(message) => Undelivered::Full(message),
-                TrySendError::Closed(message) => Undelivered::Closed(message),
-            })
-    }
-
-    /// Sends a request and waits for its answer. `request` makes the message around the [`Reply`].
-    /// For an unbounded mailbox, or one that is known to have room.
-    ///
-    /// # Errors
-    /// [`Gone`] when the actor is gone, or dropped the request unanswered.
-    pub async fn call<T>(&self, request: impl FnOnce(Reply<T>) -> M) -> Result<T, Gone> {
-        let (reply, answer) = reply();
-        self.try_send(request(reply)).map_err(|_| Gone)?;
-        answer.wait().await.ok_or(Gone)
-    }
-
-    /// How many messages wait in the mailbox.
-    pub fn depth(&self) -> usize {
-        self.sender.len()
-    }
-}
-
-/// The actor that was called is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gone;
-
-/// Where an actor takes its messages from.
-pub struct Mailbox<M> {
-    // As a stream: one that is waited on again while nothing came goes on waiting.
-    receiver: Pin<Box<Receiver<M>>>,
-    /// Messages taken since the last look at the turn's time.
-    in_a_row: u32,
-}
-
-impl<M> Mailbox<M> {
-    /// The next message; `None` when every address is gone and nothing is left. Who takes one message
-    /// after the other lets others have their turns in between.
-    pub async fn next(&mut self) -> Option<M> {
-        poll_fn(|context| self.poll_next(context)).await
-    }
-
-    /// As [`Mailbox::next`], for an actor that waits for several things in one `poll_fn`.
-    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<M>> {
-        if self.in_a_row >= IN_A_ROW {
-            self.in_a_row = 0;
-            if turn::is_over() {
-                context.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-        }
-        let polled = self.receiver.as_mut().poll_next(context);
-        self.in_a_row = if polled.is_ready() {
-            self.in_a_row + 1
-        } else {
-            0
-        };
-        polled
-    }
-
-    /// How many messages wait.
-    pub fn depth(&self) -> usize {
-        self.receiver.len()
-    }
-
-    /// The next message if one waits.
-    pub fn try_recv(&mut self) -> Option<M> {
-        self.receiver.try_recv().ok()
-    }
-}
-
-impl<M> Drop for Mailbox<M> {
-    fn drop(&mut self) {
-        // The channel would keep its messages, and their replies, as long as an address lives.
-        self.receiver.close();
-        while self.receiver.try_recv().is_ok() {}
-    }
-}
-
-/// A mailbox that holds at most `bound` messages (at least one), and its address.
-pub fn mailbox<M>(bound: usize) -> (Address<M>, Mailbox<M>) {
-    joined(async_channel::bounded(bound.max(1)))
-}
-
-/// A mailbox without a bound. Only where something else bounds it: each sender awaits a reply before it
-/// sends again (the registry's callers), or looks at `depth()` first (the logger's). `try_send` is never
-/// refused as full.
-pub fn unbounded<M>() -> (Address<M>, Mailbox<M>) {
-    joined(async_channel::unbounded())
-}
-
-fn joined<M>((sender, receiver): (Sender<M>, Receiver<M>)) -> (Address<M>, Mailbox<M>) {
-    let receiver = Box::pin(receiver);
-    let mailbox = Mailbox {
-        receiver,
-        in_a_row: 0,
-    };
-    (Address { sender }, mailbox)
-}
-
-/// The right to answer one request, once.
-#[derive(Debug)]
-pub struct Reply<T> {
-    sender: oneshot::Sender<T>,
-}
-
-impl<T> Reply<T> {
-    /// Whether whoever asked has gone.
-    pub fn is_closed(&self) -> bool {
-        self.sender.is_canceled()
-    }
-
-    /// Answers. Whoever asked may have gone; then the answer is dropped.
-    pub fn send(self, answer: T) {
-        let _gone = self.sender.send(answer);
-    }
-}
-
-/// The answer to come.
-#[derive(Debug)]
-pub struct Answer<T> {
-    receiver: oneshot::Receiver<T>,
-}
-
-impl<T> Answer<T> {
-    /// Waits for the answer; `None` when the request was dropped unanswered.
-    pub async fn wait(self) -> Option<T> {
-        self.receiver.await.ok()
-    }
-}
-
-/// A pair for one request: the reply goes into the message, the answer stays.
-pub fn reply<T>() -> (Reply<T>, Answer<T>) {
-    let (sender, receiver) = oneshot::channel();
-    (Reply { sender }, Answer { receiver })
-}
-
-/// Tells an actor that it should come to its end.
-#[derive(Debug, Clone)]
-pub struct CancellationToken {
-    // Nothing is ever sent: closing is the signal, and it reaches every clone.
-    signal: Receiver<Never>,
-}
-
-#[derive(Debug)]
-enum Never {}
-
-impl CancellationToken {
-    /// Waits until stopping is asked for.
-    pub async fn cancelled(&self) {
-        while self.signal.recv().await.is_ok() {}
-    }
-
-    /// Waits until stopping is asked for, and gives `value` then: what an actor that waits for several
-    /// things does at its end.
-    pub async fn cancelled_then<T>(&self, value: T) -> T {
-        self.cancelled().await;
-        value
-    }
-
-    /// Whether stopping was asked for.
-    pub fn is_cancelled(&self) -> bool {
-        self.signal.is_closed()
-    }
-}
-
-/// The other side of a [`CancellationToken`]; dropping it asks to stop too.
-#[derive(Debug)]
-pub struct CancelGuard {
-    signal: Sender<Never>,
-}
-
-impl CancelGuard {
-    /// Asks everyone who holds the [`CancellationToken`] to come to an end.
-    pub fn cancel(&self) {
-        self.signal.close();
-    }
-}
-
-/// A fresh pair.
-pub fn cancellation() -> (CancelGuard, CancellationToken) {
-    let (sender, receiver) = async_channel::bounded(1);
-    (
-        CancelGuard { signal: sender },
-        CancellationToken { signal: receiver },
-    )
-}
+pub use cancellation::{CancelGuard, CancellationToken, cancellation};
+pub use mailbox::{Address, Gone, Mailbox, mailbox, unbounded};
+pub use reply::{Answer, Reply, reply};
 
 /// Waits until a moment; for ever where there is none.
 pub async fn timer(due: Option<Instant>) {
@@ -356,6 +115,7 @@ impl std::error::Error for Failure {}
 
 #[cfg(test)]
 mod tests {
+    use super::mailbox::Undelivered;
     use super::*;
     use futures_lite::future::{block_on, poll_once};
 

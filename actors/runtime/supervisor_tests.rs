@@ -1,7 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use super::*;
-use async_channel::unbounded;
+use crate::runtime::unbounded;
 
 /// Runs a supervisor with what `set_up` starts, stops it when `until` is done.
 fn supervised(
@@ -25,12 +25,12 @@ const LONG: Duration = Duration::from_secs(30);
 
 #[test]
 fn what_fails_or_panics_starts_again() {
-    let (says, hears) = unbounded();
+    let (says, mut hears) = unbounded();
     let start = move |stop: CancellationToken| {
         let says = says.clone();
         async move {
             let _heard = says.send(Instant::now()).await;
-            match says.len() {
+            match says.depth() {
                 1 => Err(Failure("first".into())),
                 2 => panic!("second"),
                 _ => {
@@ -41,7 +41,7 @@ fn what_fails_or_panics_starts_again() {
         }
     };
     let until = async {
-        while hears.len() < 3 {
+        while hears.depth() < 3 {
             Timer::after(Duration::from_millis(1)).await;
         }
     };
@@ -53,7 +53,7 @@ fn what_fails_or_panics_starts_again() {
         LONG,
     );
     assert_eq!(outcome, Ok(()));
-    let starts: Vec<_> = std::iter::from_fn(|| hears.try_recv().ok()).collect();
+    let starts: Vec<_> = std::iter::from_fn(|| hears.try_recv()).collect();
     assert!(starts[1] - starts[0] >= PAUSE.0 && starts[2] - starts[1] >= PAUSE.0 * 2);
 }
 
@@ -90,7 +90,7 @@ fn a_vital_actor_takes_the_process_with_it() {
 
 #[test]
 fn stages_end_in_order_and_each_waits_for_the_one_before() {
-    let (says, hears) = unbounded();
+    let (says, mut hears) = unbounded();
     let actor = |name: &'static str| {
         let says = says.clone();
         move |stop: CancellationToken| async move {
@@ -110,7 +110,7 @@ fn stages_end_in_order_and_each_waits_for_the_one_before() {
         LONG,
     );
     assert_eq!(outcome, Ok(()));
-    let order: Vec<_> = std::iter::from_fn(|| hears.try_recv().ok()).collect();
+    let order: Vec<_> = std::iter::from_fn(|| hears.try_recv()).collect();
     assert_eq!(order, ["in", "out", "watch"]);
 }
 
@@ -132,7 +132,7 @@ fn a_stop_at_once_waits_for_nobody_also_in_the_midst_of_a_stop_in_order() {
         let executor = Rc::new(LocalExecutor::new());
         let supervisor = Supervisor::new(Rc::clone(&executor));
         let spawner = supervisor.spawner();
-        let (says, hears) = unbounded();
+        let (says, mut hears) = unbounded();
         spawner.temporary("deaf", Stage::Intake, |stop| async move {
             stop.cancelled().await;
             let _heard = says.send(()).await;
@@ -141,7 +141,7 @@ fn a_stop_at_once_waits_for_nobody_also_in_the_midst_of_a_stop_in_order() {
         let stops = async {
             if in_order_first {
                 let _gone = spawner.supervisor().send(Message::Stop).await;
-                hears.recv().await.unwrap();
+                hears.next().await.unwrap();
             }
             let why = "enough".to_owned();
             let _gone = spawner.supervisor().send(Message::StopNow { why }).await;
