@@ -9,7 +9,7 @@ use std::task::Poll;
 use super::ClientPool;
 use super::pool::{LINGER_TIME, PLACE, SCRATCH};
 use super::queues::{MUCH, Queue};
-use super::slot::{Flags, Slot};
+use super::slot::{Flags, Inner, Slot};
 use crate::messages::client::Message;
 use crate::model::{ClientKey, Form};
 use crate::net::stream::Stream;
@@ -92,7 +92,9 @@ impl ClientHandle {
             self.with(|slot| {
                 let flags = slot.flags;
                 let writes = flags.writable && !slot.waiting.is_empty();
-                if flags.readable || flags.overflowing || writes {
+                let works = flags.readable || flags.overflowing || writes;
+                slot.flags.at_rest = !works;
+                if works {
                     Poll::Ready(flags.readable)
                 } else {
                     Poll::Pending
@@ -165,42 +167,8 @@ impl ClientHandle {
     /// # Errors
     /// The socket's.
     pub fn flush(&self) -> io::Result<Flushed> {
-        let mut scratch = self.pool.scratch.borrow_mut();
-        let mut inner = self.pool.inner.borrow_mut();
-        let inner = &mut *inner;
-        let slot = &mut inner.slots[self.index as usize];
-        loop {
-            let Some(Message::Event(front)) = slot.waiting.front() else {
-                return Ok(if slot.waiting.is_empty() {
-                    Flushed::Empty
-                } else {
-                    Flushed::Message
-                });
-            };
-            let rest = &front.bytes(slot.flags.chunked)[slot.written as usize..];
-            let joined = if rest.len() >= JOINED || slot.waiting.len() == 1 {
-                rest
-            } else {
-                let length = slot.join(&mut scratch);
-                &scratch[..length]
-            };
-            let (asked, count) = (joined.len(), write(&slot.socket, &mut slot.flags, joined)?);
-            inner.totals.bytes += count as u64;
-            inner.queues.moved += count;
-            inner.totals.events += slot.written(count);
-            if count > 0 {
-                slot.wrote_at = self.pool.now.get();
-            }
-            if count < asked {
-                let given_up = count == 0 && slot.flags.overflowing;
-                slot.flags.overflowing = given_up || slot.behind() > self.pool.limit.get();
-                return Ok(if slot.flags.overflowing {
-                    Flushed::Overflowing
-                } else {
-                    Flushed::Blocked
-                });
-            }
-        }
+        let inner = &mut *self.pool.inner.borrow_mut();
+        self.pool.flush(inner, self.index)
     }
 
     /// Takes the events that wait before any other message, to be written with what is in `bytes`;
@@ -383,6 +351,45 @@ impl ClientHandle {
 
     fn with<R>(&self, act: impl FnOnce(&mut Slot) -> R) -> R {
         act(&mut self.pool.inner.borrow_mut().slots[self.index as usize])
+    }
+}
+
+impl ClientPool {
+    /// Writes the events that wait for a client: see [`ClientHandle::flush`].
+    pub(super) fn flush(&self, inner: &mut Inner, index: u32) -> io::Result<Flushed> {
+        let slot = &mut inner.slots[index as usize];
+        loop {
+            let rest = match slot.waiting.front() {
+                Some(Message::Event(front)) => {
+                    &front.bytes(slot.flags.chunked)[slot.written as usize..]
+                }
+                Some(_) => return Ok(Flushed::Message),
+                None => return Ok(Flushed::Empty),
+            };
+            let (asked, count) = if rest.len() >= JOINED || slot.waiting.len() == 1 {
+                (rest.len(), write(&slot.socket, &mut slot.flags, rest)?)
+            } else {
+                let scratch = &mut **self.scratch.borrow_mut();
+                let length = slot.join(scratch);
+                let joined = &scratch[..length];
+                (length, write(&slot.socket, &mut slot.flags, joined)?)
+            };
+            inner.totals.bytes += count as u64;
+            inner.queues.moved += count;
+            inner.totals.events += slot.written(count);
+            if count > 0 {
+                slot.wrote_at = self.now.get();
+            }
+            if count < asked {
+                let given_up = count == 0 && slot.flags.overflowing;
+                slot.flags.overflowing = given_up || slot.behind() > self.limit.get();
+                return Ok(if slot.flags.overflowing {
+                    Flushed::Overflowing
+                } else {
+                    Flushed::Blocked
+                });
+            }
+        }
     }
 }
 

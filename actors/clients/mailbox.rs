@@ -20,19 +20,20 @@ pub(super) enum Waiting {
 
 impl Waiting {
     /// Adds a message at the end.
+    #[inline]
     pub(super) fn push(&mut self, message: Message) {
-        match self {
-            Self::Empty => *self = Self::One(message),
-            Self::Many(queue) => queue.push_back(message),
-            Self::One(_) => {
-                if let Self::One(first) = std::mem::take(self) {
-                    *self = Self::Many(Box::new(VecDeque::from([first, message])));
-                }
+        *self = match std::mem::take(self) {
+            Self::Empty => Self::One(message),
+            Self::One(first) => Self::Many(Box::new(VecDeque::from([first, message]))),
+            Self::Many(mut queue) => {
+                queue.push_back(message);
+                Self::Many(queue)
             }
-        }
+        };
     }
 
     /// The message at the front.
+    #[inline]
     pub(super) fn front(&self) -> Option<&Message> {
         match self {
             Self::Empty => None,
@@ -42,6 +43,7 @@ impl Waiting {
     }
 
     /// Takes the message at the front.
+    #[inline]
     pub(super) fn pop(&mut self) -> Option<Message> {
         match self {
             Self::Many(queue) => {

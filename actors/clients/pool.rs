@@ -24,7 +24,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::handle::ClientHandle;
+use super::handle::{ClientHandle, Flushed};
 use super::mailbox::Waiting;
 use super::queues::{Queue, Queues};
 use super::reactor::Reactor;
@@ -559,21 +559,27 @@ impl ClientPool {
 
     pub(super) fn poll(&self, index: u32) {
         let life = {
-            let mut inner = self.inner.borrow_mut();
-            let inner = &mut *inner;
+            let inner = &mut *self.inner.borrow_mut();
             let slot = &mut inner.slots[index as usize];
             slot.flags.queued = false;
             inner.backlog -= std::mem::take(&mut slot.unpolled) as usize;
             inner.over_soft_limit -= usize::from(std::mem::take(&mut slot.flags.over_soft_limit));
-            if inner.backlog < BACKLOG / 2
-                && inner.over_soft_limit == 0
-                && let Some(waker) = inner.paused.take()
-            {
-                waker.wake();
+            if inner.paused.is_some() {
+                inner.go_on();
             }
-            slot.life.take()
+            let written = self.write_for(inner, index);
+            if matches!(written, Ok(true)) {
+                return;
+            }
+            (inner.slots[index as usize].life.take(), written.err())
         };
-        let Some(mut life) = life else { return };
+        let (Some(mut life), broken) = life else {
+            return;
+        };
+        if let Some(error) = broken {
+            drop(life);
+            return self.leave(index, error.into());
+        }
         let mut context = Context::from_waker(Waker::noop());
         let polled = catch_unwind(AssertUnwindSafe(|| life.as_mut().poll(&mut context)));
         match polled {
@@ -584,6 +590,20 @@ impl ClientPool {
                 End::Panicked(crate::runtime::supervisor::panic_text(&*panic)),
             ),
         }
+    }
+
+    /// Does for a stream at rest what it would do itself with events that it has only to write, for much
+    /// less than a turn costs; whether that was all.
+    ///
+    /// # Errors
+    /// The socket's.
+    fn write_for(&self, inner: &mut Inner, index: u32) -> io::Result<bool> {
+        let flags = inner.slots[index as usize].flags;
+        if !flags.at_rest || !flags.writable || flags.readable || flags.overflowing {
+            return Ok(false);
+        }
+        let flushed = self.flush(inner, index)?;
+        Ok(matches!(flushed, Flushed::Empty | Flushed::Blocked))
     }
 
     /// Takes a client's things away and tells of its end.
@@ -606,6 +626,7 @@ impl ClientPool {
             (slot.bytes, slot.written) = (0, 0);
             slot.flags.open = false;
             slot.flags.live = false;
+            slot.flags.at_rest = false;
             let generation = slot.generation;
             (ClientKey { index, generation }, socket)
         };

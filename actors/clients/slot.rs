@@ -55,6 +55,9 @@ pub(super) struct Flags {
     pub(super) over_soft_limit: bool,
     /// Not writable, and more than the limit waits.
     pub(super) overflowing: bool,
+    /// The stream does nothing but wait for what it is to write, or for what is to be read: see
+    /// [`ClientHandle::work`](super::ClientHandle::work).
+    pub(super) at_rest: bool,
     /// What its blocks look like.
     pub(super) form: Form,
 }
@@ -171,6 +174,16 @@ impl Inner {
         }
     }
 
+    /// Lets the registry go on, if clients have had enough turns by now.
+    pub(super) fn go_on(&mut self) {
+        if self.backlog < BACKLOG / 2
+            && self.over_soft_limit == 0
+            && let Some(waker) = self.paused.take()
+        {
+            waker.wake();
+        }
+    }
+
     /// Puts a message into a mailbox, and the client into a queue if it can do something about it.
     pub(super) fn post(&mut self, index: u32, message: Message, fast: bool, limit: usize) {
         let slot = &mut self.slots[index as usize];
@@ -224,8 +237,8 @@ mod tests {
 
     #[test]
     fn a_form_costs_a_client_nothing() {
-        // Without one there would be as many: five numbers and eleven switches are 31 bytes.
-        assert_eq!(size_of::<Flags>(), 12);
+        // Without one there would be as many: five numbers and twelve switches are 32 bytes.
+        assert_eq!(size_of::<Flags>(), 13);
         assert!(size_of::<Slot>() <= 96, "{}", size_of::<Slot>());
     }
 }

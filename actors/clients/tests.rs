@@ -55,7 +55,8 @@ fn noting(
         handle.asked();
         handle.open();
         loop {
-            handle.work().await;
+            // Not `work`: what waits for a stream at rest is written without a turn of its own.
+            handle.input().await;
             turns.borrow_mut().push(name);
             if handle.flush().unwrap() == Flushed::Message {
                 return End::Finished(Ending::Stopped);

@@ -90,12 +90,18 @@ pub fn check_address(name: &Token, hub: bool) -> Result<(), NameError> {
     }
 }
 
+fn has_control(text: &str) -> bool {
+    // Nearly all names are plain ASCII.
+    let plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    !plain && text.chars().any(char::is_control)
+}
+
 fn check(text: &str, most: usize) -> Result<(), NameError> {
     if text.is_empty() {
         Err(NameError::Empty)
     } else if text.len() > most {
         Err(NameError::TooLong)
-    } else if text.chars().any(char::is_control) {
+    } else if has_control(text) {
         Err(NameError::Control)
     } else {
         Ok(())

@@ -138,8 +138,9 @@ impl Routes {
             recipients.extend_from_slice(&self.everyone);
         } else if let ([Target::Token(token)], []) = (targets, &self.listens_to_all[..]) {
             // The usual case: one list, in which nobody stands twice.
-            if let Some(topic) = self.find(token.as_str()) {
-                recipients.extend(members(&self.topics, topic).map(|member| member.client));
+            let topic = self.find(token.as_str());
+            if let Some(topic) = topic.and_then(|topic| self.topics[topic as usize].as_ref()) {
+                recipients.extend(topic.members.iter().map(|member| member.client));
             }
         } else {
             self.mark = self.mark.wrapping_add(1);

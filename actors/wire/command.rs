@@ -53,12 +53,12 @@ pub fn parse(piece: &[u8], max_message: usize, invalid_utf8: &mut u64) -> Result
         return Err(Refusal::too_long(piece, max_message));
     }
     let text = decode(piece, invalid_utf8);
-    match text.split_once('=') {
-        Some((to, data)) => {
-            let (to, except) = address(to)?;
+    match memchr(b'=', text.as_bytes()) {
+        Some(equals) => {
+            let (to, except) = address(&text[..equals])?;
             Ok(Command::Publish(Publication {
                 except,
-                ..Publication::new(to, data)
+                ..Publication::new(to, &text[equals + 1..])
             }))
         }
         None => command(&text),

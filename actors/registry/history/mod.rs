@@ -89,6 +89,8 @@ impl LetGo {
 #[derive(Debug)]
 pub struct History {
     policy: Policy,
+    /// Whether it keeps anything at all: asked for each event, and there may be many rules.
+    keeps: bool,
     /// Each retention once; targets name theirs by its index.
     classes: Vec<Retention>,
     events: Events,
@@ -153,6 +155,7 @@ impl History {
     /// As [`History::new`], with exact marks for so many targets.
     fn with_marks(policy: Policy, position: EventId, most: usize) -> Self {
         Self {
+            keeps: policy.keeps(),
             policy,
             classes: Vec::new(),
             events: Events::default(),
@@ -174,6 +177,7 @@ impl History {
     /// Keeps as the policy says from now on. What is too much then is let go by the next calls.
     pub fn set_policy(&mut self, policy: Policy) {
         if policy != self.policy {
+            self.keeps = policy.keeps();
             self.policy = policy;
             self.reclassed = Some(0);
         }
@@ -181,7 +185,7 @@ impl History {
 
     /// Whether anything is kept at all.
     pub fn keeps(&self) -> bool {
-        self.policy.keeps()
+        self.keeps
     }
 
     /// How many events are kept.
