@@ -113,18 +113,9 @@ impl Frame {
         let mut bytes = Vec::with_capacity(SIZE_ROOM + room + CHUNK_END.len());
         bytes.resize(SIZE_ROOM, 0);
         write(&mut bytes);
-        let mut size = bytes.len() - SIZE_ROOM;
+        let size = bytes.len() - SIZE_ROOM;
         bytes.extend_from_slice(CHUNK_END);
-        let mut start = SIZE_ROOM - 2;
-        bytes[start..SIZE_ROOM].copy_from_slice(b"\r\n");
-        loop {
-            start -= 1;
-            bytes[start] = b"0123456789abcdef"[size & 15];
-            size >>= 4;
-            if size == 0 {
-                break;
-            }
-        }
+        let start = put_size(size, &mut bytes[..SIZE_ROOM]);
         Self {
             bytes: bytes.into(),
             start: start as u8,
@@ -161,11 +152,27 @@ impl Frame {
     }
 }
 
+/// Puts a chunk's size with its line end to the end of `line`; where it begins.
+fn put_size(mut size: usize, line: &mut [u8]) -> usize {
+    let mut start = line.len() - 2;
+    line[start..].copy_from_slice(b"\r\n");
+    loop {
+        start -= 1;
+        line[start] = b"0123456789abcdef"[size & 15];
+        size >>= 4;
+        if size == 0 {
+            return start;
+        }
+    }
+}
+
 /// Appends these parts of a stream as one piece: one chunk, if it is chunked.
 pub fn append(parts: &[&[u8]], chunked: bool, out: &mut Vec<u8>) {
     let length: usize = parts.iter().map(|part| part.len()).sum();
     if chunked {
-        out.extend_from_slice(format!("{length:x}\r\n").as_bytes());
+        let mut line = [0; SIZE_ROOM];
+        let start = put_size(length, &mut line);
+        out.extend_from_slice(&line[start..]);
     }
     for part in parts {
         out.extend_from_slice(part);
@@ -178,7 +185,8 @@ pub fn append(parts: &[&[u8]], chunked: bool, out: &mut Vec<u8>) {
 /// The line that sets the time after which a client comes back (WHATWG HTML §9.2.6), in
 /// milliseconds. It needs no empty line behind it, which many clients take for an empty message.
 pub fn retry_line(milliseconds: u32) -> String {
-    format!("retry: {milliseconds}\n")
+    let mut number = itoa::Buffer::new();
+    ["retry: ", number.format(milliseconds), "\n"].concat()
 }
 
 /// The lines of a text, by the line ends of the event stream format.

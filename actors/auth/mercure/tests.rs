@@ -52,7 +52,7 @@ fn all(actions: &[&str]) -> Value {
 
 fn request(method: &str, fields: &str) -> Request {
     let head = format!("{method} /.well-known/mercure HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
-    Reader::new()
+    *Reader::new()
         .read(head.as_bytes())
         .unwrap()
         .unwrap()

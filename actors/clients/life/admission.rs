@@ -55,7 +55,7 @@ pub(super) struct StreamRequest {
 /// Decides on a request, `now` being the time since 1970; `stopping`: the daemon is about to end;
 /// `inside`: it comes by the control port, and may read all.
 pub(super) fn admit(
-    request: Request,
+    mut request: Box<Request>,
     config: &Config,
     now: Duration,
     stopping: bool,
@@ -122,7 +122,7 @@ pub(super) fn admit(
         proof,
         version: request.version,
         has_body: request.body != BodyLength::None,
-        agent: request.user_agent.map(agent),
+        agent: request.user_agent.take().map(agent),
         event_source,
     })))
 }

@@ -114,11 +114,11 @@ impl Client {
         let ends_stream = again.is_some();
         let input = &mut **self.input.get_or_insert_default();
         let config;
-        // In a block, so that the request, which is large, is gone before an answer is awaited.
+        // In a block, so that the request is gone before an answer is awaited.
         let (cors, head_only, admitted) = {
             let mut introduction = Introduction::new(&self.handle, &self.context, again.is_none());
             let request = match again {
-                Some(request) => Ok(*request),
+                Some(request) => Ok(request),
                 None => {
                     let hub = self.context.settings.hub_path();
                     match request(&self.handle, input, &mut introduction, hub).await {
@@ -134,13 +134,13 @@ impl Client {
                 }
             };
             self.handle.asked();
-            introduction.complete(request.as_ref().ok());
+            introduction.complete(request.as_deref().ok());
             // As they are now that the request is there.
             config = self.context.settings.now();
             let hub = config.mercure.as_ref().filter(|_| !self.context.inside);
             match request {
                 Ok(request) if hub.is_some_and(|hub| hub.hub.answers(&request.path)) => {
-                    let (request, config) = (Box::new(request), Rc::clone(&config));
+                    let config = Rc::clone(&config);
                     return Box::pin(self.hub(request, config, ends_stream)).await;
                 }
                 Ok(request) => (
@@ -256,7 +256,9 @@ impl Client {
             });
         }
         let field = after.and_then(|id| Some(mercure::starting(draft?, &id)));
-        let lines = format!("{cors}{}", field.unwrap_or_default());
+        let lines = field.map_or(Cow::Borrowed(cors), |field| {
+            Cow::Owned(cors.to_owned() + &field)
+        });
         stream_head(asked.version, false, &lines, now(), &mut bytes);
         let retry = context.settings.now().retry;
         let retry = retry.map(|retry| retry_line(jitter(retry)));

@@ -15,7 +15,7 @@ pub(super) async fn request(
     input: &mut Vec<u8>,
     introduction: &mut Introduction<'_>,
     hub: Option<Rc<str>>,
-) -> Result<Result<Request, Refused>, End> {
+) -> Result<Result<Box<Request>, Refused>, End> {
     let mut reader = Reader::with_hub(hub);
     let mut expired = false;
     let mut given_up = None;
@@ -73,7 +73,7 @@ pub(super) async fn request(
 
 /// What a connection begins with.
 enum Begun {
-    Request(Box<Head>),
+    Request(Head),
     /// The preface of HTTP/2, as far as that is clear.
     Http2,
 }
@@ -91,7 +91,7 @@ fn read(
     if input.starts_with(PREFACE_BEGINS) || !input.is_empty() && handle.is_http2() {
         return Ok(Some(Begun::Http2));
     }
-    Ok(reader.read(input)?.map(Box::new).map(Begun::Request))
+    Ok(reader.read(input)?.map(Begun::Request))
 }
 
 /// A GET among what a client sent on an open stream; all that is none is thrown away.
@@ -105,7 +105,7 @@ pub(super) fn next_request(input: &mut Vec<u8>) -> Option<Box<Request>> {
             Ok(Some(Head { request, length })) => {
                 input.drain(..length);
                 if request.method == Method::Get && request.version == Version::Http11 {
-                    return Some(Box::new(request));
+                    return Some(request);
                 }
                 if request.body != BodyLength::None {
                     input.clear();

@@ -13,6 +13,7 @@
 //! | [`guard`] | requests on the control port that a web page could have forged |
 //! | [`control_api`] | which request on the control port means what |
 //! | [`page`] | which part of the list of clients is asked for |
+//! | [`date`] | the `Date` field |
 //! | [`response`] | heads and whole answers |
 //! | [`refused`] | why a request is not answered with what it asked for |
 
@@ -20,7 +21,8 @@ pub(crate) mod access;
 pub(crate) mod body;
 pub(crate) mod control_api;
 pub(crate) mod cors;
-pub(crate) mod detect;
+pub(crate) mod date;
+mod detect;
 mod fields;
 pub mod forwarded;
 pub(crate) mod guard;
@@ -32,8 +34,9 @@ pub(crate) mod request;
 pub(crate) mod response;
 
 pub use body::Body;
+pub use date::Date;
 pub use detect::looks_like_http;
 pub use reader::{Head, Reader};
 pub use refused::Refused;
 pub use request::{BodyLength, Method, Request, Version, event_id};
-pub use response::{Answer, Date};
+pub use response::Answer;

@@ -31,8 +31,8 @@ const MAX_EMPTY_LINES: u8 = 4;
 /// A request's head and where it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// What it says.
-    pub request: Request,
+    /// What it says; boxed, as it is large and passed on by many.
+    pub request: Box<Request>,
     /// How many bytes of the buffer it took; the body, or the next request, follows them.
     pub length: usize,
 }
@@ -61,6 +61,8 @@ struct RequestLine {
     start: usize,
     /// Where the fields begin.
     fields: usize,
+    /// Whether it is known to be good: where its fields are there too, parsing all tells.
+    checked: bool,
 }
 
 impl Reader {
@@ -87,7 +89,13 @@ impl Reader {
     /// [`MAX_FIELDS`] (both before their end has come), 505 for another version than HTTP/1.0 and
     /// HTTP/1.1, 501 for a transfer coding other than `chunked`, 400 for what is malformed.
     pub fn read(&mut self, buffer: &[u8]) -> Result<Option<Head>, Refused> {
-        let result = self.advance(buffer);
+        let mut result = self.advance(buffer);
+        if !matches!(result, Ok(Some(_)))
+            && let Err(refused) = self.check_request_line(buffer)
+        {
+            // Whatever follows it.
+            result = Err(refused);
+        }
         if !matches!(result, Ok(None)) {
             *self = Self::with_hub(self.hub.take());
         }
@@ -125,15 +133,27 @@ impl Reader {
                     }
                 }
                 None => {
-                    check_request_line(buffer.get(self.line..next).unwrap_or_default())?;
                     self.request_line = Some(RequestLine {
                         start: self.line,
                         fields: next,
+                        checked: false,
                     });
                 }
             }
             self.scanned = next;
             self.line = next;
+        }
+    }
+
+    /// Refuses a wrong request line before its fields have come.
+    fn check_request_line(&mut self, buffer: &[u8]) -> Result<(), Refused> {
+        let unchecked = |line: &&mut RequestLine| !line.checked;
+        match self.request_line.as_mut().filter(unchecked) {
+            Some(line) => {
+                line.checked = true;
+                check_request_line(buffer.get(line.start..line.fields).unwrap_or_default())
+            }
+            None => Ok(()),
         }
     }
 }
@@ -193,7 +213,7 @@ fn check_fields(before: usize, line: &[u8]) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Checks a whole request line, so that a wrong one is refused before its fields have come.
+/// Checks a whole request line.
 fn check_request_line(line: &[u8]) -> Result<(), Refused> {
     match httparse::Request::new(&mut []).parse(line) {
         Ok(_) => Ok(()),
@@ -228,7 +248,7 @@ fn names_other_version(line: &[u8]) -> bool {
 }
 
 /// Parses a whole head, from its request line to its empty line.
-fn parse(head: &[u8]) -> Result<Request, Refused> {
+fn parse(head: &[u8]) -> Result<Box<Request>, Refused> {
     // Not filled, which would cost more than most heads themselves.
     let mut few = [const { MaybeUninit::uninit() }; USUAL_FIELDS];
     match parse_into(head, &mut few) {
@@ -245,7 +265,7 @@ fn parse(head: &[u8]) -> Result<Request, Refused> {
 fn parse_into<'b>(
     head: &'b [u8],
     fields: &mut [MaybeUninit<httparse::Header<'b>>],
-) -> Result<Result<Request, Refused>, httparse::Error> {
+) -> Result<Result<Box<Request>, Refused>, httparse::Error> {
     let mut request = httparse::Request::new(&mut []);
     Ok(match request.parse_with_uninit_headers(head, fields)? {
         httparse::Status::Complete(length) if length == head.len() => Request::new(&request),

@@ -130,7 +130,7 @@ impl Request {
     ///
     /// Errors: 400 for what contradicts itself or the RFCs, 501 for a transfer coding that is not
     /// `chunked`.
-    pub(super) fn new(head: &httparse::Request<'_, '_>) -> Result<Self, Refused> {
+    pub(super) fn new(head: &httparse::Request<'_, '_>) -> Result<Box<Self>, Refused> {
         let version = match head.version {
             Some(0) => Version::Http10,
             _ => Version::Http11,
@@ -158,7 +158,7 @@ impl Request {
                 format!("{} is no host", quoted(host.as_bytes())),
             ));
         }
-        Ok(Self {
+        Ok(Box::new(Self {
             method,
             version,
             path: target.path.to_owned(),
@@ -184,7 +184,7 @@ impl Request {
             body,
             close,
             expect_continue,
-        })
+        }))
     }
 }
 
@@ -266,7 +266,7 @@ mod tests {
     use super::*;
 
     /// Reads a head; each `|` in it stands for a line end.
-    fn read(text: &str) -> Result<Request, Refused> {
+    fn read(text: &str) -> Result<Box<Request>, Refused> {
         let text = text.replace('|', "\r\n") + "\r\n\r\n";
         Reader::new()
             .read(text.as_bytes())
@@ -314,7 +314,7 @@ mod tests {
             close: true,
             expect_continue: true,
         };
-        assert_eq!(request, Ok(expected));
+        assert_eq!(request, Ok(Box::new(expected)));
     }
 
     #[test]

@@ -2,13 +2,10 @@
 
 use std::fmt;
 
-use super::{Refused, Version};
+use super::{Date, Refused, Version};
 
 /// The interim answer that a client with `Expect: 100-continue` waits for.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-
-/// A moment, to the second, as the `Date` field has it (RFC 9110 §5.6.7).
-pub use httpdate::HttpDate as Date;
 
 /// Appends the head of a stream to `out`; `cors` are header lines, each with its CR LF. With `close`
 /// it says that nothing else is answered on this connection, as it is with the answer to HEAD.
@@ -21,16 +18,21 @@ pub fn stream_head(version: Version, close: bool, cors: &str, date: Date, out: &
         (Version::Http11, true) => "Transfer-Encoding: chunked\r\nConnection: close",
         (Version::Http10, _) => "Connection: close",
     };
-    for part in [
-        "HTTP/1.1 200 OK\r\nDate: ",
-        &date.to_string(),
-        "\r\nContent-Type: text/event-stream; charset=utf-8\r\n",
-        ending,
-        "\r\nCache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\n",
-        cors,
-        "\r\n",
-    ] {
-        out.extend_from_slice(part.as_bytes());
+    let head = [
+        b"HTTP/1.1 200 OK\r\nDate: ",
+        date.as_bytes(),
+        b"\r\nContent-Type: text/event-stream; charset=utf-8\r\n",
+        ending.as_bytes(),
+        b"\r\nCache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\n",
+        cors.as_bytes(),
+        b"\r\n",
+    ];
+    append(&head, out);
+}
+
+fn append(parts: &[&[u8]], out: &mut Vec<u8>) {
+    for part in parts {
+        out.extend_from_slice(part);
     }
 }
 
@@ -141,18 +143,18 @@ impl Answer {
 
     /// Appends the answer's bytes to `out`.
     pub fn write(&self, date: Date, out: &mut Vec<u8>) {
-        let reason = reason_phrase(self.status);
         let connection = if self.close { "close" } else { "keep-alive" };
-        let mut head = format!(
-            "HTTP/1.1 {} {reason}\r\nDate: {date}\r\nConnection: {connection}\r\n",
-            self.status
-        );
+        let mut number = itoa::Buffer::new();
+        append(&[b"HTTP/1.1 ", number.format(self.status).as_bytes()], out);
+        append(&[b" ", reason_phrase(self.status).as_bytes()], out);
+        append(&[b"\r\nDate: ", date.as_bytes()], out);
+        append(&[b"\r\nConnection: ", connection.as_bytes()], out);
         if let Some((kind, body)) = &self.body {
-            head += &format!("Content-Type: {kind}\r\nContent-Length: {}\r\n", body.len());
+            append(&[b"\r\nContent-Type: ", kind.as_bytes()], out);
+            let length = number.format(body.len());
+            append(&[b"\r\nContent-Length: ", length.as_bytes()], out);
         }
-        head += &self.lines;
-        head += "\r\n";
-        out.extend_from_slice(head.as_bytes());
+        append(&[b"\r\n", self.lines.as_bytes(), b"\r\n"], out);
         if let Some((_, body)) = &self.body
             && !self.head_only
         {

@@ -97,8 +97,19 @@ pub fn message_key(text: &str) -> Result<Box<str>, Refusal> {
 /// The answer to a message that was taken in, without a newline: its id, and how many subscribers it
 /// is on its way to.
 pub fn receipt(id: EventId, recipients: usize, repeated: bool) -> String {
-    let repeated = if repeated { r#","repeated":true"# } else { "" };
-    format!(r#"{{"id":{id},"recipients":{recipients}{repeated}}}"#)
+    let (mut number, mut count) = (itoa::Buffer::new(), itoa::Buffer::new());
+    [
+        r#"{"id":"#,
+        number.format(id.0),
+        r#","recipients":"#,
+        count.format(recipients),
+        if repeated {
+            r#","repeated":true}"#
+        } else {
+            "}"
+        },
+    ]
+    .concat()
 }
 
 /// The answer to what was refused, without a newline.
