@@ -1,5 +1,6 @@
 //! A publisher's socket.
 
+use std::cell::{Cell, RefCell};
 use std::future::pending;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -17,6 +18,11 @@ use crate::runtime::{Failure, Gone, Signal, turn};
 
 /// Bytes of one read.
 const PORTION: usize = 64 * 1024;
+/// Bytes of one read where several requests of HTTP may come together.
+const HTTP_PORTION: usize = 16 * 1024;
+/// Bytes of answers, and for how long they wait at most for those to requests that are here already.
+const ANSWERS: usize = 16 * 1024;
+const ANSWERS_TIME: Duration = Duration::from_millis(1);
 /// How long a request may take to be complete.
 pub(super) const REQUEST_TIME: Duration = Duration::from_secs(10);
 /// How long a body may take for each next byte, and in all.
@@ -28,6 +34,11 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 const BOM: &[u8] = "\u{feff}".as_bytes();
 /// How long a publisher may take to read a last answer.
 const LINGER: Duration = Duration::from_secs(2);
+
+thread_local! {
+    /// Where requests are read into: nobody keeps room for more than has come.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Why a connection cannot go on.
 #[derive(Debug)]
@@ -89,6 +100,12 @@ impl Socket {
 pub(super) struct Connection {
     socket: Socket,
     buffer: Vec<u8>,
+    /// Answers that are not written yet, and since when the oldest waits.
+    answers: Vec<u8>,
+    answered: Instant,
+    /// Whether the last read took all that was there, so that the next one would be in vain before the
+    /// system tells of more.
+    drained: Cell<bool>,
     /// When the first of the bytes in the buffer came.
     began: Instant,
 }
@@ -107,10 +124,14 @@ impl Connection {
     }
 
     fn with(socket: Socket) -> Self {
+        let now = Instant::now();
         Self {
             socket,
             buffer: Vec::new(),
-            began: Instant::now(),
+            answers: Vec::new(),
+            answered: now,
+            drained: Cell::new(false),
+            began: now,
         }
     }
 
@@ -190,13 +211,26 @@ impl Connection {
 
     /// Reads once, behind what is there; 0 = the publisher has ended its side.
     pub(super) async fn read_more(&mut self) -> io::Result<usize> {
-        let mut portion = [0; 4096];
-        let count = self.read(&mut portion).await?;
-        if self.buffer.is_empty() {
-            self.began = Instant::now();
+        loop {
+            turn::pause().await;
+            match self.read_scratch() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready().await?,
+                result => return result,
+            }
         }
-        self.buffer.extend_from_slice(&portion[..count]);
-        Ok(count)
+    }
+
+    /// Reads what is there, behind what is in the buffer.
+    fn read_scratch(&mut self) -> io::Result<usize> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.resize(HTTP_PORTION, 0);
+            let count = self.try_read(scratch)?;
+            if self.buffer.is_empty() {
+                self.began = Instant::now();
+            }
+            self.buffer.extend_from_slice(&scratch[..count]);
+            Ok(count)
+        })
     }
 
     /// Reads once into `buffer`, which is made as large as a portion.
@@ -229,7 +263,39 @@ impl Connection {
         self.socket.stream().read(buffer)
     }
 
-    /// Writes an answer.
+    /// Has an answer written, with those that wait: when it is [flushed](Self::flush).
+    pub(super) fn answer(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.answers.is_empty() {
+            self.answered = Instant::now();
+        }
+        write(&mut self.answers);
+    }
+
+    /// Whether answers wait that should not do so for longer.
+    pub(super) fn is_to_flush(&self) -> bool {
+        self.buffer.is_empty()
+            || self.answers.len() >= ANSWERS
+            || (!self.answers.is_empty() && self.answered.elapsed() >= ANSWERS_TIME)
+    }
+
+    /// Writes the answers that wait, before anything else is written or awaited.
+    ///
+    /// # Errors
+    /// As [`Connection::write_all`].
+    pub(super) async fn flush(&mut self) -> io::Result<()> {
+        if self.answers.is_empty() {
+            return Ok(());
+        }
+        let mut answers = std::mem::take(&mut self.answers);
+        self.write_all(&answers).await?;
+        if answers.capacity() <= ANSWERS {
+            answers.clear();
+            self.answers = answers;
+        }
+        Ok(())
+    }
+
+    /// Writes all of these bytes.
     ///
     /// # Errors
     /// The socket's; `TimedOut` when nothing of it could be written for 30 seconds.
@@ -305,7 +371,7 @@ impl Connection {
 
     /// Reads on, for a short time, until the publisher has ended its side.
     pub(super) async fn discard(&self) {
-        let mut buffer = [0; 4096];
+        let mut buffer = [0; 512];
         let end = async { while let Ok(1..) = self.read(&mut buffer).await {} };
         let late = async {
             Timer::after(LINGER).await;
@@ -316,11 +382,24 @@ impl Connection {
     async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             turn::pause().await;
-            match self.socket.stream().read(buffer) {
+            match self.try_read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready().await?,
                 result => return result,
             }
         }
+    }
+
+    /// Reads what is there.
+    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.drained.take() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let count = self.socket.stream().read(buffer)?;
+        // With TLS a read ends with a record, and a stream among others has no readiness of its own.
+        let plain = matches!(&self.socket, Socket::Own(socket) if !socket.get_ref().is_tls());
+        self.drained
+            .set(plain && 0 < count && count < buffer.len());
+        Ok(count)
     }
 
     /// Waits until more can be read; what TLS itself has still to send is sent meanwhile.

@@ -26,6 +26,7 @@ mod cancellation;
 pub mod executor;
 mod mailbox;
 mod reply;
+mod signal;
 pub mod supervisor;
 pub mod turn;
 
@@ -38,38 +39,13 @@ use async_io::Timer;
 pub use cancellation::{CancelGuard, CancellationToken, cancellation};
 pub use mailbox::{Address, Gone, Mailbox, mailbox, unbounded};
 pub use reply::{Answer, Reply, reply};
+pub use signal::Signal;
 
 /// Waits until a moment; for ever where there is none.
 pub async fn timer(due: Option<Instant>) {
     match due {
         Some(due) => drop(Timer::at(due).await),
         None => pending().await,
-    }
-}
-
-/// Says to one who waits that there may be something to do. What is said while nobody waits is kept, once.
-#[derive(Debug)]
-pub struct Signal(Sender<()>, Receiver<()>);
-
-impl Default for Signal {
-    fn default() -> Self {
-        let (sender, receiver) = async_channel::bounded(1);
-        Self(sender, receiver)
-    }
-}
-
-impl Signal {
-    /// Gives it.
-    pub fn give(&self) {
-        // Refused only when it was given already.
-        let _given = self.0.try_send(());
-    }
-
-    /// Waits until it is given; gives `value` then.
-    pub async fn given_then<T>(&self, value: T) -> T {
-        // It is never closed, as both sides are here.
-        let _always = self.1.recv().await;
-        value
     }
 }
 

@@ -27,6 +27,7 @@ impl<'a> Flow<'a> {
         request: &Request,
         kind: &str,
     ) -> Result<Option<Self>, Broken> {
+        connection.flush().await?;
         let head_only = request.method == Method::Head;
         let goes_on = !request.close && !head_only && request.version == Version::Http11;
         let date = Date::from(SystemTime::now());

@@ -11,7 +11,8 @@
 //! | [`live`] | `GET /live` |
 //! | [`events`] | `GET /events` |
 
-use std::time::{Duration, SystemTime};
+use std::pin::{Pin, pin};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_io::Timer;
 use futures_lite::FutureExt;
@@ -65,31 +66,55 @@ impl<T: Into<Broken>> From<T> for Unanswered {
     }
 }
 
-/// Answers requests until the connection is to end.
+/// Answers requests until the connection is to end. Answers to requests that came together are written
+/// together.
 pub(super) async fn serve(
     publisher: &Publisher,
     connection: &mut Connection,
 ) -> Result<(), Broken> {
+    // Made once: to begin waiting anew costs more than the rest of a wait.
+    let mut idle = Timer::never();
+    let mut cancelled = pin!(publisher.stop.cancelled());
     loop {
-        if !exchange(publisher, connection).await? || publisher.stop.is_cancelled() {
-            return Ok(());
+        let goes_on = exchange(publisher, connection).await?;
+        if !goes_on || publisher.stop.is_cancelled() {
+            return Ok(connection.flush().await?);
         }
         publisher.place.has_whole();
+        if connection.is_to_flush() {
+            connection.flush().await?;
+        }
         // The first bytes of a request start its time; until then the connection may be idle.
-        if connection.bytes().is_empty() && !first_bytes(publisher, connection).await? {
+        if connection.bytes().is_empty()
+            && !first_bytes(connection, &mut idle, cancelled.as_mut()).await?
+        {
             return Ok(());
         }
         connection.begin_request();
     }
 }
 
-async fn first_bytes(publisher: &Publisher, connection: &mut Connection) -> Result<bool, Broken> {
+async fn first_bytes(
+    connection: &mut Connection,
+    idle: &mut Timer,
+    cancelled: Pin<&mut impl Future<Output = ()>>,
+) -> Result<bool, Broken> {
+    let due = Instant::now() + IDLE_TIME;
     let more = async { Ok(connection.read_more().await? > 0) };
     let idle = async {
-        Timer::after(IDLE_TIME).await;
+        // One that was set for an earlier wait is early, and is set again then.
+        if !idle.will_fire() {
+            idle.set_at(due);
+        }
+        while Pin::new(&mut *idle).await < due {
+            idle.set_at(due);
+        }
         Ok(false)
     };
-    let stop = publisher.stop.cancelled_then(Ok(false));
+    let stop = async {
+        cancelled.await;
+        Ok(false)
+    };
     more.or(idle).or(stop).await
 }
 
@@ -103,7 +128,7 @@ async fn exchange(publisher: &Publisher, connection: &mut Connection) -> Result<
             publisher.refuse(&refused).await?;
             let mut answered = Answer::refused_json(&refused);
             answered.head_only = Method::of(connection.bytes()) == Method::Head;
-            answer(publisher, connection, answered).await?;
+            answer(publisher, connection, &answered);
             return Ok(false);
         }
     };
@@ -129,19 +154,13 @@ async fn exchange(publisher: &Publisher, connection: &mut Connection) -> Result<
     answered.head_only = request.method == Method::Head;
     answered.close |= request.close || publisher.stop.is_cancelled();
     let goes_on = !answered.close;
-    answer(publisher, connection, answered).await?;
+    answer(publisher, connection, &answered);
     Ok(goes_on)
 }
 
-async fn answer(
-    publisher: &Publisher,
-    connection: &Connection,
-    answer: Answer,
-) -> Result<(), Broken> {
-    let mut bytes = Vec::new();
-    answer.write(Date::from(SystemTime::now()), &mut bytes);
+fn answer(publisher: &Publisher, connection: &mut Connection, answer: &Answer) {
+    connection.answer(|bytes| answer.write(Date::from(SystemTime::now()), bytes));
     log::debug!("{}: answered with {}", publisher.name, answer.status);
-    Ok(connection.write_all(&bytes).await?)
 }
 
 /// What became of a request.

@@ -97,16 +97,13 @@ fn receipts(outcome: Outcome, shape: Shape) -> Result<Answer, Unanswered> {
 }
 
 fn receipt_lines(receipts: &[Receipt], shape: Shape) -> String {
-    let each: Vec<_> = receipts
-        .iter()
-        .map(|receipt| {
-            let repeated = receipt.how == Taken::Before;
-            json::receipt(receipt.id, receipt.recipients, repeated)
-        })
-        .collect();
+    let mut each = receipts.iter().map(|receipt| {
+        let repeated = receipt.how == Taken::Before;
+        json::receipt(receipt.id, receipt.recipients, repeated)
+    });
     match shape {
-        Shape::One => each.join(","),
-        Shape::List => format!("[{}]", each.join(",")),
+        Shape::One => each.next().unwrap_or_default(),
+        Shape::List => format!("[{}]", each.collect::<Vec<_>>().join(",")),
     }
 }
 

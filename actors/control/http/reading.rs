@@ -12,7 +12,7 @@ use crate::wire::http::response::CONTINUE;
 use crate::wire::http::{Body, BodyLength, Reader, Refused, Request};
 
 /// Reads a request's head; none if the publisher has left.
-pub(super) async fn head(connection: &mut Connection) -> Result<Option<Request>, Unanswered> {
+pub(super) async fn head(connection: &mut Connection) -> Result<Option<Box<Request>>, Unanswered> {
     let due = connection.due();
     let mut reader = Reader::new();
     loop {
@@ -40,6 +40,7 @@ async fn more(
     due: Instant,
     late: impl Fn() -> String,
 ) -> Result<usize, Unanswered> {
+    connection.flush().await?;
     let more = async { Ok(connection.read_more().await?) };
     let late = async {
         Timer::at(due).await;
@@ -93,6 +94,7 @@ impl Incoming {
         self.state = State::Lost;
         let mut body = Body::new(self.length, max)?;
         if self.asks && connection.bytes().is_empty() {
+            connection.flush().await?;
             connection.write_all(CONTINUE).await?;
         }
         let read = self.feed(publisher, connection, &mut body, false).await;
