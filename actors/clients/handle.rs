@@ -9,7 +9,7 @@ use std::task::Poll;
 use super::ClientPool;
 use super::pool::{LINGER_TIME, PLACE, SCRATCH};
 use super::queues::{MUCH, Queue};
-use super::slot::{Flags, Inner, Slot};
+use super::slot::{Flags, Inner, Opening, Slot};
 use crate::messages::client::Message;
 use crate::model::{ClientKey, Form};
 use crate::net::stream::Stream;
@@ -93,7 +93,13 @@ impl ClientHandle {
                 let flags = slot.flags;
                 let writes = flags.writable && !slot.waiting.is_empty();
                 let works = flags.readable || flags.overflowing || writes;
-                slot.flags.at_rest = !works;
+                if flags.is_open() {
+                    slot.flags.opening = if works {
+                        Opening::Open
+                    } else {
+                        Opening::AtRest
+                    };
+                }
                 if works {
                     Poll::Ready(flags.readable)
                 } else {
@@ -264,7 +270,7 @@ impl ClientHandle {
     /// Opens the stream: it gets position blocks, and the request's time does not count any more.
     pub fn open(&self) {
         let inner = &mut *self.pool.inner.borrow_mut();
-        inner.slots[self.index as usize].flags.open = true;
+        inner.slots[self.index as usize].flags.opening = Opening::Open;
         inner.queues.pending.leave(self.index);
     }
 
@@ -332,7 +338,7 @@ impl ClientHandle {
         inner.lingering.push_back((due, key));
         inner.queues.pending.set_idle(self.index, true);
         let slot = &mut inner.slots[self.index as usize];
-        slot.flags.open = false;
+        slot.flags.opening = Opening::Closed;
         if let Some(socket) = &slot.socket {
             socket.finish();
         }
@@ -410,7 +416,7 @@ impl Slot {
     /// Whether time is over; only who has no open stream is told, and has next to nothing waiting.
     fn is_expired(&self) -> bool {
         let mut waiting = self.waiting.iter();
-        !self.flags.open && waiting.any(|message| *message == Message::Expired)
+        !self.flags.is_open() && waiting.any(|message| *message == Message::Expired)
     }
 
     /// Bytes that wait behind the event that is being written. That one does not count, so that

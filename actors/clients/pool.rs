@@ -28,7 +28,7 @@ use super::handle::{ClientHandle, Flushed};
 use super::mailbox::Waiting;
 use super::queues::{Queue, Queues};
 use super::reactor::Reactor;
-use super::slot::{ClientFuture, Inner, Slot};
+use super::slot::{ClientFuture, Inner, Opening, Slot};
 use super::timing::Timing;
 use crate::messages::client::{End, Ending, Message};
 use crate::model::{ClientKey, Form, Positions};
@@ -599,7 +599,11 @@ impl ClientPool {
     /// The socket's.
     fn write_for(&self, inner: &mut Inner, index: u32) -> io::Result<bool> {
         let flags = inner.slots[index as usize].flags;
-        if !flags.at_rest || !flags.writable || flags.readable || flags.overflowing {
+        if flags.opening != Opening::AtRest
+            || !flags.writable
+            || flags.readable
+            || flags.overflowing
+        {
             return Ok(false);
         }
         let flushed = self.flush(inner, index)?;
@@ -624,9 +628,8 @@ impl ClientPool {
             }
             slot.waiting = Waiting::Empty;
             (slot.bytes, slot.written) = (0, 0);
-            slot.flags.open = false;
+            slot.flags.opening = Opening::Closed;
             slot.flags.live = false;
-            slot.flags.at_rest = false;
             let generation = slot.generation;
             (ClientKey { index, generation }, socket)
         };

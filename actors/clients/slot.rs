@@ -44,8 +44,7 @@ pub(super) struct Flags {
     pub(super) awaiting_request: bool,
     /// It belongs to a trusted proxy, which is believed when it says whom it speaks for.
     pub(super) proxy: bool,
-    /// The stream is open: events are written in chunks or plain.
-    pub(super) open: bool,
+    pub(super) opening: Opening,
     pub(super) chunked: bool,
     /// A further request may come on the open stream.
     pub(super) replaceable: bool,
@@ -55,9 +54,6 @@ pub(super) struct Flags {
     pub(super) over_soft_limit: bool,
     /// Not writable, and more than the limit waits.
     pub(super) overflowing: bool,
-    /// The stream does nothing but wait for what it is to write, or for what is to be read: see
-    /// [`ClientHandle::work`](super::ClientHandle::work).
-    pub(super) at_rest: bool,
     /// What its blocks look like.
     pub(super) form: Form,
 }
@@ -65,7 +61,26 @@ pub(super) struct Flags {
 impl Slot {
     /// Whether it is a stream whose socket takes nothing, and that is not given up already.
     pub(super) fn is_stalled(&self) -> bool {
-        self.flags.open && !self.flags.writable && !self.flags.overflowing
+        self.flags.is_open() && !self.flags.writable && !self.flags.overflowing
+    }
+}
+
+/// Whether a client's stream is open.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opening {
+    /// It is not.
+    #[default]
+    Closed,
+    /// Events are written in chunks or plain.
+    Open,
+    /// And it does nothing but wait for what it is to write, or for what is to be read: see
+    /// [`ClientHandle::work`](super::ClientHandle::work).
+    AtRest,
+}
+
+impl Flags {
+    pub(super) fn is_open(self) -> bool {
+        self.opening != Opening::Closed
     }
 }
 
@@ -138,7 +153,7 @@ impl Inner {
     /// Whether a client is there that has no open stream, and so has a time.
     fn has_time(&self, key: ClientKey) -> bool {
         let slot = &self.slots[key.index as usize];
-        slot.generation == key.generation && !slot.flags.open
+        slot.generation == key.generation && !slot.flags.is_open()
     }
 
     /// Gives a client its time anew.
@@ -191,7 +206,7 @@ impl Inner {
             return;
         }
         let flags = slot.flags;
-        let mut wakes = flags.writable || !flags.open;
+        let mut wakes = flags.writable || !flags.is_open();
         if let Message::Event(frame) = &message {
             slot.bytes += frame.bytes(flags.chunked).len();
         }
@@ -237,8 +252,8 @@ mod tests {
 
     #[test]
     fn a_form_costs_a_client_nothing() {
-        // Without one there would be as many: five numbers and twelve switches are 32 bytes.
-        assert_eq!(size_of::<Flags>(), 13);
+        // Without one there would be as many: five numbers and eleven switches are 31 bytes.
+        assert_eq!(size_of::<Flags>(), 12);
         assert!(size_of::<Slot>() <= 96, "{}", size_of::<Slot>());
     }
 }

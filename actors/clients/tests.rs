@@ -108,7 +108,7 @@ fn run_until(pool: &Rc<ClientPool>, done: impl Fn() -> bool) {
 impl Slot {
     /// Whether the client has begun, and its socket takes something.
     fn is_ready(&self) -> bool {
-        self.flags.writable && self.flags.open
+        self.flags.writable && self.flags.is_open()
     }
 }
 
@@ -176,6 +176,41 @@ fn what_waits_is_written_joined_and_in_order() {
     assert_eq!(*turns.borrow(), [0]);
     assert_eq!(pool.totals().events, 3);
     assert_eq!(pool.totals().bytes, expected.len() as u64);
+}
+
+#[test]
+fn a_stream_at_rest_is_written_without_a_turn_of_its_own() {
+    let (pool, exits) = pool(1 << 20);
+    let (socket, mut peer) = pair();
+    let turns = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&turns);
+    let life = |handle: ClientHandle| async move {
+        handle.frame(true);
+        handle.asked();
+        handle.open();
+        loop {
+            handle.work().await;
+            counted.set(counted.get() + 1);
+            if let Err(error) = handle.read(|_| ()) {
+                return error.into();
+            }
+        }
+    };
+    let key = pool.join(socket, None, life).unwrap();
+    run_until(&pool, || pool.inner.borrow().slots[0].is_ready());
+    let before = turns.get();
+    pool.send_all(&[key.index], &event(1));
+    assert!(!pool.turn(1, TIME, true));
+    let mut written = vec![0; event(1).bytes(true).len()];
+    peer.read_exact(&mut written).unwrap();
+    assert_eq!(written, event(1).bytes(true));
+    assert_eq!((turns.get(), pool.totals().events), (before, 1));
+    // That a peer is gone ends it as ever.
+    drop(peer);
+    pool.send_all(&[key.index], &event(2));
+    pool.turn(1, TIME, true);
+    let end = End::Broken(std::io::ErrorKind::BrokenPipe);
+    assert_eq!(*exits.borrow(), [(key, end)]);
 }
 
 #[test]

@@ -397,8 +397,7 @@ impl Connection {
         let count = self.socket.stream().read(buffer)?;
         // With TLS a read ends with a record, and a stream among others has no readiness of its own.
         let plain = matches!(&self.socket, Socket::Own(socket) if !socket.get_ref().is_tls());
-        self.drained
-            .set(plain && 0 < count && count < buffer.len());
+        self.drained.set(plain && 0 < count && count < buffer.len());
         Ok(count)
     }
 

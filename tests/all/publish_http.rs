@@ -32,6 +32,31 @@ fn one_message_by_its_address() {
 }
 
 #[test]
+fn requests_that_come_together_are_answered_in_their_order() {
+    let daemon = Daemon::start("");
+    let mut stream = daemon.subscribe("subscribe=a");
+    let post = |path: &str, data: &str| {
+        let length = data.len();
+        format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{data}")
+    };
+    let data: Vec<String> = (0..300).map(|n| n.to_string()).collect();
+    let posts: String = data.iter().map(|data| post("/publish/a", data)).collect();
+    let last = post("/publish/a", "last");
+    // Those before do not wait for the rest of the last.
+    let (begun, rest) = last.split_at(last.len() - 1);
+    let mut connection = Connection::to(daemon.control);
+    connection.send((post("/nothing", "x") + &posts + begun).as_bytes());
+    assert_eq!(connection.response().status, 404);
+    for data in &data {
+        let (answer, event) = (connection.response(), stream.event());
+        assert_eq!(answer.json()["id"], json!(event.id));
+        assert_eq!(event.data.as_ref(), Some(data));
+    }
+    assert_eq!(connection.send(rest.as_bytes()).response().status, 200);
+    assert_eq!(stream.data(), "last");
+}
+
+#[test]
 fn messages_as_json() {
     let daemon = Daemon::start("");
     let mut stream = daemon.subscribe("subscribe=a-b");
