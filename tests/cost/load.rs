@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 
 use support::{Daemon, PATIENCE};
 
-/// A subscriber's connection and what has come on it that was not asked for yet.
+/// A connection, mostly a subscriber's, and what has come on it that was not asked for yet.
 pub(crate) struct Subscriber {
     socket: TcpStream,
     unread: Vec<u8>,
@@ -30,17 +30,38 @@ impl Subscriber {
         }
     }
 
+    fn to(address: SocketAddr) -> Self {
+        let socket = TcpStream::connect(address).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let unread = Vec::new();
+        Self { socket, unread }
+    }
+
+    /// Publishes to a witness, and waits until both have what is theirs.
+    fn post(&mut self, witness: &mut Self, number: usize, together: usize, fields: &str) {
+        let post = |n: usize| {
+            format!(
+                "POST /publish/witness HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n\
+                 Content-Length: 100\r\nUser-Agent: cost\r\n{fields}\r\n{number:0>50}{n:0>49}."
+            )
+        };
+        let posts: String = (0..together).map(post).collect();
+        self.socket.write_all(posts.as_bytes()).unwrap();
+        for _ in 0..together {
+            self.wait_for("\"recipients\":1}");
+        }
+        witness.wait_for(&format!("{number:0>50}{:0>49}.", together - 1));
+    }
+
     /// Asks for a stream without waiting for the answer.
     fn ask(address: SocketAddr, token: &str) -> Self {
-        let mut socket = TcpStream::connect(address).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut asked = Self::to(address);
         let request = format!(
             "GET /sse?subscribe={token} HTTP/1.1\r\nHost: {address}\r\n\
              Accept: text/event-stream\r\nUser-Agent: cost\r\n\r\n"
         );
-        socket.write_all(request.as_bytes()).unwrap();
-        let unread = Vec::new();
-        Self { socket, unread }
+        asked.socket.write_all(request.as_bytes()).unwrap();
+        asked
     }
 
     /// Waits for the answer's head and the first position block.
@@ -114,5 +135,27 @@ pub(crate) fn publish(
         let text = format!("{}witness={last};", nobody.repeat(together - 1));
         publisher.write_all(text.as_bytes()).unwrap();
         witness.wait_for(&last);
+    }
+}
+
+/// Publishes by HTTP, `together` in one write, messages of 100 bytes to the token `witness`, which has
+/// the last before the next write, as the publisher has all answers.
+pub(crate) fn publish_http(
+    control: SocketAddr,
+    witness: &mut Subscriber,
+    writes: usize,
+    together: usize,
+) {
+    let mut publisher = Subscriber::to(control);
+    for number in 0..writes {
+        publisher.post(witness, number, together, "");
+    }
+}
+
+/// The same, each message with a connection of its own.
+pub(crate) fn publish_http_apart(control: SocketAddr, witness: &mut Subscriber, messages: usize) {
+    for number in 0..messages {
+        let mut publisher = Subscriber::to(control);
+        publisher.post(witness, number, 1, "Connection: close\r\n");
     }
 }

@@ -15,7 +15,7 @@ mod load;
 mod requests;
 
 use counted::{Counter, per_operation};
-use load::{come_and_go, connect, deliver, publish};
+use load::{come_and_go, connect, deliver, publish, publish_http, publish_http_apart};
 use support::{Daemon, needs};
 
 /// Subscribers of the broadcasts that are counted.
@@ -44,7 +44,7 @@ fn a_delivery() {
     judge(
         "instructions per delivery",
         cost(Counter::Instructions),
-        910.0,
+        765.0,
     );
     judge("system calls per delivery", cost(Counter::Calls), 1.25);
 }
@@ -63,7 +63,7 @@ fn a_publish() {
     judge(
         "instructions per publish",
         cost(Counter::Instructions),
-        4100.0,
+        3940.0,
     );
     judge("system calls per publish", cost(Counter::Calls), 0.08);
 }
@@ -81,9 +81,67 @@ fn a_message_alone() {
     judge(
         "instructions per message alone",
         cost(Counter::Instructions),
-        15400.0,
+        13300.0,
     );
-    judge("system calls per message alone", cost(Counter::Calls), 10.5);
+    judge("system calls per message alone", cost(Counter::Calls), 9.3);
+}
+
+/// A message to one by HTTP, which has it, as the publisher has its answer, before the next is written.
+#[test]
+fn a_message_by_http() {
+    needs!("valgrind", "strace");
+    let cost = |counter| {
+        per_operation(counter, 300, |daemon, messages| {
+            let mut witness = connect(daemon.listen, "witness", 1);
+            publish_http(daemon.control, &mut witness[0], messages, 1);
+        })
+    };
+    let what = "per message by HTTP";
+    judge(
+        &format!("instructions {what}"),
+        cost(Counter::Instructions),
+        22900.0,
+    );
+    judge(&format!("system calls {what}"), cost(Counter::Calls), 11.0);
+}
+
+/// The same, 20 in one write.
+#[test]
+fn messages_by_http_together() {
+    needs!("valgrind", "strace");
+    const TOGETHER: usize = 20;
+    let cost = |counter| {
+        per_operation(counter, 30, |daemon, writes| {
+            let mut witness = connect(daemon.listen, "witness", 1);
+            publish_http(daemon.control, &mut witness[0], writes, TOGETHER);
+        }) / TOGETHER as f64
+    };
+    let what = "per message by HTTP of 20 together";
+    judge(
+        &format!("instructions {what}"),
+        cost(Counter::Instructions),
+        18800.0,
+    );
+    judge(&format!("system calls {what}"), cost(Counter::Calls), 0.7);
+}
+
+/// The same with a connection for each.
+#[test]
+fn a_message_by_http_alone() {
+    needs!("valgrind", "strace");
+    let cost = |counter| {
+        per_operation(counter, 200, |daemon, messages| {
+            let mut witness = connect(daemon.listen, "witness", 1);
+            publish_http_apart(daemon.control, &mut witness[0], messages);
+        })
+    };
+    let what = "per message by HTTP with its connection";
+    judge(
+        &format!("instructions {what}"),
+        cost(Counter::Instructions),
+        41000.0,
+    );
+    judge(&format!("system calls {what}"), cost(Counter::Calls), 22.0);
 }
 
 /// A subscriber who comes, gets the answer's head and the first position, and leaves; 100 at once.
@@ -100,7 +158,7 @@ fn a_connect() {
     judge(
         "instructions per connect",
         cost(Counter::Instructions),
-        24200.0,
+        19500.0,
     );
     // Rounds of the loop are bounded by time, and strace makes every call slow: so each has fewer
     // connections in it than without strace, and there are more looks at epoll.
