@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use super::handle::{ClientHandle, Flushed};
 use super::mailbox::Waiting;
-use super::queues::{Queue, Queues};
+use super::queues::{MUCH, Queue, Queues};
 use super::reactor::Reactor;
 use super::slot::{ClientFuture, Inner, Opening, Slot};
 use super::timing::Timing;
@@ -489,7 +489,10 @@ impl ClientPool {
                 if writable {
                     slot.push();
                 }
-                inner.enqueue(key.index, Queue::Fast);
+                // Very many for which much waits hold up nobody for whom little does.
+                let much = slot.bytes >= MUCH;
+                let queue = if much { Queue::Bulk } else { Queue::Fast };
+                inner.enqueue(key.index, queue);
             }
         };
         self.reactor.run(ready).await

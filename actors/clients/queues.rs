@@ -34,6 +34,9 @@ pub(super) struct Queues {
     pub(super) pending: Pending,
     /// Bytes read and written since the last look at the clock; a handshake counts as [`MUCH`].
     pub(super) moved: usize,
+    /// Turns that open streams have had. A slice may be over after one of them, so it goes on with the shares
+    /// where the last one left off.
+    turns: usize,
 }
 
 impl Queues {
@@ -45,10 +48,11 @@ impl Queues {
         }
     }
 
-    /// The open stream that has the given turn of a slice. Bulk keeps its share, so that neither
+    /// The open stream that has the next turn. Bulk keeps its share, so that neither
     /// queue starves the other, and a message for one client does not wait behind a broadcast.
-    fn next_stream(&mut self, turn: usize) -> Option<u32> {
-        let bulk_first = turn.is_multiple_of(BULK_EVERY);
+    fn next_stream(&mut self) -> Option<u32> {
+        let bulk_first = self.turns.is_multiple_of(BULK_EVERY);
+        self.turns = self.turns.wrapping_add(1);
         let next = match bulk_first.then(|| self.bulk.pop_front()).flatten() {
             Some(index) => Some(index),
             None => self.fast.pop_front(),
@@ -92,7 +96,7 @@ impl ClientPool {
             if inner.queues.is_worth_a_look(turn) && began.elapsed() >= time {
                 return true;
             }
-            let next = inner.queues.next_stream(turn);
+            let next = inner.queues.next_stream();
             drop(inner);
             match next {
                 Some(index) => self.poll(index),
@@ -124,5 +128,21 @@ impl ClientPool {
         }
         let now = Instant::now();
         self.pending_from.set(now + (now - began));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A slice may be over after one turn that wrote much; the next one does not begin with the same queue.
+    #[test]
+    fn short_slices_starve_neither_queue() {
+        let mut queues = Queues::default();
+        queues.bulk.extend(0..100);
+        queues.fast.extend(100..200);
+        let turns: Vec<u32> = (0..40).filter_map(|_| queues.next_stream()).collect();
+        let of_bulk = turns.iter().filter(|client| **client < 100).count();
+        assert_eq!((of_bulk, turns.len()), (40 / BULK_EVERY, 40));
     }
 }
