@@ -185,7 +185,7 @@ impl Wiring {
             gate.open();
             return requests;
         };
-        let (to_nodes, members) = unbounded();
+        let (to_nodes, told) = unbounded();
         let (to_bus, inbox) = unbounded();
         deciding.registry.tell_nodes(to_nodes);
         deciding.registry.publish_by(to_bus.clone());
@@ -199,7 +199,7 @@ impl Wiring {
             position: deciding.registry.stands_at(),
             gate,
             recovered: (deciding.recovered.take()).unwrap_or_else(|| (Vec::new(), EventId(0))),
-            members,
+            to_nodes: told,
         };
         let run = |stop| Bus::new(parts, inbox).run(stop);
         self.spawner.vital("bus", Stage::Delivery, run);

@@ -1,38 +1,32 @@
-//! Questions among the nodes: how many streams of each would a message to a target reach?
+//! What nodes say to one another beside the log: how many streams would a message to a target reach, who is
+//! there, what does your history keep.
 //!
-//! They go beside the stream, by Redis's PUBLISH, which keeps nothing: each node listens to a channel of
-//! its own. Nobody waits for them but who asks, and that for [`ANSWERED`] at most; when the link breaks they
-//! are answered with what has come by then. Questions that come while others are being sent go together,
-//! as one message to each node.
+//! Nothing keeps it: each node listens to a channel of its own. Nobody waits for an answer but who asks, and
+//! that for [`ANSWERED`] at most; when the link breaks, questions are answered with what has come by then. What
+//! is to be said goes one after the other; questions that come meanwhile go together, as one message to
+//! each node.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::future::{Future, pending, poll_fn};
 use std::ops::RangeInclusive;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use futures_lite::FutureExt;
-
+use super::core::Action;
 use super::entry::Node;
-use super::link::{Asked, Link};
+use super::log::{Asked, Call, Trouble};
 use super::peer_messages::{self, PeerMessage};
-use super::serving::Step;
-use super::{Trouble, gone};
-use crate::messages::registry::{Elsewhere, FromBus, Message, Subject, ToNodes};
+use crate::messages::registry::{Elsewhere, FromBus, Subject, ToNodes};
 use crate::model::Target;
-use crate::runtime::{self, Address, Failure, Mailbox, Reply};
+use crate::runtime::Reply;
 use crate::wire::command::Command;
 
 /// What asks for all who are there.
 const HELLO: &str = "hello";
 /// How long the other nodes have for their answers.
 const ANSWERED: Duration = Duration::from_secs(2);
-/// Questions that are under way at most; more wait for them.
-const UNDER_WAY: usize = 4096;
 /// Questions that go together at most: 70 kB.
 const TOGETHER: usize = 256;
 /// Messages of others that wait here at most. Whoever sent one that is dropped does without this node.
-const HEARD: usize = 1024;
+pub(super) const HEARD: usize = 1024;
 
 /// A command that is carried out with what the other nodes answer.
 #[derive(Debug)]
@@ -54,207 +48,125 @@ struct UnderWay {
     elsewhere: Elsewhere,
 }
 
-/// What was sent together, and what Redis says of it.
-type Sent = (RangeInclusive<u64>, Asked);
+impl UnderWay {
+    fn is_complete(&self) -> bool {
+        self.asked
+            .is_some_and(|asked| self.elsewhere.answered >= asked)
+    }
+}
 
-/// Questions of this node, and those of others.
+/// What is being said.
+#[derive(Debug)]
+enum Saying {
+    Questions(RangeInclusive<u64>),
+    Other,
+}
+
+/// What this node says to others, and what others ask of it.
 pub(super) struct Asking {
     node: Node,
-    registry: Address<Message>,
-    inbox: Mailbox<Question>,
     under_way: BTreeMap<u64, UnderWay>,
     /// The number of the last question, and of the last that was sent.
     number: u64,
     sent: u64,
-    heard: Mailbox<Vec<u8>>,
-    speak: Address<Vec<u8>>,
-    /// Others' questions, by who asks.
+    /// Others' questions, by who asks; and whether the registry counts for one.
     to_answer: VecDeque<(Node, Vec<(u64, Target)>)>,
-    /// What the registry has to say to those of other nodes.
-    members: Mailbox<ToNodes>,
-}
-
-/// What came next.
-enum Turn {
-    Asked(Question),
-    Sent(Result<Sent, Trouble>),
-    Heard(Vec<u8>),
-    Answered(Result<(), Trouble>),
-    Members(ToNodes),
-    Told(Result<(), Trouble>),
-    Late,
+    counting: bool,
+    /// What is to be said next, and what is.
+    to_say: VecDeque<Call>,
+    saying: Option<Saying>,
+    /// Whether something could not be said, so that all that is told is to be told anew.
+    failed: bool,
 }
 
 impl Asking {
-    /// Nothing asked yet; and where questions go.
-    pub(super) fn new(
-        node: Node,
-        registry: Address<Message>,
-        members: Mailbox<ToNodes>,
-    ) -> (Self, Address<Question>) {
-        let (questions, inbox) = runtime::unbounded();
-        let (speak, heard) = runtime::mailbox(HEARD);
-        let asking = Self {
+    /// Nothing asked yet.
+    pub(super) fn new(node: Node) -> Self {
+        Self {
             node,
-            registry,
-            inbox,
             under_way: BTreeMap::new(),
             number: 0,
             sent: 0,
-            heard,
-            speak,
             to_answer: VecDeque::new(),
-            members,
-        };
-        (asking, questions)
-    }
-
-    /// Where goes what others say to this node.
-    pub(super) fn peers(&self) -> Address<Vec<u8>> {
-        self.speak.clone()
-    }
-
-    /// Runs until it is dropped, or until the registry is gone. Errors of the link are reported by the part
-    /// that writes messages, which alone knows what was acknowledged.
-    pub(super) async fn run(&mut self, link: Link) -> Failure {
-        loop {
-            if let Err(failure) = self.serve(&link).await {
-                return failure;
-            }
+            counting: false,
+            to_say: VecDeque::new(),
+            saying: None,
+            failed: false,
         }
     }
 
-    /// Asks and answers until something fails.
-    async fn serve(&mut self, link: &Link) -> Result<(), Failure> {
-        let mut sending: Option<Step<Sent>> = None;
-        let mut answering: Option<Step<()>> = None;
-        // What was to be told while there was no link is a part of all that is told now.
-        while self.members.try_recv().is_some() {}
+    /// The log is there: this node says so, and has the registry tell who is here.
+    pub(super) fn begin(&mut self, actions: &mut Vec<Action>) {
         let (about, text) = (Subject::Presence, HELLO.to_owned());
-        let hello = ToNodes {
-            to: None,
-            about,
-            text: text.clone(),
-        };
-        let mut telling = Some(self.tell(link, &hello));
-        let own = Message::Bus(FromBus::Peer {
+        actions.push(Action::Tell(FromBus::Peer {
             about,
             node: None,
+            text: text.clone(),
+        }));
+        self.tell(ToNodes {
+            to: None,
+            about,
             text,
         });
-        self.registry.try_send(own).map_err(|_| gone())?;
-        loop {
-            if sending.is_none() {
-                sending = self.send(link);
-            }
-            if answering.is_none() {
-                answering = self.answer(link);
-            }
-            match self.turn(&mut sending, &mut answering, &mut telling).await {
-                Turn::Members(what) => telling = Some(self.tell(link, &what)),
-                Turn::Told(Ok(())) => telling = None,
-                Turn::Asked(question) => {
-                    self.ask(question);
-                    // All that wait go with it.
-                    while self.has_room()
-                        && let Some(question) = self.inbox.try_recv()
-                    {
-                        self.ask(question);
-                    }
-                }
-                Turn::Sent(Ok((numbers, asked))) => {
-                    sending = None;
-                    self.was_sent(numbers, asked)?;
-                }
-                Turn::Heard(said) => self.hear(&said)?,
-                Turn::Answered(Ok(())) => answering = None,
-                Turn::Late => self.end_late(Instant::now())?,
-                Turn::Sent(Err(trouble))
-                | Turn::Answered(Err(trouble))
-                | Turn::Told(Err(trouble)) => {
-                    log::warn!("the other nodes cannot be asked, or answered: {trouble}");
-                    return self.end_all();
-                }
-            }
+    }
+
+    /// Begins anew where something could not be said.
+    pub(super) fn retry(&mut self, actions: &mut Vec<Action>) {
+        if std::mem::take(&mut self.failed) {
+            self.begin(actions);
         }
     }
 
-    async fn turn(
-        &mut self,
-        sending: &mut Option<Step<Sent>>,
-        answering: &mut Option<Step<()>>,
-        telling: &mut Option<Step<()>>,
-    ) -> Turn {
-        let has_room = self.has_room();
-        let tells = telling.is_some();
-        let due = self.under_way.values().next().map(|first| first.due);
-        let (inbox, heard, members) = (&mut self.inbox, &mut self.heard, &mut self.members);
-        let members = async {
-            if tells {
-                return None;
-            }
-            members.next().await.map(Turn::Members)
-        };
-        let asked = async {
-            if has_room {
-                inbox.next().await.map(Turn::Asked)
-            } else {
-                None
-            }
-        };
-        let told = async { heard.next().await.map(Turn::Heard) };
-        let late = async {
-            runtime::timer(due).await;
-            Turn::Late
-        };
-        let link = poll_fn(|cx| {
-            if let Some(step) = sending
-                && let Poll::Ready(sent) = step.as_mut().poll(cx)
-            {
-                return Poll::Ready(Turn::Sent(sent));
-            }
-            if let Some(step) = answering
-                && let Poll::Ready(answered) = step.as_mut().poll(cx)
-            {
-                return Poll::Ready(Turn::Answered(answered));
-            }
-            if let Some(step) = telling
-                && let Poll::Ready(told) = step.as_mut().poll(cx)
-            {
-                return Poll::Ready(Turn::Told(told));
-            }
-            Poll::Pending
-        });
-        let asked = or_never(asked).or(or_never(members));
-        or_never(told).or(link).or(asked).or(late).await
+    /// When the oldest question has waited long enough.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.under_way.values().next().map(|first| first.due)
     }
 
-    /// Tells what the registry has to say to one other node, or to all.
-    fn tell(&self, link: &Link, what: &ToNodes) -> Step<()> {
-        let said = peer_messages::peer(self.node, what.about, &what.text);
-        let link = link.clone();
-        match what.to {
-            Some(node) => Box::pin(link.tell(Node(node), said)),
-            None => Box::pin(async move { link.ask(said).await.map(|_| ()) }),
-        }
-    }
-
-    fn has_room(&self) -> bool {
-        self.under_way.len() < UNDER_WAY
-    }
-
-    fn ask(&mut self, question: Question) {
+    pub(super) fn ask(&mut self, question: Question, now: Instant) {
         self.number += 1;
         let under_way = UnderWay {
             question,
-            due: Instant::now() + ANSWERED,
+            due: now + ANSWERED,
             asked: None,
             elsewhere: Elsewhere::default(),
         };
         self.under_way.insert(self.number, under_way);
     }
 
-    /// What is to be sent next, if there is something.
+    /// Has other nodes know what the registry says.
+    pub(super) fn tell(&mut self, told: ToNodes) {
+        let ToNodes { to, about, text } = told;
+        let text = peer_messages::told(about, self.node, &text);
+        self.to_say.push_back(match to {
+            Some(node) => Call::Tell(Node(node), text),
+            None => Call::Ask(text),
+        });
+    }
+
+    /// Says what is next, and has the registry count for who has asked first.
+    pub(super) fn say(&mut self, actions: &mut Vec<Action>) {
+        if !self.counting
+            && let Some((asker, targets)) = self.to_answer.pop_front()
+        {
+            self.counting = true;
+            actions.push(Action::Count(asker, targets));
+        }
+        if self.saying.is_some() {
+            return;
+        }
+        let next = match self.to_say.pop_front() {
+            Some(call) => Some((Saying::Other, call)),
+            None => self
+                .next()
+                .map(|(numbers, text)| (Saying::Questions(numbers), Call::Ask(text))),
+        };
+        if let Some((saying, call)) = next {
+            self.saying = Some(saying);
+            actions.push(Action::Call(call));
+        }
+    }
+
+    /// Which questions are to be sent next, if there are some.
     fn next(&mut self) -> Option<(RangeInclusive<u64>, String)> {
         let unsent = || self.under_way.range(self.sent + 1..).take(TOGETHER);
         let (first, _) = unsent().next()?;
@@ -266,13 +178,24 @@ impl Asking {
         Some((numbers, text))
     }
 
-    fn send(&mut self, link: &Link) -> Option<Step<Sent>> {
-        let (numbers, text) = self.next()?;
-        let asking = link.clone().ask(text);
-        Some(Box::pin(async move { Ok((numbers, asking.await?)) }))
+    /// What was being said is said, or cannot be. That the link is broken the writer finds out, which alone
+    /// knows what was acknowledged.
+    pub(super) fn said(&mut self, said: Result<Option<Asked>, Trouble>, actions: &mut Vec<Action>) {
+        let saying = self.saying.take();
+        match (said, saying) {
+            (Ok(Some(asked)), Some(Saying::Questions(numbers))) => {
+                self.were_sent(numbers, asked, actions);
+            }
+            (Ok(_), _) => {}
+            (Err(trouble), _) => {
+                log::warn!("the other nodes cannot be asked, or answered: {trouble}");
+                self.end_all(actions);
+                self.failed = true;
+            }
+        }
     }
 
-    fn was_sent(&mut self, numbers: RangeInclusive<u64>, asked: Asked) -> Result<(), Failure> {
+    fn were_sent(&mut self, numbers: RangeInclusive<u64>, asked: Asked, actions: &mut Vec<Action>) {
         let mut complete = Vec::new();
         for (number, under_way) in self.under_way.range_mut(numbers) {
             under_way.asked = Some(asked.asked);
@@ -281,10 +204,13 @@ impl Asking {
                 complete.push(*number);
             }
         }
-        complete.into_iter().try_for_each(|number| self.end(number))
+        complete
+            .into_iter()
+            .for_each(|number| self.end(number, actions));
     }
 
-    fn hear(&mut self, said: &[u8]) -> Result<(), Failure> {
+    /// Takes in what another node says.
+    pub(super) fn hear(&mut self, said: &[u8], actions: &mut Vec<Action>) {
         match PeerMessage::read(said) {
             Some(PeerMessage::Questions { asker, targets }) => {
                 if self.to_answer.len() < HEARD {
@@ -301,93 +227,61 @@ impl Asking {
                     under_way.elsewhere.clients = clients;
                     under_way.elsewhere.answered += 1;
                     if under_way.is_complete() {
-                        self.end(number)?;
+                        self.end(number, actions);
                     }
                 }
             }
-            Some(PeerMessage::Peer { node, about, text }) => {
+            Some(PeerMessage::Told { about, node, text }) => {
                 let node = Some(node.0);
-                let told = Message::Bus(FromBus::Peer { about, node, text });
-                self.registry.try_send(told).map_err(|_| gone())?;
+                actions.push(Action::Tell(FromBus::Peer { about, node, text }));
             }
             None => log::warn!("another node says what this one does not understand"),
         }
-        Ok(())
     }
 
-    /// Answers those who have asked first.
-    fn answer(&mut self, link: &Link) -> Option<Step<()>> {
-        let (asker, targets) = self.to_answer.pop_front()?;
-        let (link, registry) = (link.clone(), self.registry.clone());
-        Some(Box::pin(async move {
-            let mut counts = Vec::with_capacity(targets.len());
-            for (number, target) in targets {
-                // One by one, so that all who ask the registry have their turns.
-                let (reply, answer) = runtime::reply();
-                let count = Message::Bus(FromBus::Count { target, reply });
-                registry.try_send(count).map_err(|_| gone())?;
-                counts.push((number, answer.wait().await.ok_or_else(gone)?));
-            }
-            link.tell(asker, peer_messages::answers(&counts)).await
-        }))
+    /// The registry has counted for another node.
+    pub(super) fn counted(&mut self, asker: Node, counts: &[(u64, u64)]) {
+        self.counting = false;
+        let answers = peer_messages::answers(counts);
+        self.to_say.push_back(Call::Tell(asker, answers));
     }
 
     /// Ends the questions that are due, with the answers that have come.
-    fn end_late(&mut self, now: Instant) -> Result<(), Failure> {
+    pub(super) fn end_late(&mut self, now: Instant, actions: &mut Vec<Action>) {
         while let Some(first) = self.under_way.first_entry()
             && first.get().due <= now
         {
             let number = *first.key();
-            self.end(number)?;
+            self.end(number, actions);
         }
-        Ok(())
     }
 
     /// Ends all questions, as the link is broken; those of others are forgotten.
-    pub(super) fn end_all(&mut self) -> Result<(), Failure> {
-        while let Some(question) = self.inbox.try_recv() {
-            self.ask(question);
-        }
+    pub(super) fn end_all(&mut self, actions: &mut Vec<Action>) {
         self.sent = self.number;
         self.to_answer.clear();
+        self.to_say.clear();
+        (self.saying, self.counting) = (None, false);
         while let Some(first) = self.under_way.first_entry() {
             let number = *first.key();
-            self.end(number)?;
+            self.end(number, actions);
         }
-        Ok(())
     }
 
     /// Has the registry carry out a question's command, which adds what it counts itself.
-    fn end(&mut self, number: u64) -> Result<(), Failure> {
-        let Some(UnderWay {
+    fn end(&mut self, number: u64, actions: &mut Vec<Action>) {
+        if let Some(UnderWay {
             question,
             elsewhere,
             ..
         }) = self.under_way.remove(&number)
-        else {
-            return Ok(());
-        };
-        let execute = Message::Bus(FromBus::Execute {
-            command: question.command,
-            elsewhere,
-            reply: question.reply,
-        });
-        self.registry.try_send(execute).map_err(|_| gone())
-    }
-}
-
-impl UnderWay {
-    fn is_complete(&self) -> bool {
-        self.asked
-            .is_some_and(|asked| self.elsewhere.answered >= asked)
-    }
-}
-
-/// What comes, if something does.
-async fn or_never<T>(next: impl Future<Output = Option<T>>) -> T {
-    match next.await {
-        Some(came) => came,
-        None => pending().await,
+        {
+            actions.push(Action::Tell(FromBus::Execute {
+                command: question.command,
+                elsewhere,
+                reply: question.reply,
+            }));
+        }
     }
 }
 

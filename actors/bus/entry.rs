@@ -1,23 +1,31 @@
 //! What one entry of the stream says.
 //!
 //! ```text
-//! body = 1, 0, node: u64, number: u64, how many items: u32, items
-//!      | 2, live: u8, node: u64
+//! body = 1, version, node: u64, number: u64, how many items: u32, items
+//!      | 2, live: u8, node: u64, or 0 where it holds for the writer's own streams too
 //! item = its length: u32, what it is and says
 //! what = 0 or 1 (is kept for replay), the message as the first history files had it
 //!      | 2, a client's id
 //!      | 3, seconds since 1970: u64, a client's id
 //!      | 4 or 5 (is kept for replay), the message as the history file has it now, from its flags on
+//!      | 64 …: of a version to come: how many bytes its targets have: u32, its targets as text, one in a
+//!        line, and what that version says
 //! ```
+//!
+//! A node writes the newest version that all nodes know. What a later version says nevertheless, a node passes
+//! over: the subscribers of an item's targets have a gap, all where these cannot be read.
 //!
 //! Numbers are little-endian. The stream's own id of the entry is `ID-0`, ID being that of its last item;
 //! those before it have every other id below. Its field `b` is the body, `p` the newest id before all of
 //! them, so that a reader knows whether it has missed something.
 
-use redis::Value;
-
 use crate::archive::frame;
-use crate::model::{ClientId, EventId, Publication, Record};
+use crate::model::publication::Targets;
+use crate::model::{ClientId, EventId, Publication, Record, Target};
+use crate::wire::address;
+
+/// The newest version of what this node reads and writes. Before there were versions a 0 stood there.
+pub(super) const VERSION: u8 = 1;
 
 const ITEMS: u8 = 1;
 const GAP_MARKER: u8 = 2;
@@ -27,6 +35,8 @@ const DISCONNECT_UNTIL: u8 = 3;
 /// An event with more than older versions know, not kept for replay and kept.
 const PASSING: u8 = 4;
 const KEPT: u8 = 5;
+/// The first kind of an item that begins with its targets, of a version to come.
+const NEWER: u8 = 64;
 /// Bytes of a body before its items.
 const HEAD: usize = 22;
 
@@ -49,7 +59,7 @@ pub(super) enum Body {
     },
     /// Whoever has seen nothing newer than this entry may have missed something.
     GapMarker {
-        /// Who found it.
+        /// Whose streams have missed nothing; 0: nobody's.
         node: Node,
         /// Whether that holds for streams that are open too, and not only for those that come back.
         live: bool,
@@ -63,6 +73,8 @@ pub(super) enum Item {
     Event(Publication),
     /// The streams with an id are to end; nobody named so is let in until a moment, in seconds since 1970.
     Disconnect(ClientId, Option<u64>),
+    /// What this version does not know, and whom it is for; all, where that cannot be read.
+    Newer(Targets),
 }
 
 /// One entry as it was read.
@@ -78,7 +90,7 @@ pub(super) struct Entry {
 
 impl Entry {
     /// An entry that hasses did not write; it only says that it is there.
-    fn foreign(id: EventId) -> Self {
+    pub(super) fn foreign(id: EventId) -> Self {
         Self {
             id,
             previous: EventId(0),
@@ -129,15 +141,16 @@ pub(super) fn disconnect(id: &ClientId, until: Option<u64>) -> Vec<u8> {
     }
 }
 
-/// The body with these items, of which the first is the `number`th of that node.
+/// The body of a version with these items, of which the first is the `number`th of that node.
 pub(super) fn pack<'a>(
+    version: u8,
     node: Node,
     number: u64,
     items: impl Iterator<Item = &'a [u8]> + Clone,
 ) -> Vec<u8> {
     let length = |item: &[u8]| 4 + item.len();
     let mut body = Vec::with_capacity(HEAD + items.clone().map(length).sum::<usize>());
-    body.extend([ITEMS, 0]);
+    body.extend([ITEMS, version]);
     body.extend(node.0.to_le_bytes());
     body.extend(number.to_le_bytes());
     body.extend((items.clone().count() as u32).to_le_bytes());
@@ -174,7 +187,7 @@ pub(super) fn of_file(node: Node, records: Vec<Record>, since: EventId) -> Vec<E
         entries.push(Entry {
             id: record.id,
             previous: newest(&entries),
-            body: pack(node, number, std::iter::once(item.as_slice())),
+            body: pack(VERSION, node, number, std::iter::once(item.as_slice())),
         });
     }
     if !whole {
@@ -207,7 +220,8 @@ impl Body {
                 while let Some((length, more)) = rest.split_first_chunk() {
                     let (item, more) =
                         more.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-                    items.push(Item::read(item)?);
+                    let newer = || Item::Newer(targets(item).unwrap_or(Targets::One(Target::All)));
+                    items.push(Item::read(item).unwrap_or_else(newer));
                     rest = more;
                 }
                 let number = u64::from_le_bytes(*number);
@@ -226,6 +240,18 @@ impl Body {
             _ => None,
         }
     }
+}
+
+/// The targets of an item of a version to come.
+fn targets(item: &[u8]) -> Option<Targets> {
+    let (kind, rest) = item.split_first()?;
+    let (length, rest) = rest.split_first_chunk()?;
+    let text = rest.get(..u32::from_le_bytes(*length) as usize)?;
+    let lines = std::str::from_utf8(text).ok()?.lines();
+    let targets = lines.map(|line| address::target(line).ok());
+    let targets: Vec<Target> = targets.collect::<Option<_>>()?;
+    let known = *kind >= NEWER && !targets.is_empty();
+    known.then(|| Targets::Many(targets.into()))
 }
 
 impl Item {
@@ -256,64 +282,6 @@ impl Item {
             _ => None,
         }
     }
-}
-
-/// The entries of an answer to XREAD on one stream, those that hasses did not write too; `None` when it
-/// is no such answer.
-pub(super) fn entries(answer: Value) -> Option<Vec<Entry>> {
-    let Value::Array(streams) = answer else {
-        return matches!(answer, Value::Nil).then(Vec::new);
-    };
-    let Some(Value::Array(stream)) = streams.into_iter().next() else {
-        return None;
-    };
-    let Some(Value::Array(entries)) = stream.into_iter().nth(1) else {
-        return None;
-    };
-    entries.into_iter().map(entry).collect()
-}
-
-fn entry(value: Value) -> Option<Entry> {
-    let Value::Array(parts) = value else {
-        return None;
-    };
-    let mut parts = parts.into_iter();
-    let (Some(Value::BulkString(id)), Some(Value::Array(fields))) = (parts.next(), parts.next())
-    else {
-        return None;
-    };
-    let text = std::str::from_utf8(&id).ok()?;
-    let (milliseconds, sequence) = text.split_once('-')?;
-    let id = EventId(milliseconds.parse().ok()?);
-    let own = sequence == "0" && id.0 < EventId::END;
-    let written = own.then(|| written(id, fields)).flatten();
-    Some(written.unwrap_or_else(|| Entry::foreign(id)))
-}
-
-/// An entry that hasses wrote; none if these fields are not those of one.
-fn written(id: EventId, fields: Vec<Value>) -> Option<Entry> {
-    let (mut previous, mut body) = (None, None);
-    let mut fields = fields.into_iter();
-    while let (Some(Value::BulkString(name)), Some(Value::BulkString(value))) =
-        (fields.next(), fields.next())
-    {
-        match name.as_slice() {
-            b"p" => previous = number(&value),
-            b"b" => body = Some(value),
-            _ => {}
-        }
-    }
-    let body = body.filter(|body: &Vec<u8>| !body.is_empty())?;
-    Some(Entry {
-        id,
-        previous: previous?,
-        body,
-    })
-}
-
-fn number(digits: &[u8]) -> Option<EventId> {
-    let number = std::str::from_utf8(digits).ok()?.parse().ok()?;
-    Some(EventId(number)).filter(|id| id.0 < EventId::END)
 }
 
 #[cfg(test)]
@@ -363,9 +331,10 @@ mod tests {
         let items = items().into_iter().map(|item| match item {
             Item::Event(publication) => event(&publication),
             Item::Disconnect(id, until) => disconnect(&id, until),
+            Item::Newer(_) => unreachable!("nobody here writes it"),
         });
         let items: Vec<_> = items.collect();
-        pack(node, number, items.iter().map(Vec::as_slice))
+        pack(VERSION, node, number, items.iter().map(Vec::as_slice))
     }
 
     fn entry(body: Vec<u8>) -> Entry {
@@ -404,43 +373,14 @@ mod tests {
         let mut many = body;
         many[HEAD - 4..HEAD].fill(u8::MAX);
         assert_eq!(Body::read(&many), None, "more than it has");
-        assert_eq!(Body::read(&pack(Node(7), 8, std::iter::empty())), None);
+        assert_eq!(
+            Body::read(&pack(VERSION, Node(7), 8, std::iter::empty())),
+            None
+        );
         assert_eq!(Body::read(&[4; 40]), None);
         assert_eq!(
             Body::read(&[gap_marker(Node(1), true), vec![0]].concat()),
             None
         );
-    }
-
-    #[test]
-    fn an_answer_has_entries() {
-        let text = |text: &str| Value::BulkString(text.into());
-        let fields = Value::Array(["p", "9", "b", "x"].map(text).into());
-        let one = Value::Array(vec![text("13-0"), fields.clone()]);
-        let answer =
-            |one| Value::Array(vec![Value::Array(vec![text("k"), Value::Array(vec![one])])]);
-        assert_eq!(entries(answer(one)), Some(vec![entry(b"x".into())]));
-        assert_eq!(entries(Value::Nil), Some(Vec::new()));
-        for (id, number) in [("13-1", 13), ("9007199254740992-0", 1 << 53)] {
-            let foreign = Value::Array(vec![text(id), fields.clone()]);
-            let read = entries(answer(foreign)).unwrap();
-            assert_eq!(read, [Entry::foreign(EventId(number))], "{id}");
-            assert!(read[0].is_foreign());
-        }
-        for fields in [
-            &["x", "y"][..],
-            &["p", "x", "b", "x"],
-            &["p", "9", "b", ""],
-            &["b", "x"],
-        ] {
-            let fields = Value::Array(fields.iter().map(|field| text(field)).collect());
-            let read = entries(answer(Value::Array(vec![text("13-0"), fields]))).unwrap();
-            assert_eq!(read, [Entry::foreign(EventId(13))]);
-        }
-        for id in ["x-0", "13"] {
-            let none = Value::Array(vec![text(id), fields.clone()]);
-            assert_eq!(entries(answer(none)), None, "{id}");
-        }
-        assert_eq!(entries(Value::Okay), None);
     }
 }

@@ -8,18 +8,16 @@
 //!
 //! | file | subject |
 //! | --- | --- |
-//! | this | being up, being away, and what becomes of messages then |
+//! | this | the actor: inputs into the core, its actions out |
+//! | [`core`] | the phases, and what each input does; below it joining, serving, reading, being detached |
+//! | [`log`] | what is asked of a log that nodes share |
+//! | [`redis`] | that log as a stream of Redis: the connections, their errors, the scripts |
 //! | [`entry`] | what an entry of the stream says |
-//! | [`script`] | what Redis does in one step: giving ids, restoring |
-//! | [`serving`] | using a link: what is written, read and asked for |
-//! | [`detached`] | what becomes of messages while there is none |
-//! | [`link`] | the connections, and what their errors mean |
 //! | [`queue`] | own messages on their way |
-//! | [`reading`] | what comes from the stream |
-//! | [`joining`] | coming back to the stream, which may have gone on, or back |
 //! | [`tail`] | what can be added again |
-//! | [`asking`] | questions among the nodes |
-//! | [`peer_messages`] | what they say then |
+//! | [`asking`] | what nodes say to one another beside the stream |
+//! | [`peer_messages`] | how they say it |
+//! | `sim` | tests: many nodes on a log in memory, with faults that a seed decides |
 //!
 //! # Ids
 //!
@@ -74,85 +72,73 @@
 //! # Trimming
 //!
 //! Whoever writes trims the stream to what it holds itself within the history's limits; what is younger
-//! than [`SLACK`] stays, so that a node that is a little late misses nothing.
+//! than five seconds stays, so that a node that is a little late misses nothing.
 
 mod asking;
-mod detached;
+mod core;
 mod entry;
-mod joining;
-mod link;
+mod log;
+mod mutant;
 mod peer_messages;
 mod queue;
-mod reading;
-mod script;
-mod serving;
+mod redis;
 mod tail;
+#[cfg(test)]
+mod tests;
 
-use std::collections::BTreeSet;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
 use futures_lite::FutureExt;
 
-use asking::{Asking, Question};
-use entry::Node;
-use link::{Keep, Link};
-pub use link::{Trouble, probe};
-use queue::{Own, Queue};
-use reading::Reading;
-use script::Scripts;
-use tail::{LogTail, before};
-
 use crate::config::Settings;
-use crate::messages::publisher::{NotTaken, Request};
-use crate::messages::registry::{FromBus, Incoming, Message, ToNodes};
-use crate::model::bus_figures::{BusFigures, count};
-use crate::model::{BusDown, Channel, EventId, Publication, Record};
+use crate::messages::publisher::Request;
+use crate::messages::registry::{FromBus, Message, ToNodes};
+use crate::model::deadlines::since_1970;
+use crate::model::{BusDown, BusFigures, EventId, Record};
 use crate::net::BusUrl;
-use crate::runtime::{self, Address, CancellationToken, Failure, Latch, Mailbox};
+use crate::runtime::{self, Address, CancellationToken, Failure, Gone, Latch, Mailbox};
+use core::{Action, Core, Input, Now, Setup};
+use log::Log;
+pub use log::Trouble;
+pub use redis::probe;
+use redis::{Link, Scripts};
 
-/// The shortest and the longest pause before another attempt to connect, without jitter.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
-/// How often a node says that it lives.
-const HEARTBEAT: Duration = Duration::from_secs(3);
 /// How long a node that ends waits until it has said so.
 const LEAVE: Duration = Duration::from_millis(200);
-/// What is younger is not trimmed.
-const SLACK: Duration = Duration::from_secs(5);
 
-/// The bus's state.
+/// What is under way, and the input that comes of it.
+type Step = Pin<Box<dyn Future<Output = Result<Input, Failure>>>>;
+/// The connection on its way.
+type Opening = Pin<Box<dyn Future<Output = Result<Link, Trouble>>>>;
+
+/// The bus actor: it gives the core its inputs, and performs its actions.
 pub struct Bus {
+    core: Core,
+    /// What the core wants first.
+    first: Vec<Action>,
     url: BusUrl,
-    down: BusDown,
-    settings: Rc<Settings>,
+    scripts: Rc<Scripts>,
     registry: Address<Message>,
     /// Where go requests that are not the bus's.
     requests: Address<Request>,
     inbox: Mailbox<Request>,
-    figures: Rc<BusFigures>,
-    scripts: Rc<Scripts>,
-    node: Node,
-    /// The number of the last own message.
-    number: u64,
-    queue: Queue,
-    /// What the other nodes are to be told; taken at the start.
-    members: Option<Mailbox<ToNodes>>,
-    reading: Reading,
-    /// Whether clients may come already.
-    open: bool,
+    /// What other nodes are to be told, and what they say.
+    to_nodes: Mailbox<ToNodes>,
+    heard: Mailbox<Vec<u8>>,
+    hear: Address<Vec<u8>>,
     gate: Latch,
-    /// The nodes that were there at the last meeting.
-    nodes: BTreeSet<String>,
-    /// Which run of Redis this node was with last, and which nodes were there then.
-    run: Option<Rc<str>>,
-    known: BTreeSet<String>,
-    /// Nodes that may have been alone when this one was, and have not come since; and how long they may take.
-    missing_peers: Option<(BTreeSet<String>, Instant)>,
-    /// Whether Redis may have lost what others have since.
-    may_lack: bool,
-    /// Why the bus is away, each reason once, the latest last; none while it is there.
-    troubles: Vec<Trouble>,
+    opening: Option<Opening>,
+    link: Option<Link>,
+    /// In the order in which they began.
+    steps: Vec<Step>,
+    /// For the core's next moment.
+    timer: Timer,
+    due: Option<Instant>,
 }
 
 /// What a bus is made with.
@@ -175,53 +161,41 @@ pub struct Parts {
     pub gate: Latch,
     /// What a history file had, to be added where Redis has nothing at all, and from which id on it has everything.
     pub recovered: (Vec<Record>, EventId),
-    /// What all other nodes are to know of those who are there.
-    pub members: Mailbox<ToNodes>,
+    /// What other nodes are to be told.
+    pub to_nodes: Mailbox<ToNodes>,
 }
 
 impl Bus {
     /// A bus that has not connected yet, which takes its messages from `inbox`.
     pub fn new(parts: Parts, inbox: Mailbox<Request>) -> Self {
-        let Parts {
-            url,
-            down,
-            settings,
-            registry,
-            requests,
-            figures,
-            position,
-            gate,
-            recovered,
-            members,
-        } = parts;
-        let node = Node(fastrand::u64(..));
-        figures.own.set(node.0);
-        let mut tail = LogTail::new(settings.now().history.together());
-        let number = recovered.0.len() as u64;
-        let entries = entry::of_file(node, recovered.0, recovered.1);
-        entries.into_iter().for_each(|entry| tail.hold(entry));
+        let setup = Setup {
+            place: parts.url.to_string(),
+            down: parts.down,
+            settings: parts.settings,
+            figures: parts.figures,
+            position: parts.position,
+            recovered: parts.recovered,
+            seed: fastrand::u64(..),
+        };
+        let (core, first) = Core::new(setup, now());
+        let (hear, heard) = runtime::mailbox(asking::HEARD);
         Self {
-            url,
-            down,
-            settings,
-            registry,
-            requests,
-            inbox,
-            figures,
+            core,
+            first,
+            url: parts.url,
             scripts: Rc::new(Scripts::new()),
-            node,
-            members: Some(members),
-            number,
-            queue: Queue::default(),
-            reading: Reading::new(tail, position),
-            open: false,
-            gate,
-            nodes: BTreeSet::new(),
-            run: None,
-            known: BTreeSet::new(),
-            missing_peers: None,
-            may_lack: false,
-            troubles: Vec::new(),
+            registry: parts.registry,
+            requests: parts.requests,
+            inbox,
+            to_nodes: parts.to_nodes,
+            heard,
+            hear,
+            gate: parts.gate,
+            opening: None,
+            link: None,
+            steps: Vec::new(),
+            timer: Timer::never(),
+            due: None,
         }
     }
 
@@ -231,10 +205,18 @@ impl Bus {
     /// The registry is gone.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Failure> {
         let ended = self.work(stop).await;
-        if self.queue.unreplicated() > 0 {
-            log::warn!(
-                "{} events that were delivered here alone are not added to the bus {}",
-                self.queue.unreplicated(),
+        if let Some(mut link) = self.link.take().filter(|_| self.core.is_joined()) {
+            // Where that cannot be said now, the others find it out.
+            let late = async {
+                Timer::after(LEAVE).await;
+                Err(Trouble::new("no answer"))
+            };
+            let _unsaid = link.leave().or(late).await;
+        }
+        let unreplicated = self.core.unreplicated();
+        if unreplicated > 0 {
+            ::log::warn!(
+                "{unreplicated} events that were delivered here alone are not added to the bus {}",
                 self.url
             );
         }
@@ -242,164 +224,142 @@ impl Bus {
     }
 
     async fn work(&mut self, stop: CancellationToken) -> Result<(), Failure> {
-        let mut pause = PAUSE.0;
-        let members = self
-            .members
-            .take()
-            .unwrap_or_else(|| runtime::unbounded().1);
-        let (mut asking, questions) = Asking::new(self.node, self.registry.clone(), members);
+        let mut actions = std::mem::take(&mut self.first);
+        let mut stopped = pin!(stop.cancelled());
         loop {
-            let began = Instant::now();
-            let url = self.url.clone();
-            let open = Link::open(&url, Rc::clone(&self.scripts), self.node, asking.peers());
-            let Some(link) = self.meanwhile(open, &stop).await? else {
+            self.perform(actions).await?;
+            self.set_timer();
+            let input = poll_fn(|context| {
+                if stopped.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(Ok(None));
+                }
+                self.poll_input(context).map(|input| input.map(Some))
+            });
+            let Some(input) = input.await? else {
                 return Ok(());
             };
-            let ended = match link {
-                Err(trouble) => Some(trouble),
-                Ok(link) => self.stay(link, &mut asking, &questions, &stop).await?,
-            };
-            let Some(trouble) = ended else {
-                return Ok(());
-            };
-            self.is_away(trouble).await?;
-            // One that breaks again at once is no better than one that is away.
-            if began.elapsed() > PAUSE.1 {
-                pause = PAUSE.0;
-            }
-            let wait = pause.mul_f64(0.5 + fastrand::f64());
-            let Some(_waited) = self.meanwhile(Timer::after(wait), &stop).await? else {
-                return Ok(());
-            };
-            pause = (pause * 2).min(PAUSE.1);
+            actions = self.core.on(input, now());
         }
     }
 
-    /// Joins the others and serves until the link breaks, and says why; none when it is to stop.
-    async fn stay(
-        &mut self,
-        mut link: Link,
-        asking: &mut Asking,
-        questions: &Address<Question>,
-        stop: &CancellationToken,
-    ) -> Result<Option<Trouble>, Failure> {
-        let joined = self.join(&mut link, stop).await?;
-        self.tell_gap()?;
-        match joined {
-            None => return Ok(None),
-            Some(Err(trouble)) => return Ok(Some(trouble)),
-            Some(Ok(())) => self.is_up(),
-        }
-        let asks = asking.run(link.clone());
-        let asks = async { Err(asks.await) };
-        let leave = link.clone().leave();
-        let served = self.serve(link, questions, stop).or(asks).await?;
-        asking.end_all()?;
-        if served.is_none() {
-            // Where that cannot be said now, the others find it out.
-            let _unsaid = leave.or(late()).await;
-        }
-        Ok(served)
-    }
-
-    /// Clients may come.
-    fn is_open(&mut self) -> Result<(), Failure> {
-        self.open = true;
-        self.gate.open();
-        self.cast(FromBus::Open)
-    }
-
-    fn is_up(&mut self) {
-        self.figures.up.set(true);
-        let again = if self.troubles.is_empty() {
-            ""
-        } else {
-            " again"
-        };
-        self.troubles.clear();
-        log::info!("the bus {} is there{again}", self.url);
-    }
-
-    /// Tells of the trouble, if it is news, and sees to the messages under way.
-    async fn is_away(&mut self, trouble: Trouble) -> Result<(), Failure> {
-        let same = |known: &Trouble| known.to_string() == trouble.to_string();
-        let known = self.troubles.iter().position(same);
-        if self.troubles.is_empty() {
-            self.known = std::mem::take(&mut self.nodes);
-            count(&self.figures.losses, 1);
-            let meanwhile = match self.down {
-                BusDown::Local => "messages are delivered to this node's subscribers alone",
-                BusDown::Refuse => "messages are refused",
-            };
-            log::error!("the bus {} is away: {trouble}; {meanwhile}", self.url);
-        } else if known.is_none() {
-            log::warn!("the bus {} is still away: {trouble}", self.url);
-        }
-        if let Some(known) = known {
-            self.troubles.remove(known);
-        }
-        self.troubles.push(trouble);
-        self.figures.up.set(false);
-        self.figures.nodes.set(0);
-        self.figures.others_clients.set(0);
-        if !self.open {
-            self.is_open()?;
-        }
-        while let Some((messages, batch)) = self.queue.take_batch() {
-            match self.down {
-                BusDown::Refuse => batch.refuse(self.away(messages.len())),
-                BusDown::Local => batch.complete(self.deliver_detached(messages).await?),
+    /// Performs actions, and those that come of them.
+    async fn perform(&mut self, actions: Vec<Action>) -> Result<(), Failure> {
+        let mut rest = actions.into_iter();
+        while let Some(action) = rest.next() {
+            match action {
+                Action::Open => self.opening = Some(self.open()),
+                Action::Call(call) => {
+                    if let Some(mut link) = self.link.clone() {
+                        let step = async move { Ok(call.perform(&mut link).await) };
+                        self.steps.push(Box::pin(step));
+                    }
+                }
+                Action::Close => {
+                    self.link = None;
+                    self.steps.clear();
+                }
+                Action::Deliver(events) => {
+                    let deliver = |reply| Message::Bus(FromBus::Deliver { events, reply });
+                    let receipts = self.registry.call(deliver).await?;
+                    let more = self.core.on(Input::Delivered(receipts), now());
+                    rest = rest.chain(more).collect::<Vec<_>>().into_iter();
+                }
+                Action::Tell(message) => {
+                    if let FromBus::Open = &message {
+                        self.gate.open();
+                    }
+                    let message = Message::Bus(message);
+                    self.registry.try_send(message).map_err(|_| Gone)?;
+                }
+                Action::Forward(request) => {
+                    self.requests.try_send(request).map_err(|_| Gone)?;
+                }
+                Action::Count(asker, targets) => {
+                    let registry = self.registry.clone();
+                    self.steps.push(Box::pin(async move {
+                        let mut counts = Vec::with_capacity(targets.len());
+                        for (number, target) in targets {
+                            // One by one, so that all who ask the registry have their turns.
+                            let count = |reply| Message::Bus(FromBus::Count { target, reply });
+                            counts.push((number, registry.call(count).await?));
+                        }
+                        Ok(Input::Counted(asker, counts))
+                    }));
+                }
             }
         }
         Ok(())
     }
 
-    fn away(&self, messages: usize) -> NotTaken {
-        count(&self.figures.refused, messages);
-        let why = self.troubles.last().map(ToString::to_string);
-        NotTaken::Away(why.unwrap_or_default().into())
+    fn open(&self) -> Opening {
+        let (url, scripts) = (self.url.clone(), Rc::clone(&self.scripts));
+        let (node, hear) = (self.core.node(), self.hear.clone());
+        Box::pin(async move { Link::open(&url, scripts, node, hear).await })
     }
 
-    fn forward(&self, request: Request) -> Result<(), Failure> {
-        self.requests.try_send(request).map_err(|_| gone())
-    }
-
-    fn cast(&self, message: FromBus) -> Result<(), Failure> {
-        self.registry
-            .try_send(Message::Bus(message))
-            .map_err(|_| gone())
-    }
-
-    /// Numbers messages and makes them items of the stream.
-    fn own(&mut self, publications: &[Publication], channel: Channel) -> Vec<Own> {
-        let numbered = publications.iter().map(|publication| {
-            self.number += 1;
-            Own {
-                number: self.number,
-                item: entry::event(publication),
-                channel,
+    fn set_timer(&mut self) {
+        let due = self.core.wake();
+        if due != self.due {
+            self.due = due;
+            match due {
+                Some(due) => self.timer.set_at(due),
+                None => self.timer.clear(),
             }
-        });
-        numbered.collect()
-    }
-
-    /// What the stream is to keep.
-    fn keep(&self) -> Keep {
-        let seen = self.reading.seen();
-        let tail = self.reading.oldest().unwrap_or(seen);
-        Keep {
-            from: tail.min(before(seen, SLACK)),
-            age: self.settings.now().history.together().age.max(SLACK),
         }
     }
+
+    /// What comes next. What publishers want goes first, so that it is written while what was read is
+    /// delivered.
+    fn poll_input(&mut self, context: &mut Context<'_>) -> Poll<Result<Input, Failure>> {
+        if self.core.is_listening()
+            && let Poll::Ready(Some(request)) = self.inbox.poll_next(context)
+        {
+            // All that wait go with it.
+            let more = std::iter::from_fn(|| self.inbox.try_recv());
+            let requests = std::iter::once(request).chain(more).collect();
+            return Poll::Ready(Ok(Input::Requests(requests)));
+        }
+        if let Some(opening) = &mut self.opening
+            && let Poll::Ready(opened) = opening.as_mut().poll(context)
+        {
+            self.opening = None;
+            return Poll::Ready(Ok(match opened {
+                Ok(link) => Input::Opened(self.link.insert(link).run()),
+                Err(trouble) => Input::Broken(trouble),
+            }));
+        }
+        for place in 0..self.steps.len() {
+            if let Poll::Ready(input) = self.steps[place].as_mut().poll(context) {
+                drop(self.steps.remove(place));
+                return Poll::Ready(input);
+            }
+        }
+        // What others say comes behind what was to be read first.
+        if self.core.is_joined()
+            && let Poll::Ready(Some(said)) = self.heard.poll_next(context)
+        {
+            return Poll::Ready(Ok(Input::Heard(said)));
+        }
+        if let Poll::Ready(Some(told)) = self.to_nodes.poll_next(context) {
+            return Poll::Ready(Ok(Input::ToNodes(told)));
+        }
+        if Pin::new(&mut self.timer).poll(context).is_ready() {
+            self.due = None;
+            return Poll::Ready(Ok(Input::Time));
+        }
+        Poll::Pending
+    }
 }
 
-/// Ends soon, without success.
-async fn late() -> Result<(), Trouble> {
-    Timer::after(LEAVE).await;
-    Err(Trouble::new("no answer"))
+impl From<Gone> for Failure {
+    fn from(_: Gone) -> Self {
+        Self("the registry is gone".into())
+    }
 }
 
-fn gone() -> Failure {
-    Failure("the registry is gone".into())
+fn now() -> Now {
+    Now {
+        at: Instant::now(),
+        micros: since_1970().as_micros() as u64,
+    }
 }

@@ -1,4 +1,4 @@
-//! What nodes say to one another beside the stream: text of lines, published to a node's channel.
+//! What nodes say to one another beside the log: text of lines, sent to a node's channel.
 //!
 //! ```text
 //! ask 00000000000000ff        who asks, and to whom the answers go
@@ -7,6 +7,9 @@
 //!
 //! answer
 //! 12 3                        a question's number, and how many
+//!
+//! presence 00000000000000ff   who says it; what follows is for the registry
+//! history 00000000000000ff    likewise
 //! ```
 //!
 //! No target has a line end in it.
@@ -37,26 +40,26 @@ pub(super) enum PeerMessage {
     /// Another answers.
     Answers(Vec<(u64, u64)>),
     /// Another's registry says something to this one's.
-    Peer {
+    Told {
+        /// Of what.
+        about: Subject,
         /// The other.
         node: Node,
-        /// What it is about.
-        about: Subject,
         /// What it says.
         text: String,
     },
 }
 
-/// What a registry says to those of other nodes, as it is sent.
-pub(super) fn peer(node: Node, about: Subject, text: &str) -> String {
-    format!("{} {node}\n{text}", word(about))
-}
+const SUBJECTS: [(Subject, &str); 2] = [
+    (Subject::Presence, "presence "),
+    (Subject::History, "history "),
+];
 
-fn word(about: Subject) -> &'static str {
-    match about {
-        Subject::Presence => "presence",
-        Subject::History => "history",
-    }
+/// What one registry says to others, as it is sent.
+pub(super) fn told(about: Subject, node: Node, text: &str) -> String {
+    let word = SUBJECTS.iter().find(|(subject, _)| *subject == about);
+    let word = word.map_or("", |(_, word)| word);
+    format!("{word}{node}\n{text}")
 }
 
 /// Questions as they are sent.
@@ -79,13 +82,12 @@ impl PeerMessage {
     /// Understands what came; `None` for what no version like this has sent.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
-        for about in [Subject::Presence, Subject::History] {
-            let told = text.strip_prefix(word(about));
-            if let Some(told) = told.and_then(|told| told.strip_prefix(' ')) {
+        for (about, word) in SUBJECTS {
+            if let Some(told) = text.strip_prefix(word) {
                 let (node, text) = told.split_once('\n')?;
-                return Some(Self::Peer {
-                    node: Node(u64::from_str_radix(node, 16).ok()?),
+                return Some(Self::Told {
                     about,
+                    node: Node(u64::from_str_radix(node, 16).ok()?),
                     text: text.to_owned(),
                 });
             }
@@ -147,6 +149,21 @@ mod tests {
     }
 
     #[test]
+    fn registries_are_told_what_others_say() {
+        for (about, word) in [
+            (Subject::Presence, "presence"),
+            (Subject::History, "history"),
+        ] {
+            let text = "two\nlines".to_owned();
+            let said = told(about, Node(255), &text);
+            assert_eq!(said, format!("{word} 00000000000000ff\ntwo\nlines"));
+            let node = Node(255);
+            let read = PeerMessage::read(said.as_bytes());
+            assert_eq!(read, Some(PeerMessage::Told { about, node, text }));
+        }
+    }
+
+    #[test]
     fn what_nobody_says_is_not_understood() {
         for said in [
             "",
@@ -160,6 +177,8 @@ mod tests {
             "answer\n7",
             "answer\n7 -1",
             "answer\n7 a",
+            "presence 1",
+            "presence x\na",
             "ask 1\n7 \u{1}",
         ] {
             assert_eq!(PeerMessage::read(said.as_bytes()), None, "{said:?}");

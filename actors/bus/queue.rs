@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 
 use super::entry::{self, Node};
-use super::link::Unwritten;
-use crate::messages::publisher::{NotTaken, Outcome, Receipt};
+use super::log::Unwritten;
+use super::mutant::{self, Mutant};
+use crate::messages::publisher::{Outcome, Receipt};
 use crate::model::Limits;
 use crate::model::{Channel, EventId, Record};
 use crate::runtime::Reply;
@@ -31,11 +32,23 @@ pub(super) struct Own {
 
 /// What one publisher waits for.
 #[derive(Debug)]
-pub(super) struct Batch {
-    /// How many messages.
-    count: usize,
+struct Batch {
+    /// The numbers of its messages.
+    first: u64,
+    last: u64,
     receipts: Vec<Receipt>,
     reply: Receipts,
+}
+
+/// A receipt that is to come: of one event that the registry delivers.
+#[derive(Debug)]
+enum Expected {
+    /// Nobody waits for it.
+    ByNobody,
+    /// The publisher of this message does.
+    By(u64),
+    /// It is known already, and only has its turn.
+    Known(u64, Receipt),
 }
 
 /// An event that was delivered here alone, under an id of this node's.
@@ -61,6 +74,8 @@ pub(super) enum Settled {
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     batches: VecDeque<Batch>,
+    /// Receipts that are to come, in the order of the events that are being delivered.
+    expected: VecDeque<Expected>,
     /// Messages that have not come back, in their order, no number left out.
     under_way: VecDeque<Own>,
     /// How many of them are written, or being written.
@@ -76,8 +91,12 @@ pub(super) struct Queue {
 impl Queue {
     /// Takes in what one publisher sent at once.
     pub(super) fn push(&mut self, messages: Vec<Own>, reply: Receipts) {
+        let (Some(first), Some(last)) = (messages.first(), messages.last()) else {
+            return;
+        };
         self.batches.push_back(Batch {
-            count: messages.len(),
+            first: first.number,
+            last: last.number,
             receipts: Vec::with_capacity(messages.len()),
             reply,
         });
@@ -85,7 +104,7 @@ impl Queue {
     }
 
     /// What `node` is to write next, all in one entry; none when nothing waits.
-    pub(super) fn next_write(&mut self, node: Node) -> Option<Unwritten> {
+    pub(super) fn next_write(&mut self, version: u8, node: Node) -> Option<Unwritten> {
         let first = self.under_way.get(self.written)?.number;
         let mut bytes = 0;
         let fit = self.under_way.range(self.written..).take_while(|own| {
@@ -100,7 +119,7 @@ impl Queue {
         Some(Unwritten {
             id: EventId(0),
             count,
-            body: entry::pack(node, first, items),
+            body: entry::pack(version, node, first, items),
         })
     }
 
@@ -123,7 +142,7 @@ impl Queue {
         let awaited = self.under_way.front().map_or(u64::MAX, |own| own.number);
         while let Some((id, last)) = self.acknowledged.front() {
             if *last >= awaited {
-                return *id <= read;
+                return *id <= read && !mutant::is_in(Mutant::TrustsAcknowledgements);
             }
             self.acknowledged.pop_front();
         }
@@ -160,46 +179,101 @@ impl Queue {
         }
     }
 
-    /// The next awaited event was delivered.
-    pub(super) fn receipt(&mut self, receipt: Receipt) {
-        let Some(batch) = self.batches.front_mut() else {
+    /// The registry is about to deliver an event; with the number that a publisher waits for, if one does.
+    pub(super) fn expect(&mut self, number: Option<u64>) {
+        let expected = number.map_or(Expected::ByNobody, Expected::By);
+        self.expected.push_back(expected);
+    }
+
+    /// A message has its receipt without being delivered; it comes in its turn.
+    pub(super) fn settled(&mut self, number: u64, receipt: Receipt) {
+        self.expected.push_back(Expected::Known(number, receipt));
+        self.give_known();
+    }
+
+    /// The registry has delivered some.
+    pub(super) fn delivered(&mut self, receipts: Vec<Receipt>) {
+        for receipt in receipts {
+            if let Some(Expected::By(number)) = self.expected.pop_front() {
+                self.receipt(number, receipt);
+            }
+            self.give_known();
+        }
+    }
+
+    fn give_known(&mut self) {
+        while let Some(Expected::Known(number, receipt)) = self.expected.front() {
+            let (number, receipt) = (*number, *receipt);
+            self.expected.pop_front();
+            self.receipt(number, receipt);
+        }
+    }
+
+    fn receipt(&mut self, number: u64, receipt: Receipt) {
+        // The first, unless a publisher before it was refused meanwhile.
+        let Some(place) = self.place(number) else {
             return;
         };
+        let batch = &mut self.batches[place];
         batch.receipts.push(receipt);
-        if batch.receipts.len() == batch.count
-            && let Some(batch) = self.batches.pop_front()
+        if number == batch.last
+            && let Some(batch) = self.batches.remove(place)
         {
             batch.reply.send(Ok(batch.receipts));
         }
     }
 
-    /// Takes out the messages of the publisher that has waited longest, all of them from one channel.
-    pub(super) fn take_batch(&mut self) -> Option<(Vec<Own>, Batch)> {
-        let batch = self.batches.pop_front()?;
-        let left = batch.count - batch.receipts.len();
-        self.written = 0;
-        self.acknowledged.clear();
-        Some((self.under_way.drain(..left).collect(), batch))
+    /// Where the publisher is who sent a message.
+    fn place(&self, number: u64) -> Option<usize> {
+        let place = self.batches.partition_point(|batch| batch.last < number);
+        let batch = self.batches.get(place)?;
+        (batch.first <= number).then_some(place)
     }
 
-    /// Keeps events that were delivered here alone, until they come back from the stream.
+    /// Gives up all messages that have not come back: how many of each publisher, and where it waits.
+    pub(super) fn give_up(&mut self) -> Vec<(usize, Receipts)> {
+        let Some(front) = self.take_waiting().first().map(|own| own.number) else {
+            return Vec::new();
+        };
+        let place = self.batches.partition_point(|batch| batch.last < front);
+        let given_up = self.batches.drain(place..);
+        let given_up = given_up.map(|batch| {
+            let messages = batch.last + 1 - batch.first.max(front);
+            (messages as usize, batch.reply)
+        });
+        given_up.collect()
+    }
+
+    /// Takes out all messages that have not come back, though their publishers go on waiting.
+    pub(super) fn take_waiting(&mut self) -> Vec<Own> {
+        if !mutant::is_in(Mutant::StaysWritten) {
+            self.written = 0;
+        }
+        self.acknowledged.clear();
+        self.under_way.drain(..).collect()
+    }
+
+    /// Nobody waits for the receipt of a message that was taken out.
+    pub(super) fn drop_waiting(&mut self, number: u64) {
+        if let Some(place) = self.place(number) {
+            self.batches.remove(place);
+        }
+    }
+
+    /// Keeps an event that was delivered here alone, until it comes back from the stream.
     pub(super) fn keep_unreplicated(
         &mut self,
-        own: impl IntoIterator<Item = Own>,
-        receipts: &[Receipt],
+        number: u64,
+        id: EventId,
+        item: Vec<u8>,
         limits: Limits,
     ) {
-        for (own, receipt) in own.into_iter().zip(receipts) {
-            self.unreplicated_bytes += own.item.len() + Record::OVERHEAD;
-            self.unreplicated.push_back(Unreplicated {
-                number: own.number,
-                id: receipt.id,
-                item: own.item,
-            });
-            while self.unreplicated.len() > limits.count || self.unreplicated_bytes > limits.bytes {
-                self.drop_late();
-                self.overflowed = true;
-            }
+        self.unreplicated_bytes += item.len() + Record::OVERHEAD;
+        self.unreplicated
+            .push_back(Unreplicated { number, id, item });
+        while self.unreplicated.len() > limits.count || self.unreplicated_bytes > limits.bytes {
+            self.drop_late();
+            self.overflowed = true;
         }
     }
 
@@ -216,7 +290,12 @@ impl Queue {
 
     /// Some late ones from the `start`th on, each an entry of its own as ids need not follow one
     /// another; none when there are no more.
-    pub(super) fn unreplicated_from(&self, node: Node, start: usize) -> Vec<Unwritten> {
+    pub(super) fn unreplicated_from(
+        &self,
+        version: u8,
+        node: Node,
+        start: usize,
+    ) -> Vec<Unwritten> {
         let mut bytes = 0;
         let rest = self
             .unreplicated
@@ -229,6 +308,7 @@ impl Queue {
             id: unreplicated.id,
             count: 1,
             body: entry::pack(
+                version,
                 node,
                 unreplicated.number,
                 std::iter::once(unreplicated.item.as_slice()),
@@ -248,19 +328,6 @@ impl Queue {
     }
 }
 
-impl Batch {
-    /// Answers with these receipts, after those that are there.
-    pub(super) fn complete(mut self, receipts: Vec<Receipt>) {
-        self.receipts.extend(receipts);
-        self.reply.send(Ok(self.receipts));
-    }
-
-    /// Answers that its messages were not taken in.
-    pub(super) fn refuse(self, why: NotTaken) {
-        self.reply.send(Err(why));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -268,6 +335,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::bus::entry::VERSION;
     use crate::messages::publisher::Taken;
     use crate::runtime;
     use futures_lite::future::block_on;
@@ -294,7 +362,12 @@ mod tests {
         Unwritten {
             id: EventId(id),
             count: items.len(),
-            body: entry::pack(NODE, *numbers.start(), items.iter().map(Vec::as_slice)),
+            body: entry::pack(
+                VERSION,
+                NODE,
+                *numbers.start(),
+                items.iter().map(Vec::as_slice),
+            ),
         }
     }
 
@@ -312,13 +385,19 @@ mod tests {
         let (reply, answer) = runtime::reply();
         queue.push((1..=4).map(own).collect(), reply);
         // A mebibyte at most.
-        assert_eq!(queue.next_write(NODE), Some(packed(0, 1..=2)));
-        assert_eq!(queue.next_write(NODE), Some(packed(0, 3..=4)));
-        assert_eq!(queue.next_write(NODE), None);
+        assert_eq!(queue.next_write(VERSION, NODE), Some(packed(0, 1..=2)));
+        assert_eq!(queue.next_write(VERSION, NODE), Some(packed(0, 3..=4)));
+        assert_eq!(queue.next_write(VERSION, NODE), None);
         for number in 1..=4 {
             assert_eq!(queue.settle(number), Settled::Awaited(Channel::Tcp));
-            queue.receipt(receipt(number + 10));
         }
+        // One is known at once, and waits for those before it.
+        queue.expect(Some(1));
+        queue.expect(None);
+        queue.settled(2, receipt(12));
+        queue.expect(Some(3));
+        queue.expect(Some(4));
+        queue.delivered([11, 99, 13, 14].map(receipt).to_vec());
         assert_eq!(queue.settle(4), Settled::Unknown);
         let receipts = block_on(answer.wait()).unwrap().unwrap();
         assert_eq!(receipts, [11, 12, 13, 14].map(receipt));
@@ -329,10 +408,10 @@ mod tests {
         let mut queue = Queue::default();
         let id = EventId;
         queue.push((1..=3).map(small).collect(), runtime::reply().0);
-        queue.next_write(NODE);
+        queue.next_write(VERSION, NODE);
         queue.added(id(13));
         queue.push(vec![small(4)], runtime::reply().0);
-        queue.next_write(NODE);
+        queue.next_write(VERSION, NODE);
         queue.added(id(20));
         assert_eq!(queue.acknowledged(), id(20));
         assert!(!queue.is_lost(id(12)) && queue.is_lost(id(13)));
@@ -344,7 +423,7 @@ mod tests {
         assert!(!queue.is_lost(id(30)));
         // It may come back before its acknowledgement.
         queue.push(vec![small(5)], runtime::reply().0);
-        queue.next_write(NODE);
+        queue.next_write(VERSION, NODE);
         queue.settle(5);
         queue.push(vec![small(6)], runtime::reply().0);
         queue.added(id(40));
@@ -361,9 +440,37 @@ mod tests {
         queue.push(vec![large], runtime::reply().0);
         queue.push((2..=5000).map(small).collect(), runtime::reply().0);
         for count in [1, 4096, 5000 - 4096 - 1] {
-            assert_eq!(queue.next_write(NODE).unwrap().count, count);
+            assert_eq!(queue.next_write(VERSION, NODE).unwrap().count, count);
         }
-        assert_eq!(queue.next_write(NODE), None);
+        assert_eq!(queue.next_write(VERSION, NODE), None);
+    }
+
+    #[test]
+    fn who_is_given_up_is_who_has_not_had_all_back() {
+        let mut queue = Queue::default();
+        let answers: Vec<_> = [1..=2, 3..=5, 6..=6]
+            .map(|numbers| {
+                let (reply, answer) = runtime::reply();
+                queue.push(numbers.map(small).collect(), reply);
+                answer
+            })
+            .into();
+        for number in 1..=3 {
+            queue.settle(number);
+            queue.expect(Some(number));
+        }
+        let given_up: Vec<usize> = queue
+            .give_up()
+            .into_iter()
+            .map(|(count, _)| count)
+            .collect();
+        assert_eq!(given_up, [2, 1]);
+        queue.delivered([11, 12, 13].map(receipt).to_vec());
+        let outcomes: Vec<_> = answers
+            .into_iter()
+            .map(|one| block_on(one.wait()))
+            .collect();
+        assert!(matches!(&outcomes[..], [Some(Ok(all)), None, None] if all.len() == 2));
     }
 
     #[test]
@@ -371,31 +478,34 @@ mod tests {
         let mut queue = Queue::default();
         let (reply, answer) = runtime::reply();
         queue.push(vec![own(1), own(2), own(3)], reply);
-        queue.next_write(NODE);
+        queue.next_write(VERSION, NODE);
         assert_eq!(queue.settle(1), Settled::Awaited(Channel::Tcp));
-        queue.receipt(receipt(11));
-        let (rest, batch) = queue.take_batch().unwrap();
-        assert!(queue.take_batch().is_none());
+        queue.settled(1, receipt(11));
         let limits = Limits {
             count: 2,
             bytes: 1 << 20,
             age: Duration::from_secs(1),
         };
-        let receipts = vec![receipt(12), receipt(13)];
-        queue.keep_unreplicated(rest, &receipts, limits);
-        batch.complete(receipts);
+        for (own, id) in queue.take_waiting().into_iter().zip([12, 13]) {
+            queue.expect(Some(own.number));
+            queue.keep_unreplicated(own.number, EventId(id), own.item, limits);
+        }
+        queue.delivered(vec![receipt(12), receipt(13)]);
         assert_eq!(block_on(answer.wait()).unwrap().unwrap().len(), 3);
-        let unreplicated = queue.unreplicated_from(NODE, 0);
+        let unreplicated = queue.unreplicated_from(VERSION, NODE, 0);
         assert_eq!(unreplicated, [packed(12, 2..=2), packed(13, 3..=3)]);
-        assert_eq!(queue.unreplicated_from(NODE, 1), [packed(13, 3..=3)]);
-        assert!(queue.unreplicated_from(NODE, 2).is_empty() && !queue.overflowed());
-        queue.keep_unreplicated([own(4)], &[receipt(14)], limits);
+        assert_eq!(
+            queue.unreplicated_from(VERSION, NODE, 1),
+            [packed(13, 3..=3)]
+        );
+        assert!(queue.unreplicated_from(VERSION, NODE, 2).is_empty() && !queue.overflowed());
+        queue.keep_unreplicated(4, EventId(14), own(4).item, limits);
         assert!(queue.overflowed() && queue.unreplicated() == 2);
         queue.forget_overflow();
         assert!(!queue.overflowed());
         assert_eq!(queue.settle(3), Settled::Unreplicated(EventId(13)));
         assert!(!queue.overflowed());
-        queue.keep_unreplicated([own(5)], &[receipt(15)], limits);
+        queue.keep_unreplicated(5, EventId(15), own(5).item, limits);
         // The one between is lost.
         assert_eq!(queue.settle(5), Settled::Unreplicated(EventId(15)));
         assert!(queue.overflowed() && queue.unreplicated() == 0);
@@ -409,11 +519,14 @@ mod tests {
             bytes: 1 << 30,
             age: Duration::from_secs(1),
         };
-        let receipts: Vec<_> = (1..=303).map(receipt).collect();
-        let unreplicated = (1..=3).map(own).chain((4..=303).map(small));
-        queue.keep_unreplicated(unreplicated, &receipts, limits);
+        for own in (1..=3).map(own).chain((4..=303).map(small)) {
+            queue.keep_unreplicated(own.number, EventId(own.number), own.item, limits);
+        }
         let mut writes = Vec::new();
-        while let unreplicated @ 1.. = queue.unreplicated_from(NODE, writes.iter().sum()).len() {
+        while let unreplicated @ 1.. = queue
+            .unreplicated_from(VERSION, NODE, writes.iter().sum())
+            .len()
+        {
             writes.push(unreplicated);
         }
         assert_eq!(writes, [2, 256, 45]);

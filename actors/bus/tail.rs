@@ -86,7 +86,7 @@ fn cost(entry: &Entry) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::entry::{self, Node};
+    use super::super::entry::{self, Node, VERSION};
     use super::*;
 
     fn single(id: u64) -> Entry {
@@ -105,7 +105,7 @@ mod tests {
             age: Duration::from_secs(1),
         });
         let three = |id| Entry {
-            body: entry::pack(Node(1), id, [[0u8].as_slice(); 3].into_iter()),
+            body: entry::pack(VERSION, Node(1), id, [[0u8].as_slice(); 3].into_iter()),
             ..single(id)
         };
         for (id, oldest) in [(13, 13), (16, 13), (19, 16), (22, 19)] {

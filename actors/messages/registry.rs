@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::client::End;
 use super::publisher::Receipt;
 use crate::config::Config;
+use crate::model::publication::Targets;
 use crate::model::{
     Channel, ClientId, ClientKey, EventId, Member, Publication, Resume, Subscription, Target, Token,
 };
@@ -192,6 +193,13 @@ pub enum FromBus {
         events: Vec<Incoming>,
         /// Where the receipts go, one for each.
         reply: Reply<Vec<Receipt>>,
+    },
+    /// An event was passed over that this node cannot deliver: its subscribers here have missed it.
+    Lacks {
+        /// Its id, newer than all before.
+        id: EventId,
+        /// Whom it was for.
+        targets: Targets,
     },
     /// Whether this node and the log have diverged. Until a gap marker follows, no client may resume by id:
     /// it would miss events unnoticed.

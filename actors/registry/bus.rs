@@ -16,6 +16,7 @@ use super::session::Phase;
 use super::{Kept, Registry};
 use crate::messages::publisher::Receipt;
 use crate::messages::registry::{Elsewhere, FromBus, Incoming, Message, Subject};
+use crate::model::publication::Targets;
 use crate::model::{BusFigures, EventId, Resume, Sequence, Subscription, Target, Token};
 use crate::runtime::{CancellationToken, Mailbox, timer, turn};
 use crate::wire::report::Whole;
@@ -140,6 +141,7 @@ impl Registry {
                 (Subject::History, Some(node)) => self.hear_history(node, &text).await,
                 (Subject::History, None) => {}
             },
+            FromBus::Lacks { id, targets } => self.lacks(id, &targets),
             FromBus::Deliver { events, reply } => {
                 let mut receipts = Vec::with_capacity(events.len());
                 for event in events {
@@ -184,42 +186,65 @@ impl Registry {
         if live {
             // Who is in the midst of a replay reads on behind it.
             let replaying = self.replays.clients();
-            let told: Vec<u32> = self.recipients.iter().copied().chain(replaying).collect();
-            self.counters.gaps += told.len() as u64;
-            self.tell_gap(last, &told);
+            let told = self.recipients.iter().copied().chain(replaying).collect();
+            self.tell_gap(last, told);
         }
         // So that who has missed nothing, or knows of it, has no gap when it comes back.
-        for client in std::mem::take(&mut self.recipients) {
-            if let Some(position) = self.position(self.pool.form(client)) {
-                self.pool.send_all(&[client], &position);
+        let all = std::mem::take(&mut self.recipients);
+        self.give_positions(&all);
+        self.release();
+    }
+
+    /// Tells those who listen to some targets, now or when they come back, that an event is not here.
+    fn lacks(&mut self, id: EventId, targets: &Targets) {
+        let last = self.sequence.last();
+        let targets = targets.as_slice();
+        for target in targets {
+            self.history.mark(target, id);
+        }
+        self.sequence.advance(id);
+        self.stand_at(id);
+        self.routes.recipients(targets, None, &mut self.recipients);
+        let live = std::mem::take(&mut self.recipients);
+        let replaying = self.replays.listening(targets);
+        let told = live.iter().chain(replaying).copied().collect();
+        self.tell_gap(last, told);
+        self.give_positions(&live);
+        self.release();
+    }
+
+    fn give_positions(&mut self, clients: &[u32]) {
+        for client in clients {
+            if let Some(position) = self.position(self.pool.form(*client)) {
+                self.pool.send_all(&[*client], &position);
             }
         }
-        self.release();
     }
 
     /// Tells streams that anything after an id may be missing. Those with the same oldest event get the
     /// same frame.
-    fn tell_gap(&mut self, after: EventId, told: &[u32]) {
+    fn tell_gap(&mut self, after: EventId, told: Vec<u32>) {
+        self.counters.gaps += told.len() as u64;
         let mut frames: HashMap<Option<EventId>, Rc<Frame>> = HashMap::default();
         for client in told {
-            let replayed = self.replays.get(*client).cloned();
-            let Some(subscription) = replayed.or_else(|| self.routes.subscription(*client)) else {
+            let replayed = self.replays.get(client).cloned();
+            let Some(subscription) = replayed.or_else(|| self.routes.subscription(client)) else {
                 continue;
             };
-            let form = self.pool.form(*client);
+            let form = self.pool.form(client);
             if form.is_json() {
                 let subscription = Subscription {
                     form,
                     ..subscription
                 };
                 let frame = self.gap_frame(Some(after), &subscription, &Lost::OfAny);
-                self.pool.send_all(&[*client], &Rc::new(frame));
+                self.pool.send_all(&[client], &Rc::new(frame));
                 continue;
             }
             let oldest = self.history.oldest(&subscription);
             let frame = || Rc::new(Frame::gap(Some(after), oldest, None));
             let frame = frames.entry(oldest).or_insert_with(frame);
-            self.pool.send_all(&[*client], frame);
+            self.pool.send_all(&[client], frame);
         }
     }
 

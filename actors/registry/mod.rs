@@ -270,6 +270,8 @@ impl Registry {
                 }
                 Some(Input::GoOn) => self.go_on(),
                 Some(Input::Stop) => break,
+                // Where all are asked to stop, those who reach it may end first.
+                None if stop.is_cancelled() => break,
                 None => return Err(Failure("nobody can reach the registry any more".into())),
             }
         }

@@ -25,7 +25,7 @@ use super::routes::Routes;
 use super::session::Phase;
 use crate::config::SubscribeAll;
 use crate::messages::client::{self, Ending};
-use crate::model::{ClientId, EventId, Publication, Resume, Subscription, Token};
+use crate::model::{ClientId, EventId, Publication, Resume, Subscription, Target, Token};
 
 /// Bytes of one portion.
 const PORTION: usize = 64 * 1024;
@@ -123,6 +123,12 @@ impl Replays {
         self.routes
             .recipients(to.as_slice(), except.as_ref(), &mut self.recipients);
         self.recipients.len()
+    }
+
+    /// Those that listen to some of these targets.
+    pub(super) fn listening(&mut self, targets: &[Target]) -> &[u32] {
+        self.routes.recipients(targets, None, &mut self.recipients);
+        &self.recipients
     }
 
     /// Has an event wait for those it concerns, and says for which of them too much waits then.

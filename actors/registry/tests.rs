@@ -17,7 +17,7 @@ use crate::net::stream::Stream;
 use crate::wire::sse::Frame;
 
 /// So many events of each token, of at most a minute.
-fn kept(count: usize, bytes: usize) -> Policy {
+pub(crate) fn kept(count: usize, bytes: usize) -> Policy {
     let age = Some(Duration::from_secs(60));
     Policy::new(Retention { count, age }, bytes)
 }

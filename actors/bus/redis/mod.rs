@@ -1,20 +1,25 @@
 //! The connections to Redis: one for what is written and what other nodes say, and one for the read that
 //! waits.
 
+mod answer;
+mod script;
+
 use std::collections::BTreeSet;
-use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-use redis::{
+use ::redis::aio::MultiplexedConnection;
+use ::redis::{
     AsyncConnectionConfig, Client, ErrorKind, ProtocolVersion, PushInfo, PushKind, RedisError,
     ServerErrorKind, Value,
 };
 
-use super::entry::{self, Entry, Node};
-use super::reading::RESIDUES;
-use super::script::Scripts;
+pub(super) use script::Scripts;
+
+use super::entry::{Entry, Node, VERSION};
+use super::log::{
+    AHEAD, Add, Added, Asked, DEAD, Log, Meet, Met, RESIDUES, Read, Trouble, Unwritten,
+};
 use crate::model::EventId;
 use crate::model::deadlines::since_1970;
 use crate::net::BusUrl;
@@ -25,39 +30,6 @@ use crate::wire::escape::escape;
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a read waits for entries: shorter, so that a silent Redis is told from a quiet one.
 const WAIT: Duration = Duration::from_millis(1000);
-/// How far ahead of the time an id may be, in microseconds.
-const DAY: u64 = 86_400_000_000;
-/// A node that has not been heard of for this long does not count any more: within ten seconds, as the
-/// others look every three.
-const DEAD: Duration = Duration::from_secs(7);
-
-/// Why the bus cannot be used now.
-#[derive(Debug, Clone)]
-pub struct Trouble {
-    text: Rc<str>,
-    wrong: bool,
-}
-
-impl Trouble {
-    pub(super) fn new(text: &str) -> Self {
-        Self {
-            text: text.into(),
-            wrong: false,
-        }
-    }
-
-    /// Whether waiting will not help: the URL, or what Redis allows its user, is not right.
-    pub fn is_wrong(&self) -> bool {
-        self.wrong
-    }
-}
-
-impl fmt::Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
 impl From<RedisError> for Trouble {
     fn from(error: RedisError) -> Self {
         let code = error.code().unwrap_or_default().to_owned();
@@ -97,65 +69,12 @@ impl From<RedisError> for Trouble {
             _ if tls => (format!("TLS failed: {said}"), true),
             _ => (said, false),
         };
-        Self {
-            text: text.into(),
-            wrong,
+        if wrong {
+            Self::wrong(&text)
+        } else {
+            Self::new(&text)
         }
     }
-}
-
-/// What a meeting tells.
-#[derive(Debug, Clone)]
-pub(super) struct Heartbeat {
-    /// The newest id of the stream; none where there is no stream.
-    pub(super) last: Option<EventId>,
-    /// For who joins: the oldest that it keeps, if any.
-    pub(super) first: Option<EventId>,
-    /// For who joins: whether it has what this node has read last.
-    pub(super) has: bool,
-    /// All nodes, by their names.
-    pub(super) nodes: BTreeSet<String>,
-    /// Those that are with the same run of Redis, and have nothing that the stream lacks.
-    pub(super) with: BTreeSet<String>,
-    pub(super) others_clients: u64,
-    /// Which share of the ids is the node's own.
-    pub(super) residue: u64,
-}
-
-/// What became of a write.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Added {
-    /// All is written; this is the newest id now.
-    Up(EventId),
-    /// Nothing is: the stream has gone back.
-    Behind,
-}
-
-/// Who was asked something.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Asked {
-    /// Nodes that have been heard of lately, this one included.
-    pub(super) nodes: u64,
-    /// How many of the others listen.
-    pub(super) asked: u64,
-}
-
-/// What the stream is to keep: entries that are both that new and no older than that.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Keep {
-    pub(super) from: EventId,
-    pub(super) age: Duration,
-}
-
-/// An entry to be written.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Unwritten {
-    /// The id that it has already, or 0.
-    pub(super) id: EventId,
-    /// How many items it has.
-    pub(super) count: usize,
-    /// Its body.
-    pub(super) body: Vec<u8>,
 }
 
 /// An open link.
@@ -202,7 +121,7 @@ impl Link {
         let mut reader = reader
             .get_multiplexed_async_connection_with_config(&config)
             .await?;
-        let info: String = (redis::cmd("INFO").arg("server").query_async(&mut reader)).await?;
+        let info: String = (::redis::cmd("INFO").arg("server").query_async(&mut reader)).await?;
         let run = info.lines().find_map(|line| line.strip_prefix("run_id:"));
         Ok(Self {
             writer,
@@ -216,40 +135,36 @@ impl Link {
         })
     }
 
+    /// Which process of Redis this is.
     pub(super) fn run(&self) -> Rc<str> {
         Rc::clone(&self.run)
     }
+}
 
-    /// Says that this node lives, and asks how the stream is.
-    pub(super) async fn heartbeat(
-        mut self,
-        keep: Keep,
-        seen: EventId,
-        clients: u64,
-        residue: u64,
-        joining: bool,
-    ) -> Result<Heartbeat, Trouble> {
+impl Log for Link {
+    async fn meet(&mut self, meet: Meet) -> Result<Met, Trouble> {
         type Names = BTreeSet<String>;
-        type Answer = (i64, i64, u8, Names, Names, u64, u64);
-        let (last, first, has, nodes, with, others_clients, residue): Answer = self
+        type Answer = (i64, i64, u8, Names, Names, u64, u64, u8);
+        let (last, first, has, nodes, with, others_clients, residue, version): Answer = self
             .scripts
             .heartbeat
             .key(&*self.stream)
             .key(&*self.nodes)
-            .arg(keep.from.0)
-            .arg(keep.age.as_micros() as u64)
-            .arg(seen.0)
+            .arg(meet.keep.from.0)
+            .arg(meet.keep.age.as_micros() as u64)
+            .arg(meet.seen.0)
             .arg(self.node.to_string())
-            .arg(clients)
+            .arg(meet.clients)
             .arg(DEAD.as_micros() as u64)
-            .arg(u8::from(joining))
-            .arg(residue)
+            .arg(u8::from(meet.joining))
+            .arg(meet.residue)
             .arg(RESIDUES)
             .arg(&*self.run)
+            .arg(VERSION)
             .invoke_async(&mut self.writer)
             .await?;
         let id = |number: i64| u64::try_from(number).ok().map(EventId);
-        Ok(Heartbeat {
+        Ok(Met {
             last: id(last),
             first: id(first),
             has: has > 0,
@@ -257,44 +172,16 @@ impl Link {
             with,
             others_clients,
             residue,
+            version,
         })
     }
 
-    /// Says that this node ends.
-    pub(super) async fn leave(mut self) -> Result<(), Trouble> {
-        let mut forget = redis::cmd("HDEL");
-        forget.arg(&*self.nodes).arg(self.node.to_string());
-        Ok(forget.query_async(&mut self.writer).await?)
-    }
-
-    /// Tells all other nodes something.
-    pub(super) async fn ask(mut self, what: String) -> Result<Asked, Trouble> {
-        let mut call = self.scripts.ask.key(&*self.nodes);
-        call.arg(self.node.to_string()).arg(DEAD.as_micros() as u64);
-        call.arg(&*self.channels).arg(what);
-        let (nodes, asked) = call.invoke_async(&mut self.writer).await?;
-        Ok(Asked { nodes, asked })
-    }
-
-    /// Tells one node something, if it listens.
-    pub(super) async fn tell(mut self, node: Node, what: String) -> Result<(), Trouble> {
-        let mut publish = redis::cmd("PUBLISH");
-        publish.arg(format!("{}{node}", self.channels)).arg(what);
-        Ok(publish.query_async::<()>(&mut self.writer).await?)
-    }
-
-    /// Adds entries.
-    pub(super) async fn add(
-        mut self,
-        keep: Keep,
-        seen: EventId,
-        given: EventId,
-        entries: Vec<Unwritten>,
-    ) -> Result<Added, Trouble> {
+    async fn add(&mut self, add: Add) -> Result<Added, Trouble> {
         let mut call = self.scripts.add.key(&*self.stream);
-        call.arg(keep.from.0).arg(keep.age.as_micros() as u64);
-        call.arg(seen.0).arg(given.0);
-        for Unwritten { id, count, body } in &entries {
+        call.arg(add.keep.from.0)
+            .arg(add.keep.age.as_micros() as u64);
+        call.arg(add.seen.0).arg(add.given.0);
+        for Unwritten { id, count, body } in &add.entries {
             call.arg(id.0).arg(*count).arg(body);
         }
         let last: i64 = call.invoke_async(&mut self.writer).await?;
@@ -304,61 +191,66 @@ impl Link {
         })
     }
 
-    /// Adds again what the stream has lost.
-    pub(super) async fn restore(&mut self, entries: &[Entry]) -> Result<(), Trouble> {
-        let mut call = self.scripts.restore.key(&*self.stream);
-        for entry in entries {
-            call.arg(entry.id.0).arg(entry.previous.0).arg(&*entry.body);
-        }
-        let _last: i64 = call.invoke_async(&mut self.writer).await?;
-        Ok(())
-    }
-
-    /// Adds a gap marker that is newer than everything.
-    pub(super) async fn gap_marker(
-        &mut self,
-        given: EventId,
-        live: bool,
-    ) -> Result<EventId, Trouble> {
-        let id: u64 = self
-            .scripts
-            .gap_marker
-            .key(&*self.stream)
-            .arg(given.0)
-            .arg(entry::gap_marker(self.node, live))
-            .invoke_async(&mut self.writer)
-            .await?;
-        Ok(EventId(id))
-    }
-
-    /// At most `count` entries newer than `after`: at once, or, with `wait`, when there are any or a
-    /// second has passed.
-    pub(super) async fn read(
-        mut self,
-        after: EventId,
-        count: usize,
-        wait: bool,
-    ) -> Result<Vec<Entry>, Trouble> {
-        let mut command = redis::cmd("XREAD");
-        command.arg("COUNT").arg(count);
-        if wait {
+    async fn read(&mut self, read: Read) -> Result<Vec<Entry>, Trouble> {
+        let mut command = ::redis::cmd("XREAD");
+        command.arg("COUNT").arg(read.count);
+        if read.wait {
             command.arg("BLOCK").arg(WAIT.as_millis() as u64);
         }
         command
             .arg("STREAMS")
             .arg(&*self.stream)
             // Entries with the same number that are no `-0` are none of ours.
-            .arg(format!("{}-{}", after.0, u64::MAX));
+            .arg(format!("{}-{}", read.after.0, u64::MAX));
         let answer: Value = command.query_async(&mut self.reader).await?;
-        let entries = entry::entries(answer)
+        let entries = answer::entries(answer)
             .ok_or_else(|| Trouble::new("what answers there is no stream of hasses"))?;
-        let latest = since_1970().as_micros() as u64 + DAY;
+        let latest = since_1970().as_micros() as u64 + AHEAD;
         if entries.iter().any(|entry| entry.id.0 > latest) {
             // Nothing could be added behind it. Whether it is too far ahead Redis' own time decides.
             let clean = self.scripts.clean.key(&*self.stream);
             let _last: i64 = clean.invoke_async(&mut self.writer).await?;
         }
         Ok(entries)
+    }
+
+    async fn restore(&mut self, entries: Vec<Entry>) -> Result<(), Trouble> {
+        let mut call = self.scripts.restore.key(&*self.stream);
+        for entry in &entries {
+            call.arg(entry.id.0).arg(entry.previous.0).arg(&*entry.body);
+        }
+        let _last: i64 = call.invoke_async(&mut self.writer).await?;
+        Ok(())
+    }
+
+    async fn mark(&mut self, given: EventId, marker: Vec<u8>) -> Result<(), Trouble> {
+        let mut call = self.scripts.gap_marker.key(&*self.stream);
+        let _id: u64 = call
+            .arg(given.0)
+            .arg(marker)
+            .invoke_async(&mut self.writer)
+            .await?;
+        Ok(())
+    }
+
+    async fn ask(&mut self, what: String) -> Result<Asked, Trouble> {
+        let mut call = self.scripts.ask.key(&*self.nodes);
+        call.arg(self.node.to_string()).arg(DEAD.as_micros() as u64);
+        call.arg(&*self.channels).arg(what);
+        let (nodes, asked) = call.invoke_async(&mut self.writer).await?;
+        Ok(Asked { nodes, asked })
+    }
+
+    async fn tell(&mut self, node: Node, what: String) -> Result<(), Trouble> {
+        let mut publish = ::redis::cmd("PUBLISH");
+        publish.arg(format!("{}{node}", self.channels)).arg(what);
+        Ok(publish.query_async::<()>(&mut self.writer).await?)
+    }
+
+    async fn leave(&mut self) -> Result<(), Trouble> {
+        let mut forget = ::redis::cmd("HDEL");
+        forget.arg(&*self.nodes).arg(self.node.to_string());
+        Ok(forget.query_async(&mut self.writer).await?)
     }
 }
 
@@ -383,7 +275,7 @@ pub fn probe(url: &BusUrl) -> Result<(), Trouble> {
     let client = Client::open(url.info())?;
     let mut connection = client.get_connection_with_timeout(PATIENCE)?;
     connection.set_read_timeout(Some(PATIENCE))?;
-    let mut info = redis::cmd("XINFO");
+    let mut info = ::redis::cmd("XINFO");
     info.arg("STREAM").arg(format!("{}:events", url.prefix()));
     match info.query::<Value>(&mut connection) {
         // There need not be a stream yet.

@@ -5,7 +5,7 @@
 //! there; XINFO STREAM, which says it too, gives whole entries with it, and text that a script gets is
 //! dear: 2.6 ms for two of a megabyte. The group is for the script alone, and not replicated.
 
-use redis::Script;
+use ::redis::Script;
 
 /// The newest id, or none where there is no stream; an id's digits; the time; the first even number from
 /// one on, as an id that no node gives out alone; trimming by the first two of ARGV.
@@ -99,7 +99,8 @@ return id
 
 /// KEYS: the stream, the nodes. ARGV: what is kept, as above, the newest id that this node has read,
 /// the node, its clients, microseconds after which a silent node counts as dead, whether the node is
-/// joining (1 or 0), the node's residue of the ids, how many residues there are, and which run of Redis this is.
+/// joining (1 or 0), the node's residue of the ids, how many residues there are, which run of Redis this is, and
+/// the newest version of entries that the node knows.
 ///
 /// Says that this node lives, and that it is with this run of Redis, unless the stream is behind what the
 /// node has read. If the stream is behind, or the node is joining, all other nodes are marked as not
@@ -107,27 +108,30 @@ return id
 ///
 /// Answers with the newest id or -1; if the node is joining, with the oldest id that is kept or -1, and
 /// whether the stream has what the node has read last; with which nodes there are, which of them are with
-/// this run, how many clients the others have, and the node's residue: another than before if that is taken.
+/// this run, how many clients the others have, the node's residue: another than before if that is taken, and
+/// the newest version that all nodes know.
 const HEARTBEAT: &str = "
 local time, all = now(), redis.call('HGETALL', KEYS[2])
 local last, first, has = newest(), -1, 0
 local behind = not last or last < tonumber(ARGV[3])
 local anew = behind or ARGV[7] == '1'
 local nodes, with, clients, taken, dead = {ARGV[4]}, {}, 0, {}, {}
+local version = tonumber(ARGV[11])
 if not behind then table.insert(with, ARGV[4]) end
-local function note(node, seen, clients, residue, run)
-  redis.call('HSET', KEYS[2], node, table.concat({seen, clients, residue, run}, ' '))
+local function note(node, seen, clients, residue, run, knows)
+  redis.call('HSET', KEYS[2], node, table.concat({seen, clients, residue, run, knows}, ' '))
 end
 for i = 1, #all, 2 do
-  local seen, count, residue, run = string.match(all[i + 1], '^(%d+) (%d+) (%d+) ([%w-]+)$')
+  local seen, count, residue, run, knows = string.match(all[i + 1], '^(%d+) (%d+) (%d+) ([%w-]+) (%d+)')
   if all[i] ~= ARGV[4] then
     if not seen or time - seen > tonumber(ARGV[6]) then
       table.insert(dead, all[i])
     else
       clients, taken[tonumber(residue)] = clients + count, true
       table.insert(nodes, all[i])
+      version = math.min(version, knows)
       if anew then
-        note(all[i], seen, count, residue, '-')
+        note(all[i], seen, count, residue, '-', knows)
       elseif run == ARGV[10] then
         table.insert(with, all[i])
       end
@@ -140,7 +144,7 @@ for _ = 1, residues do
   residue = (residue + 1) % residues
 end
 -- Before what is not refused: where there is no memory left this is.
-note(ARGV[4], digits(time), ARGV[5], residue, behind and '-' or ARGV[10])
+note(ARGV[4], digits(time), ARGV[5], residue, behind and '-' or ARGV[10], ARGV[11])
 for _, node in ipairs(dead) do redis.call('HDEL', KEYS[2], node) end
 if last then
   trim()
@@ -150,7 +154,7 @@ if last and ARGV[7] == '1' then
   if oldest then first = tonumber(string.match(oldest[1], '^%d+')) end
   has = #redis.call('XRANGE', KEYS[1], ARGV[3], ARGV[3])
 end
-return {last or -1, first, has, nodes, with, clients, residue}
+return {last or -1, first, has, nodes, with, clients, residue, version}
 ";
 
 /// KEYS: the stream. Takes away what stands too far ahead. Answers with the newest id, or -1.
@@ -177,7 +181,7 @@ return {nodes, told}
 ";
 
 /// All scripts, with their hashes.
-pub(super) struct Scripts {
+pub(in crate::bus) struct Scripts {
     pub(super) add: Script,
     pub(super) restore: Script,
     pub(super) gap_marker: Script,
@@ -187,7 +191,7 @@ pub(super) struct Scripts {
 }
 
 impl Scripts {
-    pub(super) fn new() -> Self {
+    pub(in crate::bus) fn new() -> Self {
         let script = |text| Script::new(&format!("{NEWEST}{text}"));
         Self {
             add: script(ADD),

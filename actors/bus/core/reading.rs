@@ -3,15 +3,17 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::entry::{Body, Entry, Item, Node};
-use super::queue::Settled;
-use super::tail::LogTail;
-use super::{Bus, FromBus, Incoming, gone};
+use super::{Action, Core, Now, Phase};
+use crate::bus::entry::{Body, Entry, Item, Node};
+use crate::bus::log::{AHEAD, RESIDUES};
+use crate::bus::mutant::{self, Mutant};
+use crate::bus::queue::Settled;
+use crate::bus::tail::LogTail;
 use crate::messages::publisher::{Receipt, Taken};
+use crate::messages::registry::{FromBus, Incoming};
 use crate::model::bus_figures::count;
-use crate::model::deadlines::since_1970;
-use crate::model::{Channel, ClientId, EventId, Limits, Publication, Sequence};
-use crate::runtime::{self, Failure};
+use crate::model::publication::Targets;
+use crate::model::{Channel, EventId, Limits, Publication};
 
 /// Entries that a read brings at most at first, and those that it ever does.
 const PAGE: (usize, usize) = (16, 1000);
@@ -19,19 +21,8 @@ const PAGE: (usize, usize) = (16, 1000);
 const PAGE_BYTES: usize = 4 << 20;
 /// Events that are delivered together, about.
 const TOGETHER: usize = 1000;
-/// How far ahead of the time an id may be, in microseconds: a day.
-const AHEAD: u64 = 86_400_000_000;
 /// From one item's id to the next one's: what lies between is for nodes that are alone.
 const STEP: u64 = 2;
-/// How many shares there are of the ids that nodes give out alone. With more nodes than that some
-/// have the same.
-pub(super) const RESIDUES: u64 = 64;
-
-/// The newest id that an entry may have which stays in the stream.
-pub(super) fn latest() -> EventId {
-    EventId(since_1970().as_micros() as u64 + AHEAD)
-}
-
 /// How far this node has come.
 #[derive(Debug)]
 pub(super) struct Reading {
@@ -54,24 +45,24 @@ pub(super) struct Reading {
     owes_gap: bool,
     /// Whether streams have got events of this node alone since the last gap.
     diverged_since_gap: bool,
-    /// When the log was told last of something that was passed over.
-    told: Option<Instant>,
+    /// When it was logged last that something was passed over.
+    logged: Option<Instant>,
 }
 
 impl Reading {
-    pub(super) fn new(tail: LogTail, given: EventId) -> Self {
+    pub(super) fn new(tail: LogTail, given: EventId, residue: u64) -> Self {
         Self {
             seen: None,
             given,
-            // Until the bus says another.
-            residue: fastrand::u64(..RESIDUES),
+            // Until the log says another.
+            residue,
             numbers: HashMap::new(),
             tail,
             page: PAGE.0,
             diverged: false,
             owes_gap: false,
             diverged_since_gap: false,
-            told: None,
+            logged: None,
         }
     }
 
@@ -97,9 +88,8 @@ impl Reading {
     }
 
     /// Gives out an id of this node's own.
-    pub(super) fn give(&mut self) -> EventId {
-        let next = Sequence::at(self.given).next_id(EventId(EventId::END));
-        self.given = self.own(next);
+    pub(super) fn give(&mut self, now: Now) -> EventId {
+        self.given = self.own(EventId(now.micros.max(self.given.0 + 1)));
         self.given
     }
 
@@ -121,7 +111,11 @@ impl Reading {
     }
 
     pub(super) fn set_residue(&mut self, residue: u64) {
-        self.residue = residue;
+        self.residue = if mutant::is_in(Mutant::SharesIds) {
+            0
+        } else {
+            residue
+        };
     }
 
     /// Streams begin at this id, whatever was before.
@@ -181,24 +175,16 @@ impl Reading {
     }
 }
 
-/// What is read together.
-#[derive(Default)]
-struct Together {
-    /// Events that are delivered together.
-    events: Vec<Incoming>,
-    /// Whether a publisher of this node waits for each.
-    awaited: Vec<bool>,
-}
-
-impl Bus {
+impl Core {
     /// Delivers entries in their order.
-    pub(super) async fn digest(&mut self, entries: Vec<Entry>) -> Result<(), Failure> {
+    pub(super) fn digest(&mut self, entries: Vec<Entry>) {
         self.reading.turn_page(&entries);
-        let mut together = Together::default();
-        let (mut foreign, latest) = (0, latest());
+        let mut together = Vec::new();
+        let latest = self.now.micros + AHEAD;
+        let mut foreign = 0;
         for entry in entries {
             // What is too far ahead is taken away; a stream must never stand there.
-            let too_far = entry.id > latest;
+            let too_far = entry.id.0 > latest;
             if entry.is_foreign() || too_far {
                 foreign += 1;
                 if !too_far {
@@ -211,109 +197,149 @@ impl Bus {
                 break;
             }
             if entry.previous > self.reading.seen() {
-                self.deliver(&mut together).await?;
-                self.missed(entry.previous, true)?;
+                self.deliver(&mut together);
+                self.missed(entry.previous, true);
             }
             self.reading.see(entry.id);
-            match Body::read(&entry.body) {
-                Some(Body::Items {
-                    node,
-                    number,
-                    items,
-                }) => {
-                    let count = items.len() as u64;
-                    let had = self.reading.have(node, number + count - 1);
-                    // Of a write that was repeated together with more, the rest is news.
-                    let copies = (had + 1).saturating_sub(number);
-                    if copies >= count {
-                        continue;
-                    }
-                    let first = entry.id.0.saturating_sub(STEP * (count - 1));
-                    let ids = (first..).step_by(STEP as usize);
-                    let all = ids.zip(number..).zip(items);
-                    for ((id, number), item) in all.skip(copies as usize) {
-                        self.item(EventId(id), node, number, item, &mut together)
-                            .await?;
-                    }
-                }
-                Some(Body::GapMarker { node, live }) => {
-                    self.deliver(&mut together).await?;
-                    let streams = self.open && node != self.node;
-                    if live && streams {
-                        // Whoever made it has looked for all.
-                        self.missing_peers = None;
-                    }
-                    self.missed(entry.id, live && streams)?;
-                }
-                None => {
-                    log::warn!("the bus {} has an entry that cannot be read", self.url);
-                    self.deliver(&mut together).await?;
-                    self.missed(entry.id, true)?;
-                }
+            if self.entry(&entry, &mut together) {
+                self.reading.tail.hold(entry);
             }
-            self.reading.tail.hold(entry);
-            if together.events.len() >= TOGETHER {
-                self.deliver(&mut together).await?;
+            if together.len() >= TOGETHER {
+                self.deliver(&mut together);
             }
         }
         if foreign > 0 {
-            count(&self.figures.passed_over, foreign);
-            self.tell_passed_over(&format!("{foreign} entries that hasses did not write"));
+            self.pass_over(
+                foreign,
+                &format!("{foreign} entries that hasses did not write"),
+            );
         }
-        self.deliver(&mut together).await
+        self.deliver(&mut together);
     }
 
-    /// Says what was passed over, at most once a second.
-    fn tell_passed_over(&mut self, what: &str) {
-        let now = Instant::now();
-        let told = self.reading.told;
-        if told.is_none_or(|told| now - told >= Duration::from_secs(1)) {
-            self.reading.told = Some(now);
-            log::warn!("the bus {} has {what}; passed over", self.url);
+    /// Delivers what one entry says; whether that was news.
+    fn entry(&mut self, entry: &Entry, together: &mut Vec<Incoming>) -> bool {
+        match Body::read(&entry.body) {
+            Some(Body::Items {
+                node,
+                number,
+                items,
+            }) => {
+                let count = items.len() as u64;
+                let had = self.reading.have(node, number + count - 1);
+                // Of a write that was repeated together with more, the rest is news.
+                let copies = if mutant::is_in(Mutant::TakesCopies) {
+                    0
+                } else {
+                    (had + 1).saturating_sub(number)
+                };
+                if copies >= count {
+                    return false;
+                }
+                let first = entry.id.0.saturating_sub(STEP * (count - 1));
+                let ids = (first..).step_by(STEP as usize);
+                let all = ids.zip(number..).zip(items);
+                for ((id, number), item) in all.skip(copies as usize) {
+                    self.item(EventId(id), node, number, item, together);
+                }
+            }
+            Some(Body::GapMarker { node, live }) => {
+                self.deliver(together);
+                let streams = !matches!(self.phase, Phase::Starting(_)) && node != self.node;
+                if let Phase::Joined(joined) = &mut self.phase
+                    && live
+                    && streams
+                {
+                    joined.stop_looking();
+                }
+                self.missed(entry.id, live && streams);
+            }
+            None => {
+                self.pass_over(1, "an entry of a newer version");
+                self.deliver(together);
+                self.missed(entry.id, true);
+            }
+        }
+        true
+    }
+
+    /// Counts what was passed over, and says so, at most once a second.
+    fn pass_over(&mut self, how_many: usize, what: &str) {
+        count(&self.figures.passed_over, how_many);
+        let (now, logged) = (self.now.at, self.reading.logged);
+        if logged.is_none_or(|logged| now - logged >= Duration::from_secs(1)) {
+            self.reading.logged = Some(now);
+            log::warn!("the bus {} has {what}; passed over", self.place);
         }
     }
 
-    async fn item(
+    fn item(
         &mut self,
         id: EventId,
         node: Node,
         number: u64,
         item: Item,
-        together: &mut Together,
-    ) -> Result<(), Failure> {
+        together: &mut Vec<Incoming>,
+    ) {
         match item {
             Item::Event(publication)
                 if node != self.node
                     && publication.data.len() > self.settings.now().max_message =>
             {
-                count(&self.figures.passed_over, 1);
                 let bytes = publication.data.len();
-                self.tell_passed_over(&format!(
-                    "a message of {bytes} bytes, which is more than --max-message"
-                ));
-                self.deliver(together).await?;
-                self.missed(id, true)
+                let what = format!("a message of {bytes} bytes, which is more than --max-message");
+                self.pass_over(1, &what);
+                self.lacks(id, publication.to, together);
+            }
+            Item::Newer(targets) => {
+                self.pass_over(1, "a message of a newer version");
+                self.lacks(id, targets, together);
             }
             Item::Event(publication) => {
                 count(&self.figures.read, 1);
-                self.arrived(id, node, number, publication, together).await
+                self.arrived(id, node, number, publication, together);
             }
             Item::Disconnect(client, until) => {
                 // What was published before it goes first.
-                self.deliver(together).await?;
-                self.disconnect(id, (node, number), client, until)
+                self.deliver(together);
+                if node != self.node {
+                    self.disconnect(client, until);
+                } else if let Settled::Awaited(_) = self.queue.settle(number) {
+                    self.nobody_got(number, id);
+                }
             }
         }
     }
 
-    async fn arrived(
+    /// This node's subscribers of some targets lack an event.
+    fn lacks(&mut self, id: EventId, targets: Targets, together: &mut Vec<Incoming>) {
+        self.deliver(together);
+        if id <= self.reading.given {
+            // Streams have newer ids already.
+            return self.miss(together);
+        }
+        self.tell_gap();
+        self.reading.gave(id);
+        self.cast(FromBus::Lacks { id, targets });
+    }
+
+    fn nobody_got(&mut self, number: u64, id: EventId) {
+        let receipt = Receipt {
+            id,
+            recipients: 0,
+            how: Taken::Now,
+        };
+        self.queue.settled(number, receipt);
+    }
+
+    fn arrived(
         &mut self,
         id: EventId,
         node: Node,
         number: u64,
         publication: Publication,
-        together: &mut Together,
-    ) -> Result<(), Failure> {
+        together: &mut Vec<Incoming>,
+    ) {
         let settled = if node == self.node {
             self.queue.settle(number)
         } else {
@@ -323,7 +349,7 @@ impl Bus {
             Settled::Unreplicated(given) => {
                 self.reading.diverged |= id != given;
                 self.figures.waiting.set(self.queue.unreplicated() as u64);
-                return Ok(());
+                return;
             }
             Settled::Awaited(channel) => (channel, true),
             Settled::Unknown => (Channel::Bus, false),
@@ -332,99 +358,56 @@ impl Bus {
             // Other nodes have this event before the ones that this node delivered while it was detached.
             self.reading.diverged = true;
             if std::mem::take(&mut self.reading.diverged_since_gap) {
-                self.miss(together).await?;
+                self.miss(together);
             }
-            self.cast(FromBus::Diverged(true))?;
+            self.cast(FromBus::Diverged(true));
         }
-        let newest = together.events.last().map(|event| event.id);
+        let newest = together.last().map(|event| event.id);
         if id <= newest.unwrap_or(self.reading.given) {
             // Streams have newer ids already.
-            self.miss(together).await?;
+            self.miss(together);
             if awaited {
-                self.queue.receipt(Receipt {
-                    id,
-                    recipients: 0,
-                    how: Taken::Now,
-                });
+                self.nobody_got(number, id);
             }
-            return Ok(());
+            return;
         }
-        together.events.push(Incoming {
+        self.queue.expect(awaited.then_some(number));
+        together.push(Incoming {
             id,
             publication,
             channel,
         });
-        together.awaited.push(awaited);
-        Ok(())
     }
 
-    /// Ends the streams with an id, unless it was this node that was asked to.
-    fn disconnect(
-        &mut self,
-        id: EventId,
-        (node, number): (Node, u64),
-        client: ClientId,
-        until: Option<u64>,
-    ) -> Result<(), Failure> {
-        if node != self.node {
-            return self.cast(FromBus::Disconnect { id: client, until });
-        }
-        if let Settled::Awaited(_) = self.queue.settle(number) {
-            self.queue.receipt(Receipt {
-                id,
-                recipients: 0,
-                how: Taken::Now,
-            });
-        }
-        Ok(())
-    }
-
-    async fn deliver(&mut self, together: &mut Together) -> Result<(), Failure> {
-        let events = std::mem::take(&mut together.events);
-        let awaited = std::mem::take(&mut together.awaited);
-        let Some(last) = events.last() else {
-            return Ok(());
-        };
-        self.tell_gap()?;
+    fn deliver(&mut self, together: &mut Vec<Incoming>) {
+        let events = std::mem::take(together);
+        let Some(last) = events.last() else { return };
+        self.tell_gap();
         self.reading.gave(last.id);
-        let (reply, answer) = runtime::reply();
-        self.cast(FromBus::Deliver { events, reply })?;
-        let receipts = answer.wait().await.ok_or_else(gone)?;
-        for (receipt, _) in receipts
-            .into_iter()
-            .zip(awaited)
-            .filter(|(_, awaited)| *awaited)
-        {
-            self.queue.receipt(receipt);
-        }
-        Ok(())
+        self.actions.push(Action::Deliver(events));
     }
 
     /// What is read next cannot come in its place here.
-    async fn miss(&mut self, together: &mut Together) -> Result<(), Failure> {
-        self.deliver(together).await?;
+    fn miss(&mut self, together: &mut Vec<Incoming>) {
+        self.deliver(together);
         if !std::mem::replace(&mut self.reading.owes_gap, true) {
             // Reserve the gap's id now, so that events that are read before the gap is sent get greater
             // ids.
             self.reading.step();
         }
-        Ok(())
     }
 
     /// Tells streams of a gap, if that is still to be done.
-    pub(super) fn tell_gap(&mut self) -> Result<(), Failure> {
-        if !std::mem::take(&mut self.reading.owes_gap) {
-            return Ok(());
+    pub(super) fn tell_gap(&mut self) {
+        if std::mem::take(&mut self.reading.owes_gap) {
+            self.reading.diverged_since_gap = false;
+            let up_to = self.reading.given;
+            self.cast(FromBus::Missed { up_to, live: true });
         }
-        self.reading.diverged_since_gap = false;
-        self.cast(FromBus::Missed {
-            up_to: self.reading.given,
-            live: true,
-        })
     }
 
     /// Events up to an id may be missing here.
-    pub(super) fn missed(&mut self, up_to: EventId, live: bool) -> Result<(), Failure> {
+    pub(super) fn missed(&mut self, up_to: EventId, live: bool) {
         let live = std::mem::take(&mut self.reading.owes_gap) || live;
         self.reading.diverged_since_gap &= !live;
         // Streams that were told stand where no other does, so that one which comes back is told too.
@@ -434,7 +417,7 @@ impl Bus {
             up_to
         };
         self.reading.gave(up_to);
-        self.cast(FromBus::Missed { up_to, live })
+        self.cast(FromBus::Missed { up_to, live });
     }
 }
 

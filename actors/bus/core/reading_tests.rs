@@ -1,21 +1,18 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::rc::Rc;
-use std::time::Duration;
 
-use futures_lite::future::{block_on, or};
+use futures_lite::future::block_on;
 
-use super::super::entry;
-use super::super::queue::Own;
-use super::super::{BusDown, Parts};
+use super::super::Setup;
 use super::*;
+use crate::bus::entry;
+use crate::bus::queue::Own;
 use crate::config::Settings;
 use crate::messages::publisher::Outcome;
-use crate::messages::publisher::Taken;
-use crate::messages::registry::Message;
-use crate::model::{BusFigures, Target, Token};
+use crate::model::{BusDown, BusFigures, ClientId, Target, Token};
 use crate::registry::tests::config;
-use crate::runtime::{Mailbox, latch, unbounded};
+use crate::runtime;
 
 /// What is held at most.
 const FEW: Limits = Limits {
@@ -26,49 +23,66 @@ const FEW: Limits = Limits {
 
 const OTHER: Node = Node(7);
 
-/// A bus that reads what a test gives it, and a registry that writes down what it is told.
+/// A core that reads what a test gives it.
 struct Rig {
-    bus: Bus,
-    registry: Mailbox<Message>,
+    core: Core,
 }
 
 impl Rig {
     /// One that has seen the id 10.
     fn new() -> Self {
-        let (address, registry) = unbounded();
-        let parts = Parts {
-            url: "redis://127.0.0.1".parse().unwrap(),
+        let setup = Setup {
+            place: "redis://127.0.0.1".into(),
             down: BusDown::Local,
             settings: Settings::new(config()),
-            registry: address,
-            requests: unbounded().0,
             figures: Rc::new(BusFigures::default()),
             position: EventId(10),
-            gate: latch().0,
             recovered: (Vec::new(), EventId(0)),
-            members: runtime::unbounded().1,
+            seed: 1,
         };
-        let mut bus = Bus::new(parts, unbounded().1);
-        bus.reading.begin(EventId(10));
-        Self { bus, registry }
+        let now = Now {
+            at: Instant::now(),
+            micros: 1_000_000,
+        };
+        let (mut core, _) = Core::new(setup, now);
+        core.reading.begin(EventId(10));
+        core.phase = Phase::Rejoining(super::super::joining::Step::Opening);
+        Self { core }
     }
 
     /// What the registry is told when these are read.
     fn digest(&mut self, entries: Vec<Entry>) -> Vec<String> {
-        let Self { bus, registry } = self;
+        self.core.digest(entries);
+        self.core.tell_gap();
         let mut told = Vec::new();
-        let reading = async {
-            bus.digest(entries).await.unwrap();
-            bus.tell_gap().unwrap();
-        };
-        let answering = async {
-            while let Some(message) = registry.next().await {
-                tell(message, &mut told);
+        for action in std::mem::take(&mut self.core.actions) {
+            match action {
+                Action::Deliver(events) => {
+                    let event =
+                        |event: &Incoming| format!("{} {}", event.id, event.publication.data);
+                    told.extend(events.iter().map(event));
+                    let receipt = |event: Incoming| Receipt {
+                        id: event.id,
+                        recipients: 1,
+                        how: Taken::Now,
+                    };
+                    let receipts = events.into_iter().map(receipt).collect();
+                    self.core.queue.delivered(receipts);
+                }
+                Action::Tell(FromBus::Missed { up_to, live }) => {
+                    told.push(format!("missed {up_to} {live}"));
+                }
+                Action::Tell(FromBus::Lacks { id, targets }) => {
+                    told.push(format!("{:?} lack {id}", targets.as_slice()));
+                }
+                Action::Tell(FromBus::Disconnect { id, until: _ }) => {
+                    told.push(format!("ends {id}"))
+                }
+                Action::Tell(FromBus::Diverged(diverged)) => {
+                    told.push(format!("diverged {diverged}"))
+                }
+                other => panic!("{other:?}"),
             }
-        };
-        block_on(or(reading, answering));
-        while let Some(message) = registry.try_recv() {
-            tell(message, &mut told);
         }
         told
     }
@@ -76,31 +90,10 @@ impl Rig {
     /// Messages of this node on their way, and where their receipts come.
     fn publish(&mut self, texts: &[&str]) -> runtime::Answer<Outcome> {
         let messages: Vec<_> = texts.iter().map(|text| message(text)).collect();
-        let own: Vec<Own> = self.bus.own(&messages, Channel::Tcp);
+        let own: Vec<Own> = self.core.own(&messages, Channel::Tcp);
         let (reply, answer) = runtime::reply();
-        self.bus.queue.push(own, reply);
+        self.core.queue.push(own, reply);
         answer
-    }
-}
-
-fn tell(message: Message, told: &mut Vec<String>) {
-    match message {
-        Message::Bus(FromBus::Deliver { events, reply }) => {
-            let event = |event: &Incoming| format!("{} {}", event.id, event.publication.data);
-            told.extend(events.iter().map(event));
-            let receipt = |event: Incoming| Receipt {
-                id: event.id,
-                recipients: 1,
-                how: Taken::Now,
-            };
-            reply.send(events.into_iter().map(receipt).collect());
-        }
-        Message::Bus(FromBus::Missed { up_to, live }) => {
-            told.push(format!("missed {up_to} {live}"));
-        }
-        Message::Bus(FromBus::Disconnect { id, until: _ }) => told.push(format!("ends {id}")),
-        Message::Bus(FromBus::Diverged(diverged)) => told.push(format!("diverged {diverged}")),
-        other => panic!("{other:?}"),
     }
 }
 
@@ -118,7 +111,12 @@ fn entry(id: u64, previous: u64, node: Node, number: u64, texts: &[&str]) -> Ent
     Entry {
         id: EventId(id),
         previous: EventId(previous),
-        body: entry::pack(node, number, items.iter().map(Vec::as_slice)),
+        body: entry::pack(
+            entry::VERSION,
+            node,
+            number,
+            items.iter().map(Vec::as_slice),
+        ),
     }
 }
 
@@ -130,7 +128,7 @@ fn items_have_ids_up_to_that_of_their_entry() {
         entry(30, 16, Node(8), 1, &["c", "d"]),
     ]);
     assert_eq!(told, ["12 a", "ends me", "16 b", "28 c", "30 d"]);
-    assert_eq!(rig.bus.reading.seen(), EventId(30));
+    assert_eq!(rig.core.reading.seen(), EventId(30));
 }
 
 #[test]
@@ -144,7 +142,7 @@ fn of_a_repeated_write_only_what_is_new_is_delivered() {
     let told = rig.digest(vec![more.clone(), later, next.clone()]);
     assert_eq!(told, ["20 c", "22 d", "32 e"], "and no gap");
     // What is a copy from end to end need not be added again.
-    let tail = rig.bus.reading.tail().after(EventId(0));
+    let tail = rig.core.reading.tail().after(EventId(0));
     assert_eq!(tail, [first, more, next]);
 }
 
@@ -165,10 +163,40 @@ fn what_was_not_read_is_told_before_what_follows() {
 }
 
 #[test]
+fn what_a_later_version_says_is_a_gap_for_whom_it_is_for() {
+    let mut rig = Rig::new();
+    let newer = |kind: u8, targets: &str| {
+        let length = (targets.len() as u32).to_le_bytes();
+        [&[kind], &length[..], targets.as_bytes(), b"what it says"].concat()
+    };
+    let known = entry::event(&message("a"));
+    let items = [
+        known.clone(),
+        newer(64, "a\nb*"),
+        newer(255, "*"),
+        newer(63, "a"),
+        newer(64, "a\u{1}"),
+        known,
+    ];
+    let entry = Entry {
+        id: EventId(22),
+        previous: EventId(10),
+        body: entry::pack(entry::VERSION, OTHER, 1, items.iter().map(Vec::as_slice)),
+    };
+    let told = rig.digest(vec![entry]);
+    let all = "[All] lack";
+    let some = r#"[Token(Token("a")), Prefix(Token("b"))] lack 14"#;
+    assert_eq!(told[..2], ["12 a", some]);
+    assert_eq!(told[2..5], [16, 18, 20].map(|id| format!("{all} {id}")));
+    assert_eq!(told[5..], ["22 a"]);
+    assert_eq!(rig.core.figures.passed_over.get(), 4);
+}
+
+#[test]
 fn what_lies_before_ids_of_this_node_is_one_gap() {
     let mut rig = Rig::new();
-    rig.bus.reading.set_residue(0);
-    rig.bus.reading.gave(EventId(18));
+    rig.core.reading.set_residue(0);
+    rig.core.reading.gave(EventId(18));
     // Streams go on from an id of this node's own, which nobody else knows.
     let across = entry(22, 10, OTHER, 1, &["a", "b", "c", "d", "e", "f"]);
     let behind = entry(132, 22, OTHER, 7, &["g", "h"]);
@@ -176,7 +204,7 @@ fn what_lies_before_ids_of_this_node_is_one_gap() {
     assert_eq!(told, ["missed 129 true", "130 g", "132 h"]);
     // What is published after a gap was told is not in it.
     let first = entry(134, 132, OTHER, 9, &["i"]);
-    rig.bus.reading.gave(EventId(140));
+    rig.core.reading.gave(EventId(140));
     assert_eq!(rig.digest(vec![first]), ["missed 257 true"]);
     let second = entry(136, 134, OTHER, 10, &["j"]);
     assert_eq!(rig.digest(vec![second]), ["missed 385 true"]);
@@ -185,7 +213,7 @@ fn what_lies_before_ids_of_this_node_is_one_gap() {
     let gap_marker = Entry {
         id: EventId(600),
         previous: EventId(138),
-        body: entry::gap_marker(rig.bus.node, false),
+        body: entry::gap_marker(rig.core.node, false),
     };
     assert_eq!(rig.digest(vec![third, gap_marker]), ["missed 600 true"]);
 }
@@ -193,7 +221,7 @@ fn what_lies_before_ids_of_this_node_is_one_gap() {
 #[test]
 fn receipts_come_whatever_entries_messages_are_in() {
     let mut rig = Rig::new();
-    let node = rig.bus.node;
+    let node = rig.core.node;
     let answer = rig.publish(&["a", "b", "c"]);
     let second = rig.publish(&["d"]);
     rig.digest(vec![entry(14, 10, node, 1, &["a", "b"])]);
@@ -213,7 +241,7 @@ fn receipts_come_whatever_entries_messages_are_in() {
 
 #[test]
 fn pages_grow_while_they_are_full_and_not_too_large() {
-    let mut reading = Reading::new(LogTail::new(FEW), EventId(0));
+    let mut reading = Reading::new(LogTail::new(FEW), EventId(0), 0);
     let page = |count: usize, bytes: usize| {
         let one = Entry {
             id: EventId(1),
@@ -241,11 +269,14 @@ fn pages_grow_while_they_are_full_and_not_too_large() {
 fn no_two_nodes_give_out_the_same_id_alone() {
     // Far ahead of the clock, so that all of them take what is next.
     let given = EventId(EventId::END / 2);
+    let now = Now {
+        at: Instant::now(),
+        micros: 1_000_000,
+    };
     let mut all = Vec::new();
     for residue in 0..RESIDUES {
-        let mut reading = Reading::new(LogTail::new(FEW), given);
-        reading.set_residue(residue);
-        let own: Vec<EventId> = (0..100).map(|_| reading.give()).collect();
+        let mut reading = Reading::new(LogTail::new(FEW), given, residue);
+        let own: Vec<EventId> = (0..100).map(|_| reading.give(now)).collect();
         assert!(own[0] > given && own.is_sorted_by(|a, b| a < b));
         assert!(own.iter().all(|id| id.0 % 2 == 1), "the bus has the others");
         assert_eq!(reading.given(), own[99]);
