@@ -1,47 +1,23 @@
-//! An actor's mailbox and its addresses.
-//!
-//! Nearly every message passes from one actor to another on the one thread, so the queue is a plain one
-//! behind a lock that is always free; other threads (the log, the bus's connection) may send as well.
+//! An actor's mailbox and its addresses: a channel of `async-channel`, which gives way to others when an
+//! actor takes many messages in a row.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use async_channel::{Receiver, Sender, TrySendError};
+use futures_lite::Stream;
 
 use super::reply::{Reply, reply};
 use super::turn;
 
 /// Messages that an actor takes without waiting between two looks at its turn's time.
 const IN_A_ROW: u32 = 16;
-/// Places of a queue that stay when it is empty.
-const PLACES: usize = 256;
-
-/// What waits, and who waits for it.
-struct Queue<M> {
-    messages: VecDeque<M>,
-    bound: usize,
-    addresses: usize,
-    /// Whether the mailbox is gone.
-    closed: bool,
-    /// The actor, while it waits for a message.
-    actor: Option<Waker>,
-    /// Senders that wait for room.
-    senders: Vec<Waker>,
-}
-
-struct Shared<M>(Mutex<Queue<M>>);
-
-impl<M> Shared<M> {
-    fn lock(&self) -> MutexGuard<'_, Queue<M>> {
-        // Nobody panics while it is locked.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Where messages to an actor are sent; cheap to clone.
 pub struct Address<M> {
-    shared: Arc<Shared<M>>,
+    sender: Sender<M>,
 }
 
 impl<M> fmt::Debug for Address<M> {
@@ -52,25 +28,8 @@ impl<M> fmt::Debug for Address<M> {
 
 impl<M> Clone for Address<M> {
     fn clone(&self) -> Self {
-        self.shared.lock().addresses += 1;
         Self {
-            shared: Arc::clone(&self.shared),
-        }
-    }
-}
-
-impl<M> Drop for Address<M> {
-    fn drop(&mut self) {
-        let mut queue = self.shared.lock();
-        queue.addresses -= 1;
-        let actor = if queue.addresses == 0 {
-            queue.actor.take()
-        } else {
-            None
-        };
-        drop(queue);
-        if let Some(actor) = actor {
-            actor.wake();
+            sender: self.sender.clone(),
         }
     }
 }
@@ -90,27 +49,15 @@ impl<M> Address<M> {
     /// # Errors
     /// [`Undelivered::Closed`] when the actor is gone.
     pub async fn send(&self, message: M) -> Result<(), Undelivered<M>> {
-        let mut message = message;
-        loop {
-            message = match self.try_send(message) {
-                Err(Undelivered::Full(message)) => message,
-                delivered_or_closed => return delivered_or_closed,
-            };
-            poll_fn(|context| self.poll_room(context)).await;
+        // The mailbox nearly always has room, and then no listener need be set up.
+        match self.try_send(message) {
+            Err(Undelivered::Full(message)) => self
+                .sender
+                .send(message)
+                .await
+                .map_err(|refused| Undelivered::Closed(refused.0)),
+            delivered_or_closed => delivered_or_closed,
         }
-    }
-
-    /// Whether the mailbox has room, or is gone.
-    fn poll_room(&self, context: &Context<'_>) -> Poll<()> {
-        let mut queue = self.shared.lock();
-        if queue.closed || queue.messages.len() < queue.bound {
-            return Poll::Ready(());
-        }
-        let known = |waker: &Waker| waker.will_wake(context.waker());
-        if !queue.senders.iter().any(known) {
-            queue.senders.push(context.waker().clone());
-        }
-        Poll::Pending
     }
 
     /// Delivers a message if there is room for it now.
@@ -118,20 +65,12 @@ impl<M> Address<M> {
     /// # Errors
     /// The message back, with the reason.
     pub fn try_send(&self, message: M) -> Result<(), Undelivered<M>> {
-        let mut queue = self.shared.lock();
-        if queue.closed {
-            return Err(Undelivered::Closed(message));
-        }
-        if queue.messages.len() >= queue.bound {
-            return Err(Undelivered::Full(message));
-        }
-        queue.messages.push_back(message);
-        let actor = queue.actor.take();
-        drop(queue);
-        if let Some(actor) = actor {
-            actor.wake();
-        }
-        Ok(())
+        self.sender
+            .try_send(message)
+            .map_err(|refused| match refused {
+                TrySendError::Full(message) => Undelivered::Full(message),
+                TrySendError::Closed(message) => Undelivered::Closed(message),
+            })
     }
 
     /// Sends a request and waits for its answer. `request` makes the message around the [`Reply`].
@@ -147,7 +86,7 @@ impl<M> Address<M> {
 
     /// How many messages wait in the mailbox.
     pub fn depth(&self) -> usize {
-        self.shared.lock().messages.len()
+        self.sender.len()
     }
 }
 
@@ -157,7 +96,8 @@ pub struct Gone;
 
 /// Where an actor takes its messages from.
 pub struct Mailbox<M> {
-    shared: Arc<Shared<M>>,
+    // As a stream: one that is waited on again while nothing came goes on waiting.
+    receiver: Pin<Box<Receiver<M>>>,
     /// Messages taken since the last look at the turn's time.
     in_a_row: u32,
 }
@@ -178,86 +118,51 @@ impl<M> Mailbox<M> {
                 return Poll::Pending;
             }
         }
-        let mut queue = self.shared.lock();
-        if let Some(message) = queue.messages.pop_front() {
-            has_room(queue);
-            self.in_a_row += 1;
-            return Poll::Ready(Some(message));
-        }
-        self.in_a_row = 0;
-        if queue.addresses == 0 {
-            return Poll::Ready(None);
-        }
-        match &mut queue.actor {
-            Some(known) if known.will_wake(context.waker()) => {}
-            actor => *actor = Some(context.waker().clone()),
-        }
-        Poll::Pending
+        let polled = self.receiver.as_mut().poll_next(context);
+        self.in_a_row = if polled.is_ready() {
+            self.in_a_row + 1
+        } else {
+            0
+        };
+        polled
     }
 
     /// How many messages wait.
     pub fn depth(&self) -> usize {
-        self.shared.lock().messages.len()
+        self.receiver.len()
     }
 
     /// The next message if one waits.
     pub fn try_recv(&mut self) -> Option<M> {
-        let mut queue = self.shared.lock();
-        let message = queue.messages.pop_front()?;
-        has_room(queue);
-        Some(message)
-    }
-}
-
-/// A message was taken out.
-fn has_room<M>(mut queue: MutexGuard<'_, Queue<M>>) {
-    if queue.messages.is_empty() && queue.messages.capacity() > PLACES {
-        // A rush is over: its memory goes back.
-        queue.messages = VecDeque::new();
-    }
-    if !queue.senders.is_empty() {
-        let senders = std::mem::take(&mut queue.senders);
-        drop(queue);
-        senders.into_iter().for_each(Waker::wake);
+        self.receiver.try_recv().ok()
     }
 }
 
 impl<M> Drop for Mailbox<M> {
     fn drop(&mut self) {
-        let mut queue = self.shared.lock();
-        queue.closed = true;
-        let (left, senders) = (
-            std::mem::take(&mut queue.messages),
-            std::mem::take(&mut queue.senders),
-        );
-        drop(queue);
-        senders.into_iter().for_each(Waker::wake);
-        // The queue would keep the messages, and their replies, as long as an address lives.
-        drop(left);
+        // The channel would keep its messages, and their replies, as long as an address lives.
+        self.receiver.close();
+        while self.receiver.try_recv().is_ok() {}
     }
 }
 
 /// A mailbox that holds at most `bound` messages (at least one), and its address.
 pub fn mailbox<M>(bound: usize) -> (Address<M>, Mailbox<M>) {
-    let queue = Queue {
-        messages: VecDeque::new(),
-        bound: bound.max(1),
-        addresses: 1,
-        closed: false,
-        actor: None,
-        senders: Vec::new(),
-    };
-    let shared = Arc::new(Shared(Mutex::new(queue)));
-    let mailbox = Mailbox {
-        shared: Arc::clone(&shared),
-        in_a_row: 0,
-    };
-    (Address { shared }, mailbox)
+    joined(async_channel::bounded(bound.max(1)))
 }
 
 /// A mailbox without a bound. Only where something else bounds it: each sender awaits a reply before it
 /// sends again (the registry's callers), or looks at `depth()` first (the logger's). `try_send` is never
 /// refused as full.
 pub fn unbounded<M>() -> (Address<M>, Mailbox<M>) {
-    mailbox(usize::MAX)
+    joined(async_channel::unbounded())
+}
+
+fn joined<M>((sender, receiver): (Sender<M>, Receiver<M>)) -> (Address<M>, Mailbox<M>) {
+    let receiver = Box::pin(receiver);
+    let mailbox = Mailbox {
+        receiver,
+        in_a_row: 0,
+    };
+    (Address { sender }, mailbox)
 }
