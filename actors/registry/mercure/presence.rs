@@ -98,14 +98,11 @@ fn read_name(name: &str) -> Option<u128> {
 }
 
 impl Presence {
-    /// Takes account of an event about a subscription.
-    fn take(&mut self, draft: Draft, data: &str) {
-        let Some(told) = Told::read(data) else { return };
-        let (Some((kind, selector)), Some(subscriber)) =
-            (told.selector(), read_name(&told.subscriber))
-        else {
-            return;
-        };
+    /// Takes account of an event about a subscription; gives the one that it says has ended.
+    fn take(&mut self, draft: Draft, data: &str) -> Option<(To, Present)> {
+        let told = Told::read(data)?;
+        let (kind, selector) = told.selector()?;
+        let subscriber = read_name(&told.subscriber)?;
         let to: To = (draft, kind, selector.into());
         let known = self.lists.get_mut(&to);
         let place = known.as_ref().and_then(|list| {
@@ -113,7 +110,7 @@ impl Presence {
             entries.position(|present| present.subscriber == subscriber)
         });
         match (told.active, known, place) {
-            (true, _, Some(_)) | (false, None, _) | (false, _, None) => {}
+            (true, _, Some(_)) | (false, None, _) | (false, _, None) => None,
             (true, list, None) => {
                 let payload = told.payload.map(|payload| payload.to_string().into());
                 let present = Present {
@@ -124,12 +121,14 @@ impl Presence {
                     Some(list) => list.push(present),
                     None => drop(self.lists.insert(to, vec![present])),
                 }
+                None
             }
             (false, Some(list), Some(place)) => {
-                list.swap_remove(place);
+                let ended = list.swap_remove(place);
                 if list.is_empty() {
                     self.lists.remove(&to);
                 }
+                Some((to, ended))
             }
         }
     }
@@ -293,6 +292,12 @@ impl Hub {
         self.presence.ended.extend(ended.collect::<Vec<_>>());
     }
 
+    /// Whether a subscriber has a stream here.
+    fn has(&self, subscriber: u128) -> bool {
+        let mut members = self.members.iter().flatten();
+        members.any(|member| member.subscriber == subscriber)
+    }
+
     /// The events of subscriptions that are to be told of as ended by now, a portion of them. `own`: this
     /// node's number, where there are several.
     fn due(&mut self, now: Instant, own: Option<u64>) -> Vec<Publication> {
@@ -380,15 +385,21 @@ impl Registry {
     /// Takes account of an event: of the id that its publisher gave it, and of what it says of a
     /// subscription.
     pub(in crate::registry) fn take_in_hub(&mut self, id: EventId, publication: &Publication) {
+        let mut events = Vec::new();
         if let (Some(hub), Some(update)) = (&mut self.hub, publication.update.as_deref()) {
             if let Some(given) = update.id.as_deref().filter(|_| self.history.has(id)) {
                 hub.given
                     .enter(given, id, |number| self.history.has(number));
             }
-            if update.about_subscription {
-                hub.presence.take(update.draft, &publication.data);
+            if update.about_subscription
+                && let Some((to, ended)) = hub.presence.take(update.draft, &publication.data)
+                && hub.has(ended.subscriber)
+            {
+                // This node was away for so long that another took it for dead.
+                events.extend(event(&to, &ended, true, &hub.identity));
             }
         }
+        self.publish_own(events);
     }
 
     /// Takes a client out that may be one of the hub's, before it is taken out of the routes.
@@ -504,12 +515,12 @@ mod tests {
                 (event.private, event.event.as_deref()),
                 (Some(true), Some("mercure"))
             );
-            presence.take(Draft::Eight, &event.data);
+            presence.take(Draft::Eight, &event.data)
         };
         let (one, other) = (new_name(None), new_name(None));
-        tell(&mut presence, one, true);
-        tell(&mut presence, one, true);
-        tell(&mut presence, other, true);
+        for subscriber in [one, one, other] {
+            assert!(tell(&mut presence, subscriber, true).is_none());
+        }
         let asked = |path: &str| {
             let path = format!("/hub/subscriptions{path}");
             Asked::read(Draft::Eight, &path, &hub).unwrap()
@@ -525,13 +536,15 @@ mod tests {
         let single = format!("/exact/a/{}", encoded_name(one));
         let document = presence.document(&asked(&single), &hub, "#1").unwrap();
         assert!(document.contains(r#""payload":{"n":1}"#), "{document}");
-        tell(&mut presence, one, false);
+        let (_, ended) = tell(&mut presence, one, false).unwrap();
+        assert_eq!(ended.subscriber, one);
+        assert!(tell(&mut presence, one, false).is_none(), "once");
         assert_eq!(presence.document(&asked(&single), &hub, "#1"), None);
         assert_eq!(count(&presence, "/exact/a"), Some(1));
-        tell(&mut presence, other, false);
+        assert!(tell(&mut presence, other, false).is_some());
         assert!(presence.lists.is_empty());
-        presence.take(Draft::Eight, "{}");
-        presence.take(Draft::Eight, "no JSON");
+        assert!(presence.take(Draft::Eight, "{}").is_none());
+        assert!(presence.take(Draft::Eight, "no JSON").is_none());
     }
 
     #[test]
@@ -545,7 +558,7 @@ mod tests {
                 payload: None,
             };
             let event = event(&to, &present, true, &hub).unwrap();
-            presence.take(Draft::Eight, &event.data);
+            assert!(presence.take(Draft::Eight, &event.data).is_none());
         }
         let (now, grace) = (Instant::now(), Duration::from_secs(10));
         let at = |seconds| now + Duration::from_secs(seconds);

@@ -1,5 +1,6 @@
 //! Several nodes are one hub.
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use support::{Daemon, eventually, needs};
 
@@ -97,4 +98,27 @@ fn the_subscriptions_of_a_node_that_dies_end_once() {
         told += 1;
     }
     assert_eq!(told, 2, "each once, though two nodes saw it");
+}
+
+#[test]
+fn a_node_that_was_taken_for_dead_tells_again_who_is_there() {
+    needs!("redis-server", "redis-cli");
+    let redis = Redis::start("");
+    let (one, other) = (node(&redis), node(&redis));
+    let mut stays = one.stream("match=a", "");
+    eventually("it is there", || {
+        (listed(&other, "a").len() == 1).then_some(())
+    });
+    one.daemon.signal(Signal::SIGSTOP);
+    eventually("the other takes the node for dead", || {
+        listed(&other, "a").is_empty().then_some(())
+    });
+    one.daemon.signal(Signal::SIGCONT);
+    for hub in [&other, &one] {
+        eventually("it is there again", || {
+            (listed(hub, "a").len() == 1).then_some(())
+        });
+    }
+    other.publish("topic=a&data=x");
+    assert_eq!(stays.data(), "x");
 }
