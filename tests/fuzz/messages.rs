@@ -140,7 +140,8 @@ fn assert_good(publication: &Publication) {
         assert_name(id.as_str());
     }
     if let Some(event) = &publication.event {
-        assert_name(event);
+        assert!((1..=255).contains(&event.len()), "{} bytes", event.len());
+        assert!(!event.contains(['\r', '\n', '\0']), "more than one line");
     }
 }
 
