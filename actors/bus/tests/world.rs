@@ -305,7 +305,7 @@ impl World {
                 let lost = link <= self.cut && self.random.bool();
                 if let Some(life) = &mut self.nodes[node]
                     && life.link == Some(link)
-                    && !(lost && !matches!(input, Input::Broken(_)))
+                    && (!lost || matches!(input, Input::Broken(_)))
                 {
                     if self.paused[node] > self.now {
                         let later = self.paused[node] - self.now;
