@@ -44,9 +44,10 @@ fn a_delivery() {
     judge(
         "instructions per delivery",
         cost(Counter::Instructions),
-        765.0,
+        760.0,
     );
-    judge("system calls per delivery", cost(Counter::Calls), 1.25);
+    // Rounds of the loop are bounded by time: beside other tests there are more of them.
+    judge("system calls per delivery", cost(Counter::Calls), 1.4);
 }
 
 /// A message that nobody listens to, kept for replay, 250 in one write.
@@ -63,7 +64,7 @@ fn a_publish() {
     judge(
         "instructions per publish",
         cost(Counter::Instructions),
-        3940.0,
+        3980.0,
     );
     judge("system calls per publish", cost(Counter::Calls), 0.08);
 }
@@ -81,7 +82,7 @@ fn a_message_alone() {
     judge(
         "instructions per message alone",
         cost(Counter::Instructions),
-        13300.0,
+        13500.0,
     );
     judge("system calls per message alone", cost(Counter::Calls), 9.3);
 }
@@ -100,7 +101,7 @@ fn a_message_by_http() {
     judge(
         &format!("instructions {what}"),
         cost(Counter::Instructions),
-        22900.0,
+        24500.0,
     );
     judge(&format!("system calls {what}"), cost(Counter::Calls), 11.0);
 }
@@ -120,7 +121,7 @@ fn messages_by_http_together() {
     judge(
         &format!("instructions {what}"),
         cost(Counter::Instructions),
-        18800.0,
+        18300.0,
     );
     judge(&format!("system calls {what}"), cost(Counter::Calls), 0.7);
 }
@@ -139,7 +140,7 @@ fn a_message_by_http_alone() {
     judge(
         &format!("instructions {what}"),
         cost(Counter::Instructions),
-        41000.0,
+        44000.0,
     );
     judge(&format!("system calls {what}"), cost(Counter::Calls), 22.0);
 }
@@ -158,7 +159,7 @@ fn a_connect() {
     judge(
         "instructions per connect",
         cost(Counter::Instructions),
-        19500.0,
+        19300.0,
     );
     // Rounds of the loop are bounded by time, and strace makes every call slow: so each has fewer
     // connections in it than without strace, and there are more looks at epoll.
