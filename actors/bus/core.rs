@@ -13,7 +13,7 @@
 //!     └─── Time: the pause is over ────────────────────▲
 //! ```
 //!
-//! The clock is an argument, chance a seed, the log a [`Call`](super::log::Call) and its answer. The actor
+//! The clock is an argument, chance a seed, the log a [`Call`] and its answer. The actor
 //! performs it all ([`super`]); so does the simulation, in which a seed repeats every run (`sim.rs`).
 
 mod detached;
