@@ -70,6 +70,23 @@ impl Daemon {
     }
 
     fn launched(before: &str, arguments: &str, prepare: impl Fn(&Preparation)) -> Self {
+        let mut trials = 0;
+        loop {
+            trials += 1;
+            match Self::launch(before, arguments, &prepare) {
+                Ok(daemon) => return daemon,
+                // Another program may have taken the port for a connection to somewhere else.
+                Err(text) if text.contains(" is in use") && trials < 5 => {}
+                Err(text) => panic!("hasses {arguments} did not start: {text}"),
+            }
+        }
+    }
+
+    fn launch(
+        before: &str,
+        arguments: &str,
+        prepare: impl Fn(&Preparation),
+    ) -> Result<Self, String> {
         let ports = [Port::reserve(), Port::reserve()];
         let [listen, control] = ports.each_ref().map(Port::address);
         let dir = temp_dir();
@@ -95,10 +112,8 @@ impl Daemon {
             dir,
             notify,
         };
-        if let Err(text) = daemon.await_ready() {
-            panic!("hasses {arguments} did not start: {text}");
-        }
-        daemon
+        daemon.await_ready()?;
+        Ok(daemon)
     }
 
     fn await_ready(&mut self) -> Result<(), String> {
