@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 
 use super::super::Registry;
 use super::super::routes::Routes;
@@ -30,6 +30,8 @@ type To = (Draft, MatchType, Box<str>);
 #[derive(Debug, Default)]
 pub(super) struct Presence {
     lists: HashMap<To, Vec<Present>>,
+    /// Those whose streams are here.
+    living: HashSet<u128>,
     /// Subscriptions whose streams have ended, and when that is to be told: the next first.
     ended: VecDeque<(Instant, To, u128)>,
     /// Nodes that are not there, and when their subscriptions are to be told of as ended.
@@ -279,6 +281,7 @@ impl Hub {
         if member.subscriber == 0 {
             return;
         }
+        self.presence.living.remove(&member.subscriber);
         let due = Instant::now() + grace;
         let exact = routes.subscribes(client);
         let exact = exact.iter().map(|name| super::routing::named(name));
@@ -290,12 +293,6 @@ impl Hub {
         let (draft, subscriber) = (member.draft, member.subscriber);
         let ended = selectors.map(|selector| (due, to(draft, &selector), subscriber));
         self.presence.ended.extend(ended.collect::<Vec<_>>());
-    }
-
-    /// Whether a subscriber has a stream here.
-    fn has(&self, subscriber: u128) -> bool {
-        let mut members = self.members.iter().flatten();
-        members.any(|member| member.subscriber == subscriber)
     }
 
     /// The events of subscriptions that are to be told of as ended by now, a portion of them. `own`: this
@@ -340,6 +337,7 @@ impl Registry {
         if subscriber == 0 {
             return;
         }
+        hub.presence.living.insert(subscriber);
         let mut events = Vec::new();
         for selector in &listener.selectors {
             let readable = listener.readable.as_deref();
@@ -393,7 +391,7 @@ impl Registry {
             }
             if update.about_subscription
                 && let Some((to, ended)) = hub.presence.take(update.draft, &publication.data)
-                && hub.has(ended.subscriber)
+                && hub.presence.living.contains(&ended.subscriber)
             {
                 // This node was away for so long that another took it for dead.
                 events.extend(event(&to, &ended, true, &hub.identity));
