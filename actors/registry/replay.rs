@@ -366,10 +366,17 @@ impl Registry {
     /// Gives up replays for which most waits apart, until all that does is within `--total-buffer`.
     pub(super) fn give_up_replays(&mut self) {
         let most = self.settings.now().total_buffer;
-        while self.replays.apart.get() > most {
-            let clients = self.replays.clients.iter();
-            let largest = clients.max_by_key(|(_, replay)| replay.apart_bytes);
-            let Some((&client, _)) = largest else { break };
+        if self.replays.apart.get() <= most {
+            return;
+        }
+        let clients = self.replays.clients.iter();
+        let mut held: Vec<_> = clients
+            .map(|(client, replay)| (replay.apart_bytes, *client))
+            .collect();
+        held.sort_unstable();
+        while self.replays.apart.get() > most
+            && let Some((_, client)) = held.pop()
+        {
             self.finish(client, Ending::Outrun);
         }
     }
