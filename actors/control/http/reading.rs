@@ -146,7 +146,7 @@ impl Incoming {
                 publisher.unfinished(body.len())
             }
             let (due, late) = next_byte(end, Instant::now());
-            if more(connection, due, || late.clone()).await? == 0 {
+            if more(connection, due, late).await? == 0 {
                 let why = "the connection ended before the request's body did";
                 return Err(Refused::new(400, why).into());
             }
@@ -155,15 +155,19 @@ impl Incoming {
 }
 
 /// When the next byte of a body has to come that must be whole at `end`, and what is wrong if it does not.
-fn next_byte(end: Instant, now: Instant) -> (Instant, String) {
+fn next_byte(end: Instant, now: Instant) -> (Instant, fn() -> String) {
     let silent = now + BODY_SILENCE;
     if end <= silent {
-        let most = BODY_TIME.as_secs();
-        let late = format!("the request's body was not complete within {most} seconds");
+        let late = || {
+            let most = BODY_TIME.as_secs();
+            format!("the request's body was not complete within {most} seconds")
+        };
         (end, late)
     } else {
-        let most = BODY_SILENCE.as_secs();
-        let late = format!("nothing of the request's body came for {most} seconds");
+        let late = || {
+            let most = BODY_SILENCE.as_secs();
+            format!("nothing of the request's body came for {most} seconds")
+        };
         (silent, late)
     }
 }
@@ -192,7 +196,8 @@ mod tests {
                 "the request's body was not complete within 300 seconds",
             ),
         ] {
-            assert_eq!(next_byte(end, after(now)), (after(due), late.to_owned()));
+            let (found, why) = next_byte(end, after(now));
+            assert_eq!((found, why()), (after(due), late.to_owned()));
         }
     }
 }
