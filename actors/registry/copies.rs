@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Registry;
-use crate::model::{EventId, Record};
+use crate::model::EventId;
 
 /// Bytes of one portion: what a publication hands over, besides its own event.
 const PORTION: usize = 64 << 10;
@@ -78,14 +78,7 @@ impl Registry {
                         return false;
                     }
                     newest = kept.id;
-                    if let Some(publication) = kept.publication() {
-                        let age = history.age(kept.at, now.0);
-                        let record = Record {
-                            id: kept.id,
-                            at: now.1.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH),
-                            publication,
-                            recipients: kept.recipients().unwrap_or(0),
-                        };
+                    if let Some(record) = history.record(&kept, now) {
                         archive.copy(&record, &mut portion);
                     }
                     true

@@ -25,11 +25,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::history::History;
-use super::{Registry, instant_of};
+use super::{Registry, keep_again};
 use crate::archive::frame::{self, Entry};
-use crate::messages::publisher::{Receipt, Taken};
 use crate::messages::registry::{Subject, ToNodes};
-use crate::model::{EventId, Record};
+use crate::model::EventId;
 use crate::runtime::turn;
 
 /// How long another node has for an answer.
@@ -303,21 +302,13 @@ impl Registry {
     /// Appends the frames of some events; the id of the last if there may be more of them.
     fn put_events(&self, after: EventId, up_to: EventId, frames: &mut Vec<u8>) -> Option<EventId> {
         let mut newest = after;
+        let now = (Instant::now(), SystemTime::now());
         let next = self.history.draw_every(after, |kept| {
             if kept.id > up_to || frames.len() >= PORTION {
                 return false;
             }
             newest = kept.id;
-            if let Some(publication) = kept.publication() {
-                let age = self.history.age(kept.at, Instant::now());
-                let record = Record {
-                    id: kept.id,
-                    at: SystemTime::now()
-                        .checked_sub(age)
-                        .unwrap_or(SystemTime::UNIX_EPOCH),
-                    publication,
-                    recipients: kept.recipients().unwrap_or(0),
-                };
+            if let Some(record) = self.history.record(&kept, now) {
                 frame::put_copy(&record, SALT, frames);
             }
             true
@@ -345,14 +336,7 @@ impl Registry {
         for entry in entries {
             match entry {
                 Entry::Copy(record) if record.id <= since => {
-                    let (id, recipients) = (record.id, record.recipients as usize);
-                    older.keep(id, instant_of(record.at), &record.publication, recipients);
-                    let how = Taken::Now;
-                    let receipt = Receipt {
-                        id,
-                        recipients,
-                        how,
-                    };
+                    let receipt = keep_again(older, &record);
                     self.keys.recover(&record.publication, receipt);
                 }
                 Entry::Mark(target, id) => older.mark(&target, id),

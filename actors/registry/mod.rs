@@ -16,7 +16,7 @@ use crate::messages::publisher::{Receipt, Request, Taken};
 use crate::messages::registry::{Elsewhere, FromClient, Message};
 use crate::model::deadlines::since_1970;
 use crate::model::retention::Policy;
-use crate::model::{BusFigures, Counters, EventId, LogLevel, Sequence};
+use crate::model::{BusFigures, Counters, EventId, LogLevel, Record, Sequence};
 use crate::runtime::{Address, CancellationToken, Failure, Mailbox, turn};
 
 mod bans;
@@ -103,17 +103,22 @@ fn instant_of(at: SystemTime) -> Instant {
     now.checked_sub(age).unwrap_or(now)
 }
 
+/// Keeps an event that was written down, and gives the receipt that its publisher got.
+fn keep_again(history: &mut History, record: &Record) -> Receipt {
+    let (id, recipients) = (record.id, record.recipients as usize);
+    history.keep(id, instant_of(record.at), &record.publication, recipients);
+    Receipt {
+        id,
+        recipients,
+        how: Taken::Now,
+    }
+}
+
 /// The history of a file, whose messages' keys are `keys` again.
 fn restored(recovered: archive::Recovered, policy: Policy, keys: &mut Keys) -> History {
     let mut history = History::new(policy, recovered.since);
     for record in recovered.records {
-        let (id, recipients) = (record.id, record.recipients as usize);
-        history.keep(id, instant_of(record.at), &record.publication, recipients);
-        let receipt = Receipt {
-            id,
-            recipients,
-            how: Taken::Now,
-        };
+        let receipt = keep_again(&mut history, &record);
         keys.remember(&record.publication, receipt, true);
     }
     for (target, id) in recovered.marks {

@@ -37,11 +37,11 @@ mod targets;
 #[cfg(test)]
 mod tests;
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::model::publication::Targets as To;
 use crate::model::retention::{Policy, Retention};
-use crate::model::{EventId, Publication, Target};
+use crate::model::{EventId, Publication, Record, Target};
 
 pub use draw::{Cursor, Drawn, Kept};
 use events::Events;
@@ -325,6 +325,17 @@ impl History {
     pub fn age(&self, at: u32, now: Instant) -> Duration {
         let tenths = self.moment(now).saturating_sub(at);
         Duration::from_millis(u64::from(tenths) * 100)
+    }
+
+    /// An event as it is written down elsewhere, `now` by both clocks; none where it cannot be.
+    pub fn record(&self, kept: &Kept<'_>, now: (Instant, SystemTime)) -> Option<Record> {
+        let at = now.1.checked_sub(self.age(kept.at, now.0));
+        Some(Record {
+            id: kept.id,
+            at: at.unwrap_or(SystemTime::UNIX_EPOCH),
+            publication: kept.publication()?,
+            recipients: kept.recipients().unwrap_or(0),
+        })
     }
 
     /// Goes on with what could not be done at once: lets go what is too old by `now`, and what is too much.
