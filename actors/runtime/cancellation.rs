@@ -5,8 +5,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+/// What a guard and its tokens share.
 #[derive(Debug, Default)]
-struct Signal {
+struct Shared {
     given: Cell<bool>,
     waiting: RefCell<Waiting>,
 }
@@ -21,14 +22,14 @@ struct Waiting {
 /// Tells an actor that it should come to its end.
 #[derive(Debug, Clone)]
 pub struct CancellationToken {
-    signal: Rc<Signal>,
+    shared: Rc<Shared>,
 }
 
 impl CancellationToken {
     /// Waits until stopping is asked for.
     pub fn cancelled(&self) -> Cancelled<'_> {
         Cancelled {
-            signal: &self.signal,
+            shared: &self.shared,
             place: None,
         }
     }
@@ -42,14 +43,14 @@ impl CancellationToken {
 
     /// Whether stopping was asked for.
     pub fn is_cancelled(&self) -> bool {
-        self.signal.given.get()
+        self.shared.given.get()
     }
 }
 
 /// The future of [`CancellationToken::cancelled`].
 #[derive(Debug)]
 pub struct Cancelled<'a> {
-    signal: &'a Signal,
+    shared: &'a Shared,
     /// The place of its waker among those that wait.
     place: Option<usize>,
 }
@@ -58,10 +59,10 @@ impl Future for Cancelled<'_> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if self.signal.given.get() {
+        if self.shared.given.get() {
             return Poll::Ready(());
         }
-        let waiting = &mut *self.signal.waiting.borrow_mut();
+        let waiting = &mut *self.shared.waiting.borrow_mut();
         let place = match self.place {
             Some(place) => place,
             None => waiting.vacant.pop().unwrap_or_else(|| {
@@ -81,7 +82,7 @@ impl Future for Cancelled<'_> {
 impl Drop for Cancelled<'_> {
     fn drop(&mut self) {
         if let Some(place) = self.place {
-            let waiting = &mut *self.signal.waiting.borrow_mut();
+            let waiting = &mut *self.shared.waiting.borrow_mut();
             // None is there any more once the signal was given.
             if let Some(waker) = waiting.wakers.get_mut(place) {
                 *waker = None;
@@ -94,14 +95,14 @@ impl Drop for Cancelled<'_> {
 /// The other side of a [`CancellationToken`]; dropping it asks to stop too.
 #[derive(Debug)]
 pub struct CancelGuard {
-    signal: Rc<Signal>,
+    shared: Rc<Shared>,
 }
 
 impl CancelGuard {
     /// Asks everyone who holds the [`CancellationToken`] to come to an end.
     pub fn cancel(&self) {
-        self.signal.given.set(true);
-        let wakers = std::mem::take(&mut *self.signal.waiting.borrow_mut()).wakers;
+        self.shared.given.set(true);
+        let wakers = std::mem::take(&mut *self.shared.waiting.borrow_mut()).wakers;
         wakers.into_iter().flatten().for_each(Waker::wake);
     }
 }
@@ -114,9 +115,9 @@ impl Drop for CancelGuard {
 
 /// A fresh pair.
 pub fn cancellation() -> (CancelGuard, CancellationToken) {
-    let signal = Rc::<Signal>::default();
+    let shared = Rc::<Shared>::default();
     let guard = CancelGuard {
-        signal: Rc::clone(&signal),
+        shared: Rc::clone(&shared),
     };
-    (guard, CancellationToken { signal })
+    (guard, CancellationToken { shared })
 }

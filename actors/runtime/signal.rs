@@ -1,35 +1,29 @@
 //! Saying to one who waits that there may be something to do.
 
-use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
-use std::task::{Poll, Waker};
+use async_channel::{Receiver, Sender};
 
 /// Says to one who waits that there may be something to do. What is said while nobody waits is kept, once.
-#[derive(Debug, Default)]
-pub struct Signal {
-    given: Cell<bool>,
-    waiting: RefCell<Option<Waker>>,
+#[derive(Debug)]
+pub struct Signal(Sender<()>, Receiver<()>);
+
+impl Default for Signal {
+    fn default() -> Self {
+        let (sender, receiver) = async_channel::bounded(1);
+        Self(sender, receiver)
+    }
 }
 
 impl Signal {
     /// Gives it.
     pub fn give(&self) {
-        self.given.set(true);
-        if let Some(waker) = self.waiting.take() {
-            waker.wake();
-        }
+        // Refused only when it was given already.
+        let _given = self.0.try_send(());
     }
 
     /// Waits until it is given; gives `value` then.
     pub async fn given_then<T>(&self, value: T) -> T {
-        poll_fn(|context| {
-            if self.given.take() {
-                return Poll::Ready(());
-            }
-            self.waiting.replace(Some(context.waker().clone()));
-            Poll::Pending
-        })
-        .await;
+        // It is never closed, as both sides are here.
+        let _always = self.1.recv().await;
         value
     }
 }
