@@ -14,7 +14,7 @@
 //! ```
 //!
 //! The clock is an argument, chance a seed, the log a [`Call`] and its answer. The actor
-//! performs it all ([`super`]); so does the simulation, in which a seed repeats every run (`sim.rs`).
+//! performs it all ([`super`]); so does the simulation, in which a seed repeats every run (`tests/`).
 
 mod detached;
 mod joining;

@@ -86,6 +86,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -244,8 +245,8 @@ impl Bus {
 
     /// Performs actions, and those that come of them.
     async fn perform(&mut self, actions: Vec<Action>) -> Result<(), Failure> {
-        let mut rest = actions.into_iter();
-        while let Some(action) = rest.next() {
+        let mut rest = VecDeque::from(actions);
+        while let Some(action) = rest.pop_front() {
             match action {
                 Action::Open => self.opening = Some(self.open()),
                 Action::Call(call) => {
@@ -261,8 +262,7 @@ impl Bus {
                 Action::Deliver(events) => {
                     let deliver = |reply| Message::Bus(FromBus::Deliver { events, reply });
                     let receipts = self.registry.call(deliver).await?;
-                    let more = self.core.on(Input::Delivered(receipts), now());
-                    rest = rest.chain(more).collect::<Vec<_>>().into_iter();
+                    rest.extend(self.core.on(Input::Delivered(receipts), now()));
                 }
                 Action::Tell(message) => {
                     if let FromBus::Open = &message {

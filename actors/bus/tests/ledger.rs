@@ -1,9 +1,10 @@
 //! The account: what each client saw against what it should have seen. In each stream ids grow, and where all
-//! events have the same id on all nodes, their order is the same too. The counterpart of `tests/all/bus/ledger.rs`,
-//! which does it for real nodes.
+//! events have the same id on all nodes, their order is the same too. `tests/all/bus/ledger.rs`
+//! does it for real nodes.
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::life::{Fate, Life};
 use super::registry::{Client, Seen};
 use super::world::World;
 
@@ -16,13 +17,6 @@ pub(super) struct Figures {
     pub(super) renamed: usize,
     pub(super) gaps: usize,
     pub(super) faults: Vec<String>,
-}
-
-/// What a gap stands for: from the last id before it that the log gave, as a node that is alone knows nothing
-/// of the others, to the first id behind it.
-struct Hole {
-    from: u64,
-    to: u64,
 }
 
 struct Ids {
@@ -70,56 +64,30 @@ fn life(
     events: &HashMap<&str, Ids>,
     figures: &mut Figures,
 ) {
-    let is_of_all = |id: u64| id.is_multiple_of(2);
-    let (mut began, mut reached, mut of_all, mut gap) = (None, 0, 0, false);
-    let mut holes: Vec<Hole> = Vec::new();
-    // Behind how many holes each event was seen last.
-    let mut had: HashMap<&str, usize> = HashMap::new();
+    let mut life = Life::default();
     for seen in &client.log {
-        let (Seen::Event(id) | Seen::Position(id)) = *seen else {
-            gap = true;
-            figures.gaps += 1;
-            continue;
+        let (id, event) = match *seen {
+            Seen::Event(id) => (id, Some(world.named[&id].as_str())),
+            Seen::Position(id) => (id, None),
+            Seen::Gap => {
+                life.gap();
+                figures.gaps += 1;
+                continue;
+            }
         };
-        let is_event = matches!(seen, Seen::Event(_));
-        began.get_or_insert(id);
-        if gap {
-            holes.push(Hole {
-                from: of_all.min(id),
-                to: reached.max(id),
-            });
-        } else if id < reached || is_event && id == reached {
+        figures.delivered += usize::from(event.is_some());
+        let wrong = life.sees(id, event);
+        if let Some(reached) = wrong.behind {
             let fault = format!("client {number}: {seen:?} after {reached}");
             figures.faults.push(fault);
         }
-        if is_event {
-            figures.delivered += 1;
-            let event = world.named[&id].as_str();
-            if had.insert(event, holes.len()) == Some(holes.len()) {
-                let fault = format!("client {number}: {event} twice, now {id}");
-                figures.faults.push(fault);
-            }
-        }
-        // Who has seen what this node does not know is told of it, and where the node stands.
-        gap &= is_event;
-        reached = id;
-        if is_of_all(id) {
-            of_all = id;
+        if let (Some(event), true) = (event, wrong.twice) {
+            let fault = format!("client {number}: {event} twice, now {id}");
+            figures.faults.push(fault);
         }
     }
-    let Some(began) = began else { return };
     for (event, ids) in events {
-        let (Some(first), Some(last)) = (ids.all.first(), ids.all.last()) else {
-            continue;
-        };
-        let due = ids.acknowledged && began < *first && *last <= reached;
-        if !due || had.contains_key(event) {
-            continue;
-        }
-        // Where nobody saw it come from the log, any time may have been before that.
-        let is_alone = !ids.all.iter().any(|id| is_of_all(*id));
-        let is_covered = |hole: &Hole| *first <= hole.to && (hole.from < *last || is_alone);
-        if !holes.iter().any(is_covered) {
+        if ids.acknowledged && life.fate(event, &ids.all) == Fate::Lost {
             let fault = format!("client {number}: {event}, {:?}, is lost", ids.all);
             figures.faults.push(fault);
         }

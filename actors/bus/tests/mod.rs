@@ -7,6 +7,9 @@
 //! `HASSES_BUS_SEED=7` tells the story of one seed.
 
 mod ledger;
+#[path = "../../../tests/support/life.rs"]
+#[expect(unreachable_pub, reason = "the tests with real nodes share it")]
+mod life;
 mod memory;
 mod registry;
 mod world;

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use support::crowd::client::{Client, Seen, Sightings};
 use support::crowd::publishers::Sent;
+use support::life::{Fate, Life};
 
 /// The sums.
 #[derive(Debug, Default)]
@@ -31,18 +32,6 @@ type Event = (usize, usize);
 pub(crate) struct Ledger<'a> {
     events: HashMap<Event, (&'a Sent, BTreeSet<u64>)>,
     named: &'a Sightings,
-}
-
-/// What a gap stands for: from the last id before it that Redis gave, as a node that is alone knows nothing
-/// of the others, to the first id behind it.
-struct Hole {
-    from: u64,
-    to: u64,
-}
-
-/// Whether Redis gave it, and not a node that was alone.
-fn is_of_all(id: u64) -> bool {
-    id.is_multiple_of(2)
 }
 
 impl Figures {
@@ -94,65 +83,41 @@ impl<'a> Ledger<'a> {
 
     /// Goes through the life of one client.
     pub(crate) fn check(&self, number: usize, client: &Client, figures: &mut Figures) {
-        let (mut began, mut reached, mut of_all, mut gap) = (None, 0, 0, false);
-        let mut holes: Vec<Hole> = Vec::new();
-        // Behind how many holes each event was seen last.
-        let mut had: HashMap<Event, usize> = HashMap::new();
+        let mut life = Life::default();
         for (at, seen) in client.log.iter().enumerate() {
-            let (Seen::Event(id) | Seen::Position(id)) = *seen else {
-                let is_gap = matches!(seen, Seen::Gap { .. });
-                gap |= is_gap;
-                if is_gap {
+            let (id, event) = match *seen {
+                Seen::Event(id) => (id, Some(self.named[&id])),
+                Seen::Position(id) => (id, None),
+                Seen::Gap { .. } => {
+                    life.gap();
                     let before = &client.log[at.saturating_sub(4)..=at];
                     figures.gap(format!("client {number}: {before:?}"));
+                    continue;
                 }
-                continue;
+                _ => continue,
             };
-            let is_event = matches!(seen, Seen::Event(_));
-            began.get_or_insert(id);
-            if gap {
-                holes.push(Hole {
-                    from: of_all.min(id),
-                    to: reached.max(id),
-                });
-            } else if id < reached || is_event && id == reached {
+            figures.delivered += usize::from(event.is_some());
+            let wrong = life.sees(id, event);
+            if let Some(reached) = wrong.behind {
                 figures.duplicates += 1;
                 figures.fault(format!("client {number}: {seen:?} after {reached}"));
             }
-            if is_event {
-                figures.delivered += 1;
-                let event = self.named[&id];
-                if had.insert(event, holes.len()) == Some(holes.len()) {
-                    figures.duplicates += 1;
-                    figures.fault(format!("client {number}: {event:?} twice, now {id}"));
-                }
-            }
-            // Who has seen what this node does not know is told of it, and where the node stands.
-            gap &= is_event;
-            reached = id;
-            if is_of_all(id) {
-                of_all = id;
+            if let (Some(event), true) = (event, wrong.twice) {
+                figures.duplicates += 1;
+                figures.fault(format!("client {number}: {event:?} twice, now {id}"));
             }
         }
-        let Some(began) = began else { return };
         for (event, (sent, ids)) in &self.events {
-            let (Some(first), Some(last)) = (ids.first(), ids.last()) else {
-                continue;
-            };
-            let due = sent.answer().is_some()
-                && client.interest.meets(&sent.target)
-                && (began < *first && *last <= reached);
-            if !due || had.contains_key(event) {
+            if sent.answer().is_none() || !client.interest.meets(&sent.target) {
                 continue;
             }
-            // Where nobody saw it come from Redis, any time may have been before that.
-            let is_alone = !ids.iter().any(|id| is_of_all(*id));
-            let is_covered = |hole: &Hole| *first <= hole.to && (hole.from < *last || is_alone);
-            if holes.iter().any(is_covered) {
-                figures.covered += 1;
-            } else {
-                figures.losses += 1;
-                figures.fault(format!("client {number}: {event:?}, {ids:?}, is lost"));
+            match life.fate(event, ids) {
+                Fate::Well => {}
+                Fate::Covered => figures.covered += 1,
+                Fate::Lost => {
+                    figures.losses += 1;
+                    figures.fault(format!("client {number}: {event:?}, {ids:?}, is lost"));
+                }
             }
         }
     }
