@@ -154,52 +154,42 @@ impl Drop for Place {
 
 const ALL: [Swap; 4] = [Swap::Link, Swap::HardLink, Swap::Renamed, Swap::Fifo];
 
+/// Has files made in the face of each of these. Nobody but root can try that.
+fn withstand(name: &str, swaps: &[Swap], make: impl Fn(&Path, &Account)) {
+    if geteuid().is_root() {
+        for how in swaps {
+            Place::new(name).withstands(*how, &make);
+        }
+    }
+}
+
 #[test]
 fn the_fifo() {
-    if !geteuid().is_root() {
-        return;
-    }
-    for how in ALL {
-        Place::new("fifo").withstands(how, |path, account| {
-            drop(files::fifo(path, 0o660, Some(account), None));
-        });
-    }
+    withstand("fifo", &ALL, |path, account| {
+        drop(files::fifo(path, 0o660, Some(account), None));
+    });
 }
 
 #[test]
 fn the_pid_file() {
-    if !geteuid().is_root() {
-        return;
-    }
-    for how in ALL {
-        Place::new("pid").withstands(how, |path, account| {
-            drop(PidFile::write(path, Some(account)));
-        });
-    }
+    withstand("pid", &ALL, |path, account| {
+        drop(PidFile::write(path, Some(account)));
+    });
 }
 
 #[test]
 fn the_history_file_and_the_log() {
-    if !geteuid().is_root() {
-        return;
-    }
-    for how in ALL {
-        Place::new("written").withstands(how, |path, account| {
-            drop(files::written("--log", path, Some(account), false));
-        });
-    }
+    withstand("written", &ALL, |path, account| {
+        drop(files::written("--log", path, Some(account), false));
+    });
 }
 
 /// With old switches the log of a daemon that ran as root is handed over.
 #[test]
 fn the_log_that_is_handed_over() {
-    if !geteuid().is_root() {
-        return;
-    }
-    for how in [Swap::Link, Swap::HardLink, Swap::Fifo] {
-        Place::new("handed").withstands(how, |path, account| {
-            drop(File::create_new(path));
-            drop(files::written("-l", path, Some(account), true));
-        });
-    }
+    let swaps = [Swap::Link, Swap::HardLink, Swap::Fifo];
+    withstand("handed", &swaps, |path, account| {
+        drop(File::create_new(path));
+        drop(files::written("-l", path, Some(account), true));
+    });
 }

@@ -56,11 +56,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    // Cargo says --bench to what it runs for `cargo bench`.
-    let words: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|word| word != "--bench")
-        .collect();
+    let words = support::bench_words();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let options = match Options::from_args(&["tests/attack/run"], &words) {
         Ok(options) => options,

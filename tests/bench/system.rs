@@ -59,11 +59,7 @@ use work::{Setting, WORKS};
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> ExitCode {
-    // Cargo says --bench to what it runs for `cargo bench`.
-    let words: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|word| word != "--bench")
-        .collect();
+    let words = support::bench_words();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words[..] {
         ["floor", subscribers, publishers] => run_floor(subscribers, publishers),

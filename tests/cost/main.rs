@@ -31,6 +31,13 @@ fn judge(what: &str, figure: f64, bound: f64) {
     );
 }
 
+/// Judges what something costs of both.
+fn judge_both(what: &str, cost: impl Fn(Counter) -> f64, instructions: f64, calls: f64) {
+    let figure = cost(Counter::Instructions);
+    judge(&format!("instructions {what}"), figure, instructions);
+    judge(&format!("system calls {what}"), cost(Counter::Calls), calls);
+}
+
 /// A message to a crowd, each awaited by all before the next: per recipient, the publishing with it.
 #[test]
 fn a_delivery() {
@@ -41,13 +48,8 @@ fn a_delivery() {
             deliver(daemon.control, &mut crowd, messages);
         }) / CROWD as f64
     };
-    judge(
-        "instructions per delivery",
-        cost(Counter::Instructions),
-        790.0,
-    );
     // Rounds of the loop are bounded by time: beside other tests there are more of them.
-    judge("system calls per delivery", cost(Counter::Calls), 1.4);
+    judge_both("per delivery", cost, 790.0, 1.4);
 }
 
 /// A message that nobody listens to, kept for replay, 250 in one write.
@@ -61,12 +63,7 @@ fn a_publish() {
             publish(daemon.control, &mut witness[0], writes, TOGETHER);
         }) / TOGETHER as f64
     };
-    judge(
-        "instructions per publish",
-        cost(Counter::Instructions),
-        4100.0,
-    );
-    judge("system calls per publish", cost(Counter::Calls), 0.08);
+    judge_both("per publish", cost, 4100.0, 0.08);
 }
 
 /// A message to one, who has it before the next is written: what joining messages does not share.
@@ -79,12 +76,7 @@ fn a_message_alone() {
             publish(daemon.control, &mut witness[0], messages, 1);
         })
     };
-    judge(
-        "instructions per message alone",
-        cost(Counter::Instructions),
-        15300.0,
-    );
-    judge("system calls per message alone", cost(Counter::Calls), 9.3);
+    judge_both("per message alone", cost, 15300.0, 9.3);
 }
 
 /// A message to one by HTTP, which has it, as the publisher has its answer, before the next is written.
@@ -97,13 +89,7 @@ fn a_message_by_http() {
             publish_http(daemon.control, &mut witness[0], messages, 1);
         })
     };
-    let what = "per message by HTTP";
-    judge(
-        &format!("instructions {what}"),
-        cost(Counter::Instructions),
-        24500.0,
-    );
-    judge(&format!("system calls {what}"), cost(Counter::Calls), 11.0);
+    judge_both("per message by HTTP", cost, 24500.0, 11.0);
 }
 
 /// The same, 20 in one write.
@@ -117,13 +103,7 @@ fn messages_by_http_together() {
             publish_http(daemon.control, &mut witness[0], writes, TOGETHER);
         }) / TOGETHER as f64
     };
-    let what = "per message by HTTP of 20 together";
-    judge(
-        &format!("instructions {what}"),
-        cost(Counter::Instructions),
-        19500.0,
-    );
-    judge(&format!("system calls {what}"), cost(Counter::Calls), 0.7);
+    judge_both("per message by HTTP of 20 together", cost, 19500.0, 0.7);
 }
 
 /// The same with a connection for each.
@@ -136,13 +116,12 @@ fn a_message_by_http_alone() {
             publish_http_apart(daemon.control, &mut witness[0], messages);
         })
     };
-    let what = "per message by HTTP with its connection";
-    judge(
-        &format!("instructions {what}"),
-        cost(Counter::Instructions),
+    judge_both(
+        "per message by HTTP with its connection",
+        cost,
         44000.0,
+        22.0,
     );
-    judge(&format!("system calls {what}"), cost(Counter::Calls), 22.0);
 }
 
 /// A subscriber who comes, gets the answer's head and the first position, and leaves; 100 at once.
@@ -156,14 +135,9 @@ fn a_connect() {
             }
         }) / CROWD as f64
     };
-    judge(
-        "instructions per connect",
-        cost(Counter::Instructions),
-        21400.0,
-    );
     // Rounds of the loop are bounded by time, and strace makes every call slow: so each has fewer
     // connections in it than without strace, and there are more looks at epoll.
-    judge("system calls per connect", cost(Counter::Calls), 11.0);
+    judge_both("per connect", cost, 21400.0, 11.0);
 }
 
 /// Memory for clients that are only there, from 1,000 of them to 6,000.

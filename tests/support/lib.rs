@@ -6,6 +6,7 @@ pub mod crowd;
 pub mod daemon;
 pub mod far_end;
 pub mod http;
+pub mod life;
 pub mod needs;
 pub mod port;
 pub mod program;
@@ -32,6 +33,13 @@ pub const TOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// How long anything that must happen may take before its test fails.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The words of a benchmark's command line.
+pub fn bench_words() -> Vec<String> {
+    // Cargo says --bench to what it runs for `cargo bench`.
+    let words = std::env::args().skip(1);
+    words.filter(|word| word != "--bench").collect()
+}
 
 /// What an environment variable says, such as how long a test is to take.
 pub fn number_from(variable: &str, otherwise: u64) -> u64 {

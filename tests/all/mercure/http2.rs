@@ -3,6 +3,15 @@
 use super::hub::{ALL_8, Hub, PATH};
 use crate::http2::wire::{Client, DATA, END_HEADERS, END_STREAM, HEADERS, field, request};
 
+/// The fields of a request that publishes a form.
+fn update() -> Vec<u8> {
+    let mut block = request("POST", PATH);
+    field("authorization", &format!("Bearer {ALL_8}"), &mut block);
+    let form = "application/x-www-form-urlencoded";
+    field("content-type", form, &mut block);
+    block
+}
+
 #[test]
 fn updates_are_published_whatever_is_said_of_their_length() {
     let hub = Hub::start("--mercure-anonymous");
@@ -11,13 +20,7 @@ fn updates_are_published_whatever_is_said_of_their_length() {
     client.hear(1, "id: ");
     let form = "topic=t&data=two+words";
     for (stream, length) in [(3, None), (5, Some(form.len().to_string()))] {
-        let mut block = request("POST", PATH);
-        field("authorization", &format!("Bearer {ALL_8}"), &mut block);
-        field(
-            "content-type",
-            "application/x-www-form-urlencoded",
-            &mut block,
-        );
+        let mut block = update();
         if let Some(length) = &length {
             field("content-length", length, &mut block);
         }
@@ -44,13 +47,7 @@ fn an_update_that_is_larger_than_the_windows_comes_whole() {
     let hub = Hub::start("--mercure-anonymous");
     let mut stream = hub.stream("match=t", "");
     let mut client = Client::to(hub.daemon.listen);
-    let mut block = request("POST", PATH);
-    field("authorization", &format!("Bearer {ALL_8}"), &mut block);
-    field(
-        "content-type",
-        "application/x-www-form-urlencoded",
-        &mut block,
-    );
+    let block = update();
     let data = "x".repeat(300_000);
     client.post_at_length(1, &block, format!("topic=t&data={data}").as_bytes());
     assert_eq!(client.next(HEADERS).payload[0], 0x88, "200");
