@@ -45,8 +45,10 @@ fn a_batch_is_one_entry_and_its_events_have_ids_of_their_own() {
         let event = stream.event();
         assert_eq!((event.id, event.data), (Some(*id), Some(n.to_string())));
     }
+    let mut near = one.subscribe("subscribe=a");
     let next = publish::http(two.control, "a", "500").0;
     assert!(next > ids[499]);
+    assert_eq!(near.event().id, Some(next));
     // Who comes back in the midst of it gets the rest, from any node that still has it.
     let rest = numbers(451..501);
     let comes_back = |address| {
@@ -61,6 +63,9 @@ fn a_batch_is_one_entry_and_its_events_have_ids_of_their_own() {
     Stream::resume(two.listen, "subscribe=a", ids[300]).gap_data();
     // Also when Redis has lost it and got it again.
     redis.crash();
+    for node in [&one, &two, &three] {
+        wait_for_bus(node, false);
+    }
     redis.start_empty();
     for node in [&one, &two, &three] {
         wait_for_bus(node, true);

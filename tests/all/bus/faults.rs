@@ -287,6 +287,8 @@ fn what_redis_has_lost_is_added_again() {
         assert_eq!(until(stream, "699").len(), 700);
     }
     redis.crash();
+    wait_for_bus(&one, false);
+    wait_for_bus(&two, false);
     redis.start_empty();
     wait_for_bus(&one, true);
     wait_for_bus(&two, true);
