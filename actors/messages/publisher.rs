@@ -46,7 +46,7 @@ pub enum Request {
         reply: Reply<Figures>,
     },
     /// Give the samples of the last two minutes.
-    Past {
+    Samples {
         /// Where they go, the oldest first.
         reply: Reply<Vec<Sample>>,
     },

@@ -3,19 +3,13 @@
 
 use std::rc::Rc;
 
-use foldhash::HashMap;
-
 use super::Registry;
+use super::frame_cache::FrameCache;
 use super::history::{Lost, Name};
 use crate::clients::Heartbeat;
 use crate::model::publication::Targets;
 use crate::model::{EventId, Form, Positions, Subscription};
 use crate::wire::sse::Frame;
-
-/// Bytes of replayed events that are held, so that many streams which come back at once share them.
-const HELD: usize = 2 << 20;
-/// What holding one costs besides.
-const HELD_EACH: usize = 160;
 
 /// What was made for streams of a form.
 #[derive(Debug, Default)]
@@ -29,14 +23,13 @@ pub(super) struct Forms {
     comment: Option<Rc<Frame>>,
     /// Replayed events, by their ids, whether they have no `id:` line, whether they are JSON, and which
     /// of their targets the stream met then.
-    replayed: HashMap<(EventId, bool, bool, Vec<u32>), Rc<Frame>>,
-    bytes: usize,
+    replayed: FrameCache<(EventId, bool, bool, Vec<u32>)>,
     recipients: Vec<u32>,
 }
 
 /// An event that a stream gets after its time.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Past<'a> {
+pub(super) struct Replayed<'a> {
     pub(super) id: EventId,
     pub(super) event: Option<&'a str>,
     pub(super) data: &'a str,
@@ -49,34 +42,26 @@ pub(super) struct Past<'a> {
 
 impl Forms {
     /// An event for a subscription that gets it by replay; `to` are its targets.
-    pub(super) fn past<'a>(
+    pub(super) fn replayed<'a>(
         &mut self,
-        past: Past<'_>,
+        event: Replayed<'_>,
         to: impl Iterator<Item = Name<'a>>,
         subscription: &Subscription,
     ) -> Rc<Frame> {
         let json = subscription.form.is_json();
         let to: Vec<Name<'_>> = if json { to.collect() } else { Vec::new() };
         let met = met_by(&to, subscription);
-        let key = (past.id, past.known, json, met);
-        if let Some(frame) = self.replayed.get(&key) {
-            return Rc::clone(frame);
-        }
-        let mut frame = Frame::event(past.id, past.event, past.data);
-        if json {
-            frame = as_json(&frame, &to, &key.3, past.private);
-        }
-        if past.known {
-            frame = frame.without_id();
-        }
-        let frame = Rc::new(frame);
-        self.bytes += frame.bytes(true).len() + HELD_EACH;
-        if self.bytes > HELD {
-            self.replayed = HashMap::default();
-            self.bytes = frame.bytes(true).len() + HELD_EACH;
-        }
-        self.replayed.insert(key, Rc::clone(&frame));
-        frame
+        let key = (event.id, event.known, json, met);
+        self.replayed.get(key, |(.., met)| {
+            let mut frame = Frame::event(event.id, event.event, event.data);
+            if json {
+                frame = as_json(&frame, &to, met, event.private);
+            }
+            if event.known {
+                frame = frame.without_id();
+            }
+            frame
+        })
     }
 }
 

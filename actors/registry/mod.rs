@@ -26,15 +26,17 @@ mod commands;
 mod copies;
 mod figures;
 mod forms;
+mod frame_cache;
 pub mod history;
 mod inherit;
 mod keys;
 mod mercure;
-mod past;
+mod phases;
 pub(crate) mod presence;
 mod publishing;
 mod replay;
 pub mod routes;
+mod samples;
 mod session;
 mod taking;
 #[cfg(test)]
@@ -48,10 +50,10 @@ use forms::Forms;
 use history::History;
 use keys::Keys;
 use mercure::Hub;
-use past::Past;
 use presence::{Presence, Watchers};
 use replay::Replays;
 use routes::Routes;
+use samples::Samples;
 use session::Sessions;
 use taking::UnderWay;
 
@@ -93,7 +95,7 @@ pub struct Registry {
     /// Messages that wait: of clients, of all others.
     waiting: (usize, usize),
     watched: Option<Box<Watched>>,
-    past: Past,
+    samples: Samples,
 }
 
 /// When something happened, by the clock that never goes back.
@@ -200,7 +202,7 @@ impl Registry {
             under_way: UnderWay::default(),
             waiting: (0, 0),
             watched: None,
-            past: Past::default(),
+            samples: Samples::default(),
             settings,
         };
         registry.recover_hub();
@@ -239,17 +241,7 @@ impl Registry {
         // Made once: to begin waiting anew costs as much as a delivery.
         let mut cancelled = pin!(stop.cancelled());
         loop {
-            // Clients first: who has subscribed gets what is published after that. But only for a turn: where
-            // a thousand come, go or replay at once, publishers do not wait behind all of them.
-            for _ in 0..clients.depth() {
-                let Some(message) = clients.try_recv() else {
-                    break;
-                };
-                self.handle_client(message);
-                if turn::is_over() {
-                    break;
-                }
-            }
+            self.serve_clients(&mut clients);
             turn::pause().await;
             let input = poll_fn(|context| {
                 if let Poll::Ready(message) = inbox.poll_next(context) {
@@ -280,6 +272,27 @@ impl Registry {
                 None => return Err(Failure("nobody can reach the registry any more".into())),
             }
         }
+        self.wind_up(clients).await;
+        Ok(())
+    }
+
+    /// Clients first: who has subscribed gets what is published after that. But only for a turn: where a
+    /// thousand come, go or replay at once, publishers do not wait behind all of them.
+    #[inline]
+    fn serve_clients(&mut self, clients: &mut Mailbox<FromClient>) {
+        for _ in 0..clients.depth() {
+            let Some(message) = clients.try_recv() else {
+                break;
+            };
+            self.handle_client(message);
+            if turn::is_over() {
+                break;
+            }
+        }
+    }
+
+    /// Takes what publishers have handed over, and lets every stream end with what it still has to get.
+    async fn wind_up(mut self, mut clients: Mailbox<FromClient>) {
         while !self.under_way.is_empty() {
             self.pool.ready().await;
             self.go_on();
@@ -303,7 +316,6 @@ impl Registry {
         {
             log::error!("who was there could not be written down: {error}");
         }
-        Ok(())
     }
 
     async fn handle(&mut self, message: Message) {
@@ -329,7 +341,7 @@ impl Registry {
                 reply.send(self.disconnect_until(&id, until));
             }
             Request::Report { reply } => reply.send(self.figures()),
-            Request::Past { reply } => reply.send(self.past.samples()),
+            Request::Samples { reply } => reply.send(self.samples.all()),
             Request::Watch { reply } => reply.send((self.figures(), self.watched())),
             Request::Search { search, reply } => reply.send(self.search(search)),
             Request::List {

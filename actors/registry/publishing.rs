@@ -34,35 +34,10 @@ impl Registry {
         if let Some(watched) = &mut self.watched {
             watched.count(&publication.to);
         }
-        let Publication {
-            to,
-            except,
-            event,
-            data,
-            private,
-            ..
-        } = &publication;
-        self.routes
-            .recipients(to.as_slice(), except.as_ref(), &mut self.recipients);
-        let on_hub = self.route_to_hub(&publication);
-        let mut recipients = self.recipients.len() + on_hub.len();
         let now = Instant::now();
-        if !self.recipients.is_empty() {
-            let name = shown_name(event.as_deref(), publication.update.is_some());
-            let frame = Rc::new(Frame::event(id, name, data));
-            let json = self.json_frames(&frame, to, *private == Some(true));
-            self.send(now, &self.recipients, &frame);
-            for (clients, frame) in json {
-                self.send(now, &clients, &frame);
-            }
-        }
-        if !on_hub.is_empty() {
-            let update = publication.update.as_deref();
-            let frame = Rc::new(Frame::update(id, update, event.as_deref(), data));
-            self.send(now, &on_hub, &frame);
-        }
+        let live = self.send_live(now, id, &publication);
         let catching_up = self.replays.count(&publication);
-        recipients += catching_up;
+        let recipients = live + catching_up;
         let kept = publication.retain && self.history.keep(id, now, &publication, recipients);
         if catching_up > 0 && !kept {
             self.put_apart(id, &Rc::new(publication.clone()));
@@ -97,6 +72,38 @@ impl Registry {
             recipients,
             how: Taken::Now,
         }
+    }
+
+    /// Sends an event to those in the routes, in all its forms; how many they are.
+    #[inline]
+    fn send_live(&mut self, now: Instant, id: EventId, publication: &Publication) -> usize {
+        let Publication {
+            to,
+            except,
+            event,
+            data,
+            private,
+            update,
+            ..
+        } = publication;
+        self.routes
+            .recipients(to.as_slice(), except.as_ref(), &mut self.recipients);
+        let on_hub = self.route_to_hub(publication);
+        let count = self.recipients.len() + on_hub.len();
+        if !self.recipients.is_empty() {
+            let name = shown_name(event.as_deref(), update.is_some());
+            let frame = Rc::new(Frame::event(id, name, data));
+            let json = self.json_frames(&frame, to, *private == Some(true));
+            self.send(now, &self.recipients, &frame);
+            for (clients, frame) in json {
+                self.send(now, &clients, &frame);
+            }
+        }
+        if !on_hub.is_empty() {
+            let frame = Frame::update(id, update.as_deref(), event.as_deref(), data);
+            self.send(now, &on_hub, &Rc::new(frame));
+        }
+        count
     }
 
     /// Sends an event in one of its forms.

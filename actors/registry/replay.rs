@@ -17,15 +17,16 @@ use std::rc::Rc;
 use foldhash::HashMap;
 
 use super::Registry;
-use super::forms::Past;
-use super::history::{Cursor, Drawn, Lost, Name};
-use super::mercure::{Shown, as_routed};
+use super::forms::{Forms, Replayed};
+use super::history::{Cursor, Drawn, Kept, Lost, Name};
+use super::mercure::{Hub, Shown};
 use super::publishing::shown_name;
 use super::routes::Routes;
 use super::session::Phase;
-use crate::config::SubscribeAll;
+use crate::config::{Config, SubscribeAll};
 use crate::messages::client::{self, Ending};
 use crate::model::{ClientId, EventId, Publication, Resume, Subscription, Target, Token};
+use crate::wire::sse::Frame;
 
 /// Bytes of one portion.
 const PORTION: usize = 64 * 1024;
@@ -157,6 +158,60 @@ impl Replays {
     }
 }
 
+/// How the events of one replay become frames.
+struct Framing<'a> {
+    forms: &'a mut Forms,
+    hub: Option<&'a mut Hub>,
+    config: &'a Config,
+    known: EventId,
+}
+
+impl Framing<'_> {
+    /// An event that the history keeps; none if the client may not have it.
+    fn kept(&mut self, kept: &Kept<'_>, subscription: &Subscription) -> Option<Rc<Frame>> {
+        let hub = self.hub.as_deref_mut();
+        let shown = hub.map(|hub| hub.shows(kept, subscription, self.config));
+        let by_hub = match shown.unwrap_or(Shown::AsEver) {
+            Shown::Not => return None,
+            Shown::As(frame) => return Some(frame),
+            Shown::AsEver => kept.is_update(),
+        };
+        let event = Replayed {
+            id: kept.id,
+            event: shown_name(kept.event, by_hub),
+            data: kept.data,
+            private: kept.private() == Some(true),
+            known: kept.id <= self.known,
+        };
+        Some(self.forms.replayed(event, kept.to(), subscription))
+    }
+
+    /// An event that waited apart; none if the client may not have it.
+    fn apart(
+        &mut self,
+        id: EventId,
+        publication: &Publication,
+        subscription: &Subscription,
+    ) -> Option<Rc<Frame>> {
+        let hub = self.hub.as_deref_mut();
+        let shown = hub.map(|hub| hub.shows_apart(id, publication, subscription, self.config));
+        match shown.unwrap_or(Shown::AsEver) {
+            Shown::Not => return None,
+            Shown::As(frame) => return Some(frame),
+            Shown::AsEver => {}
+        }
+        let event = Replayed {
+            id,
+            event: shown_name(publication.event.as_deref(), publication.update.is_some()),
+            data: &publication.data,
+            private: publication.private == Some(true),
+            known: false,
+        };
+        let to = publication.to.as_slice().iter().map(Name::of);
+        Some(self.forms.replayed(event, to, subscription))
+    }
+}
+
 impl Registry {
     /// Begins a stream: with what it has missed, or live.
     pub(super) fn begin(
@@ -208,17 +263,13 @@ impl Registry {
                     None => Lost::OfAny,
                 };
                 if lost != Lost::Nothing {
-                    self.counters.gaps += 1;
-                    let gap = self.gap_frame(id, &subscription, &lost);
-                    self.pool.send_all(&[client], &Rc::new(gap));
+                    self.send_gap(client, id, &subscription, &lost);
                 }
                 cursor
             }
             Resume::Earliest { gap } => {
                 if gap {
-                    self.counters.gaps += 1;
-                    let gap = self.gap_frame(None, &subscription, &Lost::OfAny);
-                    self.pool.send_all(&[client], &Rc::new(gap));
+                    self.send_gap(client, None, &subscription, &Lost::OfAny);
                 }
                 Cursor::after(EventId(0))
             }
@@ -244,98 +295,30 @@ impl Registry {
         self.replay(client);
     }
 
+    /// Tells a client that it has lost events.
+    fn send_gap(
+        &mut self,
+        client: u32,
+        after: Option<EventId>,
+        subscription: &Subscription,
+        lost: &Lost,
+    ) {
+        self.counters.gaps += 1;
+        let gap = self.gap_frame(after, subscription, lost);
+        self.pool.send_all(&[client], &Rc::new(gap));
+    }
+
     /// Whether a subscriber that has seen this id may have missed something that is not kept any more.
     pub(super) fn may_have_missed(&self, id: EventId, subscription: &Subscription) -> bool {
         self.is_foreign(id) || self.history.lost(subscription, &[], id) != Lost::Nothing
     }
 
-    /// Sends a client the next portion of its replay.
+    /// Sends a client the next portion of its replay; one that has caught up then goes live.
     pub(super) fn replay(&mut self, client: u32) {
         let Some(mut replay) = self.replays.clients.remove(&client) else {
             return;
         };
-        let config = self.settings.now();
-        let room = PORTION.min(config.client_buffer);
-        let mut bytes = 0;
-        let mut caught_up = false;
-        while bytes < room {
-            let apart = replay.apart.first_entry();
-            let up_to = apart
-                .as_ref()
-                .map_or(EventId(u64::MAX), |first| *first.key());
-            let (history, forms, hub) = (&self.history, &mut self.forms, &mut self.hub);
-            let drawn = history.draw(&replay.subscription, &mut replay.cursor, up_to, |kept| {
-                let shown = match hub.as_deref_mut() {
-                    None => Shown::AsEver,
-                    Some(hub) => hub.shows(&kept, &replay.subscription, &config),
-                };
-                let by_hub = match shown {
-                    Shown::Not => return true,
-                    Shown::As(frame) => {
-                        bytes += frame.bytes(true).len();
-                        self.pool.send_all(&[client], &frame);
-                        return bytes < room;
-                    }
-                    Shown::AsEver => kept.is_update(),
-                };
-                let event = Past {
-                    id: kept.id,
-                    event: shown_name(kept.event, by_hub),
-                    data: kept.data,
-                    private: kept.private() == Some(true),
-                    known: kept.id <= replay.known,
-                };
-                let frame = forms.past(event, kept.to(), &replay.subscription);
-                bytes += frame.bytes(true).len();
-                self.pool.send_all(&[client], &frame);
-                bytes < room
-            });
-            match (drawn, apart) {
-                (Drawn::More, _) => break,
-                (Drawn::All, None) => {
-                    caught_up = true;
-                    break;
-                }
-                (Drawn::All, Some(first)) => {
-                    let (id, publication) = first.remove_entry();
-                    replay.apart_bytes -= cost(&publication);
-                    // A ring may have held it after all.
-                    if id > replay.cursor.position() {
-                        replay.cursor.advance(id);
-                        let shown = match self.hub.as_deref_mut() {
-                            None => Shown::AsEver,
-                            Some(hub) => {
-                                hub.shows_apart(id, &publication, &replay.subscription, &config)
-                            }
-                        };
-                        match shown {
-                            Shown::Not => continue,
-                            Shown::As(frame) => {
-                                bytes += frame.bytes(true).len();
-                                self.pool.send_all(&[client], &frame);
-                                continue;
-                            }
-                            Shown::AsEver => {}
-                        }
-                        let event = Past {
-                            id,
-                            event: shown_name(
-                                publication.event.as_deref(),
-                                publication.update.is_some(),
-                            ),
-                            data: &publication.data,
-                            private: publication.private == Some(true),
-                            known: false,
-                        };
-                        let to = publication.to.as_slice().iter().map(Name::of);
-                        let frame = self.forms.past(event, to, &replay.subscription);
-                        bytes += frame.bytes(true).len();
-                        self.pool.send_all(&[client], &frame);
-                    }
-                }
-            }
-        }
-        if caught_up {
+        if self.send_portion(client, &mut replay) {
             self.replays.routes.leave(client);
             self.rest_replays();
             self.go_live(client, &replay.subscription);
@@ -343,6 +326,50 @@ impl Registry {
             self.replays.clients.insert(client, replay);
             self.pool.send(client, client::Message::More);
         }
+    }
+
+    /// Sends the next portion of a replay; whether the client has caught up then.
+    fn send_portion(&mut self, client: u32, replay: &mut Replay) -> bool {
+        let config = self.settings.now();
+        let room = PORTION.min(config.client_buffer);
+        let mut framing = Framing {
+            forms: &mut self.forms,
+            hub: self.hub.as_deref_mut(),
+            config: &config,
+            known: replay.known,
+        };
+        let pool = &self.pool;
+        let mut bytes = 0;
+        let mut send = |frame: Option<Rc<Frame>>| {
+            if let Some(frame) = frame {
+                bytes += frame.bytes(true).len();
+                pool.send_all(&[client], &frame);
+            }
+            bytes < room
+        };
+        while send(None) {
+            let subscription = &replay.subscription;
+            let first = replay.apart.first_entry();
+            let up_to = first
+                .as_ref()
+                .map_or(EventId(u64::MAX), |first| *first.key());
+            let take = |kept: Kept<'_>| send(framing.kept(&kept, subscription));
+            let drawn = (self.history).draw(subscription, &mut replay.cursor, up_to, take);
+            if drawn == Drawn::More {
+                return false;
+            }
+            let Some(first) = first else {
+                return true;
+            };
+            let (id, publication) = first.remove_entry();
+            replay.apart_bytes -= cost(&publication);
+            // A ring may have held it after all.
+            if id > replay.cursor.position() {
+                replay.cursor.advance(id);
+                send(framing.apart(id, &publication, subscription));
+            }
+        }
+        false
     }
 
     /// An event that the history does not hold, or not for all, waits for those who are still to get it.
@@ -381,6 +408,13 @@ impl Registry {
         }
     }
 
+    /// Takes a client out of the replays, wherever it stands.
+    pub(super) fn give_up_replay(&mut self, client: u32) {
+        if self.replays.remove(client).is_some() {
+            self.rest_replays();
+        }
+    }
+
     /// Without replays nothing is rescued.
     fn rest_replays(&mut self) {
         if self.replays.is_empty() {
@@ -388,88 +422,9 @@ impl Registry {
         }
     }
 
-    /// A client has all that was before now.
-    fn go_live(&mut self, client: u32, subscription: &Subscription) {
-        if let Some(position) = self.position(subscription.form) {
-            self.pool.send_all(&[client], &position);
-        }
-        self.enter(client, Phase::Live);
-        self.pool.set_live(client, true);
-        self.routes.join(client, &as_routed(subscription));
-        self.count_form(subscription.form);
-        if let Some(listener) = subscription.hub.as_deref() {
-            self.join_hub(client, listener);
-        }
-        self.appear(client, subscription);
-    }
-
-    /// Takes a client out of all that sends it events.
-    pub(super) fn leave(&mut self, client: u32) {
-        self.enter(client, Phase::Connected);
-    }
-
-    /// Puts a client into a phase, with all that leaving the former one needs.
-    pub(super) fn enter(&mut self, client: u32, phase: Phase) {
-        let former = self.sessions.set_phase(client, phase);
-        if former == phase {
-            return;
-        }
-        match former {
-            Phase::Connected => {}
-            Phase::Waiting => {
-                self.let_go(client);
-            }
-            Phase::Replaying => {
-                if self.replays.remove(client).is_some() {
-                    self.rest_replays();
-                }
-            }
-            Phase::Live => {
-                self.pool.set_live(client, false);
-                self.leave_hub(client);
-                let was_in = self.routes.leave(client);
-                debug_assert!(was_in, "a live client is in the routes");
-                self.uncount_form(client);
-            }
-        }
-        if phase == Phase::Connected {
-            self.disappear(client);
-            self.sessions.forget_end(client);
-        }
-    }
-
     /// The clients named `id` that are still getting kept events.
     pub(super) fn replaying(&self, id: &ClientId) -> impl Iterator<Item = u32> {
         self.replays.routes.named(id).into_iter()
-    }
-
-    /// The name that a client gave itself.
-    pub(super) fn id(&self, client: u32) -> Option<&ClientId> {
-        match self.replays.get(client) {
-            None => self.routes.id(client),
-            Some(subscription) => subscription.id.as_ref(),
-        }
-    }
-
-    /// What a client listens to.
-    pub(super) fn subscribes(&self, client: u32) -> Vec<String> {
-        let replayed = self.replays.get(client);
-        match replayed.or_else(|| self.waits(client)) {
-            None => {
-                let mut names = self.routes.subscribes(client);
-                if let Some(hub) = &self.hub {
-                    names.extend(hub.wide(client).map(str::to_owned));
-                }
-                names
-            }
-            Some(subscription) => {
-                let Subscription { tokens, all, .. } = subscription;
-                let all = all.then(|| "*".to_string());
-                all.into_iter()
-                    .chain(tokens.iter().map(ToString::to_string))
-                    .collect()
-            }
-        }
     }
 }
 

@@ -16,7 +16,7 @@
 //!    slot is freed last ([`crate::clients::ClientPool::free`]): until then no other client can have the
 //!    index.
 //!
-//! Only `Registry::enter` (in replay.rs) changes a phase. It does what leaving the former phase needs, and
+//! Only `Registry::enter` (in phases.rs) changes a phase. It does what leaving the former phase needs, and
 //! so no session is in two phases, or in the routes without being live.
 
 use std::net::IpAddr;

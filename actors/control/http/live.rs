@@ -43,8 +43,8 @@ pub(super) async fn show(
             ..More::default()
         };
         if before.is_none() {
-            let past = |reply| publisher::Request::Past { reply };
-            more.past = publisher.sequencer.call(past).await?;
+            let samples = |reply| publisher::Request::Samples { reply };
+            more.past = publisher.sequencer.call(samples).await?;
         }
         if tells_all {
             more.recent = logger::recent::since(newest);

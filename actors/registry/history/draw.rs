@@ -244,8 +244,8 @@ impl History {
         before.map_or(EventId(0), |event| self.events.id(event))
     }
 
-    /// Draws the next portion: `take` is given each event, and whether it is one of those that the
-    /// subscriber has seen the like of, no newer than `cursor`'s line; it says whether there is room for more.
+    /// Draws the next portion of events up to an id: `take` is given each, and says whether there is
+    /// room for more.
     pub fn draw(
         &self,
         subscription: &Subscription,

@@ -19,6 +19,8 @@ use std::rc::Rc;
 use foldhash::HashMap;
 use foldhash::fast::RandomState;
 
+use super::frame_cache::FrameCache;
+use crate::model::EventId;
 use crate::model::mercure::{Draft, Identity, Listener, Readable, Selector};
 
 mod given;
@@ -30,7 +32,6 @@ mod routing;
 
 use given::Given;
 use index::Index;
-use past::Past;
 pub(super) use past::{Shown, as_drawn, as_routed};
 use presence::Presence;
 
@@ -46,7 +47,8 @@ pub(super) struct Hub {
     mark: u32,
     found: Vec<u32>,
     given: Given,
-    past: Past,
+    /// Kept events as the hub's clients get them.
+    replayed: FrameCache<EventId>,
     presence: Presence,
     shared: Shared,
 }
@@ -112,7 +114,7 @@ impl Hub {
             mark: 0,
             found: Vec::new(),
             given: Given::default(),
-            past: Past::default(),
+            replayed: FrameCache::default(),
             presence: Presence::default(),
             shared: Shared::default(),
         }

@@ -3,8 +3,6 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use foldhash::HashMap;
-
 use super::super::history::Kept;
 use super::Hub;
 use super::routing::{Audience, concerns};
@@ -12,34 +10,6 @@ use crate::config::Config;
 use crate::model::mercure::{Listener, Selector};
 use crate::model::{EventId, Publication, Subscription};
 use crate::wire::sse::Frame;
-
-/// Bytes of events that are held, so that many streams which come back at once share them.
-const HELD: usize = 2 << 20;
-
-/// Kept events as the hub's clients get them.
-#[derive(Debug, Default)]
-pub(super) struct Past {
-    frames: HashMap<EventId, Rc<Frame>>,
-    bytes: usize,
-}
-
-impl Past {
-    fn frame(&mut self, id: EventId, publication: &Publication) -> Rc<Frame> {
-        if let Some(frame) = self.frames.get(&id) {
-            return Rc::clone(frame);
-        }
-        let update = publication.update.as_deref();
-        let name = publication.event.as_deref();
-        let frame = Rc::new(Frame::update(id, update, name, &publication.data));
-        self.bytes += frame.bytes(true).len();
-        if self.bytes > HELD {
-            self.frames = HashMap::default();
-            self.bytes = frame.bytes(true).len();
-        }
-        self.frames.insert(id, Rc::clone(&frame));
-        frame
-    }
-}
 
 /// How a subscriber gets a kept event.
 #[derive(Debug)]
@@ -92,7 +62,9 @@ impl Hub {
         match subscription.hub.as_deref() {
             None if audience.others || subscription.inside => Shown::AsEver,
             Some(listener) if concerns(publication, audience, listener, &self.identity) => {
-                Shown::As(self.past.frame(id, publication))
+                let name = publication.event.as_deref();
+                let make = |id: &EventId| Frame::update(*id, update, name, &publication.data);
+                Shown::As(self.replayed.get(id, make))
             }
             _ => Shown::Not,
         }

@@ -14,12 +14,12 @@ const PERIOD: Duration = Duration::from_millis(950);
 
 /// The samples that are kept.
 #[derive(Debug, Default)]
-pub(super) struct Past {
+pub(super) struct Samples {
     samples: VecDeque<Sample>,
     last: Option<Instant>,
 }
 
-impl Past {
+impl Samples {
     /// Whether it is time for the next sample.
     fn is_due(&mut self, now: Instant) -> bool {
         let due = self.last.is_none_or(|last| now - last >= PERIOD);
@@ -37,7 +37,7 @@ impl Past {
     }
 
     /// All samples, the oldest first.
-    pub(super) fn samples(&self) -> Vec<Sample> {
+    pub(super) fn all(&self) -> Vec<Sample> {
         self.samples.iter().copied().collect()
     }
 }
@@ -45,12 +45,12 @@ impl Past {
 impl Registry {
     /// Keeps a sample, if it is time for one.
     pub(super) fn sample(&mut self, now: Instant) {
-        if !self.past.is_due(now) {
+        if !self.samples.is_due(now) {
             return;
         }
         let totals = self.pool.totals();
         let (streams, live) = (self.sessions.streams(), self.sessions.count_in(Phase::Live));
-        self.past.push(Sample {
+        self.samples.push(Sample {
             at: SystemTime::now(),
             clients: totals.connected as u64,
             replaying: streams.saturating_sub(live) as u64,
@@ -71,11 +71,11 @@ mod tests {
 
     #[test]
     fn one_a_second_is_kept_for_two_minutes() {
-        let (mut past, now) = (Past::default(), Instant::now());
-        assert!(past.is_due(now) && !past.is_due(now + Duration::from_millis(200)));
-        assert!(past.is_due(now + Duration::from_secs(1)));
+        let (mut samples, now) = (Samples::default(), Instant::now());
+        assert!(samples.is_due(now) && !samples.is_due(now + Duration::from_millis(200)));
+        assert!(samples.is_due(now + Duration::from_secs(1)));
         for n in 0..KEPT as u64 + 3 {
-            past.push(Sample {
+            samples.push(Sample {
                 at: SystemTime::UNIX_EPOCH,
                 clients: n,
                 replaying: 0,
@@ -88,7 +88,7 @@ mod tests {
                 history: 0,
             });
         }
-        let samples = past.samples();
-        assert_eq!((samples.len(), samples[0].clients), (KEPT, 3));
+        let all = samples.all();
+        assert_eq!((all.len(), all[0].clients), (KEPT, 3));
     }
 }
