@@ -61,24 +61,8 @@ pub(super) fn admit(
     stopping: bool,
     inside: bool,
 ) -> Result<Admitted, Refused> {
-    if request.method == Method::Unknown {
-        return Err(Refused::unknown_method());
-    }
-    let is_script = script::is_at(&request.path, &config.path);
-    if request.path != config.path && !is_script {
-        let why = format!("subscribers are answered on {} only", config.path);
-        return Err(Refused::new(404, why));
-    }
-    match request.method {
-        Method::Get | Method::Head => {}
-        Method::Options => return Ok(Admitted::Answer(preflight(&request))),
-        _ => return Err(Refused::method(cors::ALLOW)),
-    }
-    if is_script {
-        return Ok(Admitted::Answer(script::answer(&request)));
-    }
-    if request.query.as_deref() == Some(HEALTH) {
-        return Ok(Admitted::Answer(health(stopping)));
+    if let Some(answer) = answer_without_stream(&request, config, stopping)? {
+        return Ok(Admitted::Answer(answer));
     }
     let query = Query::read(request.query.as_deref())?;
     check_count(&query.subscription, config)?;
@@ -125,6 +109,32 @@ pub(super) fn admit(
         agent: request.user_agent.take().map(agent),
         event_source,
     })))
+}
+
+/// The answer to a request that is for no stream.
+fn answer_without_stream(
+    request: &Request,
+    config: &Config,
+    stopping: bool,
+) -> Result<Option<Answer>, Refused> {
+    if request.method == Method::Unknown {
+        return Err(Refused::unknown_method());
+    }
+    let is_script = script::is_at(&request.path, &config.path);
+    if request.path != config.path && !is_script {
+        let why = format!("subscribers are answered on {} only", config.path);
+        return Err(Refused::new(404, why));
+    }
+    match request.method {
+        Method::Get | Method::Head => {}
+        Method::Options => return Ok(Some(preflight(request))),
+        _ => return Err(Refused::method(cors::ALLOW)),
+    }
+    if is_script {
+        return Ok(Some(script::answer(request)));
+    }
+    let asks_for_health = request.query.as_deref() == Some(HEALTH);
+    Ok(asks_for_health.then(|| health(stopping)))
 }
 
 /// Bounds the tokens of one subscription.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Client;
 use super::admission::{StreamRequest, agent, is_event_source};
 use super::answer::{answer, now, write_all, write_answer};
+use super::unserved::Unserved;
 use crate::auth::Keys;
 use crate::auth::mercure::{COOKIE_8, Rights, Rules};
 use crate::clients::ClientHandle;
@@ -21,7 +22,7 @@ use crate::wire::mercure::answer::{Denied, cors, metadata, preflight};
 use crate::wire::mercure::api::{self, Asked};
 use crate::wire::mercure::form;
 use crate::wire::mercure::query::Query;
-use crate::wire::sse::{LAST_CHUNK, hub_id};
+use crate::wire::sse::hub_id;
 
 /// The methods of the hub's own path, and of those below it.
 const METHODS: &str = "GET, HEAD, POST, QUERY, OPTIONS";
@@ -216,23 +217,15 @@ impl Client {
         let Some(mercure) = config.mercure.clone() else {
             return Ok(());
         };
-        let is_query = request.method == Method::Query && request.path == mercure.hub.path();
-        let asked = if is_query {
-            self.query(&mut request).await?
-        } else {
-            Ok(())
-        };
         let cors = cors(&mercure.origins, request.origin.as_deref());
         let head_only = request.method == Method::Head;
-        let decided = asked.map_err(Denied::from);
-        let decided = match decided.and_then(|()| decide(&request, &mercure, since_1970())) {
+        let decided = match self.decided(&mut request, &mercure).await {
             Ok(Decided::Stream(asked)) => return self.open(asked, &cors, ends_stream).await,
+            Err(Unserved::Ended(end)) => return Err(end),
             decided => decided,
         };
         if ends_stream {
-            let key = self.handle.key();
-            self.context.cast(FromClient::Ended { key });
-            write_all(&self.handle, LAST_CHUNK).await?;
+            self.end_stream().await?;
         }
         let answered = match decided {
             Ok(Decided::Head(version)) => {
@@ -241,16 +234,17 @@ impl Client {
                 return Err(answer(&self.handle, &head, End::Answered).await);
             }
             Ok(Decided::Publish(rights)) => {
-                self.publish(&request, &rights, &config, &mercure).await?
+                self.publish(&request, &rights, &config, &mercure).await
             }
             Ok(Decided::List(asked)) => self.list(&request, asked, &mercure).await,
             Ok(Decided::Stream(_)) => return Ok(()),
             Ok(Decided::Answer(answer)) => Ok(answer),
-            Err(denied) => Err(denied),
+            Err(unserved) => Err(unserved),
         };
         let (mut answer, end) = match answered {
             Ok(answer) => (answer, End::Answered),
-            Err(denied) => {
+            Err(Unserved::Ended(end)) => return Err(end),
+            Err(Unserved::Refused(denied)) => {
                 let answer = denied.answer(&mercure.hub);
                 (
                     answer,
@@ -264,22 +258,29 @@ impl Client {
         Err(write_answer(&self.handle, answer, end).await)
     }
 
-    /// Makes a GET of a request whose query is its body.
-    async fn query(&mut self, request: &mut Request) -> Result<Result<(), Refused>, End> {
-        if let Err(refused) = form::check_type(request.content_type.as_deref()) {
-            return Ok(Err(refused));
+    /// Decides on a request, after reading the query of one whose query is its body.
+    async fn decided(
+        &mut self,
+        request: &mut Request,
+        mercure: &Mercure,
+    ) -> Result<Decided, Unserved<Denied>> {
+        if request.method == Method::Query && request.path == mercure.hub.path() {
+            self.query(request).await?;
         }
+        Ok(decide(request, mercure, since_1970())?)
+    }
+
+    /// Makes a GET of a request whose query is its body.
+    async fn query(&mut self, request: &mut Request) -> Result<(), Unserved<Denied>> {
+        form::check_type(request.content_type.as_deref())?;
         let input = &mut **self.input.get_or_insert_default();
-        let body = match body(&self.handle, input, request, LONGEST_QUERY).await? {
-            Ok(body) => body,
-            Err(refused) => return Ok(Err(refused)),
-        };
+        let body = body(&self.handle, input, request, LONGEST_QUERY).await?;
         let Ok(query) = String::from_utf8(body) else {
-            return Ok(Err(Refused::new(400, "the query in the body is no text")));
+            return Err(Refused::new(400, "the query in the body is no text").into());
         };
         request.method = Method::Get;
         request.query = Some(query);
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// Reads what is posted and has it published.
@@ -289,17 +290,11 @@ impl Client {
         rights: &Rights,
         config: &Config,
         mercure: &Mercure,
-    ) -> Result<Result<Answer, Denied>, End> {
+    ) -> Result<Answer, Unserved<Denied>> {
         let most = form::most_bytes(config.max_message);
         let input = &mut **self.input.get_or_insert_default();
-        let body = match body(&self.handle, input, request, most).await? {
-            Ok(body) => body,
-            Err(refused) => return Ok(Err(refused.into())),
-        };
-        let publication = match update(&body, rights, mercure, config) {
-            Ok(publication) => publication,
-            Err(denied) => return Ok(Err(denied)),
-        };
+        let body = body(&self.handle, input, request, most).await?;
+        let publication = update(&body, rights, mercure, config)?;
         drop(body);
         let given = publication
             .update
@@ -313,13 +308,13 @@ impl Client {
             match self.handle.message() {
                 Some(Message::Published(id)) => {
                     let id = given.map_or_else(|| hub_id(id), String::from);
-                    return Ok(Ok(Answer::word(&id)));
+                    return Ok(Answer::word(&id));
                 }
-                Some(Message::Away(why)) => return Ok(Err(not_now(&why))),
+                Some(Message::Away(why)) => return Err(not_now(&why)),
                 Some(Message::Finish {
                     end: Ending::Stopped,
-                }) => return Ok(Err(not_now("the hub stops"))),
-                Some(Message::Finish { end }) => return Err(End::Finished(end)),
+                }) => return Err(not_now("the hub stops")),
+                Some(Message::Finish { end }) => return Err(End::Finished(end).into()),
                 // The time is the publisher's no more.
                 _ => {}
             }
@@ -332,7 +327,7 @@ impl Client {
         request: &Request,
         asked: Box<Asked>,
         mercure: &Mercure,
-    ) -> Result<Answer, Denied> {
+    ) -> Result<Answer, Unserved<Denied>> {
         let (draft, key) = (asked.draft, self.handle.key());
         self.context.cast(FromClient::Subscriptions { key, asked });
         loop {
@@ -346,7 +341,7 @@ impl Client {
                     (text, last_event_id)
                 }
                 Some(Message::Finish { .. }) => {
-                    return Err(Refused::new(503, "the hub stops").into());
+                    return Err(not_now("the hub stops"));
                 }
                 _ => continue,
             };
@@ -364,7 +359,7 @@ impl Client {
     }
 }
 
-fn not_now(why: &str) -> Denied {
+fn not_now(why: &str) -> Unserved<Denied> {
     Refused::new(503, why).into()
 }
 
@@ -374,34 +369,27 @@ async fn body(
     input: &mut Vec<u8>,
     request: &Request,
     most: usize,
-) -> Result<Result<Vec<u8>, Refused>, End> {
-    let mut body = match Body::new(request.body, most) {
-        Ok(body) => body,
-        Err(refused) => return Ok(Err(refused)),
-    };
+) -> Result<Vec<u8>, Unserved<Denied>> {
+    let mut body = Body::new(request.body, most)?;
     if request.expect_continue && input.is_empty() && !body.is_complete() {
         write_all(handle, CONTINUE).await?;
     }
     let mut came = true;
     handle.more_time();
     loop {
-        match body.feed(input) {
-            Ok(count) => drop(input.drain(..count)),
-            Err(refused) => return Ok(Err(refused)),
-        }
+        let count = body.feed(input)?;
+        input.drain(..count);
         if body.is_complete() {
-            return Ok(Ok(body.take()));
+            return Ok(body.take());
         }
         handle.input().await;
         match handle.message() {
             Some(Message::Expired) if std::mem::take(&mut came) => handle.more_time(),
             Some(Message::Expired) => {
-                return Ok(Err(Refused::new(
-                    408,
-                    "no more of the body came within 10 seconds",
-                )));
+                let why = "no more of the body came within 10 seconds";
+                return Err(Refused::new(408, why).into());
             }
-            Some(Message::Finish { end }) => return Err(End::Finished(end)),
+            Some(Message::Finish { end }) => return Err(End::Finished(end).into()),
             _ => {}
         }
         let count = handle.read(|bytes| {
@@ -411,7 +399,7 @@ async fn body(
         match count {
             Some(0) => {
                 let why = "the connection ended before the request's body did";
-                return Ok(Err(Refused::new(400, why)));
+                return Err(Refused::new(400, why).into());
             }
             Some(_) => came = true,
             None => {}

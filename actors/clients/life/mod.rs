@@ -29,6 +29,7 @@ mod introduction;
 mod mercure;
 mod request;
 mod script;
+mod unserved;
 
 use admission::{
     Admitted, COME_BACK, StreamRequest, admit, append_retry, jitter, refuse, send_away, turn_away,
@@ -36,6 +37,7 @@ use admission::{
 use answer::{answer, answer_at_once, now, write_all, write_answer};
 use introduction::Introduction;
 use request::{next_request, request};
+use unserved::Unserved;
 
 /// What all clients know.
 #[derive(Debug)]
@@ -57,6 +59,25 @@ pub struct Context {
 }
 
 impl Context {
+    /// What the clients know that come by the control port (`inside`), or that do not.
+    pub fn new(
+        settings: Rc<Settings>,
+        registry: Address<FromClient>,
+        updates: Address<Posted>,
+        reinit: Rc<Cell<bool>>,
+        inside: bool,
+    ) -> Self {
+        Self {
+            settings,
+            registry,
+            updates,
+            reinit,
+            inside,
+            told_of_proxy: Cell::new(false),
+            stopping: Cell::new(false),
+        }
+    }
+
     /// Tells the registry something. Do not bind the result of `try_send` in an `async fn`: a rejected
     /// message would enlarge the future.
     pub fn cast(&self, message: FromClient) {
@@ -112,55 +133,38 @@ impl Client {
     /// new one takes.
     async fn begin(&mut self, again: Option<Box<Request>>) -> Result<(), End> {
         let ends_stream = again.is_some();
-        let input = &mut **self.input.get_or_insert_default();
-        let config;
-        // In a block, so that the request is gone before an answer is awaited.
-        let (cors, head_only, admitted) = {
-            let mut introduction = Introduction::new(&self.handle, &self.context, again.is_none());
-            let request = match again {
-                Some(request) => Ok(request),
-                None => {
-                    let hub = self.context.settings.hub_path();
-                    match request(&self.handle, input, &mut introduction, hub).await {
-                        Ok(request) => request,
-                        Err(end) => {
-                            if end == End::Upgraded {
-                                // A header of the PROXY protocol holds for all streams.
-                                introduction.complete(None);
-                            }
-                            return Err(end);
-                        }
-                    }
-                }
-            };
-            self.handle.asked();
-            introduction.complete(request.as_deref().ok());
-            // As they are now that the request is there.
-            config = self.context.settings.now();
-            let hub = config.mercure.as_ref().filter(|_| !self.context.inside);
-            match request {
-                Ok(request) if hub.is_some_and(|hub| hub.hub.answers(&request.path)) => {
-                    let config = Rc::clone(&config);
-                    return Box::pin(self.hub(request, config, ends_stream)).await;
-                }
-                Ok(request) => (
-                    cors::lines(&config.cors, request.origin.as_deref()),
-                    request.method == Method::Head,
-                    admit(
-                        request,
-                        &config,
-                        since_1970(),
-                        self.context.stopping.get(),
-                        self.context.inside,
-                    ),
+        let request = match self.introduced(again).await {
+            Ok(request) => Ok(request),
+            Err(Unserved::Refused(refused)) => Err(refused),
+            Err(Unserved::Ended(end)) => return Err(end),
+        };
+        // As they are now that the request is there.
+        let config = self.context.settings.now();
+        let hub = config.mercure.as_ref().filter(|_| !self.context.inside);
+        // The request is gone before an answer is awaited.
+        let (cors, head_only, admitted) = match request {
+            Ok(request) if hub.is_some_and(|hub| hub.hub.answers(&request.path)) => {
+                return Box::pin(self.hub(request, config, ends_stream)).await;
+            }
+            Ok(request) => (
+                cors::lines(&config.cors, request.origin.as_deref()),
+                request.method == Method::Head,
+                admit(
+                    request,
+                    &config,
+                    since_1970(),
+                    self.context.stopping.get(),
+                    self.context.inside,
                 ),
-                Err(refused) => {
-                    let origin = cors::origin_of(input);
-                    let head_only = Method::of(input) == Method::Head;
-                    (cors::lines(&config.cors, origin), head_only, Err(refused))
-                }
+            ),
+            Err(refused) => {
+                let input = self.input.as_deref().map_or(&[][..], Vec::as_slice);
+                let origin = cors::origin_of(input);
+                let head_only = Method::of(input) == Method::Head;
+                (cors::lines(&config.cors, origin), head_only, Err(refused))
             }
         };
+        drop(config);
         match admitted {
             Ok(Admitted::Stream(asked)) => {
                 let cors = with_proof(cors, asked.proof);
@@ -172,28 +176,62 @@ impl Client {
                 Err(answer(&self.handle, &head, End::Answered).await)
             }
             Ok(Admitted::Answer(mut answer)) => {
-                if ends_stream {
-                    self.end_stream().await?;
-                }
                 answer.lines.push_str(&cors);
-                answer.head_only = head_only;
                 answer.close = true;
-                Err(write_answer(&self.handle, answer, End::Answered).await)
+                self.answer(answer, head_only, ends_stream, End::Answered)
+                    .await
             }
             Err(refused) => {
-                if ends_stream {
-                    self.end_stream().await?;
-                }
                 let mut answer = Answer::refused_text(&refused);
                 answer.lines.push_str(&cors);
                 if refused.denied.is_some() {
                     answer.lines.push_str(cors::EXPOSE_DENIED);
                 }
-                answer.head_only = head_only;
                 let end = End::Refused(refused.status, refused.reason);
-                Err(write_answer(&self.handle, answer, end).await)
+                self.answer(answer, head_only, ends_stream, end).await
             }
         }
+    }
+
+    /// Reads the request, unless it is there already; then it is known whom the client speaks for.
+    async fn introduced(
+        &mut self,
+        again: Option<Box<Request>>,
+    ) -> Result<Box<Request>, Unserved<Refused>> {
+        let input = &mut **self.input.get_or_insert_default();
+        let mut introduction = Introduction::new(&self.handle, &self.context, again.is_none());
+        let request = match again {
+            Some(request) => Ok(request),
+            None => {
+                let hub = self.context.settings.hub_path();
+                request(&self.handle, input, &mut introduction, hub).await
+            }
+        };
+        if let Err(Unserved::Ended(end)) = &request {
+            if *end == End::Upgraded {
+                // A header of the PROXY protocol holds for all streams.
+                introduction.complete(None);
+            }
+            return request;
+        }
+        self.handle.asked();
+        introduction.complete(request.as_deref().ok());
+        request
+    }
+
+    /// Answers with what is no stream, and so ends the client.
+    async fn answer(
+        &self,
+        mut answer: Answer,
+        head_only: bool,
+        ends_stream: bool,
+        end: End,
+    ) -> Result<(), End> {
+        if ends_stream {
+            self.end_stream().await?;
+        }
+        answer.head_only = head_only;
+        Err(write_answer(&self.handle, answer, end).await)
     }
 
     /// Ends the open stream, as something else than a stream takes its place.

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::introduction::Introduction;
+use super::unserved::Unserved;
 use super::{End, Message};
 use crate::clients::ClientHandle;
 use crate::net::tls::Trouble;
@@ -15,27 +16,29 @@ pub(super) async fn request(
     input: &mut Vec<u8>,
     introduction: &mut Introduction<'_>,
     hub: Option<Rc<str>>,
-) -> Result<Result<Box<Request>, Refused>, End> {
+) -> Result<Box<Request>, Unserved<Refused>> {
     let mut reader = Reader::with_hub(hub);
     let mut expired = false;
     let mut given_up = None;
     loop {
         // Not kept in a variable, which would be a part of the state while more is awaited.
         match read(handle, &mut reader, input, introduction) {
-            Ok(Some(Begun::Http2)) => return Err(End::Upgraded),
+            Ok(Some(Begun::Http2)) => return Err(End::Upgraded.into()),
             Ok(Some(Begun::Request(head))) => {
                 input.drain(..head.length);
-                return Ok(Ok(head.request));
+                return Ok(head.request);
             }
-            Ok(None) if let Some(end) = given_up => return Err(End::Finished(end)),
-            Ok(None) if expired && handle.is_handshaking() => return Err((&Trouble::Late).into()),
-            Ok(None) if expired && input.is_empty() => return Err(End::Left),
+            Ok(None) if let Some(end) = given_up => return Err(End::Finished(end).into()),
+            Ok(None) if expired && handle.is_handshaking() => {
+                return Err(End::from(&Trouble::Late).into());
+            }
+            Ok(None) if expired && input.is_empty() => return Err(End::Left.into()),
             Ok(None) if expired => {
                 let why = "the request was not complete within 10 seconds";
-                return Ok(Err(Refused::new(408, why)));
+                return Err(Refused::new(408, why).into());
             }
             Ok(None) => {}
-            Err(refused) => return Ok(Err(refused)),
+            Err(refused) => return Err(refused.into()),
         }
         handle.input().await;
         match handle.message() {
@@ -56,17 +59,14 @@ pub(super) async fn request(
         {
             // What it sent may say which page may read the answer.
             take()?;
-            return Ok(Err(Refused::new(400, trouble.to_string())));
+            return Err(Refused::new(400, trouble.to_string()).into());
         }
         if count? == Some(0) {
-            return if input.is_empty() {
-                Err(End::Left)
+            return Err(if input.is_empty() {
+                End::Left.into()
             } else {
-                Ok(Err(Refused::new(
-                    400,
-                    "the request ended before it was complete",
-                )))
-            };
+                Refused::new(400, "the request ended before it was complete").into()
+            });
         }
     }
 }

@@ -251,26 +251,47 @@ fn names_other_version(line: &[u8]) -> bool {
 fn parse(head: &[u8]) -> Result<Box<Request>, Refused> {
     // Not filled, which would cost more than most heads themselves.
     let mut few = [const { MaybeUninit::uninit() }; USUAL_FIELDS];
-    match parse_into(head, &mut few) {
-        Err(httparse::Error::TooManyHeaders) => {
+    let parsed = match parse_into(head, &mut few) {
+        Err(Fault::Syntax(httparse::Error::TooManyHeaders)) => {
             let mut many = Box::new_uninit_slice(MOST_FIELDS);
             parse_into(head, &mut many)
         }
-        done => done,
-    }
-    .unwrap_or_else(|error| Err(Refused::new(400, malformed(head, error))))
+        parsed => parsed,
+    };
+    parsed.map_err(|fault| match fault {
+        Fault::Syntax(error) => Refused::new(400, malformed(head, error)),
+        Fault::Refused(refused) => refused,
+    })
 }
 
-/// Parses a head with room for so many fields; the outer error is httparse's.
+/// Why a head is no request: httparse does not understand it, or it is refused.
+enum Fault {
+    Syntax(httparse::Error),
+    Refused(Refused),
+}
+
+impl From<httparse::Error> for Fault {
+    fn from(error: httparse::Error) -> Self {
+        Self::Syntax(error)
+    }
+}
+
+impl From<Refused> for Fault {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+/// Parses a head with room for so many fields.
 fn parse_into<'b>(
     head: &'b [u8],
     fields: &mut [MaybeUninit<httparse::Header<'b>>],
-) -> Result<Result<Box<Request>, Refused>, httparse::Error> {
+) -> Result<Box<Request>, Fault> {
     let mut request = httparse::Request::new(&mut []);
-    Ok(match request.parse_with_uninit_headers(head, fields)? {
-        httparse::Status::Complete(length) if length == head.len() => Request::new(&request),
-        _ => Err(Refused::new(400, "malformed header fields")),
-    })
+    match request.parse_with_uninit_headers(head, fields)? {
+        httparse::Status::Complete(length) if length == head.len() => Ok(Request::new(&request)?),
+        _ => Err(Refused::new(400, "malformed header fields").into()),
+    }
 }
 
 /// Says which line httparse stopped at, as it does not.
