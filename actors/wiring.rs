@@ -66,22 +66,13 @@ pub fn run(config: Config, sockets: Sockets, ready: Box<dyn FnOnce()>) -> Result
     let (requests, asked) = unbounded();
     let (to_registry, arrivals) = unbounded();
     let (updates, posted) = unbounded();
-    let context = |reinit, inside| {
-        Rc::new(Context {
-            settings: Rc::clone(&settings),
-            registry: to_registry.clone(),
-            updates: updates.clone(),
-            reinit,
-            stopping: Cell::new(false),
-            inside,
-            told_of_proxy: Cell::new(false),
-        })
+    let context = |reinit: &Rc<Cell<bool>>, inside| {
+        let (registry, updates) = (to_registry.clone(), updates.clone());
+        let (settings, reinit) = (Rc::clone(&settings), Rc::clone(reinit));
+        Rc::new(Context::new(settings, registry, updates, reinit, inside))
     };
     let reinit = Rc::new(Cell::new(config.reinit));
-    let (outside, inside) = (
-        context(Rc::clone(&reinit), false),
-        context(Rc::default(), true),
-    );
+    let (outside, inside) = (context(&reinit, false), context(&Rc::default(), true));
     let wiring = Wiring {
         spawner: supervisor.spawner(),
         pool: pool(&config, to_registry.clone())?,

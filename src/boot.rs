@@ -70,14 +70,10 @@ fn serve(mut plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failur
     };
     let mut config = plan.config;
     // It ends before the files of this process are dropped, which finds them gone then.
-    let _janitor = match user {
-        Some(account) => {
-            let files = sockets.iter().chain(pidfile.iter().map(PidFile::made));
-            give_up_rights(account, &config, files)
-        }
-        None => may_use(&config).map(|()| None),
-    }
-    .map_err(Failure::start)?;
+    let _janitor = {
+        let files = sockets.iter().chain(pidfile.iter().map(PidFile::made));
+        give_up_rights(user, &config, files).map_err(Failure::start)?
+    };
     if !plan.detach {
         let key = plan.subscribe_keys.first().map(|path| path.as_path());
         let (subscribers, publishers) = (doors(&subscribers), doors(&publishers));
@@ -171,13 +167,17 @@ fn open_files(plan: &Plan) -> Result<Vec<Made>, String> {
     Ok(made)
 }
 
-/// Becomes `account`, after a look whether that user may do what hasses has to. What it may not do is
-/// to take `files` away: a janitor keeps the right to, if need be.
+/// Looks whether `account`, or the user of this process, may do what hasses has to, and becomes
+/// `account`. What that user may not do is to take `files` away: a janitor keeps the right to, if need be.
 fn give_up_rights<'a>(
-    account: &Account,
+    account: Option<&Account>,
     config: &Config,
     files: impl Iterator<Item = &'a Made>,
 ) -> Result<Option<Janitor>, String> {
+    let Some(account) = account else {
+        may_use(config)?;
+        return Ok(None);
+    };
     let beyond = privileges::as_user(account, || {
         may_use(config)?;
         Ok::<Vec<_>, String>(files.filter(|file| !may_remove(file.path())).collect())

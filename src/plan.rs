@@ -257,6 +257,12 @@ fn subscribe_all(all: &Typed, old: bool) -> SubscribeAll {
     }
 }
 
+/// Whether the pages that the old daemon did not have are shut: with old switches, unless an option says
+/// who may see them.
+fn shuts_windows(all: &Typed, old: bool) -> bool {
+    old && all.control_secret.is_none() && all.watch_secret.is_none() && all.control_host.is_empty()
+}
+
 /// What the actors get. Takes what it uses out of `all`.
 fn config(
     all: &mut Typed,
@@ -296,22 +302,14 @@ fn config(
         subscribe_all: subscribe_all(all, old),
         reinit: all.reinit,
         silence_ends_message: old,
-        shut_windows: old
-            && all.control_secret.is_none()
-            && all.watch_secret.is_none()
-            && all.control_host.is_empty(),
+        shut_windows: shuts_windows(all, old),
         control_hosts: take(&mut all.control_host),
         log_level: all.log_level.unwrap_or(LogLevel::Normal),
         log: match all.log.take() {
             Some(path) => LogTarget::File(place(path)?),
             None => log_by_default(old, detach),
         },
-        fifo: all
-            .fifo
-            .take()
-            .map(place)
-            .transpose()?
-            .map(|path| Fifo { path }),
+        fifo: (all.fifo.take().map(place).transpose()?).map(|path| Fifo { path }),
         about: About {
             version: env!("CARGO_PKG_VERSION"),
             compiled: env!("HASSES_COMPILED"),

@@ -295,6 +295,17 @@ impl Receiver {
         }
     }
 
+    /// A header block ends a body; its fields mean nothing to anybody.
+    fn end_body(&mut self, connection: &Rc<Connection>, stream: u32) -> Result<(), Reason> {
+        let head = Head {
+            length: 0,
+            kind: kind::DATA,
+            flags: flag::END_STREAM,
+            stream,
+        };
+        self.data(connection, &head, &[])
+    }
+
     /// A header block is whole: a request, or what stands behind a body.
     fn whole(&mut self, connection: &Rc<Connection>, block: &Block) -> Result<(), Reason> {
         let id = block.stream;
@@ -312,18 +323,7 @@ impl Receiver {
         read.map_err(|_| Reason::Compression)?;
         if id <= last {
             return match side {
-                Some(false) if block.ended && !pseudo => {
-                    // Its fields mean nothing to anybody; what it ends is the body.
-                    let flags = flag::END_STREAM;
-                    let (kind, stream) = (kind::DATA, id);
-                    let head = Head {
-                        length: 0,
-                        kind,
-                        flags,
-                        stream,
-                    };
-                    self.data(connection, &head, &[])
-                }
+                Some(false) if block.ended && !pseudo => self.end_body(connection, id),
                 Some(false) => fail(connection, id, Reason::Protocol),
                 Some(true) => fail(connection, id, Reason::StreamClosed),
                 None => Err(Reason::StreamClosed),
@@ -343,17 +343,7 @@ impl Receiver {
         }
         match gathering.end(!block.ended) {
             Gathered::Malformed => fail(connection, id, Reason::Protocol),
-            Gathered::TooLarge => {
-                connection.strain(10)?;
-                let mut answer = Vec::new();
-                put_status(b"431", &mut answer);
-                let flags = flag::END_HEADERS | flag::END_STREAM;
-                connection.put(|out| frame::put(kind::HEADERS, flags, id, &answer, out));
-                if !block.ended {
-                    connection.put(|out| frame::put_reset(id, Reason::NoError, out));
-                }
-                Ok(())
-            }
+            Gathered::TooLarge => too_large(connection, block),
             Gathered::Request(request) => {
                 let begun = Begun {
                     connection: Rc::clone(connection),
@@ -465,6 +455,19 @@ fn reset(connection: &Rc<Connection>, head: &Head) -> Result<(), Reason> {
         side.ended = true;
     }
     connection.end_stream(head.stream, None);
+    Ok(())
+}
+
+/// Answers a request whose fields are too large.
+fn too_large(connection: &Rc<Connection>, block: &Block) -> Result<(), Reason> {
+    connection.strain(10)?;
+    let mut answer = Vec::new();
+    put_status(b"431", &mut answer);
+    let flags = flag::END_HEADERS | flag::END_STREAM;
+    connection.put(|out| frame::put(kind::HEADERS, flags, block.stream, &answer, out));
+    if !block.ended {
+        connection.put(|out| frame::put_reset(block.stream, Reason::NoError, out));
+    }
     Ok(())
 }
 

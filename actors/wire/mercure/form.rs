@@ -61,43 +61,68 @@ pub fn read(
 ) -> Result<Publication, Refused> {
     let body = std::str::from_utf8(body)
         .map_err(|_| Refused::new(400, "the body is not UTF-8; it must be percent-encoded"))?;
-    let (mut topics, mut seen) = (Vec::new(), HashSet::new());
-    let mut update = Update::new(draft);
-    let (mut data, mut event, mut private) = (None, None, false);
-    for (raw_name, value) in parameters(body) {
+    let mut fields = Fields::new(draft);
+    for (name, value) in parameters(body) {
+        fields.take(name, value, hub)?;
+    }
+    fields.publication(max_message)
+}
+
+/// What a form's fields say.
+struct Fields {
+    topics: Vec<Target>,
+    seen: HashSet<Token>,
+    update: Update,
+    data: Option<String>,
+    event: Option<Box<str>>,
+    private: bool,
+}
+
+impl Fields {
+    fn new(draft: Draft) -> Self {
+        Self {
+            topics: Vec::new(),
+            seen: HashSet::new(),
+            update: Update::new(draft),
+            data: None,
+            event: None,
+            private: false,
+        }
+    }
+
+    /// Takes the next field of the form.
+    fn take(&mut self, raw_name: &str, value: &str, hub: &Identity) -> Result<(), Refused> {
         let text = |name| decode(value, true).map_err(|error| wrong(name, value, &error));
         match &*decode(raw_name, true).unwrap_or(raw_name.into()) {
             "topic" => {
-                let topic = topic(draft, &text("topic")?, hub)?;
-                if seen.insert(topic.clone()) {
-                    topics.push(Target::Token(topic));
+                let topic = topic(self.update.draft, &text("topic")?, hub)?;
+                if self.seen.insert(topic.clone()) {
+                    self.topics.push(Target::Token(topic));
                 }
-                if topics.len() > MAX_TOPICS {
-                    return Err(Refused::new(
-                        400,
-                        format!("there are more than {MAX_TOPICS} topics"),
-                    ));
+                if self.topics.len() > MAX_TOPICS {
+                    let why = format!("there are more than {MAX_TOPICS} topics");
+                    return Err(Refused::new(400, why));
                 }
             }
-            "data" => once(&mut data, "data", any_text(value)?)?,
-            "private" => private = true,
+            "data" => once(&mut self.data, "data", any_text(value)?)?,
+            "private" => self.private = true,
             "id" => {
                 let id = text("id")?;
                 if !id.is_empty() {
-                    once(&mut update.id, "id", given_id(&id)?)?;
+                    once(&mut self.update.id, "id", given_id(&id)?)?;
                 }
             }
             "type" => {
                 let kind = text("type")?;
                 if !kind.is_empty() {
-                    once(&mut event, "type", type_name(&kind)?)?;
+                    once(&mut self.event, "type", type_name(&kind)?)?;
                 }
             }
             "retry" => {
                 let retry = text("retry")?;
                 let digits = retry.bytes().all(|byte| byte.is_ascii_digit());
                 match retry.parse().ok().filter(|_| digits) {
-                    Some(retry) => once(&mut update.retry, "retry", retry)?,
+                    Some(retry) => once(&mut self.update.retry, "retry", retry)?,
                     None if retry.is_empty() => {}
                     None => {
                         return Err(wrong("retry", value, &"is no whole number of milliseconds"));
@@ -106,32 +131,36 @@ pub fn read(
             }
             _ => {}
         }
+        Ok(())
     }
-    let data = data.unwrap_or_default();
-    if data.len() > max_message {
-        let why = format!("data is longer than {max_message} bytes, the most that is taken here");
-        return Err(Refused::new(413, why));
-    }
-    let to = match topics.len() {
-        0 => {
-            return Err(Refused::new(
-                400,
-                "topic is missing; it names what the update is about",
-            ));
+
+    /// What is published by the whole form.
+    fn publication(mut self, max_message: usize) -> Result<Publication, Refused> {
+        let data = self.data.unwrap_or_default();
+        if data.len() > max_message {
+            let why =
+                format!("data is longer than {max_message} bytes, the most that is taken here");
+            return Err(Refused::new(413, why));
         }
-        1 => Targets::One(topics.remove(0)),
-        _ => Targets::Many(topics.into()),
-    };
-    Ok(Publication {
-        to,
-        except: None,
-        event,
-        data: data.into(),
-        retain: true,
-        private: Some(private),
-        update: Some(Box::new(update)),
-        key: None,
-    })
+        let to = match self.topics.len() {
+            0 => {
+                let why = "topic is missing; it names what the update is about";
+                return Err(Refused::new(400, why));
+            }
+            1 => Targets::One(self.topics.remove(0)),
+            _ => Targets::Many(self.topics.into()),
+        };
+        Ok(Publication {
+            to,
+            except: None,
+            event: self.event,
+            data: data.into(),
+            retain: true,
+            private: Some(self.private),
+            update: Some(Box::new(self.update)),
+            key: None,
+        })
+    }
 }
 
 /// Decodes a value in which bytes that are no UTF-8 are replaced.
