@@ -28,10 +28,10 @@ impl Failure {
         }
     }
 
-    /// Exit code 1, where everything has been told already.
-    pub(crate) fn told() -> Self {
+    /// An exit code, where everything has been told already.
+    pub(crate) fn told(code: u8) -> Self {
         Self {
-            code: 1,
+            code,
             messages: Vec::new(),
         }
     }

@@ -73,10 +73,13 @@ fn run() -> Result<(), Failure> {
     let helps = |argument: &String| argument == "--help";
     let done = arguments.first().is_some_and(does) && !arguments.iter().any(helps);
     if arguments.first().is_some_and(|first| first == "doctor") {
-        let (text, well) = doctor::doctor(arguments.split_off(1))?;
+        let (text, code) = doctor::doctor(arguments.split_off(1))?;
         say(&text)?;
         // What is wrong stands in the text.
-        return if well { Ok(()) } else { Err(Failure::told()) };
+        return match code {
+            0 => Ok(()),
+            code => Err(Failure::told(code)),
+        };
     }
     if let Some(helper) = arguments.first().and_then(|first| helper(first)) {
         let told = helper(arguments.split_off(1))?;

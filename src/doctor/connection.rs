@@ -186,11 +186,15 @@ fn status(patient: &Patient<'_>, looked: &mut Looked, report: &mut Report) -> bo
             Topic::Cookie,
             format!("401 in spite of the cookie{because}; does the proxy drop it?"),
         ),
-        401 | 403 => report.add(
+        401 | 403 if !from_hasses => report.add(
             "status",
             Level::Wrong,
-            format!("{status}{because}; --key FILE signs the doctor's own query"),
+            format!(
+                "{status}, and not from hasses: another program refuses the request, such as a \
+                 password or a rule of the web server for this path"
+            ),
         ),
+        401 | 403 => unproven(patient, &format!("{status}{because}"), report),
         429 => report.add("status", Level::Wrong, format!("429{because}")),
         500..=599 => report.mend(
             "status",
@@ -206,6 +210,24 @@ fn status(patient: &Patient<'_>, looked: &mut Looked, report: &mut Report) -> bo
         ),
     }
     false
+}
+
+/// hasses asks for a proof of what the doctor may read, and did not get one that is good.
+fn unproven(patient: &Patient<'_>, told: &str, report: &mut Report) {
+    let (level, more) = match &patient.own {
+        None => (Level::Wrong, "the URL's query gives no right to read"),
+        Some(own) if own.key.is_some() => (
+            Level::Wrong,
+            "the query is signed with --key: is that the secret of --subscribe-key, and are both clocks \
+             right?",
+        ),
+        Some(_) => (
+            Level::Unchecked,
+            "hasses is locked by --subscribe-key, as it may be, and the doctor has no key. --key FILE names \
+             the secret's file, --cookie hasses=JWT a user's right; a URL with a signed query does too",
+        ),
+    };
+    report.add("status", level, format!("{told}; {more}"));
 }
 
 /// Whether it is an event stream.
@@ -306,8 +328,8 @@ fn cookie(patient: &Patient<'_>, report: &mut Report) {
         (Ok(_), Ok(401 | 403)) => report.add("cookie", Level::Ok, "the cookie reaches hasses"),
         (Ok(_), Ok(_)) => report.add(
             "cookie",
-            Level::Skipped,
-            "hasses lets everybody in, with the cookie or without",
+            Level::Note,
+            "hasses lets everybody in, so nobody knows whether the cookie arrives",
         ),
         (Err(failed), _) | (_, Err(failed)) => {
             report.add("cookie", Level::Wrong, failed_text(&failed))

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
-use super::Patient;
 use super::advice::Topic;
 use super::finding::{Level, Report};
 use super::look::{Looked, Request, look};
 use super::publishing::Publishing;
 use super::stream::{Arrival, Missed, Stream};
+use super::{Own, Patient};
 use crate::http::Event;
 
 /// How long a block is waited for that should come at once.
@@ -50,11 +50,15 @@ pub(crate) fn check(patient: &Patient<'_>, looked: Looked, report: &mut Report) 
         }
     };
     report.add("first bytes", Level::Ok, "the stream begins at once");
+    let mut silent = patient
+        .own
+        .as_ref()
+        .and_then(|own| quiet(patient, own, &url));
     if let Publishing::None(why) = &patient.publishing {
         report.add(
             "delivery",
-            Level::Skipped,
-            format!("no event could be published ({why}); --control ADDR or --publish CMD helps"),
+            Level::Unchecked,
+            format!("no test event could be published: {why}; --publish CMD is another way"),
         );
     } else if let Some(token) = &patient.token {
         let publisher = Publisher {
@@ -62,18 +66,32 @@ pub(crate) fn check(patient: &Patient<'_>, looked: Looked, report: &mut Report) 
             url: &url,
             token,
         };
-        publisher.arrival(&mut stream, report);
-        publisher.compression(report);
-        publisher.reconnect(report);
-        publisher.address(report);
+        if publisher.arrival(&mut stream, report) {
+            publisher.compression(report);
+            publisher.reconnect(report);
+            publisher.address(report);
+        }
     } else {
         report.add(
             "delivery",
-            Level::Skipped,
+            Level::Unchecked,
             "the URL names no token that a test event could be published to",
         );
     }
-    silence(&mut stream, heartbeat, patient.wait, report);
+    silence(
+        silent.as_mut().unwrap_or(&mut stream),
+        heartbeat,
+        patient.wait,
+        report,
+    );
+}
+
+/// A stream on which nothing happens, while others are looked at.
+fn quiet(patient: &Patient<'_>, own: &Own, url: &Url) -> Option<Stream> {
+    let looked = look(&own.quiet(url).ok()?, &patient.request()).ok()?;
+    let mut stream = Stream::watch(looked.answer);
+    let begins = stream.find(Instant::now() + AT_ONCE, |event| event.id.is_some());
+    begins.ok().map(|_| stream)
 }
 
 /// What needs test events.
@@ -108,16 +126,25 @@ impl Publisher<'_> {
         own.another(self.url).ok()
     }
 
-    /// Whether events arrive when they are published.
-    fn arrival(&self, stream: &mut Stream, report: &mut Report) {
+    /// Whether events arrive when they are published; false if it is useless to publish more.
+    fn arrival(&self, stream: &mut Stream, report: &mut Report) -> bool {
         let mut delays = Vec::new();
         for _ in 0..EVENTS {
             let before = Instant::now();
             let Some(data) = self.publish(report) else {
-                return;
+                return false;
             };
             match stream.find(before + AT_ONCE, carries(&data)) {
                 Ok((at, _)) => delays.push(at.saturating_duration_since(before)),
+                Err(Missed::Late) if self.is_unknown() => {
+                    report.add(
+                        "delivery",
+                        Level::Unchecked,
+                        "an event did not arrive, and the hasses that took it in does not know this \
+                         stream: --control ADDR must name that behind the URL",
+                    );
+                    return false;
+                }
                 Err(Missed::Late) => {
                     report.mend(
                         "delivery",
@@ -129,7 +156,7 @@ impl Publisher<'_> {
                             AT_ONCE.as_secs()
                         ),
                     );
-                    return;
+                    return true;
                 }
                 Err(Missed::End | Missed::Broken(_)) => {
                     report.mend(
@@ -138,7 +165,7 @@ impl Publisher<'_> {
                         Topic::ReadTimeout,
                         "the stream ended while events were published",
                     );
-                    return;
+                    return true;
                 }
             }
             thread::sleep(APART.saturating_sub(before.elapsed()));
@@ -154,6 +181,15 @@ impl Publisher<'_> {
         } else {
             report.add("delivery", Level::Ok, told);
         }
+        true
+    }
+
+    /// Whether the control address is that of a hasses without the doctor's stream.
+    fn is_unknown(&self) -> bool {
+        let Some(own) = &self.patient.own else {
+            return false;
+        };
+        matches!(self.patient.publishing.client(&own.token), Some(None))
     }
 
     /// Whether compression, which browsers ask for, holds events back.
@@ -283,7 +319,8 @@ impl Publisher<'_> {
     /// Whose address hasses sees.
     fn address(&self, report: &mut Report) {
         let Some((url, id)) = self.another() else {
-            return;
+            let why = "a query of your own is used, so no stream can be told from others";
+            return report.add("address", Level::Skipped, why);
         };
         let here =
             |host: Option<&str>| host.is_some_and(|host| matches!(host, "localhost" | "127.0.0.1"));
@@ -297,17 +334,18 @@ impl Publisher<'_> {
         let Some((local, remote)) = looked.answer.socket().addresses else {
             return;
         };
-        let client = self.patient.publishing.client(&id);
+        let Some(client) = self.patient.publishing.client(&id) else {
+            let why =
+                "only a control address tells whom hasses sees, and ends a stream: --control ADDR";
+            return report.add("address", Level::Skipped, why);
+        };
         let seen = client
             .as_ref()
             .and_then(|client| client["address"].as_str());
         let Some(seen) = seen.and_then(address_of) else {
-            report.add(
-                "address",
-                Level::Skipped,
-                "the control address does not tell whom hasses sees",
-            );
-            return;
+            let why =
+                "the hasses at the control address does not know this stream: another node has it";
+            return report.add("address", Level::Skipped, why);
         };
         drop(looked);
         let http = client.as_ref().and_then(|client| client["http"].as_str());
@@ -408,61 +446,56 @@ fn silence(
     let heartbeat = heartbeat
         .filter(|seconds| *seconds > 0)
         .map(Duration::from_secs);
-    let longest = match (wait, heartbeat) {
-        (Some(wait), _) => wait,
-        (None, Some(heartbeat)) => heartbeat + OVERDUE,
-        (None, None) => WITHOUT_HEARTBEAT,
-    };
-    let mut silent_since = stream.last;
     let begun = Instant::now();
-    let deadline = begun + longest;
-    let mut beats = 0;
-    while let Some((at, arrival)) = stream.next(deadline) {
-        match arrival {
-            Arrival::Bytes => silent_since = at,
-            // The last of the test events.
-            Arrival::Event(_) if at < begun => {}
-            Arrival::Event(_) => {
-                beats += 1;
-                if wait.is_none() {
-                    break;
-                }
-            }
-            Arrival::End | Arrival::Broken(_) => {
-                let silent = at.saturating_duration_since(silent_since).as_secs_f64();
-                report.mend(
-                    "silence",
-                    Level::Wrong,
-                    Topic::ReadTimeout,
-                    format!("the stream was cut after {silent:.0} s of silence"),
-                );
-                return;
-            }
+    let mut since = stream.last;
+    let mut longest = Duration::ZERO;
+    // Heartbeats do not wait for silence, so the first may come soon after something else.
+    let enough = heartbeat.map(|heartbeat| heartbeat * 4 / 5);
+    while wait.is_some() || enough.is_none_or(|enough| longest < enough) {
+        let deadline = match (wait, heartbeat) {
+            (Some(wait), _) => begun + wait,
+            (None, Some(heartbeat)) => since + heartbeat + OVERDUE,
+            (None, None) => since + WITHOUT_HEARTBEAT,
+        };
+        let Some((at, arrival)) = stream.next(deadline) else {
+            break;
+        };
+        let silent = at.saturating_duration_since(since);
+        if let Arrival::End | Arrival::Broken(_) = arrival {
+            let text = format!(
+                "the stream was cut after {:.0} s of silence",
+                silent.as_secs_f64()
+            );
+            return report.mend("silence", Level::Wrong, Topic::ReadTimeout, text);
         }
+        longest = longest.max(silent);
+        since = at;
     }
-    let told = match (heartbeat, beats) {
-        (None, _) => {
-            let seconds = longest.as_secs();
-            let text = format!(
-                "the stream outlived {seconds} s; hasses sends no heartbeat (--heartbeat 0), so \
-                 nobody notices a dead connection"
-            );
-            return report.add("silence", Level::Note, text);
-        }
-        (Some(heartbeat), 0) if longest < heartbeat => {
-            format!("a silent stream lives for {} s", longest.as_secs())
-        }
-        (Some(heartbeat), 0) => {
-            let text = format!(
-                "the heartbeat of {} s did not arrive: something holds small blocks back",
-                heartbeat.as_secs()
-            );
-            return report.mend("silence", Level::Wrong, Topic::Buffering, text);
-        }
-        (Some(heartbeat), _) => format!(
-            "a silent stream lives until the heartbeat, {} s",
-            heartbeat.as_secs()
-        ),
+    let silent = since.elapsed();
+    let lives = longest.max(silent).as_secs_f64();
+    let Some(heartbeat) = heartbeat else {
+        let text = format!(
+            "the stream outlived {lives:.0} s; hasses sends no heartbeat (--heartbeat 0), so nobody \
+             notices a dead connection"
+        );
+        return report.add("silence", Level::Note, text);
     };
-    report.add("silence", Level::Ok, told);
+    if silent >= heartbeat + OVERDUE {
+        let text = format!(
+            "no heartbeat was seen in {:.0} s, and hasses sends one every {} s: something holds small \
+             blocks back",
+            silent.as_secs_f64(),
+            heartbeat.as_secs()
+        );
+        report.mend("silence", Level::Wrong, Topic::Buffering, text);
+    } else if enough.is_some_and(|enough| longest < enough) {
+        let text = format!("a silent stream lives for {lives:.0} s, as long as it was watched");
+        report.add("silence", Level::Ok, text);
+    } else {
+        let text = format!(
+            "a heartbeat was seen after {:.0} s of silence",
+            longest.as_secs_f64()
+        );
+        report.add("silence", Level::Ok, text);
+    }
 }

@@ -11,6 +11,18 @@ use super::between::Between;
 const INDENT: &str = "                       ";
 /// The most columns of a finding's line.
 const WIDTH: usize = 100;
+/// What is looked at wherever a connection is made.
+const CHECKS: [&str; 9] = [
+    "status",
+    "content type",
+    "first bytes",
+    "delivery",
+    "compression",
+    "end",
+    "reconnect",
+    "address",
+    "silence",
+];
 
 /// How a check went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +33,10 @@ pub(crate) enum Level {
     Note,
     /// Must be mended.
     Wrong,
-    /// Could not be looked at.
+    /// Could not be looked at, and the rest tells enough.
     Skipped,
+    /// Could not be looked at for want of an option, and nobody can do without.
+    Unchecked,
 }
 
 impl Level {
@@ -32,6 +46,7 @@ impl Level {
             Self::Note => "note",
             Self::Wrong => "wrong",
             Self::Skipped => "skipped",
+            Self::Unchecked => "unchecked",
         }
     }
 }
@@ -84,11 +99,55 @@ impl Report {
         });
     }
 
-    /// Whether nothing is wrong.
-    pub(crate) fn is_well(&self) -> bool {
-        self.findings
-            .iter()
-            .all(|finding| finding.level != Level::Wrong)
+    /// The exit code: 0 = all is well, 1 = something is wrong, 2 = the command line lacks what the doctor needs.
+    pub(crate) fn code(&self) -> u8 {
+        match (self.count(Level::Wrong), self.count(Level::Unchecked)) {
+            (0, 0) => 0,
+            (0, _) => 2,
+            _ => 1,
+        }
+    }
+
+    fn count(&self, level: Level) -> usize {
+        let of_level = |finding: &&Finding| finding.level == level;
+        self.findings.iter().filter(of_level).count()
+    }
+
+    /// The checks that have no result.
+    fn unchecked(&self) -> Vec<&'static str> {
+        let done = |check: &&str| {
+            let mut findings = self.findings.iter();
+            findings.any(|finding| {
+                finding.check == *check
+                    && !matches!(finding.level, Level::Skipped | Level::Unchecked)
+            })
+        };
+        CHECKS.into_iter().filter(|check| !done(check)).collect()
+    }
+
+    /// The last line for people.
+    fn verdict(&self) -> String {
+        let told = match (self.count(Level::Wrong), self.count(Level::Unchecked)) {
+            (0, 0) if self.unchecked().is_empty() => "All is well.",
+            (0, 0) => "Nothing is wrong.",
+            (0, _) => "Nothing wrong was found, but the doctor needs more to say that all is well.",
+            (1, _) => "One thing is wrong. Mend it and look again.",
+            (wrong, _) => {
+                return format!(
+                    "{wrong} things are wrong. Mend the first and look again: the others may \
+                     follow from it.{}",
+                    self.not_checked()
+                );
+            }
+        };
+        told.to_owned() + &self.not_checked()
+    }
+
+    fn not_checked(&self) -> String {
+        match self.unchecked().as_slice() {
+            [] => String::new(),
+            checks => format!(" Not checked: {}.", checks.join(", ")),
+        }
     }
 
     /// For people.
@@ -102,6 +161,7 @@ impl Report {
                 Level::Note => "  note ",
                 Level::Wrong => " WRONG ",
                 Level::Skipped => "  -    ",
+                Level::Unchecked => "  ?    ",
             };
             let told = wrapped(&finding.text);
             let _ = writeln!(text, "{mark} {:<14} {told}", finding.check);
@@ -112,19 +172,7 @@ impl Report {
                 }
             }
         }
-        let count = |level| {
-            let of_level = |finding: &&Finding| finding.level == level;
-            self.findings.iter().filter(of_level).count()
-        };
-        let verdict = match (count(Level::Wrong), count(Level::Skipped)) {
-            (0, 0) => "All is well.".to_owned(),
-            (0, skipped) => format!("Nothing is wrong; {skipped} checks could not be made."),
-            (1, _) => "One thing is wrong.".to_owned(),
-            (wrong, _) => format!(
-                "{wrong} things are wrong. Mend the first and look again: the others may follow from it."
-            ),
-        };
-        text + "\n" + &verdict + "\n"
+        text + "\n" + &self.verdict() + "\n"
     }
 
     /// For programs: one JSON object and a newline.
@@ -146,7 +194,8 @@ impl Report {
         let whole = json!({
             "url": self.url,
             "between": self.between.name(),
-            "well": self.is_well(),
+            "well": self.code() == 0,
+            "unchecked": self.unchecked(),
             "findings": findings,
         });
         format!("{whole}\n")

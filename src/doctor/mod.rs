@@ -34,7 +34,7 @@ loses nothing. Prints each finding, and the lines that mend it.
 
 URL is the public one, such as https://www.example.com/sse. Without a query the doctor
 subscribes to a token of its own; where hasses asks for a key, name --key, or a URL with a
-query that may be used.
+query that may be used. It publishes test events through --control, or by --publish.
 
   --publish CMD           how to publish if no control address is in reach: a shell
                           command that gets the token as $1 and the data as $2
@@ -52,8 +52,9 @@ const EXAMPLES: &str = "
   hasses doctor https://www.example.com/sse
   hasses doctor https://www.example.com/sse --publish 'ssh web hasses publish \"$1\" \"$2\"'
 
-It ends with 0 when nothing is wrong, with 1 when something is, and with 2 when the
-command line is wrong.
+It ends with 0 when all is well, with 1 when something is wrong, and with 2 when the
+command line is wrong or lacks --control, --publish or --key, so that nobody knows. What
+was not looked at stands in the last line, and in JSON in \"unchecked\".
 ";
 
 /// What is looked at.
@@ -71,13 +72,13 @@ struct Patient<'a> {
     publishing: Publishing<'a>,
 }
 
-/// Carries out the arguments after `doctor`; what it says, and whether all is well.
-pub(crate) fn doctor(arguments: Vec<String>) -> Result<(String, bool), Failure> {
+/// Carries out the arguments after `doctor`; what it says, and the exit code.
+pub(crate) fn doctor(arguments: Vec<String>) -> Result<(String, u8), Failure> {
     let options = [
         "publish", "key", "origin", "cookie", "proxy", "wait", "json",
     ];
     let Some(asked) = Asked::read("doctor", arguments, &options)? else {
-        return Ok(([HELP, control::HELP, EXAMPLES].concat(), true));
+        return Ok(([HELP, control::HELP, EXAMPLES].concat(), 0));
     };
     let patient = understood(&asked)?;
     let proxy = asked.own("proxy");
@@ -103,7 +104,7 @@ pub(crate) fn doctor(arguments: Vec<String>) -> Result<(String, bool), Failure> 
         Some(_) => report.json(),
         None => report.text(),
     };
-    Ok((text, report.is_well()))
+    Ok((text, report.code()))
 }
 
 impl Patient<'_> {
@@ -189,7 +190,11 @@ impl Own {
 
     /// A query for the token, with an id.
     fn query(&self, id: &str) -> Result<String, Failure> {
-        let query = format!("token={}&id={id}&ping=1", self.token);
+        self.query_for(&self.token, id)
+    }
+
+    fn query_for(&self, token: &str, id: &str) -> Result<String, Failure> {
+        let query = format!("token={token}&id={id}&ping=1");
         let Some(key) = &self.key else {
             return Ok(query);
         };
@@ -205,6 +210,14 @@ impl Own {
         let mut url = url.clone();
         url.set_query(Some(&self.query(&id)?));
         Ok((url, id))
+    }
+
+    /// `url` for a stream on which nothing is published.
+    fn quiet(&self, url: &Url) -> Result<Url, Failure> {
+        let token = format!("{}quiet", self.token);
+        let mut url = url.clone();
+        url.set_query(Some(&self.query_for(&token, &token)?));
+        Ok(url)
     }
 }
 

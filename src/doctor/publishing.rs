@@ -68,8 +68,8 @@ impl<'a> Publishing<'a> {
         Some(answered.map(drop).map_err(joined))
     }
 
-    /// What hasses knows of the client with an id, if there is a control address.
-    pub(crate) fn client(&self, id: &str) -> Option<Value> {
+    /// What hasses knows of the client with an id, if there is a control address that tells.
+    pub(crate) fn client(&self, id: &str) -> Option<Option<Value>> {
         let Self::Control(asked) = self else {
             return None;
         };
@@ -77,7 +77,7 @@ impl<'a> Publishing<'a> {
             .request("GET", &format!("/clients?search={id}"), b"")
             .ok()?;
         let list: Vec<Value> = serde_json::from_slice(&answer).ok()?;
-        list.into_iter().find(|client| client["id"] == id)
+        Some(list.into_iter().find(|client| client["id"] == id))
     }
 }
 

@@ -40,8 +40,27 @@ impl Told {
         assert_eq!(found.0, level, "{check}: {:#}", self.report);
         assert!(found.1.contains(text), "{check}: {}", found.1);
         assert!(found.2.contains(advice), "{check}: {}", found.2);
-        assert_eq!(self.code, i32::from(!self.well()), "{:#}", self.report);
+        self.is_coherent();
         self
+    }
+
+    /// Asserts that the exit code and `well` follow from the findings.
+    fn is_coherent(&self) {
+        let findings = self.report["findings"].as_array().unwrap();
+        let has = |level: &str| findings.iter().any(|finding| finding["level"] == level);
+        let code = match (has("wrong"), has("unchecked")) {
+            (true, _) => 1,
+            (false, true) => 2,
+            (false, false) => 0,
+        };
+        assert_eq!(self.code, code, "{:#}", self.report);
+        assert_eq!(self.well(), code == 0, "{:#}", self.report);
+    }
+
+    /// The checks that have no result.
+    fn unchecked(&self) -> Vec<&str> {
+        let checks = self.report["unchecked"].as_array().unwrap();
+        checks.iter().map(|check| check.as_str().unwrap()).collect()
     }
 
     /// The checks that are worth a note.
@@ -456,7 +475,20 @@ fn a_cookie_that_is_dropped_is_named() {
     let right = Proxy::start(NGINX, &nginx(""), &daemon);
     let told = through(&right, &daemon, &by_cookie);
     told.says("cookie", "ok", "reaches hasses", "").is_well();
-    through(&right, &daemon, &[]).says("status", "wrong", "401", "");
+    // Without a proof nobody knows, and a wrong one is wrong.
+    let told = through(&right, &daemon, &[]);
+    told.says("status", "unchecked", "--key FILE", "");
+    assert!(told.unchecked().contains(&"delivery"), "{:#}", told.report);
+    let other = daemon.file("other");
+    fs::write(&other, "fedcba9876543210fedcba9876543210\n").unwrap();
+    let with_other = ["--key", other.to_str().unwrap()];
+    through(&right, &daemon, &with_other).says("status", "wrong", "--subscribe-key", "");
+    let url = format!("http://{}/sse?token=room1", right.address);
+    let told = doctor(&url, &daemon, &[], None);
+    told.says("status", "wrong", "gives no right", "");
+    let text = "auth_basic one; auth_basic_user_file /dev/null;";
+    let closed = Proxy::start(NGINX, &nginx(text), &daemon);
+    through(&closed, &daemon, &signed).says("status", "wrong", "not from hasses", "");
 }
 
 #[test]
@@ -535,10 +567,75 @@ fn the_command_line_is_checked_and_text_is_for_people() {
     let output = run(&[&url, "--publish", &publish, "--wait", "1"]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{text}");
-    assert!(
-        text.ends_with("All is well.\n") || text.contains("Nothing is wrong"),
-        "{text}"
-    );
+    let last = "\nNothing is wrong. Not checked: end, address.\n";
+    assert!(text.ends_with(last), "{text}");
     let output = run(&[&url, "--publish", "false", "--wait", "1"]);
+    let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1));
+    assert!(text.contains("\nOne thing is wrong. Mend it"), "{text}");
+}
+
+#[test]
+fn what_was_not_looked_at_is_said() {
+    let daemon = daemon();
+    let url = format!("http://{}/sse", daemon.listen);
+    let nobody = Port::reserve().address().to_string();
+    let other = Daemon::start("");
+    let other = other.control.to_string();
+    // Nobody takes the test events in, or another hasses does, or they would go nowhere.
+    let open = Daemon::start("--allow-all");
+    let everything = format!("http://{}/sse?subscribe=*", open.listen);
+    for (url, control, told) in [
+        (&url, &nobody, "--publish CMD is another way"),
+        (&url, &other, "--control ADDR must name"),
+        (&everything, &other, "names no token"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hasses"));
+        command.args(["doctor", url, "--wait", "1", "--control", control]);
+        let output = command.output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains("\n  ?     delivery "), "{text}");
+        let words: Vec<&str> = text.split_whitespace().collect();
+        assert!(words.join(" ").contains(told), "{text}");
+        let last = "Not checked: delivery, compression, end, reconnect, address.\n";
+        assert!(text.ends_with(last), "{text}");
+        let output = command.arg("--json").output().unwrap();
+        let report = serde_json::from_slice(&output.stdout).unwrap();
+        let code = output.status.code().unwrap();
+        Told { code, report }.says("delivery", "unchecked", "", "");
+    }
+}
+
+#[test]
+fn a_silence_as_long_as_a_heartbeat_is_seen() {
+    needs!("nginx");
+    let daemon = Daemon::start("--trust-proxy 127.0.0.1 --heartbeat 4");
+    let direct = format!("http://{}/sse", daemon.listen);
+    let told = |url: &str| {
+        let control = daemon.control.to_string();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hasses"));
+        command.args(["doctor", url, "--json", "--control", &control]);
+        let output = command.output().unwrap();
+        let report = serde_json::from_slice(&output.stdout).unwrap();
+        let code = output.status.code().unwrap();
+        Told { code, report }
+    };
+    // With a stream of its own, and on one that has events too.
+    each(&["", "?token=a&id=b"], |query| {
+        let told = told(&format!("{direct}{query}"));
+        told.says("silence", "ok", "a heartbeat was seen after", "");
+        let (_, text, _) = told.finding("silence");
+        let seconds: u64 = (text.split(' ').find_map(|word| word.parse().ok())).unwrap();
+        assert!((3..=6).contains(&seconds), "{text}");
+    });
+    // A time-out between the first heartbeat after an event and the length of a silence.
+    let proxy = Proxy::start(NGINX, &nginx("proxy_read_timeout 2s;"), &daemon);
+    let url = format!("http://{}/sse", proxy.address);
+    told(&url).says(
+        "silence",
+        "wrong",
+        "was cut after 2 s",
+        "proxy_read_timeout",
+    );
 }
