@@ -195,8 +195,13 @@ impl Asked {
             ))
         })?;
         exchange(socket, &request).map_err(|error| {
+            let known = if method == "GET" {
+                ""
+            } else {
+                ", so nobody knows whether it was done"
+            };
             Failure::start(format!(
-                "{site}: {}; is this the control address of hasses?",
+                "{site}: {}{known}; is this the control address of hasses?",
                 told(&error)
             ))
         })

@@ -64,9 +64,9 @@ fn subscribe(config: &Config, key: Option<&Path>, subscribers: &[Door]) -> Optio
     // No certificate is for an address such as 127.0.0.1.
     let curl = if door.tls { "curl -kN" } else { "curl -N" };
     match (&config.subscribe_keys, key) {
-        (None, _) => Some(format!("{curl} {}", quoted(&(url + "subscribe=room1")))),
+        (None, _) => Some(format!("{curl} {}", quoted(&(url + "token=room1")))),
         (Some(known), Some(file)) if known.starts_with_secret() => Some(format!(
-            "{curl} {}\"$(hasses sign --key {} --for 1h subscribe=room1)\"",
+            "{curl} {}\"$(hasses sign --key {} --for 1h token=room1)\"",
             quoted(&url),
             quoted(&file.to_string_lossy())
         )),

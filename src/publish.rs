@@ -26,8 +26,8 @@ const EXAMPLES: &str = "
   hasses publish 'user-*' 'back in five minutes' --event notice
   date | hasses publish clock --control unix:/run/hasses.sock
 
-It ends with 0 when the message was taken in, with 1 when it was not, and with 2 when the
-command line is wrong.
+It ends with 0 when the message was taken in, with 1 when it was not, or nobody knows as no
+answer came, and with 2 when the command line is wrong.
 ";
 
 /// Carries out the arguments after `publish`; what it says then.

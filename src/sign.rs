@@ -22,7 +22,7 @@ Signs a subscriber's query with the secret that --subscribe-key of the daemon na
 prints it, to stand after the '?' of the URL. It is good for TIME from now on: 30s, 10m,
 1h, 7d.
 
-  hasses sign --key /etc/hasses/secret --for 1h 'subscribe=room1&id=7'
+  hasses sign --key /etc/hasses/secret --for 1h 'token=room1&id=7'
 
 What else may stand in QUERY: presence=1 (the page may learn who else is there), info=JSON
 (what others are shown of it, percent-encoded, 1024 bytes at most), until=1 (the stream ends
@@ -55,7 +55,7 @@ pub(crate) fn sign(arguments: Vec<String>) -> Result<String, Failure> {
         Asked { key: None, .. } => return Err(usage("--key FILE is missing: the secret's file")),
         Asked { lasts: None, .. } => return Err(usage("--for TIME is missing, such as --for 1h")),
         Asked { query: None, .. } => {
-            return Err(usage("the query is missing, such as 'subscribe=room1'"));
+            return Err(usage("the query is missing, such as 'token=room1'"));
         }
     };
     check(&query).map_err(Failure::usage)?;

@@ -74,7 +74,7 @@ def publish(message, control):
             hasses.sendall(line.encode())
             answer = json.loads(hasses.makefile().readline())
     except (OSError, ValueError):
-        raise Refusal(503, 'hasses cannot be reached') from None
+        raise Refusal(503, 'hasses did not answer') from None
     if 'error' in answer:
         raise Refusal(502, 'hasses refused it')
 

@@ -19,7 +19,7 @@ pub(crate) fn say(body: &[u8], control: SocketAddr) -> Result<(), Refusal> {
     match publish(&message, control) {
         Ok(200) => Ok(()),
         Ok(_) => Err(Refusal(502, "hasses refused it")),
-        Err(_) => Err(Refusal(503, "hasses cannot be reached")),
+        Err(_) => Err(Refusal(503, "hasses did not answer")),
     }
 }
 

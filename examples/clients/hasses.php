@@ -10,7 +10,8 @@ declare(strict_types=1);
  *     $query = Hasses::sign(['room1'], Hasses::key('/etc/hasses/secret'), 60);
  *
  * No call takes longer than the time-out (2 seconds if nothing is said; looking up a host's name aside), whatever
- * hasses does, so a web request never hangs. What goes wrong is a HassesException.
+ * hasses does, so a web request never hangs. What goes wrong is a HassesException. Its code is that of HTTP where hasses
+ * refused the message; with the code 0 it is not confirmed, and may be published all the same: try again with a `key`.
  */
 final class HassesException extends RuntimeException
 {
@@ -223,7 +224,7 @@ final class Hasses
             }
         }
         fclose($connection);
-        throw new HassesException('hasses did not answer in time');
+        throw new HassesException('not confirmed: no answer in time');
     }
 
     /** Writes into the named pipe, in one piece or not at all. */

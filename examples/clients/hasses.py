@@ -29,7 +29,7 @@ Key = Union[str, bytes, Path]
 
 
 class HassesError(Exception):
-    """hasses cannot be reached (`status` is 0), or refused: then `status` is that of HTTP."""
+    """hasses refused it, and `status` is that of HTTP; or 0: it is not confirmed, and may be published all the same."""
 
     def __init__(self, reason: str, status: int = 0) -> None:
         super().__init__(reason)
@@ -203,7 +203,7 @@ class Hasses:
                     return raw
                 raw += piece
         except OSError as error:
-            raise HassesError(f'hasses cannot be reached: {error}') from None
+            raise HassesError('not confirmed: no answer in time' if isinstance(error, socket.timeout) else f'hasses cannot be reached: {error}') from None
         finally:
             if connection:
                 connection.close()

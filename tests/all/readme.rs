@@ -2,8 +2,14 @@
 
 use std::env;
 use std::fs::{self, Permissions};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::thread;
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
 
 use support::readme::{Snippet, snippets};
 use support::{Daemon, Program, needs};
@@ -46,6 +52,75 @@ fn its_publishers() {
     // Each published what it shows, and nothing more.
     support::publish::http(daemon.control, "room1", "end");
     assert_eq!(stream.data(), "end");
+}
+
+#[test]
+fn what_its_publishers_get_no_answer_to_may_be_published() {
+    needs!("php", "python3", "node");
+    let daemon = Daemon::start("");
+    let mut stream = daemon.subscribe("subscribe=room1");
+    let mut snippets = of_kind("publish");
+    snippets.retain(|snippet| snippet.text.contains("not confirmed"));
+    assert_eq!(snippets.len(), 3);
+    daemon.signal(Signal::SIGSTOP);
+    let told: Vec<String> = thread::scope(|scope| {
+        let told = |snippet| {
+            let (begun, daemon) = (Instant::now(), &daemon);
+            scope.spawn(move || {
+                let snippet: &Snippet = snippet;
+                let told = snippet.told(daemon);
+                format!("{told} after {} s", begun.elapsed().as_secs() / 10)
+            })
+        };
+        let threads: Vec<_> = snippets.iter().map(told).collect();
+        let ended = threads.into_iter().map(|thread| thread.join().unwrap());
+        ended.collect()
+    });
+    daemon.signal(Signal::SIGCONT);
+    for told in told {
+        assert!(told.contains("not confirmed"), "{told}");
+        assert!(told.ends_with(" after 0 s"), "{told}");
+    }
+    let mut published: Vec<String> = snippets.iter().flat_map(Snippet::published).collect();
+    let mut came: Vec<String> = published.iter().map(|_| stream.data()).collect();
+    published.sort();
+    came.sort();
+    assert_eq!(came, published);
+}
+
+#[test]
+fn its_second_try_publishes_once() {
+    needs!("curl", "openssl");
+    let daemon = Daemon::start("");
+    let mut stream = daemon.subscribe("subscribe=room1");
+    // The first answer does not arrive.
+    let lossy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = lossy.local_addr().unwrap().port();
+    let control = daemon.control;
+    let lost = thread::spawn(move || {
+        for times in 0..2 {
+            let (mut client, _) = lossy.accept().unwrap();
+            let mut hasses = TcpStream::connect(control).unwrap();
+            let mut request = [0; 4096];
+            let mut length = 0;
+            while !request[..length].ends_with(b"hello, once") {
+                length += client.read(&mut request[length..]).unwrap();
+            }
+            hasses.write_all(&request[..length]).unwrap();
+            let mut answer = [0; 4096];
+            let length = hasses.read(&mut answer).unwrap();
+            if times == 1 {
+                client.write_all(&answer[..length]).unwrap();
+            }
+        }
+    });
+    let mut snippet = of_kind("repeat").remove(0);
+    snippet.text = snippet.text.replace("8085", &port.to_string());
+    let told = snippet.run(&daemon);
+    lost.join().unwrap();
+    assert!(told.contains("\"repeated\":true"), "{told}");
+    support::publish::http(daemon.control, "room1", "end");
+    assert_eq!([stream.data(), stream.data()], ["hello, once", "end"]);
 }
 
 #[test]
@@ -125,13 +200,22 @@ fn its_secret() {
     let daemon = Daemon::start("");
     let mut snippet = of_kind("key").remove(0);
     // Not everybody may give a file away.
+    let folder = daemon.file("made");
     snippet.text = snippet
         .text
-        .replace(" && chgrp www-data /etc/hasses/secret", "");
-    snippet.run(&daemon);
-    assert_eq!(daemon.text_of("key").trim_end().len(), 64);
-    let metadata = fs::metadata(daemon.file("key")).unwrap();
-    assert_eq!(metadata.permissions().mode() & 0o777, 0o640);
+        .replace(" && chgrp www-data /etc/hasses/secret", "")
+        .replace("/etc/hasses", folder.to_str().unwrap());
+    // Made where it is missing, and left where it is there.
+    for _ in 0..2 {
+        snippet.run(&daemon);
+        assert_eq!(daemon.text_of("made/secret").trim_end().len(), 64);
+        let mode = |name: &str| {
+            let metadata = fs::metadata(daemon.file(name)).unwrap();
+            metadata.permissions().mode() & 0o777
+        };
+        assert_eq!(mode("made"), 0o755);
+        assert_eq!(mode("made/secret"), 0o640);
+    }
 }
 
 #[test]
@@ -312,6 +396,18 @@ fn links_lead_somewhere() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn no_token_of_its_examples_is_split() {
+    let mut pages = support::readme::pages();
+    for name in ["hasses.php", "hasses.py", "sse.js"] {
+        pages
+            .push(fs::read_to_string(format!("{}/examples/clients/{name}", support::TOP)).unwrap());
+    }
+    for page in pages {
+        assert!(!page.contains("user-42"), "{page}");
     }
 }
 

@@ -97,6 +97,14 @@ impl Snippet {
         String::from_utf8(run(program, &arguments).stdout).unwrap()
     }
 
+    /// Runs it to its end, and returns what it wrote and complained of.
+    pub fn told(&self, daemon: &Daemon) -> String {
+        let (program, arguments) = self.command(daemon);
+        let output = Command::new(program).args(arguments).output().unwrap();
+        let both = [output.stdout, output.stderr].concat();
+        String::from_utf8(both).unwrap()
+    }
+
     /// A command that runs it beside the test.
     pub fn in_background(&self, daemon: &Daemon) -> Command {
         let mut command = Command::new("sh");

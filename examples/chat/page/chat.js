@@ -146,11 +146,13 @@ async function post(message) {
       body: JSON.stringify({ room: current, id: me, name, ...message }),
     });
   } catch {
-    throw new Error('the server cannot be reached');
+    throw new Error('Not confirmed: the server cannot be reached');
   }
   if (answer.ok) return;
   const told = await answer.json().catch(() => ({}));
-  throw new Error(told.error ?? `the server answered ${answer.status}`);
+  // What hasses did not answer to may be in the room all the same.
+  const known = answer.status < 500 ? 'Not sent' : 'Not confirmed';
+  throw new Error(`${known}: ${told.error ?? `the server answered ${answer.status}`}`);
 }
 
 let sending = false;
@@ -172,7 +174,7 @@ async function say() {
     // What was typed meanwhile stays.
     if (text.value === written) text.value = '';
   } catch (error) {
-    problem(`Not sent: ${error.message}`);
+    problem(error.message);
   } finally {
     sending = false;
   }

@@ -180,7 +180,7 @@ const scenes = {
     for (const person of [ann, ben]) await person.is('reconnecting');
     await ann.box.fill('still there?');
     await ann.box.press('Enter');
-    await ann.page.getByRole('alert').filter({ hasText: /Not sent/ }).waitFor();
+    await ann.page.getByRole('alert').filter({ hasText: /Not (sent|confirmed)/ }).waitFor();
     assert.equal(await ann.box.inputValue(), 'still there?');
     await isForEverybody(ann.page, 'lost');
     await stage.daemon.start();

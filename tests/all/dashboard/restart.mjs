@@ -8,7 +8,7 @@ await inBrowser(async (page, faults) => {
   await state(page, 'lost');
   await page.fill('#to', 'room1');
   await page.click('#publish button');
-  await page.getByText('Not published: the daemon cannot be reached.').waitFor();
+  await page.getByText('Not confirmed: the daemon cannot be reached.').waitFor();
   console.log('lost');
   await state(page, 'live');
   await until(page, () => document.querySelectorAll('#rows tr').length === 1);

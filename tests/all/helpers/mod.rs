@@ -148,7 +148,15 @@ fn never_hangs(language: &str) {
     ] {
         let data = data.to_string();
         let told = ask(language, &["publish", &address, "", "\"a\"", &data, "{}"]);
-        assert!(told["error"].is_string(), "{address}: {told}");
+        let why = told["error"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{address}: {told}"));
+        // What was sent may be published after all.
+        let sent = address.ends_with(&place.to_string());
+        // Over TLS it may be the handshake that was not answered.
+        if !address.starts_with("https") {
+            assert_eq!(why.starts_with("not confirmed"), sent, "{address}: {told}");
+        }
         assert!(
             told["seconds"]
                 .as_f64()

@@ -87,7 +87,7 @@ fn the_greeting_names_the_real_addresses() {
         "\n  dashboard    http://127.0.0.1:{publishers}/\n"
     )));
     assert!(running.greeted(&format!(
-        "\n  curl -N 'http://127.0.0.1:{subscribers}/sse?subscribe=room1'\n  \
+        "\n  curl -N 'http://127.0.0.1:{subscribers}/sse?token=room1'\n  \
          echo 'room1=hello' | nc -q1 127.0.0.1 {publishers}\n"
     )));
     running.stop();
@@ -99,10 +99,10 @@ fn the_file_holds_options_and_the_command_line_wins() {
     let conf = folder.text("conf");
     fs::write(&conf, "-p=0 -cp=0\r\n-nodaemon\n--path /file # ours\n").unwrap();
     let running = Running::start(&["--config", &conf]);
-    assert!(running.greeted("/file?subscribe=room1") && running.greeted("http://[::]:"));
+    assert!(running.greeted("/file?token=room1") && running.greeted("http://[::]:"));
     running.stop();
     let running = Running::start(&["--config", &conf, "--path=/line", "--listen=127.0.0.1:0"]);
-    assert!(running.greeted("/line?subscribe=room1") && !running.greeted("http://[::]:"));
+    assert!(running.greeted("/line?token=room1") && !running.greeted("http://[::]:"));
     running.stop();
 }
 

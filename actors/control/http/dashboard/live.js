@@ -189,7 +189,8 @@ $('publish').addEventListener('submit', async (event) => {
     const { id, recipients } = await (await post('publish', message)).json();
     answer('good', `Taken in as ${id}, for ${count(recipients)} ${recipients === 1 ? 'stream' : 'streams'}.`);
   } catch (error) {
-    answer('bad', `Not published: ${reason(error)}.`);
+    // Without an answer it may have been taken in all the same.
+    answer('bad', `Not ${error instanceof Refused ? 'published' : 'confirmed'}: ${reason(error)}.`);
   }
 });
 $('data').addEventListener('keydown', (event) => {
