@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use super::life::{Context, live};
 use super::{ClientHandle, ClientPool};
-use crate::http2::{Begun, Carrier, Host, Turn};
+use crate::http2::{Begun, Carrier, Corked, Host, Turn};
 use crate::messages::client::{End, Ending, Message};
 use crate::messages::registry::FromClient;
 use crate::model::ClientKey;
@@ -47,6 +47,11 @@ impl Host for Streams {
 
     fn is_full(&self) {
         // The reactor tells when it is not.
+    }
+
+    fn cork(&self, connection: &dyn Fn() -> Corked) -> bool {
+        self.pool.corked.borrow_mut().push(connection());
+        true
     }
 }
 

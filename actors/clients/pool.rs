@@ -30,6 +30,7 @@ use super::queues::{MUCH, Queue, Queues};
 use super::reactor::Reactor;
 use super::slot::{ClientFuture, Inner, Opening, Slot};
 use super::timing::Timing;
+use crate::http2::Corked;
 use crate::messages::client::{End, Ending, Message};
 use crate::model::{ClientKey, Form, Positions};
 use crate::net::stream::Stream;
@@ -68,6 +69,8 @@ pub struct Totals {
 pub struct ClientPool {
     pub(super) inner: RefCell<Inner>,
     reactor: Reactor,
+    /// Connections with several streams, to be flushed at the end of the slice.
+    pub(super) corked: RefCell<Vec<Corked>>,
     /// Bytes that may wait for a client beyond the event that is being written.
     pub(super) limit: Cell<usize>,
     /// Connections that may be without a request; with more, the address that has most of them gives
@@ -124,6 +127,7 @@ impl ClientPool {
                 totals: Totals::default(),
             }),
             reactor: Reactor::new()?,
+            corked: RefCell::default(),
             limit: Cell::new(limit),
             awaiting_request,
             scratch: RefCell::new(vec![0; SCRATCH].into()),

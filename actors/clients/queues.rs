@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::pending::Pending;
 use super::pool::ClientPool;
+use crate::http2::Corked;
 
 /// Of each [`BULK_EVERY`] polls one is kept for the bulk queue while both have work.
 const BULK_EVERY: usize = 4;
@@ -86,6 +87,7 @@ impl ClientPool {
         let began = self.look_at_clock();
         let streams = self.turn_of_streams(turns, began, time);
         self.turn_of_pending(time, idle && !streams);
+        self.corked.borrow_mut().drain(..).for_each(Corked::flush);
         !self.inner.borrow().queues.is_empty()
     }
 

@@ -39,8 +39,10 @@ pub(super) struct Connection {
 
 #[derive(Debug)]
 pub(super) struct State {
-    /// Frames that the socket has not taken.
+    /// Frames that the socket has not taken, or that are still to be joined with others.
     out: Vec<u8>,
+    /// The host flushes soon: data frames are joined meanwhile.
+    corked: bool,
     /// What may still be sent on all streams together, and on each that begins.
     pub(super) window: i64,
     pub(super) initial: i64,
@@ -114,6 +116,7 @@ impl Connection {
             host,
             state: RefCell::new(State {
                 out,
+                corked: false,
                 window: WINDOW,
                 initial: WINDOW,
                 sides: HashMap::default(),
@@ -135,6 +138,9 @@ impl Connection {
     }
 
     /// Sends what waits, as far as the socket takes it.
+    ///
+    /// # Errors
+    /// The socket's.
     pub(super) fn flush(&self) -> io::Result<()> {
         self.state.borrow_mut().flush(&self.socket)?;
         if self.unsent() > 0 {
@@ -170,7 +176,7 @@ impl Connection {
     pub(super) fn wake(&self) {
         let blocked: Vec<usize> = {
             let state = &mut *self.state.borrow_mut();
-            if !state.out.is_empty() || self.socket.unsent() > 0 || state.window <= 0 {
+            if state.is_stuck(&self.socket) || state.window <= 0 {
                 return;
             }
             let blocked = std::mem::take(&mut state.blocked).into_iter();
@@ -236,10 +242,15 @@ impl Connection {
         Ok(())
     }
 
-    /// Takes bytes of an actor's answer; how many.
-    pub(super) fn write(&self, id: u32, bytes: &[u8]) -> io::Result<usize> {
-        let taken = self.state.borrow_mut().write(id, bytes, &self.socket)?;
-        if self.unsent() > 0 {
+    /// Takes bytes of an actor's answer; how many. An event mostly goes to several streams of a connection, so
+    /// their frames are joined, as far as the host flushes them soon: one write, and one TLS record, for all.
+    pub(super) fn write(self: &Rc<Self>, id: u32, bytes: &[u8]) -> io::Result<usize> {
+        let state = &mut *self.state.borrow_mut();
+        if !state.corked && state.sides.len() > 1 {
+            state.corked = self.host.cork(&|| Corked(Rc::clone(self)));
+        }
+        let taken = state.write(id, bytes, &self.socket)?;
+        if state.is_stuck(&self.socket) {
             self.host.is_full();
         }
         if taken == 0 && !bytes.is_empty() {
@@ -327,9 +338,25 @@ impl Connection {
     }
 }
 
+/// A connection whose host has promised to flush it.
+pub struct Corked(Rc<Connection>);
+
+impl Corked {
+    /// Sends the frames that were joined.
+    pub fn flush(self) {
+        // An error is found by the carrier.
+        let _broken = self.0.flush();
+    }
+}
+
 impl State {
     fn flush(&mut self, socket: &Stream) -> io::Result<()> {
+        self.corked = false;
         send(socket, &mut self.out)
+    }
+
+    fn is_stuck(&self, socket: &Stream) -> bool {
+        is_stuck(self.corked, &self.out, socket)
     }
 
     /// Takes bytes of an actor's answer, as far as the windows and the socket allow; how many.
@@ -338,10 +365,13 @@ impl State {
         if self.closed {
             return Err(broken());
         }
-        self.flush(socket)?;
+        if !self.corked {
+            self.flush(socket)?;
+        }
         let State {
             sides,
             out,
+            corked,
             window,
             blocked,
             sent,
@@ -354,11 +384,13 @@ impl State {
         let mut rest = bytes;
         if side.head.is_some() {
             rest = side.answer_head(id, rest, out);
-            send(socket, out)?;
+            if !*corked {
+                send(socket, out)?;
+            }
         }
         while !rest.is_empty() {
             let room = side.window.min(*window).min(DATA as i64);
-            if room <= 0 || !out.is_empty() || socket.unsent() > 0 {
+            if room <= 0 || is_stuck(*corked, out, socket) {
                 if side.window > 0 && !std::mem::replace(&mut side.blocked, true) {
                     blocked.push(id);
                 }
@@ -366,13 +398,26 @@ impl State {
             }
             let part;
             (part, rest) = rest.split_at(rest.len().min(room as usize));
-            data(socket, id, part, out)?;
+            if *corked {
+                if out.len() + frame::HEAD + part.len() > LONGEST {
+                    send(socket, out)?;
+                    *corked = out.is_empty() && socket.unsent() == 0;
+                }
+                frame::put(kind::DATA, 0, id, part, out);
+            } else {
+                data(socket, id, part, out)?;
+            }
             side.window -= part.len() as i64;
             *window -= part.len() as i64;
             *sent += part.len();
         }
         Ok(bytes.len() - rest.len())
     }
+}
+
+/// Whether the socket has to take something before more can be written.
+fn is_stuck(corked: bool, out: &[u8], socket: &Stream) -> bool {
+    socket.unsent() > 0 || (!corked && !out.is_empty())
 }
 
 /// Sends frames that wait, as far as the socket takes them.

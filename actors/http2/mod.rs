@@ -25,6 +25,7 @@ mod connection;
 mod receiver;
 
 use connection::Connection;
+pub use connection::Corked;
 pub use receiver::Begun;
 use receiver::{Received, Receiver};
 
@@ -48,6 +49,11 @@ pub trait Host {
     fn gone(&self, owner: usize);
     /// Says, while an actor reads or writes, that the socket has not taken everything.
     fn is_full(&self);
+    /// Whether the host flushes the connection soon, when all who have something to write have had their
+    /// turns. Asked for while an actor writes.
+    fn cork(&self, _connection: &dyn Fn() -> Corked) -> bool {
+        false
+    }
 }
 
 /// A connection that carries streams, which end with it.

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use nix::sys::signal::Signal;
 
+use support::http2::{Client, DATA};
 use support::{Daemon, PATIENCE};
 
 /// A connection, mostly a subscriber's, and what has come on it that was not asked for yet.
@@ -80,6 +81,51 @@ pub(crate) fn connect(address: SocketAddr, token: &str, count: usize) -> Vec<Sub
         subscriber
     };
     (0..count).map(subscribe).collect()
+}
+
+/// Connections of HTTP/2, with so many streams of a token on each.
+pub(crate) fn connect_streams(
+    address: SocketAddr,
+    token: &str,
+    connections: usize,
+    streams: usize,
+) -> Vec<Client> {
+    let connect = |_| {
+        let mut client = Client::to(address);
+        // All streams share the connection's window, and nothing here is to wait for it.
+        client.window(0, 1 << 30);
+        for n in 0..streams {
+            client.subscribe(2 * n as u32 + 1, &format!("subscribe={token}"));
+        }
+        client
+    };
+    (0..connections).map(connect).collect()
+}
+
+/// Publishes messages of 100 bytes to the token `crowd`; all streams have each before the next is sent.
+pub(crate) fn deliver_to_streams(
+    control: SocketAddr,
+    crowd: &mut [Client],
+    streams: usize,
+    messages: usize,
+) {
+    let mut publisher = TcpStream::connect(control).unwrap();
+    for number in 0..messages {
+        let text = format!("{number:0>99}.");
+        publisher
+            .write_all(format!("crowd={text};").as_bytes())
+            .unwrap();
+        for client in &mut *crowd {
+            let mut missing = streams;
+            while missing > 0 {
+                let payload = client.next(DATA).payload;
+                let has_it = payload
+                    .windows(text.len())
+                    .any(|part| part == text.as_bytes());
+                missing -= usize::from(has_it);
+            }
+        }
+    }
 }
 
 /// Subscribes one to each of these, a hundred at a time.

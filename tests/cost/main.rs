@@ -18,7 +18,10 @@ mod load;
 mod requests;
 
 use counted::{Counter, per_operation};
-use load::{come_and_go, connect, deliver, publish, publish_http, publish_http_apart};
+use load::{
+    come_and_go, connect, connect_streams, deliver, deliver_to_streams, publish, publish_http,
+    publish_http_apart,
+};
 use support::{Daemon, needs};
 
 /// Subscribers of the broadcasts that are counted.
@@ -66,6 +69,29 @@ fn a_delivery() {
     };
     // Rounds of the loop are bounded by time: beside other tests there are more of them.
     judge_both("per delivery", cost, 790.0, 1.4);
+}
+
+/// A message to a crowd by HTTP/2, with so many streams on each connection.
+fn a_delivery_by_http2(streams: usize, instructions: f64, calls: f64) {
+    needs!("valgrind", "strace");
+    let cost = |counter| {
+        per_operation(counter, 60, |daemon, messages| {
+            let mut crowd = connect_streams(daemon.listen, "crowd", CROWD / streams, streams);
+            deliver_to_streams(daemon.control, &mut crowd, streams, messages);
+        }) / CROWD as f64
+    };
+    let what = format!("per delivery by HTTP/2, {streams} streams a connection");
+    judge_both(&what, cost, instructions, calls);
+}
+
+#[test]
+fn a_delivery_by_http2_with_a_connection() {
+    a_delivery_by_http2(1, 1150.0, 1.4);
+}
+
+#[test]
+fn a_delivery_by_http2_of_20_streams() {
+    a_delivery_by_http2(20, 1200.0, 0.4);
 }
 
 /// A message that nobody listens to, kept for replay, 250 in one write.

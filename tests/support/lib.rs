@@ -6,6 +6,7 @@ pub mod crowd;
 pub mod daemon;
 pub mod far_end;
 pub mod http;
+pub mod http2;
 pub mod life;
 pub mod needs;
 pub mod port;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use support::{Daemon, publish};
 
-use super::wire::{
+use support::http2::{
     CONTINUATION, Client, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PRIORITY,
     RST_STREAM, SETTINGS, WINDOW_UPDATE, field, frame, request,
 };

@@ -3,4 +3,3 @@
 mod attacks;
 mod publishers;
 mod streams;
-pub(crate) mod wire;

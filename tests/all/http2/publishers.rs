@@ -5,10 +5,10 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 use support::{Daemon, needs, run};
 
-use super::wire::{
+use crate::tls::site::Site;
+use support::http2::{
     Client, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM, field, request,
 };
-use crate::tls::site::Site;
 
 /// Posts a body in these parts.
 fn post(client: &mut Client, stream: u32, path: &str, fields: &[(&str, &str)], parts: &[&str]) {

@@ -7,10 +7,10 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use support::{Connection, Daemon, Program, eventually, needs, publish};
 
-use super::wire::{Client, DATA, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM};
 use crate::keys::maker::{by_secret, now};
 use crate::keys::{SECRET, with_secret};
 use crate::tls::site::Site;
+use support::http2::{Client, DATA, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM};
 
 fn clients(daemon: &Daemon) -> serde_json::Value {
     let request = "GET /clients?limit=100 HTTP/1.1\r\nHost: localhost\r\n\r\n";

@@ -1,7 +1,7 @@
 //! The hub by HTTP/2.
 
 use super::hub::{ALL_8, Hub, PATH};
-use crate::http2::wire::{Client, DATA, END_HEADERS, END_STREAM, HEADERS, field, request};
+use support::http2::{Client, DATA, END_HEADERS, END_STREAM, HEADERS, field, request};
 
 /// The fields of a request that publishes a form.
 fn update() -> Vec<u8> {
@@ -71,7 +71,7 @@ fn large_requests_are_taken() {
             let flags = if end { END_HEADERS } else { 0 };
             let flags = flags | if kind == HEADERS { END_STREAM } else { 0 };
             client.send(kind, flags, stream, part);
-            kind = crate::http2::wire::CONTINUATION;
+            kind = support::http2::CONTINUATION;
         }
         let head = client.next(HEADERS).payload;
         match status {

@@ -4,45 +4,45 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use support::PATIENCE;
+use super::PATIENCE;
 
-pub(crate) const DATA: u8 = 0;
-pub(crate) const HEADERS: u8 = 1;
-pub(crate) const PRIORITY: u8 = 2;
-pub(crate) const RST_STREAM: u8 = 3;
-pub(crate) const SETTINGS: u8 = 4;
-pub(crate) const PING: u8 = 6;
-pub(crate) const GOAWAY: u8 = 7;
-pub(crate) const WINDOW_UPDATE: u8 = 8;
-pub(crate) const CONTINUATION: u8 = 9;
+pub const DATA: u8 = 0;
+pub const HEADERS: u8 = 1;
+pub const PRIORITY: u8 = 2;
+pub const RST_STREAM: u8 = 3;
+pub const SETTINGS: u8 = 4;
+pub const PING: u8 = 6;
+pub const GOAWAY: u8 = 7;
+pub const WINDOW_UPDATE: u8 = 8;
+pub const CONTINUATION: u8 = 9;
 /// Flags: the end of the stream, or an acknowledgement; the end of the header block.
-pub(crate) const END_STREAM: u8 = 1;
-pub(crate) const END_HEADERS: u8 = 4;
+pub const END_STREAM: u8 = 1;
+pub const END_HEADERS: u8 = 4;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Frame {
-    pub(crate) kind: u8,
-    pub(crate) flags: u8,
-    pub(crate) stream: u32,
-    pub(crate) payload: Vec<u8>,
+pub struct Frame {
+    pub kind: u8,
+    pub flags: u8,
+    pub stream: u32,
+    pub payload: Vec<u8>,
 }
 
 impl Frame {
     /// The reason of a RST_STREAM or GOAWAY frame.
-    pub(crate) fn reason(&self) -> u32 {
+    pub fn reason(&self) -> u32 {
         let tail = self.payload.last_chunk().unwrap();
         u32::from_be_bytes(*tail)
     }
 }
 
-pub(crate) struct Client {
-    pub(crate) socket: TcpStream,
+pub struct Client {
+    pub socket: TcpStream,
     unread: Vec<u8>,
 }
 
 impl Client {
     /// Connects, and says the preface and these settings.
-    pub(crate) fn with(address: SocketAddr, settings: &[(u16, u32)]) -> Self {
+    pub fn with(address: SocketAddr, settings: &[(u16, u32)]) -> Self {
         let mut socket = TcpStream::connect(address).unwrap();
         socket.set_nodelay(true).unwrap();
         socket
@@ -56,11 +56,11 @@ impl Client {
         client
     }
 
-    pub(crate) fn to(address: SocketAddr) -> Self {
+    pub fn to(address: SocketAddr) -> Self {
         Self::with(address, &[])
     }
 
-    pub(crate) fn settings(&mut self, settings: &[(u16, u32)]) {
+    pub fn settings(&mut self, settings: &[(u16, u32)]) {
         let bytes = settings.iter().flat_map(|(name, value)| {
             let (name, value) = (name.to_be_bytes(), value.to_be_bytes());
             name.into_iter().chain(value)
@@ -68,20 +68,20 @@ impl Client {
         self.send(SETTINGS, 0, 0, &bytes.collect::<Vec<u8>>());
     }
 
-    pub(crate) fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+    pub fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         self.socket
             .write_all(&frame(kind, flags, stream, payload))
             .unwrap();
     }
 
     /// Asks for a path.
-    pub(crate) fn get(&mut self, stream: u32, path: &str) {
+    pub fn get(&mut self, stream: u32, path: &str) {
         let flags = END_HEADERS | END_STREAM;
         self.send(HEADERS, flags, stream, &request("GET", path));
     }
 
     /// Posts a body, as fast as the windows of the connection and of the stream allow.
-    pub(crate) fn post_at_length(&mut self, stream: u32, block: &[u8], mut body: &[u8]) {
+    pub fn post_at_length(&mut self, stream: u32, block: &[u8], mut body: &[u8]) {
         self.send(HEADERS, END_HEADERS, stream, block);
         let (mut all, mut one) = (65_535, 65_535);
         while !body.is_empty() {
@@ -103,19 +103,19 @@ impl Client {
         }
     }
 
-    pub(crate) fn window(&mut self, stream: u32, bytes: u32) {
+    pub fn window(&mut self, stream: u32, bytes: u32) {
         self.send(WINDOW_UPDATE, 0, stream, &bytes.to_be_bytes());
     }
 
     /// The next frame; none when the daemon has closed the connection.
-    pub(crate) fn try_frame(&mut self) -> Option<Frame> {
+    pub fn try_frame(&mut self) -> Option<Frame> {
         self.frame_within(PATIENCE)
             .unwrap_or_else(|| panic!("no frame came"))
     }
 
     /// The next frame, if one comes; inside, none when the daemon has closed the connection.
     #[expect(clippy::option_option, reason = "nothing came, and nothing will come")]
-    pub(crate) fn frame_within(&mut self, patience: Duration) -> Option<Option<Frame>> {
+    pub fn frame_within(&mut self, patience: Duration) -> Option<Option<Frame>> {
         let deadline = Instant::now() + patience;
         loop {
             if let Some(head) = self.unread.first_chunk::<9>() {
@@ -150,7 +150,7 @@ impl Client {
     }
 
     /// The next frame of this kind; others are passed over.
-    pub(crate) fn next(&mut self, kind: u8) -> Frame {
+    pub fn next(&mut self, kind: u8) -> Frame {
         loop {
             let frame = self.try_frame().expect("a frame, not the connection's end");
             if frame.kind == kind {
@@ -161,7 +161,7 @@ impl Client {
     }
 
     /// Reads a stream until it has said `text`; what else comes is passed over.
-    pub(crate) fn hear(&mut self, stream: u32, text: &str) -> String {
+    pub fn hear(&mut self, stream: u32, text: &str) -> String {
         let mut said = String::new();
         loop {
             let frame = self.next(DATA);
@@ -175,13 +175,13 @@ impl Client {
     }
 
     /// Waits for the answer's head and the first block.
-    pub(crate) fn subscribe(&mut self, stream: u32, query: &str) {
+    pub fn subscribe(&mut self, stream: u32, query: &str) {
         self.get(stream, &format!("/sse?{query}"));
         self.hear(stream, "id: ");
     }
 
     /// Why the daemon ends the connection.
-    pub(crate) fn goaway(&mut self) -> u32 {
+    pub fn goaway(&mut self) -> u32 {
         loop {
             let frame = self
                 .try_frame()
@@ -193,7 +193,7 @@ impl Client {
     }
 }
 
-pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut bytes = (payload.len() as u32).to_be_bytes()[1..].to_vec();
     bytes.extend([kind, flags]);
     bytes.extend(stream.to_be_bytes());
@@ -202,7 +202,7 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 }
 
 /// A request's header block, written out (RFC 7541 §6.2.2).
-pub(crate) fn request(method: &str, path: &str) -> Vec<u8> {
+pub fn request(method: &str, path: &str) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in [
         (":method", method),
@@ -215,7 +215,7 @@ pub(crate) fn request(method: &str, path: &str) -> Vec<u8> {
     block
 }
 
-pub(crate) fn field(name: &str, value: &str, block: &mut Vec<u8>) {
+pub fn field(name: &str, value: &str, block: &mut Vec<u8>) {
     block.push(0);
     for text in [name, value] {
         // RFC 7541 §5.1.
