@@ -114,7 +114,6 @@ impl Client {
     }
 
     /// The next frame, if one comes; inside, none when the daemon has closed the connection.
-    #[expect(clippy::option_option, reason = "nothing came, and nothing will come")]
     pub fn frame_within(&mut self, patience: Duration) -> Option<Option<Frame>> {
         let deadline = Instant::now() + patience;
         loop {
