@@ -15,6 +15,8 @@ pub(crate) enum Topic {
     ReadTimeout,
     /// Another server or file answers at the path.
     Path,
+    /// The page's script is not answered by hasses.
+    Script,
     /// A redirect or rewrite drops the query.
     Query,
     /// `Last-Event-ID` does not arrive.
@@ -130,17 +132,24 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
             "# Cloudflare cuts what is silent for 100 s: hasses --heartbeat 15 (the default) is enough"
         }
         (Topic::Path, Nginx) => {
-            "location /sse {     # instead of the location that is there\n    proxy_pass http://127.0.0.1:8080;     # no path and no slash behind the port\n    proxy_http_version 1.1;\n    proxy_set_header Connection \"\";\n    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n}"
+            "location /sse {     # instead of the location that is there\n    proxy_pass http://127.0.0.1:8080;     # no path and no slash behind the port, which is that of --listen\n    proxy_http_version 1.1;\n    proxy_set_header Connection \"\";\n    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n}"
         }
-        (Topic::Path, Apache) => "ProxyPass /sse http://127.0.0.1:8080/sse",
-        (Topic::Path, Caddy) => "reverse_proxy /sse* 127.0.0.1:8080",
-        (Topic::Path, Haproxy) => {
+        (Topic::Path | Topic::Script, Apache) => {
+            "ProxyPass /sse http://127.0.0.1:8080/sse\nProxyPass /sse.js http://127.0.0.1:8080/sse.js"
+        }
+        (Topic::Path | Topic::Script, Caddy) => "reverse_proxy /sse* 127.0.0.1:8080",
+        (Topic::Path | Topic::Script, Haproxy) => {
             "use_backend hasses if { path_beg /sse }\nbackend hasses\n    server one 127.0.0.1:8080"
         }
-        (Topic::Path, Varnish) => {
+        (Topic::Path | Topic::Script, Varnish) => {
             "backend hasses { .host = \"127.0.0.1\"; .port = \"8080\"; }\nsub vcl_recv { if (req.url ~ \"^/sse\") { set req.backend_hint = hasses; return (pipe); } }"
         }
-        (Topic::Path, Traefik) => "rule: PathPrefix(`/sse`)     # without stripPrefix",
+        (Topic::Path | Topic::Script, Traefik) => {
+            "rule: PathPrefix(`/sse`)     # without stripPrefix"
+        }
+        (Topic::Script, Nginx) => {
+            "location /sse {     # not: location = /sse, and no location of its own for \\.js$ before it\n# a location with ~ \\.js$ wins: write location ^~ /sse {"
+        }
         (Topic::Query, Nginx) => {
             "return 301 https://$host$request_uri;     # $request_uri, as $uri has no query"
         }

@@ -34,6 +34,7 @@ pub(crate) fn check(patient: &Patient<'_>, report: &mut Report) -> Option<Looked
     if !content_type(&looked, report) {
         return None;
     }
+    script(patient, &looked, report);
     cache(&looked, report);
     cors(patient, &looked, report);
     cookie(patient, report);
@@ -145,11 +146,22 @@ fn redirects(patient: &Patient<'_>, looked: &Looked, report: &mut Report) -> boo
         );
         return false;
     }
-    report.add(
-        "redirect",
-        Level::Note,
-        format!("{code} to {to}: use that URL, as every reconnect takes this detour"),
-    );
+    if to.path().strip_suffix('/') == Some(patient.url.path()) {
+        report.mend(
+            "redirect",
+            Level::Note,
+            Topic::Path,
+            format!(
+                "{code} to {to}: the web server has its rule for a path with a slash at the end"
+            ),
+        );
+    } else {
+        report.add(
+            "redirect",
+            Level::Note,
+            format!("{code} to {to}: use that URL, as every reconnect takes this detour"),
+        );
+    }
     true
 }
 
@@ -246,6 +258,32 @@ fn content_type(looked: &Looked, report: &mut Report) -> bool {
         );
     }
     right
+}
+
+/// Whether pages get the script of hasses beside the stream.
+fn script(patient: &Patient<'_>, looked: &Looked, report: &mut Report) {
+    let mut url = looked.url.clone();
+    url.set_path(&format!("{}.js", looked.url.path()));
+    url.set_query(None);
+    let got = match look(&url, &patient.request()) {
+        Ok(Looked { answer, .. }) => {
+            let kind = answer.field("content-type").unwrap_or_default().to_owned();
+            if answer.status == 200 && kind.contains("javascript") {
+                return report.add("script", Level::Ok, format!("{} is served", url.path()));
+            }
+            format!("{}, '{kind}'", answer.status)
+        }
+        Err(failed) => failed.to_string(),
+    };
+    report.mend(
+        "script",
+        Level::Note,
+        Topic::Script,
+        format!(
+            "{} does not come from hasses ({got}): pages need a copy of the script elsewhere",
+            url.path()
+        ),
+    );
 }
 
 fn cache(looked: &Looked, report: &mut Report) {

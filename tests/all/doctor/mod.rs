@@ -1,6 +1,7 @@
 //! `hasses doctor` in front of real proxies: it names what is wrong, and what it advises mends that.
 
 mod proxy;
+mod stranger;
 
 use std::fs;
 use std::path::PathBuf;
@@ -137,7 +138,10 @@ fn a_right_set_up_is_well() {
             NGINX,
             nginx("proxy_http_version 1.1; proxy_set_header Connection '';"),
         ),
-        (APACHE, "ProxyPass /sse http://DAEMON/sse".to_owned()),
+        (
+            APACHE,
+            "ProxyPass /sse http://DAEMON/sse\nProxyPass /sse.js http://DAEMON/sse.js".to_owned(),
+        ),
         (CADDY, "reverse_proxy /sse* DAEMON".to_owned()),
         (
             HAPROXY,
@@ -150,6 +154,7 @@ fn a_right_set_up_is_well() {
         let told = through(&proxy, &daemon, &[]);
         told.is_well();
         for check in [
+            "script",
             "first bytes",
             "delivery",
             "end",
@@ -190,6 +195,13 @@ fn what_nginx_does_wrong_is_named_and_mended() {
         ),
         (
             "location /sse { proxy_pass http://DAEMON/; }".to_owned(),
+            "status",
+            "404",
+            "proxy_pass http://127.0.0.1:8080;     # no path",
+            nginx(""),
+        ),
+        (
+            "location /sse { proxy_pass http://DAEMON/sse/; }".to_owned(),
             "status",
             "404",
             "proxy_pass http://127.0.0.1:8080;     # no path",
@@ -247,6 +259,33 @@ fn what_nginx_does_wrong_is_named_and_mended() {
         let proxy = Proxy::start(NGINX, mended, &daemon);
         through(&proxy, &daemon, &options).is_well();
     });
+}
+
+#[test]
+fn a_script_that_is_not_passed_on_and_a_slash_too_many_are_worth_a_note() {
+    needs!("nginx", "apache2");
+    let daemon = daemon();
+    let only = nginx("").replace("location /sse", "location = /sse");
+    let stream = "ProxyPass /sse http://DAEMON/sse".to_owned();
+    let cases = [
+        (NGINX, only, "not: location = /sse"),
+        (APACHE, stream, "ProxyPass /sse.js "),
+    ];
+    each(&cases, |(kind, text, advice)| {
+        let proxy = Proxy::start(*kind, text, &daemon);
+        let told = through(&proxy, &daemon, &[]);
+        told.says(
+            "script",
+            "note",
+            "/sse.js does not come from hasses (404",
+            advice,
+        );
+        told.is_well();
+    });
+    let text = "location /sse/ { proxy_pass http://DAEMON/; }";
+    let proxy = Proxy::start(NGINX, text, &daemon);
+    let told = through(&proxy, &daemon, &[]);
+    told.says("redirect", "note", "a slash at the end", "location /sse {");
 }
 
 #[test]

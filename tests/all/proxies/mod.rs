@@ -53,6 +53,13 @@ fn a_silent_stream_survives_two_minutes_of_each() {
     let mut streams = proxies
         .each_ref()
         .map(|proxy| Stream::open(proxy.address, "subscribe=a"));
+    // The page's script passes too.
+    for proxy in &proxies {
+        let request = b"GET /sse.js HTTP/1.0\r\nHost: localhost\r\n\r\n";
+        let answer = Connection::to(proxy.address).send(request).response();
+        assert_eq!(answer.status, 200);
+        assert!(answer.body.contains("export function connect"));
+    }
     while began.elapsed() < Duration::from_secs(120) {
         for stream in &mut streams {
             stream.position();
