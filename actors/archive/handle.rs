@@ -1,12 +1,11 @@
 //! The others' side of the archive.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
 
 use super::{Message, frame};
-use crate::model::{EventId, Limits, Record, Target};
+use crate::model::{Bounded, Cost, EventId, Limits, Record, Target};
 use crate::runtime::Address;
 
 /// Bytes that wait to be written beside which no more copies are handed over.
@@ -27,8 +26,8 @@ pub(super) enum Item {
     End(u32),
 }
 
-impl Item {
-    fn bytes(&self) -> usize {
+impl Cost for Item {
+    fn cost(&self) -> usize {
         match self {
             Self::Record(record) => record.bytes(),
             Self::Copies(_, frames) => frames.len(),
@@ -63,10 +62,8 @@ pub(super) struct Shared {
     lacks: Cell<bool>,
     salt: u32,
     /// What waits, oldest first.
-    waiting: RefCell<VecDeque<Item>>,
-    /// Its bytes.
-    bytes: Cell<usize>,
-    /// What bounds them: what is beyond the history's own limits need not be written any more.
+    waiting: RefCell<Bounded<Item>>,
+    /// What bounds it: what is beyond the history's own limits need not be written any more.
     limits: Cell<Limits>,
 }
 
@@ -98,16 +95,13 @@ impl Shared {
             lacks: Cell::default(),
             salt,
             waiting: RefCell::default(),
-            bytes: Cell::default(),
             limits: Cell::new(limits),
         }
     }
 
     /// The oldest that waits.
     pub(super) fn take(&self) -> Option<Item> {
-        let item = self.waiting.borrow_mut().pop_front()?;
-        self.bytes.set(self.bytes.get() - item.bytes());
-        Some(item)
+        self.waiting.borrow_mut().pop()
     }
 
     /// Whether copies of that time are of use.
@@ -121,8 +115,7 @@ impl Shared {
     }
 
     fn push(&self, item: Item) -> bool {
-        self.bytes.set(self.bytes.get() + item.bytes());
-        self.waiting.borrow_mut().push_back(item);
+        self.waiting.borrow_mut().push(item);
         self.drop_oldest();
         self.waiting.borrow().len() == 1
     }
@@ -130,16 +123,16 @@ impl Shared {
     /// Lets go of the oldest that wait, as newer ones fill the history.
     fn drop_oldest(&self) {
         let Limits { count, bytes, .. } = self.limits.get();
-        while self.bytes.get() > bytes || self.waiting.borrow().len() > count {
-            match self.take() {
-                None => return,
-                Some(Item::Record(oldest)) => {
+        let mut waiting = self.waiting.borrow_mut();
+        while let Some(item) = waiting.pop_beyond(count, bytes) {
+            match item {
+                Item::Record(oldest) => {
                     self.missed.set(Some(oldest.id));
                     self.lost.set(self.lost.get() + 1);
                     self.lacks.set(true);
                 }
                 // The others of that time are of no use then.
-                Some(_) => self.stop_copying(),
+                _ => self.stop_copying(),
             }
         }
     }
@@ -211,7 +204,7 @@ impl Handle {
 
     /// Whether there is room for a portion of copies.
     pub fn has_room(&self) -> bool {
-        self.shared.bytes.get() < COPIES.min(self.shared.limits.get().bytes / 4)
+        self.shared.waiting.borrow().bytes() < COPIES.min(self.shared.limits.get().bytes / 4)
     }
 
     /// Puts an event into a portion.

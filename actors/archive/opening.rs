@@ -148,7 +148,7 @@ impl Opening<'_> {
             header: Header { complete, ..header },
             window: found.window,
             pending: Vec::new(),
-            records: found.records.into(),
+            records: found.records.into_iter().collect(),
             marks: found.marks,
             floor,
             clean,

@@ -4,13 +4,12 @@
 //! are older than the events that were written among them. A later base is one that was never finished: its
 //! copies are there a second time.
 
-use std::collections::VecDeque;
 use std::io::{self, BufReader, Read};
 
 use super::frame::{Entry, HEAD, Head};
 use super::header::Header;
 use super::window::Window;
-use crate::model::{EventId, Limits, Record, Target};
+use crate::model::{Bounded, EventId, Limits, Record, Target};
 
 /// How many times as many bytes are read as may be kept, before the oldest events are let go: a file has at
 /// most twice of what is kept, so one with more was made for other limits.
@@ -19,7 +18,7 @@ const TIMES: usize = 4;
 /// What was read.
 pub(super) struct Found {
     /// The events, in the order of their ids.
-    pub(super) records: VecDeque<Record>,
+    pub(super) records: Bounded<Record>,
     /// Of each of these targets everything up to an id was let go.
     pub(super) marks: Vec<(Target, EventId)>,
     /// Where the frames stand.
@@ -28,7 +27,6 @@ pub(super) struct Found {
     pub(super) newest: EventId,
     /// Whether the file ends within a frame.
     pub(super) torn: bool,
-    bytes: usize,
     limits: Limits,
 }
 
@@ -41,12 +39,11 @@ pub(super) fn read<R: Read>(
     limits: Limits,
 ) -> io::Result<Found> {
     let mut found = Found {
-        records: VecDeque::new(),
+        records: Bounded::new(),
         marks: Vec::new(),
         window: Window::new(header.dropped, header.start),
         newest: header.dropped,
         torn: false,
-        bytes: 0,
         limits,
     };
     let length = if header.sealed {
@@ -212,12 +209,9 @@ impl Found {
         if record.id <= before {
             return;
         }
-        self.bytes += record.bytes();
-        self.records.push_back(record);
-        while self.bytes > self.limits.bytes.saturating_mul(TIMES).max(LEAST)
-            && let Some(oldest) = self.records.pop_front()
-        {
-            self.bytes -= oldest.bytes();
+        self.records.push(record);
+        let most = self.limits.bytes.saturating_mul(TIMES).max(LEAST);
+        while let Some(oldest) = self.records.pop_beyond(usize::MAX, most) {
             self.window.miss(oldest.id);
         }
     }

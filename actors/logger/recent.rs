@@ -1,10 +1,9 @@
 //! The newest warnings and errors, for whoever looks at the dashboard.
 
-use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::SystemTime;
 
-use crate::model::Note;
+use crate::model::{Bounded, Note};
 
 /// How many are kept.
 const KEPT: usize = 100;
@@ -13,12 +12,12 @@ const LONGEST: usize = 400;
 
 /// What is kept, and how many there have been. Other threads have a say too.
 struct Notes {
-    kept: VecDeque<Note>,
+    kept: Bounded<Note>,
     count: u64,
 }
 
 static NOTES: Mutex<Notes> = Mutex::new(Notes {
-    kept: VecDeque::new(),
+    kept: Bounded::new(),
     count: 0,
 });
 
@@ -36,10 +35,8 @@ pub fn note(level: &'static str, text: &str) {
         level,
         text: text[..end].to_owned(),
     };
-    if notes.kept.len() == KEPT {
-        notes.kept.pop_front();
-    }
-    notes.kept.push_back(note);
+    notes.kept.push(note);
+    notes.kept.pop_beyond(KEPT, usize::MAX);
 }
 
 /// Those behind the one with this number, the oldest first.

@@ -1,5 +1,6 @@
 //! What is decided: names, subscriptions, ids, counters. No I/O and nothing asynchronous.
 
+pub(crate) mod bounded;
 pub(crate) mod bus_figures;
 pub(crate) mod busiest;
 pub(crate) mod client_key;
@@ -20,6 +21,7 @@ pub(crate) mod secret;
 pub(crate) mod sequence;
 pub(crate) mod subscription;
 
+pub(crate) use bounded::{Bounded, Cost};
 pub use bus_figures::BusDown;
 pub(crate) use bus_figures::BusFigures;
 pub(crate) use client_key::ClientKey;

@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use super::Cost;
+
 /// A warning or an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
@@ -14,3 +16,5 @@ pub struct Note {
     /// What it says, at most 400 bytes.
     pub text: String,
 }
+
+impl Cost for Note {}

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::{EventId, Publication};
+use super::{Cost, EventId, Publication};
 
 /// One event as it is kept for replay.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,5 +42,11 @@ impl Record {
             + except
             + event
             + publication.data.len()
+    }
+}
+
+impl Cost for Record {
+    fn cost(&self) -> usize {
+        self.bytes()
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use super::Cost;
+
 /// The figures of one moment; those from `messages` to `gaps` count from the daemon's start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {
@@ -26,3 +28,5 @@ pub struct Sample {
     /// Events kept.
     pub history: u64,
 }
+
+impl Cost for Sample {}

@@ -3,7 +3,7 @@
 //! A client that comes from another node may have seen an event that has not come here yet. It waits
 //! until that has come ([`PATIENCE`]), and begins then.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,9 @@ use super::{Kept, Registry};
 use crate::messages::publisher::Receipt;
 use crate::messages::registry::{Elsewhere, FromBus, Incoming, Message, Subject};
 use crate::model::publication::Targets;
-use crate::model::{BusFigures, EventId, Resume, Sequence, Subscription, Target, Token};
+use crate::model::{
+    Bounded, BusFigures, Cost, EventId, Resume, Sequence, Subscription, Target, Token,
+};
 use crate::runtime::{CancellationToken, Mailbox, timer, turn};
 use crate::wire::report::Whole;
 use crate::wire::sse::Frame;
@@ -28,12 +30,14 @@ const PATIENCE: Duration = Duration::from_secs(6);
 /// How many ids are remembered besides the history's.
 const GIVEN: usize = 1 << 18;
 
+impl Cost for EventId {}
+
 /// What the registry knows with a bus.
 pub(super) struct OnBus {
     pub(super) figures: Rc<BusFigures>,
     open: bool,
     /// The newest ids, in order, that streams may stand at, whether or not the history has such events.
-    given: VecDeque<EventId>,
+    given: Bounded<EventId>,
     /// Whether clients that come back wait until there is a gap marker.
     pub(super) diverged: bool,
     /// The newest event that was in the history file at the start.
@@ -59,7 +63,7 @@ impl OnBus {
         Self {
             figures,
             open: false,
-            given: VecDeque::new(),
+            given: Bounded::new(),
             diverged: false,
             recorded: newest.map(|record| record.id),
             inheriting: None,
@@ -328,10 +332,8 @@ impl Registry {
     /// Streams may stand at an id.
     pub(super) fn stand_at(&mut self, id: EventId) {
         if let Some(bus) = &mut self.bus {
-            bus.given.push_back(id);
-            if bus.given.len() > GIVEN {
-                bus.given.pop_front();
-            }
+            bus.given.push(id);
+            bus.given.pop_beyond(GIVEN, usize::MAX);
         }
     }
 

@@ -1,11 +1,10 @@
 //! The last two minutes, for whoever opens the dashboard: one sample a second.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Registry;
 use super::session::Phase;
-use crate::model::Sample;
+use crate::model::{Bounded, Sample};
 
 /// How many samples are kept.
 const KEPT: usize = 120;
@@ -15,7 +14,7 @@ const PERIOD: Duration = Duration::from_millis(950);
 /// The samples that are kept.
 #[derive(Debug, Default)]
 pub(super) struct Samples {
-    samples: VecDeque<Sample>,
+    samples: Bounded<Sample>,
     last: Option<Instant>,
 }
 
@@ -30,10 +29,8 @@ impl Samples {
     }
 
     fn push(&mut self, sample: Sample) {
-        if self.samples.len() == KEPT {
-            self.samples.pop_front();
-        }
-        self.samples.push_back(sample);
+        self.samples.push(sample);
+        self.samples.pop_beyond(KEPT, usize::MAX);
     }
 
     /// All samples, the oldest first.

@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use foldhash::HashMap;
 
+use super::news::News;
 use super::nodes::{self, Told};
-use super::ring::Ring;
 use super::{Now, Presence, Telling};
 use crate::messages::client;
 use crate::messages::publisher::{PresenceNews, PresencePage};
@@ -178,12 +178,12 @@ impl Registry {
 
     /// Where a backend begins that has seen `id`; none: it begins now.
     pub(in crate::registry) fn presence_start(&self, id: Option<Option<EventId>>) -> PresenceNews {
-        let ring = self.presence.ring();
+        let news = self.presence.news();
         match id {
-            Some(id) => ring.begin(id),
+            Some(id) => news.begin(id),
             None => PresenceNews {
                 text: String::new(),
-                last: ring.last(),
+                last: news.last(),
             },
         }
     }
@@ -194,7 +194,7 @@ impl Registry {
         after: EventId,
         reply: Reply<PresenceNews>,
     ) {
-        match self.presence.ring().after(after) {
+        match self.presence.news().after(after) {
             Some(news) => reply.send(news),
             None => {
                 self.watchers
@@ -207,10 +207,10 @@ impl Registry {
 
     /// Nothing that happens from now on is told: the daemon ends.
     pub(in crate::registry) fn freeze_presence(&mut self) -> Presence {
-        let ring = Ring::new();
+        let news = News::new();
         std::mem::replace(
             &mut self.presence,
-            Presence::new(Vec::new(), Duration::ZERO, ring),
+            Presence::new(Vec::new(), Duration::ZERO, news),
         )
     }
 }

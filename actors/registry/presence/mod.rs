@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | this | members, their coming and going, and when that is told |
 //! | [`room`] | one token: its members, and those who are told |
-//! | [`ring`] | joins and leaves as the backend's event stream |
+//! | [`news`] | joins and leaves as the backend's event stream |
 //! | [`hooks`] | the registry's side: where streams go live and end |
 //! | [`nodes`] | what nodes tell one another |
 //! | [`store`] | what a restart remembers |
@@ -31,15 +31,15 @@ use crate::wire::report::Presence as Figures;
 use crate::wire::sse::Frame;
 
 mod hooks;
+pub(crate) mod news;
 mod nodes;
-pub(crate) mod ring;
 mod room;
 pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 
 pub(super) use hooks::Watchers;
-use ring::Ring;
+use news::News;
 use room::{Here, Room};
 
 /// Milliseconds for which changes of one room are gathered.
@@ -67,7 +67,7 @@ pub(super) struct Telling {
     pub(super) frames: Vec<(Vec<u32>, Rc<Frame>)>,
     /// What other nodes are to know of this one's members; none: it has left.
     pub(super) nodes: Vec<NodeChange>,
-    /// Whether the ring has new events.
+    /// Whether there is news that readers wait for.
     pub(super) news: bool,
 }
 
@@ -136,7 +136,7 @@ pub(super) struct Presence {
     peers: HashMap<u64, u64>,
     /// Counts what happens in all rooms, so that a listener's first view has a place among it.
     step: u64,
-    ring: Ring,
+    news: News,
     counts: Figures,
     /// Whether other nodes are to know how many streams there are.
     shares: bool,
@@ -144,7 +144,7 @@ pub(super) struct Presence {
 
 impl Presence {
     /// Nobody; members leave when their last stream has been gone for `grace`.
-    pub(super) fn new(rules: Vec<Target>, grace: Duration, ring: Ring) -> Self {
+    pub(super) fn new(rules: Vec<Target>, grace: Duration, news: News) -> Self {
         Self {
             rules,
             grace: grace.as_millis() as u64,
@@ -158,7 +158,7 @@ impl Presence {
             lost: HashMap::default(),
             peers: HashMap::default(),
             step: 0,
-            ring,
+            news,
             counts: Figures::default(),
             shares: false,
         }
@@ -489,7 +489,7 @@ impl Presence {
             let joins = change.here.is_some();
             self.counts.joins += u64::from(joins);
             self.counts.leaves += u64::from(!joins);
-            self.ring
+            self.news
                 .push(change.name(), &change.data(room.token.as_str()));
             telling.news = true;
         }
@@ -551,7 +551,7 @@ impl Presence {
         let (members, next) = room.map_or_else(Default::default, |room| room.page(after, most));
         let anonymous = room.map_or(0, Room::all_anonymous);
         let token = serde_json::json!(token.as_str());
-        let position = self.ring.last();
+        let position = self.news.last();
         Some(PresencePage {
             json: format!(
                 "{{\"token\":{token},\"members\":[{members}],\"anonymous\":{anonymous},\"position\":{position}}}\n"
@@ -576,7 +576,7 @@ impl Presence {
     }
 
     /// Joins and leaves, for the backend.
-    pub(super) fn ring(&self) -> &Ring {
-        &self.ring
+    pub(super) fn news(&self) -> &News {
+        &self.news
     }
 }

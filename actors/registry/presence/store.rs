@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::ring::Ring;
+use super::news::News;
 use super::{Info, Now, Presence, What};
 use crate::model::{ClientId, EventId, Target, Token};
 
@@ -32,7 +32,7 @@ struct File {
 /// What is remembered of the time before.
 #[derive(Debug, Default)]
 pub(crate) struct Remembered {
-    ring: Option<Ring>,
+    news: Option<News>,
     members: Vec<(Token, ClientId, Info, u64)>,
 }
 
@@ -90,7 +90,7 @@ impl File {
                 ))
             });
         Remembered {
-            ring: Some(Ring::restored(
+            news: Some(News::restored(
                 EventId(self.forgotten),
                 EventId(self.last),
                 events,
@@ -103,8 +103,8 @@ impl File {
 impl Remembered {
     /// Begins with what is remembered; members that are not back in time leave.
     pub(in crate::registry) fn begin(self, rules: Vec<Target>, grace: Duration) -> Presence {
-        let ring = self.ring.unwrap_or_else(Ring::new);
-        let mut presence = Presence::new(rules, grace, ring);
+        let news = self.news.unwrap_or_else(News::new);
+        let mut presence = Presence::new(rules, grace, news);
         let now = Now { steady: 0, unix: 0 };
         for (token, id, info, since) in self.members {
             if presence.covers(&token) {
@@ -118,8 +118,8 @@ impl Remembered {
 impl Presence {
     /// Writes down who is there on this node, beside the history file; for a clean stop.
     pub(in crate::registry) fn save(&self, history: &Path) -> io::Result<()> {
-        let ring = self.ring();
-        let events = ring.events().map(|(id, block)| (id.0, block.to_string()));
+        let news = self.news();
+        let events = news.events().map(|(id, block)| (id.0, block.to_string()));
         let members = self.own_members().filter_map(|change| {
             let What::Here {
                 id, since, info, ..
@@ -133,8 +133,8 @@ impl Presence {
         });
         let file = File {
             version: VERSION,
-            forgotten: ring.forgotten().0,
-            last: ring.last().0,
+            forgotten: news.forgotten().0,
+            last: news.last().0,
             events: events.collect(),
             members: members.collect(),
         };

@@ -26,7 +26,7 @@ impl House {
     fn with_grace(seconds: u64) -> Self {
         let rules = vec![Target::Prefix(token("room"))];
         Self {
-            presence: Presence::new(rules, Duration::from_secs(seconds), Ring::new()),
+            presence: Presence::new(rules, Duration::from_secs(seconds), News::new()),
             steady: 0,
             told: Vec::new(),
         }
@@ -96,7 +96,7 @@ impl House {
 
     /// What a backend has heard.
     fn heard(&self) -> Vec<String> {
-        let events = self.presence.ring().events();
+        let events = self.presence.news().events();
         let heard = events.map(|(_, block)| {
             let mut lines = block.lines().skip(1);
             let name = lines.next().unwrap().trim_start_matches("event: ");
@@ -295,22 +295,22 @@ fn a_backend_hears_all_from_where_it_was() {
         house.join(client, &format!("m{client}"), "room1", None);
     }
     house.pass(300);
-    let ring = house.presence.ring();
-    let ids: Vec<EventId> = ring.events().map(|(id, _)| *id).collect();
+    let news = house.presence.news();
+    let ids: Vec<EventId> = news.events().map(|(id, _)| *id).collect();
     assert_eq!(house.page("room1")["position"], ids[2].0);
     let after = |id| {
-        ring.after(id)
+        news.after(id)
             .map(|news| (news.text.matches("event: join").count(), news.last))
     };
     assert_eq!(after(ids[0]), Some((2, ids[2])));
     assert_eq!(after(ids[2]), None);
     let begin = |id| {
-        let begun = ring.begin(id);
+        let begun = news.begin(id);
         (begun.text.contains("event: gap"), begun.last)
     };
     assert_eq!(begin(Some(ids[1])), (false, ids[1]));
-    assert_eq!(begin(Some(ring.forgotten())), (false, ring.forgotten()));
-    assert_eq!(begin(Some(EventId(5))), (true, ring.forgotten()));
+    assert_eq!(begin(Some(news.forgotten())), (false, news.forgotten()));
+    assert_eq!(begin(Some(EventId(5))), (true, news.forgotten()));
     assert_eq!(begin(Some(EventId(EventId::END - 1))), (true, ids[2]));
     assert_eq!(begin(None), (true, ids[2]));
     for _ in 0..5001 {
@@ -319,9 +319,9 @@ fn a_backend_hears_all_from_where_it_was() {
         house.join(0, "m0", "room1", None);
         house.pass(300);
     }
-    let ring = house.presence.ring();
-    assert_eq!(ring.events().count(), 10_000);
-    assert!(ring.begin(Some(ids[1])).text.contains("event: gap"));
+    let news = house.presence.news();
+    assert_eq!(news.events().count(), 10_000);
+    assert!(news.begin(Some(ids[1])).text.contains("event: gap"));
 }
 
 #[test]
@@ -357,7 +357,7 @@ fn a_clean_restart_shows_nothing() {
     house.pass(300);
     let history = std::env::temp_dir().join(format!("hasses-presence-{}", std::process::id()));
     house.presence.save(&history).unwrap();
-    let last = house.presence.ring().last();
+    let last = house.presence.news().last();
     let rules = vec![Target::Prefix(token("room"))];
     let grace = Duration::from_secs(10);
     house = House {
@@ -366,8 +366,8 @@ fn a_clean_restart_shows_nothing() {
         told: Vec::new(),
     };
     assert_eq!(house.page("room1")["members"][0]["streams"], 0);
-    assert_eq!(house.presence.ring().last(), last);
-    assert!(house.presence.ring().begin(Some(last)).text.is_empty());
+    assert_eq!(house.presence.news().last(), last);
+    assert!(house.presence.news().begin(Some(last)).text.is_empty());
     house.pass(5000);
     house.join(7, "ann", "room1", Some(r#"{"n":"é"}"#));
     assert!(house.pass(4000).is_empty());
@@ -377,7 +377,7 @@ fn a_clean_restart_shows_nothing() {
     // The file is used once: after another stop nothing is known.
     let unclean = store::take(&history).begin(rules, grace);
     assert_eq!(unclean.counts().members, 0);
-    assert!(unclean.ring().begin(Some(last)).text.contains("event: gap"));
+    assert!(unclean.news().begin(Some(last)).text.contains("event: gap"));
 }
 
 #[test]
@@ -565,13 +565,13 @@ fn an_id_of_another_node_is_a_gap() {
     let mut house = House::new();
     house.join(1, "ann", "room1", None);
     house.pass(300);
-    let last = house.presence.ring().last();
+    let last = house.presence.news().last();
     house.steady += 1;
     house.join(2, "bob", "room1", None);
     house.pass(300);
-    let begin = |id| house.presence.ring().begin(Some(id)).text;
+    let begin = |id| house.presence.news().begin(Some(id)).text;
     assert_eq!(begin(last), "");
-    assert_eq!(begin(house.presence.ring().last()), "");
+    assert_eq!(begin(house.presence.news().last()), "");
     for other in [last.0 - 1, last.0 + 1] {
         assert!(begin(EventId(other)).contains("event: gap"), "{other}");
     }

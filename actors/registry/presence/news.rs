@@ -1,32 +1,33 @@
 //! Joins and leaves as an event stream for a backend that wants to know who went.
 
-use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::messages::publisher::PresenceNews;
-use crate::model::{EventId, Sequence};
+use crate::model::{Bounded, Cost, EventId, Sequence};
 use crate::wire::sse::Frame;
 
 /// Events that are kept.
 const KEPT: usize = 10_000;
 
+impl Cost for (EventId, Rc<str>) {}
+
 /// The newest joins and leaves, each with its id.
 #[derive(Debug)]
-pub(crate) struct Ring {
+pub(crate) struct News {
     sequence: Sequence,
-    events: VecDeque<(EventId, Rc<str>)>,
+    events: Bounded<(EventId, Rc<str>)>,
     /// The newest id that is, or may be, not kept any more.
     forgotten: EventId,
 }
 
-impl Ring {
-    /// An empty ring, of whose past nothing is known.
+impl News {
+    /// Nothing yet; of the past nothing is known.
     pub(crate) fn new() -> Self {
         let sequence = Sequence::starting(EventId(0));
         Self {
             forgotten: sequence.last(),
             sequence,
-            events: VecDeque::new(),
+            events: Bounded::new(),
         }
     }
 
@@ -36,21 +37,21 @@ impl Ring {
         last: EventId,
         events: impl IntoIterator<Item = (EventId, Rc<str>)>,
     ) -> Self {
-        Self {
+        let mut news = Self {
             sequence: Sequence::at(last),
-            events: events.into_iter().collect(),
+            events: Bounded::new(),
             forgotten,
-        }
+        };
+        news.events.extend(events);
+        news
     }
 
     /// Keeps an event.
     pub(super) fn push(&mut self, name: &str, data: &str) {
         let id = self.sequence.next_id(EventId(EventId::END));
         let block = format!("id: {id}\nevent: {name}\ndata: {data}\n\n");
-        self.events.push_back((id, block.into()));
-        if self.events.len() > KEPT
-            && let Some((id, _)) = self.events.pop_front()
-        {
+        self.events.push((id, block.into()));
+        if let Some((id, _)) = self.events.pop_beyond(KEPT, usize::MAX) {
             self.forgotten = id;
         }
     }
