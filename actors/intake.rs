@@ -8,7 +8,7 @@ use smol::unblock;
 
 use crate::config::Config;
 use crate::logger;
-use crate::messages::publisher::{CLASH, ClientLines, Listed, NotTaken, Request, Taken};
+use crate::messages::publisher::{self, CLASH, ClientLines, Listed, NotTaken, Request, Taken};
 use crate::model::{Channel, Publication};
 use crate::runtime::{self, Address, Answer, Gone, turn};
 use crate::wire::auth::is_auth;
@@ -242,8 +242,7 @@ impl Intake {
         self.publish(&mut batch).await?;
         let lossy_utf8 = std::mem::take(&mut self.found.lossy_utf8);
         if lossy_utf8 > 0 || !refused.is_empty() {
-            self.count(refused.into_iter().collect(), lossy_utf8)
-                .await?;
+            publisher::count(&self.sequencer, refused.into_iter().collect(), lossy_utf8).await?;
         }
         Ok(())
     }
@@ -293,7 +292,10 @@ impl Intake {
                     .filter(|receipt| receipt.how == Taken::Clash);
                 match clashes.count() {
                     0 => Ok(()),
-                    clashes => self.count(vec![("conflict", clashes as u64)], 0).await,
+                    clashes => {
+                        let refused = vec![("conflict", clashes as u64)];
+                        publisher::count(&self.sequencer, refused, 0).await
+                    }
                 }
             }
             Err(away) => {
@@ -308,16 +310,7 @@ impl Intake {
     /// Tells of messages that the registry did not take in, and counts them.
     async fn turned_away(&mut self, count: usize, away: &NotTaken) -> Result<(), Gone> {
         logger::refused("bus", format_args!("{}: refused: {away}", self.source));
-        self.count(vec![("bus", count as u64)], 0).await
-    }
-
-    async fn count(&self, refused: Vec<(&'static str, u64)>, lossy_utf8: u64) -> Result<(), Gone> {
-        let count = |reply| Request::Count {
-            refused,
-            lossy_utf8,
-            reply,
-        };
-        self.sequencer.call(count).await
+        publisher::count(&self.sequencer, vec![("bus", count as u64)], 0).await
     }
 
     async fn execute<E: From<Gone>>(

@@ -276,12 +276,7 @@ impl Publisher {
 
     /// Counts refusals, and messages with bytes that were no UTF-8.
     async fn count(&self, refused: Vec<(&'static str, u64)>, lossy_utf8: u64) -> Result<(), Gone> {
-        let count = |reply| publisher::Request::Count {
-            refused,
-            lossy_utf8,
-            reply,
-        };
-        self.sequencer.call(count).await
+        publisher::count(&self.sequencer, refused, lossy_utf8).await
     }
 
     /// Says why the TLS handshake failed: to the publisher too, if it does not speak TLS.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use crate::model::{Channel, ClientId, EventId, Publication, Sample, Token};
-use crate::runtime::Reply;
+use crate::runtime::{Address, Gone, Reply};
 use crate::wire::command::Command;
 use crate::wire::report::Figures;
 
@@ -229,4 +229,21 @@ pub struct PresenceNews {
     pub text: String,
     /// The id to go on from.
     pub last: EventId,
+}
+
+/// Counts what was refused, by the reasons, and messages with bytes that were no UTF-8.
+///
+/// # Errors
+/// The sequencer is gone, and with it the process.
+pub async fn count(
+    sequencer: &Address<Request>,
+    refused: Vec<(&'static str, u64)>,
+    lossy_utf8: u64,
+) -> Result<(), Gone> {
+    let count = |reply| Request::Count {
+        refused,
+        lossy_utf8,
+        reply,
+    };
+    sequencer.call(count).await
 }

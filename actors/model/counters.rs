@@ -67,6 +67,11 @@ impl Counters {
         self.messages.values().sum()
     }
 
+    /// Counts messages or requests that were refused for a reason.
+    pub fn refuse(&mut self, reason: &'static str, count: u64) {
+        *self.refused.entry(reason).or_default() += count;
+    }
+
     /// Messages and requests refused for all reasons.
     pub fn all_refused(&self) -> u64 {
         self.refused.values().sum()

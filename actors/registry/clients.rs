@@ -175,17 +175,17 @@ impl Registry {
                 }
                 End::Refused(status, _) => {
                     let word = Refused::word(*status);
-                    *self.counters.refused.entry(word).or_default() += 1;
+                    self.counters.refuse(word, 1);
                     let line = format_args!("{who} {end}");
                     logger::tell(Level::Info, word, line);
                 }
                 End::Finished(Ending::LimitReached) => {
-                    *self.counters.refused.entry("crowded").or_default() += 1;
+                    self.counters.refuse("crowded", 1);
                     let line = format_args!("{who} {end}");
                     logger::tell(Level::Info, "crowded", line);
                 }
                 End::Handshake(_) => {
-                    *self.counters.refused.entry("tls").or_default() += 1;
+                    self.counters.refuse("tls", 1);
                     let line = format_args!("{who} {end}");
                     logger::tell(Level::Debug, "tls", line);
                 }

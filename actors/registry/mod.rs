@@ -365,7 +365,7 @@ impl Registry {
                 reply,
             } => {
                 for (reason, count) in refused {
-                    *self.counters.refused.entry(reason).or_default() += count;
+                    self.counters.refuse(reason, count);
                 }
                 self.counters.invalid_utf8 += lossy_utf8;
                 reply.send(());

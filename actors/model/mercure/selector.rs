@@ -5,10 +5,10 @@ use std::fmt;
 
 use url::Url;
 
+use super::Identity;
 use super::pattern::{Pattern, PatternError};
 use super::template::Template;
 use super::text::{self, TextError};
-use super::{Draft, Identity};
 
 /// A topic selector (a matcher in draft 8).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -177,11 +177,6 @@ impl Selector {
 pub fn any_selects(selectors: &[Selector], topics: &[Topic<'_>]) -> bool {
     let selects = |selector: &Selector| topics.iter().any(|topic| selector.selects(topic));
     selectors.iter().any(selects)
-}
-
-/// The form in which a subscription is shown, from the selector's own kind and the subscriber's form.
-pub fn shown_type(selector: &Selector, draft: Draft) -> Option<MatchType> {
-    (draft == Draft::Eight).then(|| selector.match_type())
 }
 
 #[cfg(test)]
