@@ -15,7 +15,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
@@ -31,22 +31,14 @@ use super::reactor::Reactor;
 use super::slot::{ClientFuture, Inner, Opening, Slot};
 use super::timing::Timing;
 use crate::http2::Corked;
-use crate::messages::client::{End, Ending, Message};
-use crate::model::{ClientKey, Form, Positions};
+use crate::messages::client::{End, Ending};
+use crate::model::ClientKey;
 use crate::net::stream::Stream;
 use crate::runtime::executor::ActorPool;
-use crate::wire::sse::Frame;
 
-/// An event with at most this many recipients goes through the fast queue.
-const FEW: usize = 64;
-/// Messages that may wait for clients which had no turn yet, before the registry is held.
-pub(super) const BACKLOG: usize = 1 << 18;
 /// Tenths of a second that a client has for its request, and for reading an answer's end.
 pub(super) const REQUEST_TIME: u32 = 100;
 pub(super) const LINGER_TIME: u32 = 20;
-/// Tenths of a second for which a stream may take nothing of what waits for it. On TCP the kernel's
-/// own time, of the same length, ends it as a rule; on a Unix socket there is none.
-pub(super) const WRITE_TIME: u32 = 400;
 /// Bytes of one message's place in a mailbox.
 pub(super) const PLACE: usize = 16;
 /// Bytes of the buffer that all clients share for reading, and for joining what they write.
@@ -83,21 +75,8 @@ pub struct ClientPool {
     /// When pending connections may have turns again though others have something to do.
     pub(super) pending_from: Cell<Instant>,
     /// When pings were sent last, in tenths of a second.
-    pinged_at: Cell<u32>,
+    pub(super) pinged_at: Cell<u32>,
     pub(super) timing: Timing,
-}
-
-/// What a stream gets as a heartbeat, in each of its forms.
-#[derive(Debug)]
-pub struct Heartbeat {
-    /// A position block, and the comment that stands for one: for streams that were silent.
-    pub position: Rc<Frame>,
-    /// See above.
-    pub comment: Rc<Frame>,
-    /// An event that scripts see: for all that asked for it, silent or not.
-    pub ping: Rc<Frame>,
-    /// A position block of the Mercure hub's.
-    pub hub: Rc<Frame>,
 }
 
 impl ClientPool {
@@ -266,13 +245,6 @@ impl ClientPool {
         }
     }
 
-    /// Gives up some connections without a stream, of the address that has most of them, so that others
-    /// find room; whether there are any.
-    pub fn make_room(&self) -> bool {
-        let limit = self.limit.get();
-        self.inner.borrow_mut().give_up_pending(limit)
-    }
-
     /// Says that a client is a trusted proxy's; for who has just let it join.
     pub fn set_proxy(&self, key: ClientKey) {
         self.inner.borrow_mut().slots[key.index as usize]
@@ -287,197 +259,6 @@ impl ClientPool {
         // `usize::MAX` is the poller's own key.
         slot.generation = (slot.generation + 1) % (u32::MAX - 1);
         inner.vacant.push(key.index);
-    }
-
-    /// Sends one message to one client.
-    pub fn send(&self, index: u32, message: Message) {
-        let mut inner = self.inner.borrow_mut();
-        inner.post(index, message, true, self.limit.get());
-    }
-
-    /// Sends one event, or position, to many.
-    pub fn send_all(&self, recipients: &[u32], frame: &Rc<Frame>) {
-        let mut inner = self.inner.borrow_mut();
-        let few = recipients.len() <= FEW;
-        for &index in recipients {
-            inner.post(
-                index,
-                Message::Event(Rc::clone(frame)),
-                few,
-                self.limit.get(),
-            );
-        }
-    }
-
-    /// Sets how many bytes may wait for a client beyond the event that is being written.
-    pub fn set_limit(&self, limit: usize) {
-        self.limit.set(limit);
-    }
-
-    /// Says whether a stream gets events as they are published; only then it gets position blocks,
-    /// as one must not be newer than what is still to be replayed.
-    pub fn set_live(&self, index: u32, live: bool) {
-        self.inner.borrow_mut().slots[index as usize].flags.live = live;
-    }
-
-    /// Says what a stream's blocks look like.
-    pub fn set_form(&self, index: u32, form: Form) {
-        self.inner.borrow_mut().slots[index as usize].flags.form = form;
-    }
-
-    /// What a stream's blocks look like.
-    pub fn form(&self, index: u32) -> Form {
-        self.inner.borrow().slots[index as usize].flags.form
-    }
-
-    /// Takes the Mercure hub's clients off the recipients.
-    pub fn take_hub(&self, recipients: &mut Vec<u32>, hub: &mut Vec<u32>) {
-        let inner = self.inner.borrow();
-        recipients.retain(|&index| {
-            let is_hub = inner.slots[index as usize].flags.form.is_hub();
-            if is_hub {
-                hub.push(index);
-            }
-            !is_hub
-        });
-    }
-
-    /// Gives a client as much time as it has for a request.
-    pub fn give_time(&self, key: ClientKey) {
-        self.look_at_clock();
-        let due = self.now.get() + REQUEST_TIME;
-        self.inner.borrow_mut().give_time(key, due);
-    }
-
-    /// Sends one message to a client, if it is still there.
-    pub fn send_to(&self, key: ClientKey, message: Message) {
-        let mut inner = self.inner.borrow_mut();
-        if inner.slots[key.index as usize].generation == key.generation {
-            inner.post(key.index, message, true, self.limit.get());
-        }
-    }
-
-    /// Moves those of `recipients` whose events are JSON to `json`.
-    pub fn take_json(&self, recipients: &mut Vec<u32>, json: &mut Vec<u32>) {
-        let inner = self.inner.borrow();
-        recipients.retain(|&index| {
-            let is_json = inner.slots[index as usize].flags.form.is_json();
-            if is_json {
-                json.push(index);
-            }
-            !is_json
-        });
-    }
-
-    /// Sends its heartbeat to every live stream that has had nothing for `silence`, and to those with
-    /// pings one in each `silence`, whatever else they had; both in tenths of a second. `tick` is the
-    /// time from one call to the next.
-    pub fn send_heartbeats(&self, silence: u32, tick: u32, heartbeat: &Heartbeat) {
-        let now = self.now.get();
-        let before = self.pinged_at.replace(now);
-        // A call that comes late is so by one `tick` at most, as a rule.
-        let period = silence.saturating_sub(tick).max(1);
-        let mut inner = self.inner.borrow_mut();
-        for index in 0..inner.slots.len() as u32 {
-            let slot = &mut inner.slots[index as usize];
-            let flags = slot.flags;
-            // One that is stalled has something to get before.
-            let silent = flags.writable && now.saturating_sub(slot.wrote_at) > silence;
-            let frame = match flags.form.positions() {
-                _ if !flags.live => continue,
-                Positions::Blocks if silent => &heartbeat.position,
-                Positions::None if silent => &heartbeat.comment,
-                Positions::Hub if silent => &heartbeat.hub,
-                Positions::Pings => {
-                    // Spread over the period, so that not all are written at once.
-                    let offset = index % period;
-                    if (now + offset) / period == (before + offset) / period {
-                        continue;
-                    }
-                    &heartbeat.ping
-                }
-                _ => continue,
-            };
-            let message = Message::Event(Rc::clone(frame));
-            inner.post(index, message, false, self.limit.get());
-        }
-    }
-
-    /// Bytes that wait for streams whose sockets take nothing, as if none waited for several: nearly always
-    /// little, and soon found.
-    pub fn stalled_bytes(&self) -> usize {
-        let inner = self.inner.borrow();
-        let stalled = inner.slots.iter().filter(|slot| slot.is_stalled());
-        stalled
-            .map(|slot| slot.bytes + PLACE * slot.waiting.len())
-            .sum()
-    }
-
-    /// Those streams, and the bytes that wait for each, the most at the end. Of an event that waits for
-    /// several each has a part; the places in their mailboxes count too.
-    pub fn stalled(&self) -> Vec<(usize, u32)> {
-        let inner = self.inner.borrow();
-        let stalled = (0..)
-            .zip(&inner.slots)
-            .filter(|(_, slot)| slot.is_stalled());
-        let mut stalled: Vec<_> = stalled.map(|(at, slot)| (slot.held(), at)).collect();
-        stalled.sort_unstable();
-        stalled
-    }
-
-    /// Gives a stream up, as one for which too much waits.
-    pub fn give_up(&self, index: u32) {
-        let inner = &mut *self.inner.borrow_mut();
-        inner.slots[index as usize].flags.overflowing = true;
-        inner.enqueue(index, Queue::Fast);
-    }
-
-    /// Gives up streams whose sockets have taken nothing of what waits for [`WRITE_TIME`].
-    pub fn give_up_stalled(&self) {
-        let now = self.now.get();
-        let inner = &mut *self.inner.borrow_mut();
-        for index in 0..inner.slots.len() as u32 {
-            let slot = &mut inner.slots[index as usize];
-            if slot.is_stalled() && now.saturating_sub(slot.wrote_at) > WRITE_TIME {
-                slot.flags.overflowing = true;
-                inner.enqueue(index, Queue::Fast);
-            }
-        }
-    }
-
-    /// Tells clients whose time for a request, or for reading a last answer, is over.
-    pub fn expire(&self) {
-        self.look_at_clock();
-        self.inner
-            .borrow_mut()
-            .expire(self.now.get(), self.limit.get());
-    }
-
-    /// Whether whoever has sent something since the last question has to wait until clients have had turns:
-    /// one of those it was for has too much to do, or all together have.
-    pub fn holds_sender(&self) -> bool {
-        let mut inner = self.inner.borrow_mut();
-        std::mem::take(&mut inner.pressed) || inner.backlog >= BACKLOG
-    }
-
-    /// Whether clients have had enough turns for more to be sent.
-    pub fn is_ready(&self) -> bool {
-        self.inner.borrow().is_ready()
-    }
-
-    /// Waits until clients have had enough turns for more to be sent.
-    pub async fn ready(&self) {
-        poll_fn(|context| self.poll_ready(context)).await;
-    }
-
-    /// As [`ClientPool::ready`], for who waits for several things in one `poll_fn`.
-    pub fn poll_ready(&self, context: &mut Context<'_>) -> Poll<()> {
-        let mut inner = self.inner.borrow_mut();
-        if inner.is_ready() {
-            return Poll::Ready(());
-        }
-        inner.paused = Some(context.waker().clone());
-        Poll::Pending
     }
 
     /// Tells the slots of their sockets' readiness, for ever.
@@ -538,17 +319,11 @@ impl ClientPool {
 
     /// Takes all that waits for a client which does nothing itself.
     #[cfg(test)]
-    pub(crate) fn take_waiting(&self, index: u32) -> Vec<Message> {
+    pub(crate) fn take_waiting(&self, index: u32) -> Vec<crate::messages::client::Message> {
         let mut inner = self.inner.borrow_mut();
         let slot = &mut inner.slots[index as usize];
         slot.bytes = 0;
         std::iter::from_fn(|| slot.waiting.pop()).collect()
-    }
-
-    /// Bytes that wait for all clients together; events for several are counted for each.
-    pub fn waiting_bytes(&self) -> u64 {
-        let inner = self.inner.borrow();
-        inner.slots.iter().map(Slot::outstanding).sum()
     }
 
     /// Seconds since the pool began, at the last turn.

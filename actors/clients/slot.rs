@@ -7,7 +7,7 @@ use std::task::Waker;
 
 use super::Totals;
 use super::mailbox::Waiting;
-use super::pool::BACKLOG;
+use super::overload::BACKLOG;
 use super::queues::{Queue, Queues};
 use crate::messages::client::{End, Ending, Message};
 use crate::model::{ClientKey, Form};

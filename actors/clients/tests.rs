@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use futures_lite::future::{block_on, poll_once};
 use smol::LocalExecutor;
 
-use super::pool::WRITE_TIME;
+use super::overload::WRITE_TIME;
 use super::queues::MUCH;
 use super::slot::Slot;
 use super::*;
