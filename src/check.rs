@@ -44,6 +44,7 @@ pub(crate) fn check(mut plan: Plan, folder_of_start: &Path) -> Result<Vec<String
         wrong.extend(right.err());
     }
     let mut warnings = mem::take(&mut plan.config.warnings);
+    warnings.extend(plan.lost_log().map(str::to_owned));
     if let (Some(fifo), false) = (&plan.config.fifo, plan.hands_log_over) {
         warnings.extend(files::about_fifo(&fifo.path, plan.user.as_ref()));
     }

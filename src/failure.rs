@@ -45,8 +45,10 @@ impl Failure {
     }
 }
 
-/// The text with its control characters escaped.
+/// The text with its control characters escaped, and without the numbers of the system's errors, which
+/// stand behind their words.
 fn one_line(text: &str) -> String {
+    let text = without_numbers(text);
     let mut line = String::with_capacity(text.len());
     for char in text.chars() {
         if char.is_control() {
@@ -56,6 +58,15 @@ fn one_line(text: &str) -> String {
         }
     }
     line
+}
+
+fn without_numbers(text: &str) -> String {
+    let mut pieces = text.split(" (os error ");
+    let mut told = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        told += piece.split_once(')').map_or("", |(_number, rest)| rest);
+    }
+    told
 }
 
 /// A text without the user and password of a URL, if it is one.
@@ -75,5 +86,18 @@ pub(crate) fn short(text: &str) -> String {
     match text.char_indices().nth(MOST) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_told_in_words() {
+        let told = |text: &str| Failure::start(text).messages.concat();
+        let text = "a: No such file (os error 2); b\n: Busy (os error 16)";
+        assert_eq!(told(text), "a: No such file; b\\n: Busy");
+        assert_eq!(told("a (b)"), "a (b)");
     }
 }

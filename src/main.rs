@@ -104,6 +104,9 @@ fn run() -> Result<(), Failure> {
             secret_file::fill(&mut plan, &folder).map_err(Failure::start)?;
             plan.config.tls = files::identity(&plan, &folder).map_err(Failure::start)?;
             plan.config.reread = Some(reread(&plan));
+            // Later nobody would see it.
+            let lost = plan.lost_log().map(|text| format!("warning: {text}"));
+            report(lost.as_slice());
             boot::start(*plan)
         }
     }

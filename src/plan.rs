@@ -131,6 +131,12 @@ impl Plan {
         Ok(plan)
     }
 
+    /// What is said of a log that nobody can read.
+    pub(crate) fn lost_log(&self) -> Option<&'static str> {
+        let lost = self.detach && matches!(self.config.log, LogTarget::Stderr);
+        lost.then_some("--daemon without --log FILE: what hasses logs is lost")
+    }
+
     /// The files that the options name, with the options, and whether hasses writes them.
     fn files(&self) -> Vec<(&'static str, &Path, bool)> {
         let log = match &self.config.log {

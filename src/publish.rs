@@ -1,6 +1,6 @@
 //! `hasses publish`: a message from the shell.
 
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read, Write};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
@@ -69,7 +69,13 @@ fn usage(why: &str) -> Failure {
 /// Standard input, less one newline, or CR LF, at its end.
 fn input() -> Result<Vec<u8>, Failure> {
     let mut data = Vec::new();
-    let read = io::stdin().lock().read_to_end(&mut data);
+    let mut stdin = io::stdin().lock();
+    if stdin.is_terminal() {
+        let waits = "hasses: publish: type the message; Ctrl-D at the start of a line ends it";
+        // If standard error is closed, nobody is there to be told.
+        let _ = writeln!(io::stderr(), "{waits}");
+    }
+    let read = stdin.read_to_end(&mut data);
     read.map_err(|error| Failure::start(format!("standard input: {error}")))?;
     if data.last() == Some(&b'\n') {
         data.pop();

@@ -1,6 +1,6 @@
 //! The helpers of the shell: `hasses publish`, `status`, `subscribe`.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -44,6 +44,32 @@ fn published(daemon: &Daemon, arguments: &[&str], input: &str) -> String {
     let run = hasses(&arguments, input.as_bytes());
     assert_eq!((run.code, &*run.complained), (0, ""), "{arguments:?}");
     run.told
+}
+
+#[test]
+fn who_types_a_message_is_told_how_it_ends() {
+    needs!("script");
+    let daemon = Daemon::start("");
+    let mut stream = daemon.subscribe("token=a");
+    let command = format!(
+        "{} publish a --control {}",
+        env!("CARGO_BIN_EXE_hasses"),
+        daemon.control
+    );
+    let mut script = Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = script.stdin.take().unwrap();
+    let mut told = BufReader::new(script.stdout.take().unwrap());
+    let mut line = String::new();
+    told.read_line(&mut line).unwrap();
+    assert!(line.contains("type the message; Ctrl-D"), "{line}");
+    input.write_all(b"typed\n\x04").unwrap();
+    assert_eq!(stream.data(), "typed");
+    assert!(script.wait().unwrap().success());
 }
 
 #[test]

@@ -127,6 +127,18 @@ fn check_says_what_the_start_would_warn_of() {
 }
 
 #[test]
+fn a_daemon_whose_log_nobody_reads_is_warned_about() {
+    let folder = Folder::new();
+    let log = folder.text("log");
+    for (more, warns) in [(&[][..], true), (&["--log", &log][..], false)] {
+        let checked = output(&[&["--check", "--daemon"][..], more].concat());
+        assert_eq!(checked.status.code(), Some(0));
+        let warned = text(&checked.stderr).contains("warning: --daemon without --log FILE");
+        assert_eq!(warned, warns, "{}", text(&checked.stderr));
+    }
+}
+
+#[test]
 fn nothing_serves_two_purposes() {
     let folder = Folder::new();
     let file = folder.text("x");

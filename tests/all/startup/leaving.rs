@@ -96,7 +96,8 @@ fn a_killed_daemon_leaves_nothing_in_a_folder_of_root() {
     line.push("--daemon".to_owned());
     let line: Vec<&str> = line.iter().map(String::as_str).collect();
     let output = output(&line);
-    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{told}");
     let daemon = Daemon::of(&folder.file("pid"));
     janitor(&folder, daemon.0);
     kill(daemon.0, Signal::SIGKILL).unwrap();

@@ -50,7 +50,7 @@ fn a_daemon_is_ready_when_its_parent_ends() {
         &["--pidfile", "another hasses runs", &daemon.0.to_string()],
     );
     fails(
-        &[&again[..], &["--daemon"]].concat(),
+        &[&again[..], &["--daemon", "--log", &log]].concat(),
         1,
         &["another hasses runs"],
     );
