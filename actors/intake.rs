@@ -1,6 +1,8 @@
 //! Text on its way in, from a FIFO, a TCP connection or a Unix socket: bytes to messages and
 //! commands, given to the registry in their order.
 
+mod items;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -11,10 +13,10 @@ use crate::logger;
 use crate::messages::publisher::{self, CLASH, ClientLines, Listed, NotTaken, Request, Taken};
 use crate::model::{Channel, Publication};
 use crate::runtime::{self, Address, Answer, Gone, turn};
-use crate::wire::auth::is_auth;
-use crate::wire::command::{self, Command, Refusal};
-use crate::wire::json::{self, JsonMessage};
-use crate::wire::text::{Piece, Splitter};
+use crate::wire::command::Command;
+use crate::wire::json;
+use crate::wire::text::Splitter;
+use items::{Found, Item, item_of_json, item_of_result};
 
 /// Bytes taken in before others have their turn.
 const SLICE: usize = 8 * 1024;
@@ -25,26 +27,9 @@ const NEAR: (usize, usize) = (SLICE, 512);
 const FAR: (usize, usize) = (64 * 1024, 4096);
 /// Bytes of answers that are gathered at most before they are written.
 const ANSWERS: usize = 16 * 1024;
-/// JSON that is longer is read on another thread, as it takes longer than a turn may.
-const LONG_JSON: usize = 64 * 1024;
 
 /// How long nothing must come for an unfinished message to be taken as whole.
 pub const SILENCE: Duration = Duration::from_millis(50);
-
-/// What a piece of text turned out to be.
-enum Item {
-    Publish(Publication),
-    /// A message whose sender wants a receipt.
-    PublishAcknowledged(Publication),
-    /// A long line of JSON that was not read yet.
-    Unread(Vec<u8>),
-    Execute(Command),
-    Refused {
-        refusal: Refusal,
-        /// Refused JSON is answered, refused text is not.
-        answered: bool,
-    },
-}
 
 /// One source of text.
 ///
@@ -65,15 +50,6 @@ pub struct Intake {
     answers: String,
     /// Pieces that were taken in so far.
     pieces: u64,
-}
-
-/// What was found in a portion.
-struct Found {
-    items: Vec<Item>,
-    max_message: usize,
-    /// Whether there is a Mercure hub.
-    hub: bool,
-    lossy_utf8: u64,
 }
 
 impl Intake {
@@ -411,57 +387,4 @@ impl Intake {
 struct Batch {
     messages: Vec<Publication>,
     acknowledged: Vec<usize>,
-}
-
-impl Found {
-    fn take(&mut self, piece: Piece<'_>) {
-        let Self {
-            max_message,
-            lossy_utf8,
-            hub,
-            ..
-        } = self;
-        let of_json = |message| item_of_json(message, *hub);
-        let (result, answered) = match piece {
-            Piece::Text(text) | Piece::TooLong { head: text, .. } if is_auth(text) => return,
-            Piece::Text(text) => (
-                command::parse(text, *max_message, lossy_utf8)
-                    .and_then(|command| item_of_command(command, *hub)),
-                false,
-            ),
-            Piece::Json(line) if line.len() > LONG_JSON => {
-                self.items.push(Item::Unread(line.to_vec()));
-                return;
-            }
-            Piece::Json(line) => (
-                json::message(line, *max_message, lossy_utf8).and_then(of_json),
-                true,
-            ),
-            Piece::TooLong { head, json } => (Err(Refusal::too_long(head, *max_message)), json),
-        };
-        self.items.push(item_of_result(result, answered));
-    }
-}
-
-fn item_of_result(result: Result<Item, Refusal>, answered: bool) -> Item {
-    result.unwrap_or_else(|refusal| Item::Refused { refusal, answered })
-}
-
-fn item_of_command(command: Command, hub: bool) -> Result<Item, Refusal> {
-    match command {
-        Command::Publish(publication) => {
-            json::check_for_hub(&publication, hub)?;
-            Ok(Item::Publish(publication))
-        }
-        command => Ok(Item::Execute(command)),
-    }
-}
-
-fn item_of_json(message: JsonMessage, hub: bool) -> Result<Item, Refusal> {
-    json::check_for_hub(&message.publication, hub)?;
-    Ok(if message.ack {
-        Item::PublishAcknowledged(message.publication)
-    } else {
-        Item::Publish(message.publication)
-    })
 }

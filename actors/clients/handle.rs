@@ -7,9 +7,10 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use super::ClientPool;
-use super::pool::{LINGER_TIME, PLACE, SCRATCH};
+use super::inner::Inner;
+use super::pool::{LINGER_TIME, SCRATCH};
 use super::queues::{MUCH, Queue};
-use super::slot::{Flags, Inner, Opening, Slot};
+use super::slot::{Flags, Opening, Slot};
 use crate::messages::client::Message;
 use crate::model::{ClientKey, Form};
 use crate::net::stream::Stream;
@@ -247,7 +248,7 @@ impl ClientHandle {
         self.pool.give_time(self.key());
     }
 
-    /// Its request is complete, so it is not half open any more.
+    /// Its request is complete, so it is awaited no more.
     pub fn asked(&self) {
         self.pool.inner.borrow_mut().asked(self.index);
     }
@@ -410,94 +411,4 @@ fn write(socket: &Option<Stream>, flags: &mut Flags, bytes: &[u8]) -> io::Result
     // A short write means a full socket; the next edge tells when there is room again.
     flags.writable = count == bytes.len() && socket.unsent() == 0;
     Ok(count)
-}
-
-impl Slot {
-    /// Whether time is over; only who has no open stream is told, and has next to nothing waiting.
-    fn is_expired(&self) -> bool {
-        let mut waiting = self.waiting.iter();
-        !self.flags.is_open() && waiting.any(|message| *message == Message::Expired)
-    }
-
-    /// Bytes that wait behind the event that is being written. That one does not count, so that
-    /// one event fits always, however large.
-    pub(super) fn behind(&self) -> usize {
-        match self.waiting.front() {
-            // With TLS what is being written may be a record, of events that do not wait any more.
-            _ if !self.flags.writable && self.unsent() > 0 => self.bytes - self.written as usize,
-            Some(Message::Event(front)) => self.bytes - front.bytes(self.flags.chunked).len(),
-            _ => self.bytes,
-        }
-    }
-
-    /// Bytes that were written and that the socket has not taken (TLS).
-    pub(super) fn unsent(&self) -> usize {
-        self.socket.as_ref().map_or(0, Stream::unsent)
-    }
-
-    /// Bytes that are held for it: its part of each event that waits, and the places of all in its mailbox.
-    pub(super) fn held(&self) -> usize {
-        let part = |message: &Message| match message {
-            Message::Event(frame) => {
-                frame.bytes(self.flags.chunked).len() / Rc::strong_count(frame).max(1)
-            }
-            _ => 0,
-        };
-        self.unsent()
-            + self
-                .waiting
-                .iter()
-                .map(|message| PLACE + part(message))
-                .sum::<usize>()
-    }
-
-    /// Bytes that wait, whether written already or not.
-    pub(super) fn outstanding(&self) -> u64 {
-        (self.bytes - self.written as usize + self.unsent()) as u64
-    }
-
-    /// The socket takes more: what it had not taken goes first.
-    pub(super) fn push(&mut self) {
-        // An error comes again when more is written or read.
-        let pushed = self.socket.as_ref().map(Stream::push);
-        self.flags.writable = !matches!(pushed, Some(Ok(false)));
-    }
-
-    /// Copies as many waiting events as fit, whole, to the start of `buffer`; their length.
-    fn join(&self, buffer: &mut [u8]) -> usize {
-        let mut length = 0;
-        let mut skip = self.written as usize;
-        for message in self.waiting.iter() {
-            let Message::Event(frame) = message else {
-                break;
-            };
-            let bytes = &frame.bytes(self.flags.chunked)[skip..];
-            let Some(place) = buffer.get_mut(length..length + bytes.len()) else {
-                break;
-            };
-            place.copy_from_slice(bytes);
-            length += bytes.len();
-            skip = 0;
-        }
-        length
-    }
-
-    /// Takes `count` written bytes off the front; how many events were ended by them.
-    fn written(&mut self, count: usize) -> u64 {
-        let mut left = count + self.written as usize;
-        let mut events = 0;
-        while let Some(Message::Event(front)) = self.waiting.front() {
-            let length = front.bytes(self.flags.chunked).len();
-            if left < length {
-                break;
-            }
-            left -= length;
-            events += u32::from(front.is_event());
-            self.bytes -= length;
-            self.waiting.pop();
-        }
-        self.written = left as u32;
-        self.events += events;
-        u64::from(events)
-    }
 }

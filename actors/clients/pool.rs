@@ -25,10 +25,11 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::handle::{ClientHandle, Flushed};
+use super::inner::Inner;
 use super::mailbox::Waiting;
 use super::queues::{MUCH, Queue, Queues};
 use super::reactor::Reactor;
-use super::slot::{ClientFuture, Inner, Opening, Slot};
+use super::slot::{ClientFuture, Opening, Slot};
 use super::timing::Timing;
 use crate::http2::Corked;
 use crate::messages::client::{End, Ending};

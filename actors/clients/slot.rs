@@ -1,16 +1,13 @@
-//! The clients' slots and the queues of those that have something to do.
+//! One client's place in the pool: its future, its socket, and what waits for it.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::Waker;
+use std::rc::Rc;
 
-use super::Totals;
 use super::mailbox::Waiting;
-use super::overload::BACKLOG;
-use super::queues::{Queue, Queues};
-use crate::messages::client::{End, Ending, Message};
-use crate::model::{ClientKey, Form};
+use super::pool::PLACE;
+use crate::messages::client::{End, Message};
+use crate::model::Form;
 use crate::net::stream::Stream;
 
 pub(super) type ClientFuture = Pin<Box<dyn Future<Output = End>>>;
@@ -63,6 +60,94 @@ impl Slot {
     pub(super) fn is_stalled(&self) -> bool {
         self.flags.is_open() && !self.flags.writable && !self.flags.overflowing
     }
+
+    /// Whether time is over; only who has no open stream is told, and has next to nothing waiting.
+    pub(super) fn is_expired(&self) -> bool {
+        let mut waiting = self.waiting.iter();
+        !self.flags.is_open() && waiting.any(|message| *message == Message::Expired)
+    }
+
+    /// Bytes that wait behind the event that is being written. That one does not count, so that
+    /// one event fits always, however large.
+    pub(super) fn behind(&self) -> usize {
+        match self.waiting.front() {
+            // With TLS what is being written may be a record, of events that do not wait any more.
+            _ if !self.flags.writable && self.unsent() > 0 => self.bytes - self.written as usize,
+            Some(Message::Event(front)) => self.bytes - front.bytes(self.flags.chunked).len(),
+            _ => self.bytes,
+        }
+    }
+
+    /// Bytes that were written and that the socket has not taken (TLS).
+    pub(super) fn unsent(&self) -> usize {
+        self.socket.as_ref().map_or(0, Stream::unsent)
+    }
+
+    /// Bytes that are held for it: its part of each event that waits, and the places of all in its mailbox.
+    pub(super) fn held(&self) -> usize {
+        let part = |message: &Message| match message {
+            Message::Event(frame) => {
+                frame.bytes(self.flags.chunked).len() / Rc::strong_count(frame).max(1)
+            }
+            _ => 0,
+        };
+        self.unsent()
+            + self
+                .waiting
+                .iter()
+                .map(|message| PLACE + part(message))
+                .sum::<usize>()
+    }
+
+    /// Bytes that wait, whether written already or not.
+    pub(super) fn outstanding(&self) -> u64 {
+        (self.bytes - self.written as usize + self.unsent()) as u64
+    }
+
+    /// The socket takes more: what it had not taken goes first.
+    pub(super) fn push(&mut self) {
+        // An error comes again when more is written or read.
+        let pushed = self.socket.as_ref().map(Stream::push);
+        self.flags.writable = !matches!(pushed, Some(Ok(false)));
+    }
+
+    /// Copies as many waiting events as fit, whole, to the start of `buffer`; their length.
+    pub(super) fn join(&self, buffer: &mut [u8]) -> usize {
+        let mut length = 0;
+        let mut skip = self.written as usize;
+        for message in self.waiting.iter() {
+            let Message::Event(frame) = message else {
+                break;
+            };
+            let bytes = &frame.bytes(self.flags.chunked)[skip..];
+            let Some(place) = buffer.get_mut(length..length + bytes.len()) else {
+                break;
+            };
+            place.copy_from_slice(bytes);
+            length += bytes.len();
+            skip = 0;
+        }
+        length
+    }
+
+    /// Takes `count` written bytes off the front; how many events were ended by them.
+    pub(super) fn written(&mut self, count: usize) -> u64 {
+        let mut left = count + self.written as usize;
+        let mut events = 0;
+        while let Some(Message::Event(front)) = self.waiting.front() {
+            let length = front.bytes(self.flags.chunked).len();
+            if left < length {
+                break;
+            }
+            left -= length;
+            events += u32::from(front.is_event());
+            self.bytes -= length;
+            self.waiting.pop();
+        }
+        self.written = left as u32;
+        self.events += events;
+        u64::from(events)
+    }
 }
 
 /// Whether a client's stream is open.
@@ -81,168 +166,6 @@ pub(super) enum Opening {
 impl Flags {
     pub(super) fn is_open(self) -> bool {
         self.opening != Opening::Closed
-    }
-}
-
-/// All slots, and who waits for a turn.
-pub(super) struct Inner {
-    pub(super) slots: Vec<Slot>,
-    pub(super) vacant: Vec<u32>,
-    pub(super) queues: Queues,
-    /// Sum of `unpolled`, and the number of over_soft_limit slots: what the registry is held by.
-    pub(super) backlog: usize,
-    pub(super) over_soft_limit: usize,
-    /// Whether something was sent to one of those.
-    pub(super) pressed: bool,
-    pub(super) paused: Option<Waker>,
-    pub(super) requests: VecDeque<(u32, ClientKey)>,
-    /// How many have no complete request.
-    pub(super) awaiting_request: usize,
-    pub(super) lingering: VecDeque<(u32, ClientKey)>,
-    /// Those that carry the streams of others.
-    pub(super) carriers: Vec<u32>,
-    pub(super) totals: Totals,
-}
-
-/// Takes the next key whose time has come.
-fn due(queue: &mut VecDeque<(u32, ClientKey)>, now: u32) -> Option<ClientKey> {
-    let &(at, key) = queue.front()?;
-    if at > now {
-        return None;
-    }
-    queue.pop_front();
-    Some(key)
-}
-
-impl Inner {
-    /// Whether no more waits for clients than they can soon be given.
-    pub(super) fn is_ready(&self) -> bool {
-        self.backlog < BACKLOG && self.over_soft_limit == 0
-    }
-
-    /// Gives up connections where more than `most` have not sent a whole request.
-    pub(super) fn give_up_awaiting_request(&mut self, most: usize, limit: usize) {
-        while self.awaiting_request > most && self.give_up_pending(limit) {}
-    }
-
-    /// Gives up a connection without a stream, the oldest of the address that has the most; whether
-    /// there was one.
-    pub(super) fn give_up_pending(&mut self, limit: usize) -> bool {
-        let Some(key) = self.queues.pending.oldest_of_most() else {
-            return false;
-        };
-        self.asked(key.index);
-        // It has its turn soon, and does not count until then: the next one to go is another.
-        self.queues.pending.leave(key.index);
-        let end = Ending::LimitReached;
-        self.post(key.index, Message::Finish { end }, true, limit);
-        true
-    }
-
-    /// A client is not half open any more; whether it was.
-    pub(super) fn asked(&mut self, index: u32) -> bool {
-        let flags = &mut self.slots[index as usize].flags;
-        let was = std::mem::replace(&mut flags.awaiting_request, false);
-        self.awaiting_request -= usize::from(was);
-        if was {
-            self.queues.pending.set_idle(index, false);
-        }
-        was
-    }
-
-    /// Whether a client is there that has no open stream, and so has a time.
-    fn has_time(&self, key: ClientKey) -> bool {
-        let slot = &self.slots[key.index as usize];
-        slot.generation == key.generation && !slot.flags.is_open()
-    }
-
-    /// Gives a client its time anew.
-    pub(super) fn give_time(&mut self, key: ClientKey, due: u32) {
-        self.requests.push_back((due, key));
-    }
-
-    /// Whether what is counted over all slots is the sum of what each slot says.
-    fn is_consistent(&self) -> bool {
-        let unpolled = self.slots.iter().map(|slot| slot.unpolled as usize).sum();
-        let over = self.slots.iter().filter(|slot| slot.flags.over_soft_limit);
-        (self.backlog, self.over_soft_limit) == (unpolled, over.count())
-    }
-
-    /// Tells clients whose time is over.
-    pub(super) fn expire(&mut self, now: u32, limit: usize) {
-        debug_assert!(self.is_consistent());
-        while let Some(key) = due(&mut self.requests, now).or_else(|| due(&mut self.lingering, now))
-        {
-            if self.has_time(key) {
-                self.post(key.index, Message::Expired, true, limit);
-            }
-        }
-        // Nearly all have opened their streams at once, and need not be remembered for so long.
-        while let Some((_, key)) = self.requests.front()
-            && !self.has_time(*key)
-        {
-            self.requests.pop_front();
-        }
-        if self.requests.is_empty() {
-            // A rush of connections is over: its memory goes back.
-            self.requests.shrink_to_fit();
-        }
-    }
-
-    /// Lets the registry go on, if clients have had enough turns by now.
-    pub(super) fn go_on(&mut self) {
-        if self.backlog < BACKLOG / 2
-            && self.over_soft_limit == 0
-            && let Some(waker) = self.paused.take()
-        {
-            waker.wake();
-        }
-    }
-
-    /// Puts a message into a mailbox, and the client into a queue if it can do something about it.
-    pub(super) fn post(&mut self, index: u32, message: Message, fast: bool, limit: usize) {
-        let slot = &mut self.slots[index as usize];
-        if slot.life.is_none() {
-            return;
-        }
-        let flags = slot.flags;
-        let mut wakes = flags.writable || !flags.is_open();
-        if let Message::Event(frame) = &message {
-            slot.bytes += frame.bytes(flags.chunked).len();
-        }
-        slot.waiting.push(message);
-        // What is behind the first event is a part of it all, which nearly always is little.
-        let behind = if slot.bytes > limit / 2 {
-            slot.behind()
-        } else {
-            0
-        };
-        let flags = &mut slot.flags;
-        if flags.writable && behind > limit / 2 && !flags.over_soft_limit {
-            flags.over_soft_limit = true;
-            self.over_soft_limit += 1;
-        }
-        self.pressed |= flags.over_soft_limit;
-        flags.overflowing = !flags.writable && behind > limit;
-        wakes |= flags.overflowing;
-        if wakes {
-            slot.unpolled += 1;
-            self.backlog += 1;
-            self.enqueue(index, if fast { Queue::Fast } else { Queue::Bulk });
-        }
-    }
-
-    /// Gives a client a turn, unless it waits for one already.
-    pub(super) fn enqueue(&mut self, index: u32, queue: Queue) {
-        let flags = &mut self.slots[index as usize].flags;
-        if !std::mem::replace(&mut flags.queued, true) {
-            let queue = if flags.awaiting_request {
-                Queue::Pending
-            } else {
-                queue
-            };
-            self.queues.push(index, queue);
-        }
     }
 }
 

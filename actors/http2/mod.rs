@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | this | the life of a carrier, and what it asks of its host |
 //! | [`connection`] | what the carrier and its streams share: socket, windows, what waits for the socket |
-//! | [`receiver`] | frames that come |
+//! | [`receiver`] | frames that come; below it header blocks |
 //! | [`channel`] | one stream, as its actor has it |
 //!
 //! An actor's words are those of HTTP/1 in both directions ([`crate::wire::http2::request`]).

@@ -1,16 +1,15 @@
 //! Frames that come: what they ask for, and whether they may (RFC 9113 §5, §6).
 
+mod blocks;
+
 use std::rc::Rc;
 
-use super::channel::Channel;
-use super::connection::{Connection, LARGEST_WINDOW, STREAMS, Side, WINDOW};
-use crate::net::stream::Stream;
+use super::connection::{Connection, LARGEST_WINDOW, WINDOW};
 use crate::wire::http2::frame::{self, Head, LONGEST, PREFACE, Reason, flag, kind, setting};
-use crate::wire::http2::hpack::{Decoder, put_status};
-use crate::wire::http2::request::{Gathered, Gathering, Request};
+use crate::wire::http2::hpack::Decoder;
+pub use blocks::Begun;
+use blocks::{Block, depends_on};
 
-/// Bytes that a header block, coded, may have beyond those that its fields may have.
-const CODED: usize = 1024;
 /// Streams that begin, and frames that are read, in one turn.
 const BEGINNINGS: usize = 16;
 const FRAMES: usize = 256;
@@ -22,16 +21,6 @@ pub(super) enum Received {
     All,
     /// Some are left.
     Part,
-}
-
-/// A header block that is not whole yet.
-#[derive(Debug)]
-struct Block {
-    stream: u32,
-    ended: bool,
-    /// Whether a dependency on itself was said, which ends the stream.
-    wrong: bool,
-    bytes: Vec<u8>,
 }
 
 /// What the carrier knows of what has come.
@@ -47,33 +36,6 @@ pub(super) struct Receiver {
     begun: usize,
     /// Bytes that the fields of a request may have.
     most: usize,
-}
-
-/// A stream that has begun, with its request.
-pub struct Begun {
-    connection: Rc<Connection>,
-    id: u32,
-    request: Request,
-    /// There is no body.
-    ended: bool,
-}
-
-impl Begun {
-    /// The stream as its actor has it: to read a request from, in the words of HTTP/1, and to write the
-    /// answer to. `owner` is how the actor is named when it is to be woken.
-    pub fn open(self, owner: usize) -> Stream {
-        {
-            let state = &mut *self.connection.state.borrow_mut();
-            let side = Side::new(owner, state.initial, self.request, self.ended);
-            state.sides.insert(self.id, side);
-        }
-        Stream::channel(Channel::new(self.connection, self.id))
-    }
-
-    /// Its number.
-    pub fn id(&self) -> u32 {
-        self.id
-    }
 }
 
 impl Receiver {
@@ -217,15 +179,15 @@ impl Receiver {
                     side.ended = ended;
                     let wrong =
                         left == Some(None) || ended && side.announced.is_some_and(|all| all > 0);
-                    match () {
-                        () if wrong => Some(Reason::Protocol),
-                        () if side.received > WINDOW => Some(Reason::FlowControl),
-                        () => {
-                            if side.body.put(part, ended, &mut side.input) {
-                                reader = Some(side.owner);
-                            }
-                            None
+                    if wrong {
+                        Some(Reason::Protocol)
+                    } else if side.received > WINDOW {
+                        Some(Reason::FlowControl)
+                    } else {
+                        if side.body.put(part, ended, &mut side.input) {
+                            reader = Some(side.owner);
                         }
+                        None
                     }
                 }
             }
@@ -236,124 +198,6 @@ impl Receiver {
         match fault {
             None => Ok(()),
             Some(reason) => fail(connection, head.stream, reason),
-        }
-    }
-
-    fn headers(
-        &mut self,
-        connection: &Rc<Connection>,
-        head: &Head,
-        payload: &[u8],
-    ) -> Result<(), Reason> {
-        let mut rest = frame::unpadded(head, payload).ok_or(Reason::Protocol)?;
-        let mut wrong = false;
-        if head.flags & flag::PRIORITY != 0 {
-            let (priority, behind) = rest.split_at_checked(5).ok_or(Reason::FrameSize)?;
-            wrong = depends_on(priority) == head.stream;
-            rest = behind;
-        }
-        if head.stream.is_multiple_of(2) {
-            return Err(Reason::Protocol);
-        }
-        self.block = Some(Block {
-            stream: head.stream,
-            ended: head.flags & flag::END_STREAM != 0,
-            wrong,
-            bytes: Vec::new(),
-        });
-        self.part(connection, head, rest)
-    }
-
-    fn continuation(
-        &mut self,
-        connection: &Rc<Connection>,
-        head: &Head,
-        payload: &[u8],
-    ) -> Result<(), Reason> {
-        // Of a block that is worth it few are needed.
-        connection.strain(10)?;
-        self.part(connection, head, payload)
-    }
-
-    /// A part of a header block.
-    fn part(
-        &mut self,
-        connection: &Rc<Connection>,
-        head: &Head,
-        payload: &[u8],
-    ) -> Result<(), Reason> {
-        let Some(block) = &mut self.block else {
-            return Err(Reason::Protocol);
-        };
-        if block.bytes.len() + payload.len() > self.most + CODED {
-            return Err(Reason::EnhanceYourCalm);
-        }
-        block.bytes.extend_from_slice(payload);
-        match self.block.take_if(|_| head.flags & flag::END_HEADERS != 0) {
-            Some(block) => self.whole(connection, &block),
-            None => Ok(()),
-        }
-    }
-
-    /// A header block ends a body; its fields mean nothing to anybody.
-    fn end_body(&mut self, connection: &Rc<Connection>, stream: u32) -> Result<(), Reason> {
-        let head = Head {
-            length: 0,
-            kind: kind::DATA,
-            flags: flag::END_STREAM,
-            stream,
-        };
-        self.data(connection, &head, &[])
-    }
-
-    /// A header block is whole: a request, or what stands behind a body.
-    fn whole(&mut self, connection: &Rc<Connection>, block: &Block) -> Result<(), Reason> {
-        let id = block.stream;
-        let (last, going, count, side) = {
-            let state = connection.state.borrow();
-            let side = state.sides.get(&id).map(|side| side.ended);
-            (state.last, state.going, state.sides.len(), side)
-        };
-        let mut gathering = Gathering::new(self.most);
-        let mut pseudo = false;
-        let read = self.decoder.read(&block.bytes, |name, value| {
-            pseudo |= name.first() == Some(&b':');
-            gathering.field(name, value);
-        });
-        read.map_err(|_| Reason::Compression)?;
-        if id <= last {
-            return match side {
-                Some(false) if block.ended && !pseudo => self.end_body(connection, id),
-                Some(false) => fail(connection, id, Reason::Protocol),
-                Some(true) => fail(connection, id, Reason::StreamClosed),
-                None => Err(Reason::StreamClosed),
-            };
-        }
-        connection.state.borrow_mut().last = id;
-        self.begun += 1;
-        if going {
-            // The peer knows that it was not taken (RFC 9113 §6.8).
-            return Ok(());
-        }
-        if block.wrong {
-            return fail(connection, id, Reason::Protocol);
-        }
-        if count >= STREAMS {
-            return fail(connection, id, Reason::Refused);
-        }
-        match gathering.end(!block.ended) {
-            Gathered::Malformed => fail(connection, id, Reason::Protocol),
-            Gathered::TooLarge => too_large(connection, block),
-            Gathered::Request(request) => {
-                let begun = Begun {
-                    connection: Rc::clone(connection),
-                    id,
-                    request,
-                    ended: block.ended,
-                };
-                connection.host.begin(begun);
-                Ok(())
-            }
         }
     }
 
@@ -424,14 +268,6 @@ fn fail(connection: &Rc<Connection>, stream: u32, reason: Reason) -> Result<(), 
     Ok(())
 }
 
-/// The stream that a priority names.
-fn depends_on(priority: &[u8]) -> u32 {
-    match priority {
-        &[a, b, c, d, ..] => u32::from_be_bytes([a & 0x7f, b, c, d]),
-        _ => 0,
-    }
-}
-
 fn priority(connection: &Rc<Connection>, head: &Head, payload: &[u8]) -> Result<(), Reason> {
     connection.strain(1)?;
     // Priorities are not looked at (RFC 9113 §5.3.2), only whether they are any.
@@ -455,19 +291,6 @@ fn reset(connection: &Rc<Connection>, head: &Head) -> Result<(), Reason> {
         side.ended = true;
     }
     connection.end_stream(head.stream, None);
-    Ok(())
-}
-
-/// Answers a request whose fields are too large.
-fn too_large(connection: &Rc<Connection>, block: &Block) -> Result<(), Reason> {
-    connection.strain(10)?;
-    let mut answer = Vec::new();
-    put_status(b"431", &mut answer);
-    let flags = flag::END_HEADERS | flag::END_STREAM;
-    connection.put(|out| frame::put(kind::HEADERS, flags, block.stream, &answer, out));
-    if !block.ended {
-        connection.put(|out| frame::put_reset(block.stream, Reason::NoError, out));
-    }
     Ok(())
 }
 

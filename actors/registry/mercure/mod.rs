@@ -11,6 +11,7 @@
 //! | [`past`] | kept events for the hub's clients |
 //! | [`resuming`] | where a client goes on that says an id |
 //! | [`given`] | ids that publishers gave |
+//! | [`names`] | the names of subscribers |
 //! | [`presence`] | the subscriptions API, and the events about subscriptions |
 
 use std::hash::BuildHasher;
@@ -25,6 +26,7 @@ use crate::model::mercure::{Draft, Identity, Listener, Readable, Selector};
 
 mod given;
 mod index;
+mod names;
 mod past;
 mod presence;
 mod resuming;

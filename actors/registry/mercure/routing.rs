@@ -210,7 +210,7 @@ pub(super) fn named(name: &str) -> Selector {
 
 /// Whether an event about a subscription is about the member's own.
 fn is_own(member: &Member, topics: &[Topic<'_>]) -> bool {
-    let own = super::presence::encoded_name(member.subscriber);
+    let own = super::names::encoded_name(member.subscriber);
     topics.iter().any(|topic| topic.text.ends_with(&own))
 }
 

@@ -6,7 +6,8 @@ use foldhash::HashMap;
 
 use super::news::News;
 use super::nodes::{self, Told};
-use super::{Now, Presence, Telling};
+use super::telling::Telling;
+use super::{Now, Presence};
 use crate::messages::client;
 use crate::messages::publisher::{PresenceNews, PresencePage};
 use crate::messages::registry::{Subject, ToNodes};
