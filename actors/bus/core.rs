@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use super::asking::Asking;
 use super::entry::{self, Entry, Node, VERSION};
-use super::log::{Added, Asked, Call, Keep, Meet, Met, Trouble};
+use super::log::{Added, Asked, Call, Keep, Meet, Met, Stage, Trouble};
 use super::mutant::{self, Mutant};
 use super::queue::{Own, Queue};
 use super::tail::{LogTail, before};
@@ -118,7 +118,8 @@ enum Phase {
 /// What a node knows of the time before it is with the log; nothing while it is.
 #[derive(Debug, Default)]
 struct Away {
-    /// The nodes that were there when this one was last.
+    /// The nodes that were there when this one was last; for one that comes for the first time, those that it
+    /// finds coming back.
     known: BTreeSet<String>,
     /// Whether the log may have lost what others have since.
     may_lack: bool,
@@ -378,8 +379,20 @@ impl Core {
             clients: self.figures.own_clients.get(),
             residue: self.reading.residue(),
             joining,
+            stage: self.stage(),
         };
         self.call(Call::Meet(meet));
+    }
+
+    fn stage(&self) -> Stage {
+        match &self.phase {
+            Phase::Joined(_) if mutant::is_in(Mutant::CountsComers) => Stage::Back,
+            Phase::Joined(_)
+            | Phase::Starting(Step::Confirming)
+            | Phase::Rejoining(Step::Confirming) => Stage::Joined,
+            _ if self.run.is_none() => Stage::New,
+            _ => Stage::Back,
+        }
     }
 
     /// Marks that others have missed something: who comes back, or live streams too.

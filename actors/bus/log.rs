@@ -82,6 +82,19 @@ pub(super) struct Meet {
     pub(super) residue: u64,
     /// Whether it comes to the log, or comes back.
     pub(super) joining: bool,
+    pub(super) stage: Stage,
+}
+
+/// How far a node is. One counts those that are as far as itself: who comes back waits for all that may hold
+/// what the log has lost, who comes for the first time until these are done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    /// It was with the log, and comes back.
+    Back,
+    /// It comes for the first time.
+    New,
+    /// It is with the log, which has all that it has.
+    Joined,
 }
 
 /// What a meeting tells.
@@ -93,9 +106,10 @@ pub(super) struct Met {
     pub(super) first: Option<EventId>,
     /// For who joins: whether it has what this node has read last.
     pub(super) has: bool,
-    /// All nodes, by their names.
+    /// All nodes, by their names; for one that comes for the first time also those that are silent since
+    /// another run of the log.
     pub(super) nodes: BTreeSet<String>,
-    /// Those that are with the same run of the log, and have nothing that the log lacks.
+    /// Those that are with the same run of the log and as far as this one, and have nothing that the log lacks.
     pub(super) with: BTreeSet<String>,
     pub(super) others_clients: u64,
     /// Which share of the ids is the node's own.

@@ -47,7 +47,8 @@
 //! behind), each node adds again what it [holds][tail] beyond the stream's end, with its ids; the
 //! first does, and the others find it there. Nobody writes before that: the script refuses a node that
 //! has read more than there is, and where Redis is another process than before, each waits until all
-//! nodes have come that were there, five seconds at most. If one does not, or if something cannot be
+//! nodes have come that were there, five seconds at most; one that starts meanwhile waits until these are
+//! done. If one does not come, or if something cannot be
 //! added again in order, as others have written meanwhile, that becomes a *gap marker*: an entry on which all
 //! nodes give their streams `gap`. What Redis has acknowledged and lost before it came back is found out
 //! when something newer comes; then the stream has gone back too.

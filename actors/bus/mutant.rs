@@ -9,6 +9,10 @@ pub(super) enum Mutant {
     StaysWritten,
     /// As many nodes as before are enough, whichever they are.
     CountsNodes,
+    /// A node that comes back counts as one that is back.
+    CountsComers,
+    /// A node that starts does not wait for others that come back.
+    StartsAtOnce,
     /// Nodes that are alone have the same ids.
     SharesIds,
     /// An entry that was added twice is delivered twice.

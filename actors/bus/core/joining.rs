@@ -128,16 +128,11 @@ impl Core {
                 self.go(Step::AwaitingPeers { until, look: None });
             }
             (Step::AwaitingPeers { until, .. }, Input::Met(met)) => self.look_for(&met, until),
-            (Step::MarkingMissing, Input::Marked) => {
-                self.away.known.clear();
-                self.catch_up(Then::Replicate);
-            }
+            (Step::MarkingMissing, Input::Marked) => self.catch_up(Then::Replicate),
             (Step::Replicating { added }, Input::Added(Added::Up(newest))) => {
                 self.replicate(added, newest);
             }
-            (Step::Replicating { .. }, Input::Added(Added::Behind)) => {
-                self.detach(Trouble::new("the stream went back while it was added to"));
-            }
+            (Step::Replicating { .. }, Input::Added(Added::Behind)) => self.lost_again(),
             (Step::MarkingDiverged, Input::Marked) => {
                 self.queue.forget_overflow();
                 self.reading.unmix();
@@ -156,6 +151,13 @@ impl Core {
             return self.go(Step::LeavingToOthers { until });
         }
         self.note(met);
+        if self.run.is_none() && !mutant::is_in(Mutant::StartsAtOnce) {
+            // They may wait for one that holds what the log has lost, and mark that it does not come.
+            let own = self.node.to_string();
+            let others = met.nodes.difference(&met.with).filter(|name| **name != own);
+            self.away.known.extend(others.cloned());
+            self.away.may_lack |= !self.away.known.is_empty();
+        }
         if self.reading.began() {
             let other_run = self.run.as_ref().is_some_and(|run| *run != self.connected);
             let behind = met.last.is_none_or(|last| last < self.reading.seen());
@@ -312,6 +314,8 @@ impl Core {
                 self.go(Step::AwaitingPeers { until, look: None });
             }
             Then::AwaitPeers | Then::Replicate => self.replicate(0, self.reading.seen()),
+            // What was acknowledged is not there.
+            Then::MarkDiverged(_) if self.queue.unreplicated() > 0 => self.lost_again(),
             Then::MarkDiverged(newest) => self.replicated(newest),
             Then::Confirm => self.confirm(),
         }
@@ -332,6 +336,8 @@ impl Core {
             "a node that may hold what the bus {} has lost does not come: a gap for all",
             self.place
         );
+        // Of those that have come none ends unnoticed before it has added what it has.
+        self.away.known.retain(|node| met.with.contains(node));
         self.mark_for_all();
         self.go(Step::MarkingMissing);
     }
@@ -361,6 +367,10 @@ impl Core {
         self.go(Step::Replicating { added });
     }
 
+    fn lost_again(&mut self) {
+        self.detach(Trouble::new("the stream went back while it was added to"));
+    }
+
     /// Marks that streams of this node had another order. Where nothing else was added all ids are the same
     /// everywhere; and the log's ids must go on above those that streams stand at here.
     fn replicated(&mut self, newest: EventId) {
@@ -380,8 +390,8 @@ impl Core {
     }
 
     fn confirm(&mut self) {
-        self.meet(false);
         self.go(Step::Confirming);
+        self.meet(false);
     }
 
     /// This node is with the log.

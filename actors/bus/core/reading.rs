@@ -250,7 +250,7 @@ impl Core {
                     && live
                     && streams
                 {
-                    joined.stop_looking();
+                    joined.stop_looking(&self.nodes);
                 }
                 self.missed(entry.id, live && streams);
             }

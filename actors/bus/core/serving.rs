@@ -37,9 +37,11 @@ impl Joined {
         self.due
     }
 
-    /// Somebody has looked for all, and has marked that some do not come.
-    pub(super) fn stop_looking(&mut self) {
-        self.missing = None;
+    /// Somebody has looked for all, and has marked that some do not come: those that are not there.
+    pub(super) fn stop_looking(&mut self, there: &BTreeSet<String>) {
+        if let Some((nodes, _)) = &mut self.missing {
+            nodes.retain(|node| there.contains(node));
+        }
     }
 }
 
@@ -130,11 +132,15 @@ impl Core {
             return;
         };
         nodes.retain(|node| !met.with.contains(node));
-        let (found, late) = (nodes.is_empty(), now > *end);
-        if found || late {
+        // Those that are coming have all the time that they need.
+        let late = now > *end && !nodes.is_subset(&met.nodes);
+        if late {
+            nodes.retain(|node| met.nodes.contains(node));
+        }
+        if nodes.is_empty() {
             joined.missing = None;
         }
-        if late && !found {
+        if late {
             log::warn!(
                 "a node that was there before the bus {} was away does not come again: a gap for all",
                 self.place

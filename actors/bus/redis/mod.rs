@@ -161,6 +161,7 @@ impl Log for Link {
             .arg(RESIDUES)
             .arg(&*self.run)
             .arg(VERSION)
+            .arg(meet.stage as u8)
             .invoke_async(&mut self.writer)
             .await?;
         let id = |number: i64| u64::try_from(number).ok().map(EventId);

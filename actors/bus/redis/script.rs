@@ -99,40 +99,48 @@ return id
 
 /// KEYS: the stream, the nodes. ARGV: what is kept, as above, the newest id that this node has read,
 /// the node, its clients, microseconds after which a silent node counts as dead, whether the node is
-/// joining (1 or 0), the node's residue of the ids, how many residues there are, which run of Redis this is, and
-/// the newest version of entries that the node knows.
+/// joining (1 or 0), the node's residue of the ids, how many residues there are, which run of Redis this is,
+/// the newest version of entries that the node knows, and how far it is: 0, it comes back, 1, it is new, 2, it
+/// has joined.
 ///
 /// Says that this node lives, and that it is with this run of Redis, unless the stream is behind what the
-/// node has read. If the stream is behind, or the node is joining, all other nodes are marked as not
-/// rejoined. The script writes, so a Redis that takes no writes is found out.
+/// node has read. If the stream is behind, or the node comes back, all other nodes are marked as not
+/// rejoined. The script writes, so a Redis that takes no writes is found out. Dead nodes are forgotten by one
+/// that has joined; one that is new is told of those that were with another run.
 ///
 /// Answers with the newest id or -1; if the node is joining, with the oldest id that is kept or -1, and
 /// whether the stream has what the node has read last; with which nodes there are, which of them are with
-/// this run, how many clients the others have, the node's residue: another than before if that is taken, and
-/// the newest version that all nodes know.
+/// this run and as far as this one, how many clients the others have, the node's residue: another than before
+/// if that is taken, and the newest version that all nodes know.
 const HEARTBEAT: &str = "
 local time, all = now(), redis.call('HGETALL', KEYS[2])
 local last, first, has = newest(), -1, 0
 local behind = not last or last < tonumber(ARGV[3])
-local anew = behind or ARGV[7] == '1'
+local stage = tonumber(ARGV[12])
+local anew = behind or ARGV[7] == '1' and stage == 0
 local nodes, with, clients, taken, dead = {ARGV[4]}, {}, 0, {}, {}
 local version = tonumber(ARGV[11])
 if not behind then table.insert(with, ARGV[4]) end
-local function note(node, seen, clients, residue, run, knows)
-  redis.call('HSET', KEYS[2], node, table.concat({seen, clients, residue, run, knows}, ' '))
+local function note(node, ...)
+  redis.call('HSET', KEYS[2], node, table.concat({...}, ' '))
 end
 for i = 1, #all, 2 do
-  local seen, count, residue, run, knows = string.match(all[i + 1], '^(%d+) (%d+) (%d+) ([%w-]+) (%d+)')
+  local seen, count, residue, run, knows, far =
+    string.match(all[i + 1], '^(%d+) (%d+) (%d+) ([%w-]+) (%d+) ?(%d*)')
   if all[i] ~= ARGV[4] then
     if not seen or time - seen > tonumber(ARGV[6]) then
-      table.insert(dead, all[i])
+      if stage == 2 or not seen then
+        table.insert(dead, all[i])
+      elseif stage == 1 and run ~= ARGV[10] then
+        table.insert(nodes, all[i])
+      end
     else
       clients, taken[tonumber(residue)] = clients + count, true
       table.insert(nodes, all[i])
       version = math.min(version, knows)
       if anew then
-        note(all[i], seen, count, residue, '-', knows)
-      elseif run == ARGV[10] then
+        note(all[i], seen, count, residue, '-', knows, far)
+      elseif run == ARGV[10] and (tonumber(far) or 2) >= stage then
         table.insert(with, all[i])
       end
     end
@@ -144,7 +152,7 @@ for _ = 1, residues do
   residue = (residue + 1) % residues
 end
 -- Before what is not refused: where there is no memory left this is.
-note(ARGV[4], digits(time), ARGV[5], residue, behind and '-' or ARGV[10], ARGV[11])
+note(ARGV[4], digits(time), ARGV[5], residue, behind and '-' or ARGV[10], ARGV[11], stage)
 for _, node in ipairs(dead) do redis.call('HDEL', KEYS[2], node) end
 if last then
   trim()

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::super::entry::{Entry, Node, VERSION};
 use super::super::log::{
-    AHEAD, Add, Added, Asked, Call, DEAD, Keep, Log, Meet, Met, RESIDUES, Read, Trouble,
+    AHEAD, Add, Added, Asked, Call, DEAD, Keep, Log, Meet, Met, RESIDUES, Read, Stage, Trouble,
 };
 use crate::model::EventId;
 
@@ -17,6 +17,7 @@ struct Known {
     residue: u64,
     /// The run of the log that it is with, if it lacks nothing.
     run: Option<u64>,
+    stage: Stage,
 }
 
 /// What the log has.
@@ -96,22 +97,31 @@ impl Log for Connected<'_> {
         let name = self.node.to_string();
         let log = &mut *self.memory;
         let behind = log.last.is_none_or(|last| last < meet.seen.0);
-        let anew = behind || meet.joining;
+        let anew = behind || meet.joining && meet.stage == Stage::Back;
         let dead = DEAD.as_micros() as u64;
-        log.nodes
-            .retain(|node, known| *node == name || log.now - known.heard <= dead);
+        let (run, now) = (Some(log.run), log.now);
+        if meet.stage == Stage::Joined {
+            log.nodes
+                .retain(|node, known| *node == name || now - known.heard <= dead);
+        }
         let (mut nodes, mut with) = (BTreeSet::from([name.clone()]), BTreeSet::new());
         let (mut clients, mut taken) = (0, BTreeSet::new());
         if !behind {
             with.insert(name.clone());
         }
         for (node, known) in log.nodes.iter_mut().filter(|(node, _)| **node != name) {
+            if now - known.heard > dead {
+                if meet.stage == Stage::New && known.run != run {
+                    nodes.insert(node.clone());
+                }
+                continue;
+            }
             clients += known.clients;
             taken.insert(known.residue);
             nodes.insert(node.clone());
             if anew {
                 known.run = None;
-            } else if known.run == Some(log.run) {
+            } else if known.run == run && known.stage >= meet.stage {
                 with.insert(node.clone());
             }
         }
@@ -123,7 +133,8 @@ impl Log for Connected<'_> {
             heard: log.now,
             clients: meet.clients,
             residue,
-            run: (!behind).then_some(log.run),
+            run: run.filter(|_| !behind),
+            stage: meet.stage,
         };
         log.nodes.insert(name, known);
         if log.last.is_some() {

@@ -146,6 +146,8 @@ found! {
     gaps_that_nobody_needs_are_found: RemembersTheDead,
     answers_that_never_come_are_found: StaysWritten,
     one_that_stands_for_its_former_self_is_found: CountsNodes,
+    one_that_ends_while_it_comes_back_is_found: CountsComers,
+    one_that_starts_while_others_come_back_is_found: StartsAtOnce,
     ids_that_are_given_twice_are_found: SharesIds,
     an_entry_that_was_added_twice_is_found: TakesCopies,
     what_was_acknowledged_and_lost_is_found: TrustsAcknowledgements,

@@ -167,9 +167,8 @@ pub(super) struct World {
     /// Links up to this one were cut, so that answers on their way may be lost.
     cut: u64,
     nodes: [Option<Life>; NODES],
-    /// Until when each stands still, and until when nobody goes there.
+    /// Until when each stands still.
     paused: [u64; NODES],
-    shunned: [u64; NODES],
     lives: u64,
     /// Whether what nodes can add again is little.
     few: bool,
@@ -241,7 +240,6 @@ impl World {
             cut: 0,
             nodes: [None, None, None],
             paused: [0; NODES],
-            shunned: [0; NODES],
             lives: 0,
             few: random.u8(..4) == 0,
             storms: !Kind::of(seed).safe && random.u8(..4) == 0,
@@ -368,9 +366,6 @@ impl World {
         if self.nodes[node].is_some() {
             return;
         }
-        if !self.all_joined() && self.shunned[node] <= self.now {
-            return self.at(500 * MILLI, Event::NodeStarts { node });
-        }
         self.lives += 1;
         let count = if self.few { 12 } else { 10_000 };
         let settings = Settings::new(Config {
@@ -403,9 +398,7 @@ impl World {
         self.perform(node, actions);
     }
 
-    /// Whether no node is coming back. Two things are not tried, as the bus has no answer to them: that a node is
-    /// killed while it comes back, with what it has delivered alone, and that one starts while others wait for
-    /// each other, and goes on without them.
+    /// Whether no node is coming back.
     fn all_joined(&self) -> bool {
         let mut lives = self.nodes.iter().flatten();
         self.state == State::Up && lives.all(|life| !life.registry.open || life.core.is_joined())
@@ -690,7 +683,7 @@ impl World {
                 self.tell("connections are cut".into());
                 self.cut();
             }
-            3 if !self.all_joined() => {}
+            3 if self.kind.safe && !self.all_joined() => {}
             3 => {
                 self.tell(format!("node {node} is killed for {lasts}"));
                 self.kill(node);
@@ -743,8 +736,6 @@ impl World {
         self.older.clear();
         self.cut();
         self.kill(node);
-        // That it starts again is to deceive the others alone: it cannot know that it should wait with them.
-        self.shunned[node] = self.now + 15 * SECOND;
         self.at(200 * MILLI, Event::NodeStarts { node });
     }
 
@@ -758,8 +749,7 @@ impl World {
         let later = (1 + self.random.u64(..50)) * 10 * MILLI;
         self.at(later, Event::Publishes);
         for node in 0..NODES {
-            let away = self.paused[node].max(self.shunned[node]) > self.now;
-            if self.random.bool() || away {
+            if self.random.bool() || self.paused[node] > self.now {
                 continue;
             }
             let Some(life) = self.nodes[node].as_mut() else {
@@ -806,7 +796,7 @@ impl World {
         let to = self.random.usize(..NODES);
         if let Some(life) = &mut self.nodes[to]
             && life.registry.open
-            && self.paused[to].max(self.shunned[to]) <= self.now
+            && self.paused[to] <= self.now
             && (!self.moving || self.random.u8(..4) > 0)
         {
             self.clients[client].node = Some(to);
