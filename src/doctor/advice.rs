@@ -73,7 +73,9 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
         (Topic::Buffering, Nginx) => {
             "# in location /sse:\nproxy_buffering off;\n# and remove any: proxy_ignore_headers X-Accel-Buffering;"
         }
-        (Topic::Buffering, Apache) => "ProxyPass /sse http://127.0.0.1:8080/sse flushpackets=on",
+        (Topic::Buffering, Apache) => {
+            "# flushpackets=on at the end of the line that is there; of two lines for a path the first counts:\nProxyPass /sse http://127.0.0.1:8080/sse flushpackets=on"
+        }
         (Topic::Buffering, Caddy) => {
             "reverse_proxy /sse* 127.0.0.1:8080 {\n    flush_interval -1\n}"
         }
@@ -114,10 +116,10 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
             "# in location /sse:\nproxy_read_timeout 60s;     # longer than --heartbeat of hasses"
         }
         (Topic::ReadTimeout, Apache) => {
-            "ProxyPass /sse http://127.0.0.1:8080/sse timeout=60     # longer than --heartbeat of hasses"
+            "# timeout=60, longer than --heartbeat of hasses, at the end of the line that is there; of two lines for a path the first counts:\nProxyPass /sse http://127.0.0.1:8080/sse timeout=60"
         }
         (Topic::ReadTimeout, Caddy) => {
-            "reverse_proxy /sse* 127.0.0.1:8080 {\n    transport http { read_timeout 60s }     # longer than --heartbeat of hasses\n}"
+            "reverse_proxy /sse* 127.0.0.1:8080 {\n    transport http {\n        read_timeout 60s     # longer than --heartbeat of hasses\n    }\n}"
         }
         (Topic::ReadTimeout, Haproxy) => {
             "timeout server 60s     # longer than --heartbeat of hasses\ntimeout tunnel 1h"
@@ -154,7 +156,7 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
             "return 301 https://$host$request_uri;     # $request_uri, as $uri has no query"
         }
         (Topic::Query, Apache) => {
-            "Redirect permanent / https://www.example.com/     # keeps the query"
+            "# keeps the query:\nRedirect permanent / https://www.example.com/"
         }
         (Topic::Query, Caddy) => {
             "redir https://{host}{uri} permanent     # {uri}, as {path} has no query"
@@ -204,7 +206,7 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
             "ssl_certificate /etc/letsencrypt/live/NAME/fullchain.pem;     # not cert.pem"
         }
         (Topic::Chain, Apache) => {
-            "SSLCertificateFile /etc/letsencrypt/live/NAME/fullchain.pem     # not cert.pem"
+            "# not cert.pem:\nSSLCertificateFile /etc/letsencrypt/live/NAME/fullchain.pem"
         }
         (Topic::Chain, Haproxy) => {
             "cat fullchain.pem privkey.pem > /etc/haproxy/site.pem     # fullchain.pem, not cert.pem"
@@ -216,7 +218,7 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
             "server_name www.example.com;     # the name in the URL, with a certificate for that name"
         }
         (Topic::Name, Apache) => {
-            "ServerName www.example.com     # the name in the URL, with a certificate for that name"
+            "# the name in the URL, with a certificate for that name:\nServerName www.example.com"
         }
         (Topic::Name, Haproxy) => {
             "bind :443 ssl crt /etc/haproxy/certs/     # one file for each name"
@@ -251,7 +253,7 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
             "# above every other sub vcl_recv:\nsub vcl_recv { if (req.url ~ \"^/sse\") { return (pipe); } }"
         }
         (Topic::Http2, Nginx) => "listen 443 ssl http2;     # since nginx 1.25.1: http2 on;",
-        (Topic::Http2, Apache) => "Protocols h2 http/1.1     # with: a2enmod http2",
+        (Topic::Http2, Apache) => "# with: a2enmod http2\nProtocols h2 http/1.1",
         (Topic::Http2, Caddy) => {
             "www.example.com { … }     # a name instead of a port: Caddy gets a certificate and speaks HTTP/2"
         }
@@ -267,6 +269,39 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Apache takes a comment on a line of its own alone, and Caddy a brace at the end of a line alone.
+    #[test]
+    fn what_is_pasted_is_understood() {
+        use Topic::*;
+        for topic in [
+            Buffering,
+            Compression,
+            ReadTimeout,
+            Path,
+            Script,
+            Query,
+            LastEventId,
+            Cache,
+            CorsTwice,
+            Expired,
+            Chain,
+            Name,
+            Address,
+            Cookie,
+            Http2,
+            Upstream10,
+        ] {
+            for line in mends(topic, Apache).unwrap_or_default().lines() {
+                assert!(line.rfind('#').is_none_or(|at| at == 0), "{line}");
+            }
+            for line in mends(topic, Caddy).unwrap_or_default().lines() {
+                let line = line.split("     #").next().unwrap_or_default();
+                let whole = line.contains("{ ") && !line.contains('…');
+                assert!(!whole, "{line}");
+            }
+        }
+    }
 
     #[test]
     fn advice_is_for_who_is_there_else_for_all() {
