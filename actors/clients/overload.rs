@@ -16,6 +16,12 @@ pub(super) const BACKLOG: usize = 1 << 18;
 pub(super) const WRITE_TIME: u32 = 400;
 
 impl ClientPool {
+    /// Says whether the registry is behind with what clients ask for. As long as it is, no further requests
+    /// are read: with the registry they wait in the order in which they came, but here addresses take turns.
+    pub fn hold_pending(&self, hold: bool) {
+        self.held.set(hold);
+    }
+
     /// Sets how many bytes may wait for a client beyond the event that is being written.
     pub fn set_limit(&self, limit: usize) {
         self.limit.set(limit);

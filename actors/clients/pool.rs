@@ -75,6 +75,8 @@ pub struct ClientPool {
     pub(super) now: Cell<u32>,
     /// When pending connections may have turns again though others have something to do.
     pub(super) pending_from: Cell<Instant>,
+    /// Connections without a request wait for the registry: see [`ClientPool::hold_pending`].
+    pub(super) held: Cell<bool>,
     /// When pings were sent last, in tenths of a second.
     pub(super) pinged_at: Cell<u32>,
     pub(super) timing: Timing,
@@ -115,6 +117,7 @@ impl ClientPool {
             began: Instant::now(),
             now: Cell::new(0),
             pending_from: Cell::new(Instant::now()),
+            held: Cell::new(false),
             pinged_at: Cell::new(0),
             timing: Timing::default(),
         }))

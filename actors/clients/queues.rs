@@ -109,7 +109,7 @@ impl ClientPool {
     }
 
     fn turn_of_pending(&self, time: Duration, alone: bool) {
-        if self.inner.borrow().queues.pending.waiting() == 0 {
+        if self.held.get() || self.inner.borrow().queues.pending.waiting() == 0 {
             return;
         }
         let began = Instant::now();

@@ -393,3 +393,18 @@ fn handshakes_leave_half_of_the_time_to_others() {
         "{sum:?} of {all:?}, the longest took {longest:?}"
     );
 }
+
+#[test]
+fn no_requests_are_read_while_the_registry_is_behind() {
+    let (pool, _) = pool(1 << 20);
+    let (socket, _peer) = pair();
+    pool.join(socket, None, shakes_hands).unwrap();
+    run_until(&pool, || pool.queues().2 > 0);
+    HANDSHAKES.set((0, Duration::ZERO, Duration::ZERO));
+    pool.hold_pending(true);
+    assert!(pool.turn(64, SLICE, true), "there is something to do yet");
+    assert_eq!(HANDSHAKES.get().0, 0);
+    pool.hold_pending(false);
+    pool.turn(64, SLICE, true);
+    assert!(HANDSHAKES.get().0 > 0);
+}

@@ -289,10 +289,12 @@ impl Registry {
                 break;
             }
         }
+        self.pool.hold_pending(clients.depth() > 0);
     }
 
     /// Takes what publishers have handed over, and lets every stream end with what it still has to get.
     async fn wind_up(mut self, mut clients: Mailbox<FromClient>) {
+        self.pool.hold_pending(false);
         while !self.under_way.is_empty() {
             self.pool.ready().await;
             self.go_on();
