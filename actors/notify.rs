@@ -34,7 +34,7 @@ async fn tell_or_warn(state: &'static str) {
 
 /// Says `WATCHDOG=1` twice in every period that `WATCHDOG_USEC` asks for, by a timer of the loop
 /// itself, so that a loop that hangs is noticed. To be started in
-/// [`Stage::Watch`](crate::runtime::supervisor::Stage::Watch), which is the last to be stopped.
+/// [`Stage::Watch`](crate::runtime::supervisor::Stage::Watch), after which only the log is stopped.
 ///
 /// # Errors
 /// The service manager cannot be reached, and so is about to end the daemon.

@@ -17,7 +17,7 @@
 //! | [`tail`] | what can be added again |
 //! | [`asking`] | what nodes say to one another beside the stream |
 //! | [`peer_messages`] | how they say it |
-//! | `sim` | tests: many nodes on a log in memory, with faults that a seed decides |
+//! | `tests` | many nodes on a log in memory, with faults that a seed decides |
 //!
 //! # Ids
 //!
@@ -57,11 +57,11 @@
 //!
 //! While Redis is away a node delivers with ids of its own, greater than all it has seen: odd ones, of
 //! which each node has a share that Redis gave it, so that neither another node nor Redis gives out the
-//! same meanwhile. One that starts while Redis is away takes a share by chance, which another may have. It
-//! adds these events when it is back, with their ids if nobody else has added anything. Others deliver
-//! them as they read them. Where others have, its streams have another order
-//! and get `gap`; and ids of a stream only grow, so what is below those that this node has given out
-//! cannot be delivered here. A stream that changes nodes across that time gets `gap` too, as its
+//! same meanwhile. One that starts while Redis is away takes a share by chance, which another may have.
+//! When Redis is back, a node adds the events that it delivered alone, with their ids if nobody else has
+//! added anything. Others deliver them as they read them. Where others have added something, its streams
+//! have another order and get `gap`; and ids of a stream only grow, so what is below those that this node
+//! has given out cannot be delivered here. A stream that changes nodes across that time gets `gap` too, as its
 //! id is none that the other node knows ([`crate::registry`]); and where others have added something a
 //! gap marker follows, before which nobody begins who comes back. A node that was there before and ends meanwhile
 //! leaves a gap marker too, as nobody else has what it delivered alone.

@@ -23,7 +23,7 @@ impl Registry {
                 let whole = self.whole(count, elsewhere);
                 line(report::subscribed_clients_json(&target, count, whole))
             }
-            // Told in portions, by `Message::List` and `Message::ClientLines`.
+            // Told in portions, by `Request::List` and `Request::ClientLines`.
             Command::TcpClientList | Command::ClientList => String::new(),
             Command::Publish(publication) => {
                 // A message is no command; whoever sends it as one still has it delivered.
