@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::task::Waker;
 
-use super::overload::BACKLOG;
-use super::pool::Totals;
+use super::overload::{BACKLOG, GROWTH};
+use super::pool::{PLACE, Totals};
 use super::queues::{Queue, Queues};
 use super::slot::Slot;
 use crate::messages::client::{Ending, Message};
@@ -21,6 +21,10 @@ pub(super) struct Inner {
     /// Whether something was sent to one of those.
     pub(super) pressed: bool,
     pub(super) paused: Option<Waker>,
+    /// By how much what waits for streams whose sockets take nothing has grown since that was looked at, and
+    /// who looks.
+    pub(super) growth: usize,
+    pub(super) growing: Option<Waker>,
     pub(super) requests: VecDeque<(u32, ClientKey)>,
     /// How many have no complete request.
     pub(super) awaiting_request: usize,
@@ -131,7 +135,7 @@ impl Inner {
         if slot.life.is_none() {
             return;
         }
-        let flags = slot.flags;
+        let (flags, before) = (slot.flags, slot.bytes);
         let mut wakes = flags.writable || !flags.is_open();
         if let Message::Event(frame) = &message {
             slot.bytes += frame.bytes(flags.chunked).len();
@@ -155,6 +159,13 @@ impl Inner {
             slot.unpolled += 1;
             self.backlog += 1;
             self.enqueue(index, if fast { Queue::Fast } else { Queue::Bulk });
+        } else {
+            self.growth += PLACE + slot.bytes - before;
+            if self.growth >= GROWTH
+                && let Some(waker) = self.growing.take()
+            {
+                waker.wake();
+            }
         }
     }
 

@@ -8,9 +8,13 @@ use super::pool::{ClientPool, PLACE, REQUEST_TIME};
 use super::queues::Queue;
 use super::slot::Slot;
 use crate::model::ClientKey;
+use crate::wire::sse::frames_in_memory;
 
 /// Messages that may wait for clients which had no turn yet, before the registry is held.
 pub(super) const BACKLOG: usize = 1 << 18;
+/// Bytes by which what waits for streams whose sockets take nothing may grow until that is looked at, as if
+/// no event waited for several.
+pub(super) const GROWTH: usize = 16 << 20;
 /// Tenths of a second for which a stream may take nothing of what waits for it. On TCP the kernel's
 /// own time, of the same length, ends it as a rule; on a Unix socket there is none.
 pub(super) const WRITE_TIME: u32 = 400;
@@ -49,26 +53,48 @@ impl ClientPool {
             .expire(self.now.get(), self.limit.get());
     }
 
-    /// Bytes that wait for streams whose sockets take nothing, as if none waited for several: nearly always
-    /// little, and soon found.
+    /// Bytes that are held for streams whose sockets take nothing: events, each once, and the places of all in
+    /// the streams' mailboxes.
     pub fn stalled_bytes(&self) -> usize {
         let inner = self.inner.borrow();
         let stalled = inner.slots.iter().filter(|slot| slot.is_stalled());
-        stalled
-            .map(|slot| slot.bytes + PLACE * slot.waiting.len())
-            .sum()
+        let own: usize = stalled
+            .map(|slot| slot.unsent() + PLACE * slot.waiting.len())
+            .sum();
+        // A frame lives as long as it waits for somebody.
+        own + frames_in_memory()
     }
 
-    /// Those streams, and the bytes that wait for each, the most at the end. Of an event that waits for
-    /// several each has a part; the places in their mailboxes count too.
-    pub fn stalled(&self) -> Vec<(usize, u32)> {
+    /// Those streams; the one for which most waits is the last.
+    pub fn stalled(&self) -> Vec<u32> {
         let inner = self.inner.borrow();
         let stalled = (0..)
             .zip(&inner.slots)
             .filter(|(_, slot)| slot.is_stalled());
-        let mut stalled: Vec<_> = stalled.map(|(at, slot)| (slot.held(), at)).collect();
+        let mut stalled: Vec<_> = stalled
+            .map(|(at, slot)| (slot.bytes + PLACE * slot.waiting.len(), at))
+            .collect();
         stalled.sort_unstable();
-        stalled
+        stalled.into_iter().map(|(_, at)| at).collect()
+    }
+
+    /// Bytes that are held for a stream: of an event that waits for several it has a part.
+    pub fn held(&self, index: u32) -> usize {
+        self.inner.borrow().slots[index as usize].held()
+    }
+
+    /// Waits until much more waits for streams whose sockets take nothing.
+    pub async fn grown(&self) {
+        poll_fn(|context| {
+            let inner = &mut *self.inner.borrow_mut();
+            if inner.growth >= GROWTH {
+                inner.growth = 0;
+                return Poll::Ready(());
+            }
+            inner.growing = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Gives a stream up, as one for which too much waits.

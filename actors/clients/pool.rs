@@ -102,6 +102,8 @@ impl ClientPool {
                 over_soft_limit: 0,
                 pressed: false,
                 paused: None,
+                growth: 0,
+                growing: None,
                 requests: VecDeque::new(),
                 awaiting_request: 0,
                 lingering: VecDeque::new(),

@@ -83,7 +83,9 @@ fn blocked(pool: &Rc<ClientPool>) -> (ClientKey, UnixStream) {
         }
     };
     let key = pool.join(socket, None, life).unwrap();
-    run_until(pool, || pool.inner.borrow().slots[0].is_ready());
+    run_until(pool, || {
+        pool.inner.borrow().slots[key.index as usize].is_ready()
+    });
     let large = Rc::new(Frame::event(EventId(1), None, &"x".repeat(4 << 20)));
     pool.send_all(&[key.index], &large);
     pool.turn(1, TIME, true);
@@ -293,14 +295,43 @@ fn who_takes_nothing_and_how_much_waits_for_it_can_be_asked() {
     let (key, _peer) = blocked(&pool);
     let waits = pool.figures(key.index).1 as usize;
     assert!(pool.stalled_bytes() >= waits);
-    let [(held, index)] = pool.stalled()[..] else {
-        panic!("one is stalled")
-    };
-    assert!(index == key.index && held > 1 << 20, "{held}");
-    pool.give_up(index);
-    assert_eq!(pool.stalled(), [], "it is about to go");
+    assert_eq!(pool.stalled(), [key.index]);
+    let held = pool.held(key.index);
+    assert!(held > 1 << 20, "{held}");
+    pool.give_up(key.index);
+    assert!(pool.stalled().is_empty(), "it is about to go");
     pool.slice(1, TIME, true);
     assert_eq!(*exits.borrow(), [(key, End::Slow)]);
+}
+
+#[test]
+fn an_event_that_waits_for_several_counts_once_and_its_places_each() {
+    let (pool, _exits) = pool(1 << 30);
+    let peers: Vec<_> = (0..3).map(|_| blocked(&pool)).collect();
+    let recipients: Vec<u32> = peers.iter().map(|(key, _)| key.index).collect();
+    let before = pool.stalled_bytes();
+    pool.send_all(&recipients, &event(1));
+    let grown = pool.stalled_bytes() - before;
+    let once = event(1).bytes(true).len();
+    assert!(
+        (once + 3 * 16..2 * once + 3 * 16).contains(&grown),
+        "{grown}"
+    );
+}
+
+#[test]
+fn much_that_waits_is_looked_at_before_its_time() {
+    let (pool, _exits) = pool(1 << 30);
+    let (key, _peer) = blocked(&pool);
+    block_on(poll_once(pool.grown()));
+    let mut looks = std::pin::pin!(pool.grown());
+    assert!(block_on(poll_once(looks.as_mut())).is_none());
+    let frame = event(1);
+    let each = frame.bytes(false).len() + 16;
+    for _ in 0..=(16 << 20) / each {
+        pool.send_all(&[key.index], &frame);
+    }
+    assert!(block_on(poll_once(looks)).is_some());
 }
 
 #[test]

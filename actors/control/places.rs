@@ -20,7 +20,7 @@ use futures_lite::FutureExt;
 use super::handshakes::{Handshakes, Turn};
 use crate::clients::ClientPool;
 use crate::config::Settings;
-use crate::runtime::{CancelGuard, CancellationToken, Failure, cancellation};
+use crate::runtime::{CancelGuard, CancellationToken, Failure, cancellation, turn};
 
 /// The publishers that are connected, on all control addresses.
 pub struct Places {
@@ -93,7 +93,10 @@ impl Places {
     ) -> Result<(), Failure> {
         let looks = async {
             loop {
-                Timer::after(settings.now().tick()).await;
+                let tick = async {
+                    Timer::after(settings.now().tick()).await;
+                };
+                tick.or(self.pool.grown()).await;
                 self.hold_to(settings.now().total_buffer);
             }
         };
@@ -130,6 +133,7 @@ impl Places {
             why: "",
         };
         taken.insert(key, place);
+        turn::set_crowd(taken.len());
         let places = Rc::clone(self);
         Some((Place { places, key }, given_up))
     }
@@ -141,13 +145,12 @@ impl Places {
         let mut stalled = Vec::new();
         if self.unfinished.get() + waiting > most {
             stalled = self.pool.stalled();
-            waiting = stalled.iter().map(|(bytes, _)| bytes).sum();
         }
         while self.unfinished.get() + waiting > most {
             let of_publishers = self.most_unfinished();
-            match stalled.pop_if(|(bytes, _)| *bytes >= of_publishers.0) {
-                Some((bytes, client)) => {
-                    waiting -= bytes;
+            match stalled.pop_if(|client| self.pool.held(*client) >= of_publishers.0) {
+                Some(client) => {
+                    waiting = waiting.saturating_sub(self.pool.held(client));
                     self.pool.give_up(client);
                 }
                 None if of_publishers.0 > 0 => self.give_up_unfinished(of_publishers.1),
@@ -266,7 +269,9 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let gone = self.places.taken.borrow_mut().remove(&self.key);
+        let mut taken = self.places.taken.borrow_mut();
+        let gone = taken.remove(&self.key);
+        turn::set_crowd(taken.len());
         let bytes = gone.map_or(0, |taken| taken.unfinished);
         let left = self.places.unfinished.get().saturating_sub(bytes);
         self.places.unfinished.set(left);

@@ -1,5 +1,7 @@
 //! Events as bytes (WHATWG HTML §9.2, event stream format), framed for chunked transfer.
 
+use std::cell::Cell;
+
 use crate::model::EventId;
 use crate::model::histogram::Stopwatch;
 
@@ -18,6 +20,27 @@ pub struct Frame {
     start: u8,
     is_event: bool,
     extra: Option<Box<Extra>>,
+}
+
+thread_local! {
+    /// Bytes of all frames that there are.
+    static IN_MEMORY: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Bytes of all frames that there are: nearly all of them wait for somebody.
+pub fn frames_in_memory() -> usize {
+    IN_MEMORY.get()
+}
+
+fn counted(bytes: Box<[u8]>) -> Box<[u8]> {
+    IN_MEMORY.set(IN_MEMORY.get() + bytes.len());
+    bytes
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        IN_MEMORY.set(IN_MEMORY.get() - self.bytes.len());
+    }
 }
 
 /// What few frames have.
@@ -117,7 +140,7 @@ impl Frame {
         bytes.extend_from_slice(CHUNK_END);
         let start = put_size(size, &mut bytes[..SIZE_ROOM]);
         Self {
-            bytes: bytes.into(),
+            bytes: counted(bytes.into()),
             start: start as u8,
             is_event,
             extra: None,
@@ -128,12 +151,13 @@ impl Frame {
     #[must_use]
     pub fn timed(&self, stopwatch: Stopwatch) -> Self {
         Self {
-            bytes: self.bytes.clone(),
+            bytes: counted(self.bytes.clone()),
             extra: Some(Box::new(Extra {
                 _stopwatch: Some(stopwatch),
                 text: None,
             })),
-            ..*self
+            start: self.start,
+            is_event: self.is_event,
         }
     }
 
