@@ -212,7 +212,7 @@ impl Connection {
     /// Reads once, behind what is there; 0 = the publisher has ended its side.
     pub(super) async fn read_more(&mut self) -> io::Result<usize> {
         loop {
-            turn::pause_in_crowd().await;
+            turn::pause().await;
             match self.read_scratch() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready().await?,
                 result => return result,
@@ -303,7 +303,7 @@ impl Connection {
         while !bytes.is_empty() {
             let written = self.when_writable(|stream| stream.write(bytes)).await?;
             bytes = &bytes[written..];
-            turn::pause_in_crowd().await;
+            turn::pause().await;
         }
         self.when_writable(|stream| {
             if stream.push()? {
@@ -381,7 +381,7 @@ impl Connection {
 
     async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            turn::pause_in_crowd().await;
+            turn::pause().await;
             match self.try_read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready().await?,
                 result => return result,

@@ -98,9 +98,7 @@ pub(super) async fn carry(
         match turned {
             Turn::Left | Turn::Finished => return Ok(()),
             // There may be more to read.
-            Turn::More | Turn::Waits if turned == Turn::More || came => {
-                turn::pause_in_crowd().await
-            }
+            Turn::More | Turn::Waits if turned == Turn::More || came => turn::pause().await,
             Turn::More | Turn::Waits => {
                 let signal = signal.given_then(Ok(()));
                 let stop = async {

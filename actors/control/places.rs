@@ -20,7 +20,7 @@ use futures_lite::FutureExt;
 use super::handshakes::{Handshakes, Turn};
 use crate::clients::ClientPool;
 use crate::config::Settings;
-use crate::runtime::{CancelGuard, CancellationToken, Failure, cancellation, turn};
+use crate::runtime::{CancelGuard, CancellationToken, Failure, cancellation};
 
 /// The publishers that are connected, on all control addresses.
 pub struct Places {
@@ -133,7 +133,6 @@ impl Places {
             why: "",
         };
         taken.insert(key, place);
-        turn::set_crowd(taken.len());
         let places = Rc::clone(self);
         Some((Place { places, key }, given_up))
     }
@@ -269,9 +268,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self.places.taken.borrow_mut();
-        let gone = taken.remove(&self.key);
-        turn::set_crowd(taken.len());
+        let gone = self.places.taken.borrow_mut().remove(&self.key);
         let bytes = gone.map_or(0, |taken| taken.unfinished);
         let left = self.places.unfinished.get().saturating_sub(bytes);
         self.places.unfinished.set(left);

@@ -8,7 +8,7 @@
 //!
 //! | loop | where it pauses |
 //! | --- | --- |
-//! | over a publisher's bytes, in and out | in its connection, behind each read and write: [`pause_in_crowd`] |
+//! | over a publisher's bytes, in and out | in its connection, behind each read and write |
 //! | over an actor's messages | in [`Mailbox::next`](crate::runtime::Mailbox::next) |
 //! | over accepted connections | in [`Acceptor::next`](crate::net::accept::Acceptor::next) |
 //! | over items of one message | in the loop itself |
@@ -24,12 +24,7 @@ use futures_lite::future::yield_now;
 /// How long one turn of a service actor may last before the actor has to let others go on.
 pub const TURN: Duration = Duration::from_micros(250);
 
-/// How long publishers may take for a turn of each, about: where there are many, their turns are shorter.
-const ROUND: Duration = Duration::from_millis(8);
-
 thread_local! {
-    /// How many publishers are connected.
-    static CROWD: Cell<u32> = const { Cell::new(0) };
     /// When the turn that is under way began; none outside of the executor, as in most unit tests.
     static BEGAN: Cell<Option<Instant>> = const { Cell::new(None) };
 }
@@ -42,20 +37,6 @@ pub fn begin(now: Instant) {
 /// Whether the turn has lasted for [`TURN`]. Costs a look at the clock.
 pub fn is_over() -> bool {
     BEGAN.get().is_some_and(|began| began.elapsed() >= TURN)
-}
-
-/// Says how many publishers are connected.
-pub fn set_crowd(publishers: usize) {
-    CROWD.set(u32::try_from(publishers).unwrap_or(u32::MAX));
-}
-
-/// As [`pause`], for a publisher: each needs several turns for a request, and hundreds that have always
-/// something to do would hold up the next one for as long as their whole turns last.
-pub async fn pause_in_crowd() {
-    let share = TURN.min(ROUND / CROWD.get().max(1));
-    if BEGAN.get().is_some_and(|began| began.elapsed() >= share) {
-        yield_now().await;
-    }
 }
 
 /// Lets all others who are ready have their turns, if this turn is over. Costs a look at the clock.
@@ -79,14 +60,5 @@ mod tests {
         begin(Instant::now() - TURN);
         assert!(is_over());
         assert!(block_on(poll_once(pause())).is_none());
-    }
-
-    #[test]
-    fn among_many_publishers_each_has_less() {
-        begin(Instant::now() - TURN / 2);
-        assert!(block_on(poll_once(pause_in_crowd())).is_some());
-        set_crowd(500);
-        assert!(block_on(poll_once(pause_in_crowd())).is_none());
-        assert!(block_on(poll_once(pause())).is_some());
     }
 }

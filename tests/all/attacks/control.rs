@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use support::{Connection, Daemon, PATIENCE, Response, eventually, publish};
+use support::{Connection, Daemon, Response, eventually, publish};
 
 fn guarded() -> Daemon {
     let line = "--listen 127.0.0.1:{listen} --control 127.0.0.1:{control} \
@@ -260,7 +260,7 @@ fn an_endless_auth_line_is_cut_short() {
         );
         assert_eq!(connection.rest(), b"");
     }
-    assert!(begun.elapsed() < PATIENCE);
+    assert!(begun.elapsed().as_secs() < 20);
     let grown = daemon.resident_kib().saturating_sub(before);
     assert!(grown < 4096, "it took {grown} KiB");
     publish::tcp(daemon.control, "auth right\na=end\n");
