@@ -47,6 +47,9 @@ fn serve(mut plan: Plan, parent: &Rc<Cell<Option<Parent>>>) -> Result<(), Failur
     if let Some(bus) = &plan.config.bus {
         try_bus(&bus.url)?;
     }
+    if let Some(why) = plan.lacks_folder() {
+        return Err(Failure::start(why));
+    }
     let Opened {
         subscribers,
         publishers,

@@ -111,6 +111,7 @@ fn writable(option: &str, path: &Path) -> Result<(), String> {
 
 /// Whether a file can be made at `path`.
 fn folder(option: &str, path: &Path) -> Result<(), String> {
+    files::has_folder(option, path)?;
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => may(option, parent, AccessFlags::W_OK),
         _ => may(option, Path::new("."), AccessFlags::W_OK),

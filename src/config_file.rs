@@ -47,8 +47,14 @@ fn one_option(text: &str) -> Word {
     };
     Word::Option {
         name: name.to_owned(),
-        value: value.map(str::to_owned),
+        value: value.map(|value| unquoted(value).to_owned()),
     }
+}
+
+/// The value without the quotes that a shell would have taken away.
+fn unquoted(value: &str) -> &str {
+    let inside = |quote| value.strip_prefix(quote)?.strip_suffix(quote);
+    ['\'', '"'].into_iter().find_map(inside).unwrap_or(value)
 }
 
 fn before_comment(value: &str) -> &str {
@@ -79,6 +85,9 @@ mod tests {
             ("--path \t /sse # x", vec![option("path", Some("/sse"))]),
             ("--log /a b.log", vec![option("log", Some("/a b.log"))]),
             ("--log /a#b", vec![option("log", Some("/a#b"))]),
+            ("--path '/sse'", vec![option("path", Some("/sse"))]),
+            ("--path=\"/s e\" # x", vec![option("path", Some("/s e"))]),
+            ("--delimiter '", vec![option("delimiter", Some("'"))]),
             ("--reinit", vec![option("reinit", None)]),
             ("--reinit # why", vec![option("reinit", None)]),
             ("--delimiter #", vec![option("delimiter", Some("#"))]),

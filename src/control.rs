@@ -127,8 +127,20 @@ impl Asked {
         target: &str,
         body: &[u8],
     ) -> Result<Vec<u8>, Failure> {
+        self.request_with(method, target, "", body)
+    }
+
+    /// As [`Asked::request`], with further header lines.
+    pub(crate) fn request_with(
+        &self,
+        method: &str,
+        target: &str,
+        fields: &str,
+        body: &[u8],
+    ) -> Result<Vec<u8>, Failure> {
         let site = self.site()?;
-        let mut answer = self.ask(&site, method, target, body)?;
+        let length = format!("{fields}Content-Length: {}\r\n", body.len());
+        let mut answer = self.send(&site, (method, target), &length, body, true)?;
         let read = answer.body(MOST);
         let body = read.map_err(|error| Failure::start(format!("{site}: {}", told(&error))))?;
         if answer.status == 200 {
@@ -145,21 +157,10 @@ impl Asked {
         }
     }
 
-    /// Sends a request and reads the head of its answer, whatever its status.
+    /// Sends a GET with further header lines and reads the head of its answer, whatever its status; `known`: the
+    /// site may be told the secret.
     ///
     /// Errors: the daemon cannot be reached, or what answers does not speak HTTP.
-    fn ask(
-        &self,
-        site: &Site,
-        method: &str,
-        target: &str,
-        body: &[u8],
-    ) -> Result<Answer<Socket>, Failure> {
-        let length = format!("Content-Length: {}\r\n", body.len());
-        self.send(site, (method, target), &length, body, true)
-    }
-
-    /// As [`Asked::ask`], for a GET with further header lines; `known`: the site may be told the secret.
     pub(crate) fn open(
         &self,
         site: &Site,

@@ -37,6 +37,24 @@ pub(crate) fn fifo(
     Ok(Some(made))
 }
 
+/// Whether the directory is there in which a file lies or is to be made.
+pub(crate) fn has_folder(option: &str, path: &Path) -> Result<(), String> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let is_missing = |folder: &&Path| {
+        fs::metadata(folder).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    };
+    match folder.filter(is_missing) {
+        None => Ok(()),
+        Some(folder) => Err(format!(
+            "{option} {}: there is no directory {}",
+            path.display(),
+            folder.display()
+        )),
+    }
+}
+
 /// Whether a FIFO lies there; not if nothing does. Everything else is in the way.
 pub(crate) fn is_fifo(path: &Path) -> Result<bool, String> {
     match fs::metadata(path) {

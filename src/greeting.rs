@@ -7,6 +7,8 @@ use std::path::Path;
 use hasses_actors::Config;
 use hasses_actors::net::{Door, Endpoint};
 
+use crate::plan::CONTROL;
+
 /// Says where hasses listens, and what to paste to see an event; `key` is the subscribers' key's file,
 /// and `secret` that of the publishers' secret.
 pub(crate) fn text(
@@ -25,6 +27,10 @@ pub(crate) fn text(
     }
     if let Some(fifo) = &config.fifo {
         line(&mut text, "FIFO", &fifo.path.display().to_string());
+    }
+    if publishers.is_empty() {
+        let none = format!("none: only the FIFO is read; --control {CONTROL} adds one");
+        line(&mut text, "control", &none);
     }
     if let Some((_, origin)) = origin(publishers) {
         line(&mut text, "dashboard", &(origin + "/"));

@@ -11,8 +11,8 @@ Usage: hasses [--option value | --option=value]...
        hasses sign ...  |  hasses doctor URL  |  hasses completions SHELL
 
 Server-Sent Events: browsers subscribe to tokens, backends publish to them.
-hasses help all explains every option, as man hasses does; hasses publish --help
-and so on explain a command.
+hasses help all explains every option, as man hasses does, and hasses help listen one;
+hasses publish --help and so on explain a command.
 
 Subscribers:
   --listen ADDR           where they connect: HOST:PORT, [::]:PORT or unix:/path, with
@@ -156,7 +156,7 @@ The switches of hasses 1.x, with -p= among them, are understood too:
   -h -help -v -V -version
 ";
 
-/// `hasses help`, alone, with `all`, or with the name of a helper.
+/// `hasses help`, alone, with `all`, or with the name of a helper or an option.
 pub(crate) fn help(arguments: Vec<String>) -> Result<String, Failure> {
     let asked = vec!["--help".to_owned()];
     match arguments.first().map(String::as_str) {
@@ -165,9 +165,25 @@ pub(crate) fn help(arguments: Vec<String>) -> Result<String, Failure> {
         Some("doctor") => doctor::doctor(asked).map(|(text, _)| text),
         Some(name) => match crate::helper(name) {
             Some(helper) => helper(asked),
-            None => Err(Failure::usage(suggest::no_word(name))),
+            None => explained(name).ok_or_else(|| Failure::usage(suggest::no_word(name))),
         },
     }
+}
+
+/// What `hasses help all` says of one option, which may be written with its dashes.
+fn explained(name: &str) -> Option<String> {
+    let name = name.trim_start_matches('-');
+    let is_it = |line: &'static str| listed(line).is_some_and(|option| option.name == name);
+    let mut lines = ALL.lines().skip_while(|line| !is_it(line));
+    let first = lines.next()?;
+    let rest = lines.take_while(|line| line.starts_with("   "));
+    Some(
+        [first]
+            .into_iter()
+            .chain(rest)
+            .flat_map(|line| [line, "\n"])
+            .collect(),
+    )
 }
 
 /// An option as the help lists it.
@@ -236,6 +252,21 @@ mod tests {
                 |option: Listed| (option.name, option.value) == (explained.name, explained.value);
             assert!(options().any(known), "{explained:?}");
         }
+    }
+
+    #[test]
+    fn an_option_is_explained_alone() {
+        let told = |name: &str| help(vec![name.to_owned()]).unwrap_or_default();
+        let listen = told("listen");
+        assert!(listen.starts_with("  --listen ADDR "), "{listen}");
+        assert!(listen.ends_with("(default 127.0.0.1:8080)\n"), "{listen}");
+        assert_eq!(told("--listen"), listen);
+        for option in options() {
+            let text = told(option.name);
+            assert!(text.contains(option.about), "{text}");
+            assert_eq!(text.matches("\n  --").count(), 0, "{text}");
+        }
+        assert!(help(vec!["xyzzy".to_owned()]).is_err());
     }
 
     #[test]

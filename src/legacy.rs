@@ -1,6 +1,7 @@
 //! The old daemon's switches, each told as what it means today.
 
 use crate::failure::short;
+use crate::suggest;
 
 /// Where the old daemon logged when it was detached.
 pub(crate) const LOG_FILE: &str = "/var/log/hasses.log";
@@ -77,10 +78,7 @@ fn parts(word: &str) -> Result<(&'static Switch, Option<String>), String> {
     let name = if name == "-V" { "-v" } else { name };
     let known = SWITCHES.iter().find(|switch| switch.name == name);
     match (known, &value) {
-        (None, _) => Err(format!(
-            "{} is not an option; hasses --help lists them",
-            short(name)
-        )),
+        (None, _) => Err(suggest::no_switch(name)),
         (Some(switch), Some(_)) if !switch.takes_value => Err(format!("{name} takes no value")),
         (Some(switch), None) if switch.takes_value => {
             Err(format!("{name} needs a value, as in {name}=VALUE"))

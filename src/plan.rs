@@ -15,6 +15,7 @@ use hasses_actors::net::trust::Trusted;
 use hasses_actors::net::{Door, Endpoint};
 
 use crate::failure::Failure;
+use crate::files;
 use crate::legacy;
 use crate::mercure::{self, KeyFiles, environment};
 use crate::overlaps;
@@ -171,6 +172,12 @@ impl Plan {
             }
         }
         files
+    }
+
+    /// The first file that is to be made in a folder that is not there; none if there is none.
+    pub(crate) fn lacks_folder(&self) -> Option<String> {
+        let mut files = self.files().into_iter().filter(|(.., writes)| *writes);
+        files.find_map(|(option, path, _)| files::has_folder(option, path).err())
     }
 
     /// The files that SIGHUP reads again, and the options that name them.

@@ -8,6 +8,9 @@ use serde_json::Value;
 use crate::control::{self, Asked};
 use crate::failure::Failure;
 
+/// The option that names what is sent again.
+const KEY: &str = "idempotency-key";
+
 const HELP: &str = "\
 Usage: hasses publish TOKEN [DATA] [--option value | --option=value]...
 
@@ -19,6 +22,8 @@ nothing is an option.
 
   --event NAME            the event's name
   --except ID             spares the subscribers with this id
+  --idempotency-key KEY   publishes only if nothing with this key was published in the
+                          last five minutes: so a message can be sent again safely
 ";
 
 const EXAMPLES: &str = "
@@ -32,7 +37,7 @@ answer came, and with 2 when the command line is wrong.
 
 /// Carries out the arguments after `publish`; what it says then.
 pub(crate) fn publish(arguments: Vec<String>) -> Result<String, Failure> {
-    let Some(asked) = Asked::read("publish", arguments, &["event", "except"])? else {
+    let Some(asked) = Asked::read("publish", arguments, &["event", "except", KEY])? else {
         return Ok([HELP, control::HELP, EXAMPLES].concat());
     };
     let (token, data) = match asked.strays.as_slice() {
@@ -57,7 +62,18 @@ pub(crate) fn publish(arguments: Vec<String>) -> Result<String, Failure> {
             target += &format!("{option}={}&", encoded(value));
         }
     }
-    told(&asked.request("POST", &target, &body)?)
+    told(&asked.request_with("POST", &target, &key(&asked)?, &body)?)
+}
+
+/// The header line for the key, if there is one.
+fn key(asked: &Asked) -> Result<String, Failure> {
+    match asked.own(KEY) {
+        None => Ok(String::new()),
+        Some(key) if key.chars().any(char::is_control) => Err(usage(&format!(
+            "--{KEY}: it may not contain control characters"
+        ))),
+        Some(key) => Ok(format!("Idempotency-Key: {key}\r\n")),
+    }
 }
 
 fn usage(why: &str) -> Failure {

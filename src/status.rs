@@ -22,7 +22,7 @@ runs, and with 2 when the command line is wrong.
 ";
 
 /// What people look for first, in words; all others come behind it, by their own names.
-const FIRST: [(&str, &str); 13] = [
+const FIRST: [(&str, &str); 14] = [
     ("version", "version"),
     ("running_seconds", "running for"),
     ("pid", "process"),
@@ -31,6 +31,7 @@ const FIRST: [(&str, &str); 13] = [
     ("sseconncli", "subscribers"),
     ("allconncli", "connections"),
     ("maxconncli", "most connections"),
+    ("connections", "connections since the start"),
     ("msgproccnt", "messages taken in"),
     ("msgsendcnt", "events sent"),
     ("bytes_sent", "bytes sent"),
@@ -66,6 +67,9 @@ fn lines(figures: &Map<String, Value>) -> String {
         let value = match (*key, value.as_u64()) {
             ("running_seconds", Some(seconds)) => lasting(seconds),
             ("pid", Some(number)) => number.to_string(),
+            ("loglevel", Some(0)) => "quiet".to_owned(),
+            ("loglevel", Some(1)) => "normal".to_owned(),
+            ("loglevel", Some(2)) => "debug".to_owned(),
             _ => shown(value),
         };
         Some(((*words).to_owned(), value))
@@ -133,10 +137,10 @@ mod tests {
     #[test]
     fn figures_stand_in_lines() {
         let figures = r#"{"zeta_z":1,"pid":7000,"cors":"a\nb","version":"2","running_seconds":93784,
-            "msgproccnt":1234567}"#;
+            "msgproccnt":1234567,"loglevel":1}"#;
         let told = lines(&serde_json::from_str(figures).unwrap());
         let expected = "version            2\nrunning for        1 d 2 h\nprocess            7000\n\
-                        messages taken in  1,234,567\ncors               a\\nb\n\
+                        log level          normal\nmessages taken in  1,234,567\ncors               a\\nb\n\
                         zeta z             1\n";
         assert_eq!(told, expected);
     }

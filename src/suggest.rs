@@ -40,6 +40,21 @@ pub(crate) fn no_option(name: &str) -> String {
     }
 }
 
+/// Why `-name` is refused, where the old daemon had no such switch either.
+pub(crate) fn no_switch(word: &str) -> String {
+    let meant = nearest(
+        word.trim_start_matches('-'),
+        help::options().map(|option| option.name),
+    );
+    let instead = meant.map_or("hasses --help lists them".to_owned(), |meant| {
+        format!("did you mean --{meant}?")
+    });
+    format!(
+        "{} is not an option; {instead}",
+        crate::failure::short(word)
+    )
+}
+
 /// Why a word that stands alone is refused.
 pub(crate) fn no_word(word: &str) -> String {
     let shown = crate::failure::short(word);
@@ -68,6 +83,17 @@ mod tests {
             ("xyzzy", "hasses --help lists them"),
         ] {
             let found = no_option(typed);
+            assert!(found.contains(told), "{typed}: {found}");
+        }
+        for (typed, told) in [
+            (
+                "-listen",
+                "-listen is not an option; did you mean --listen?",
+            ),
+            ("-contrl", "did you mean --control?"),
+            ("-x", "-x is not an option; hasses --help lists them"),
+        ] {
+            let found = no_switch(typed);
             assert!(found.contains(told), "{typed}: {found}");
         }
         for (typed, told) in [

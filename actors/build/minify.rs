@@ -1,7 +1,7 @@
 //! Makes JavaScript shorter: comments and blanks go, and names that only the script itself uses become short.
 //!
-//! This is no general minifier. It asks of the source that every statement ends in a semicolon, and that a
-//! renamed word is used for nothing that comes from outside: no name of the language, the browser, the daemon's
+//! This is no general minifier. It asks of the source that every statement ends in a semicolon, that none is empty,
+//! and that a renamed word is used for nothing that comes from outside: no name of the language, the browser, the daemon's
 //! JSON or the script's public face.
 
 use std::collections::HashMap;
@@ -14,10 +14,12 @@ const OWN_WORDS: &[&str] = &[
     "batch",
     "batchOf",
     "beat",
+    "callback",
     "callbacks",
     "carried",
     "carriers",
     "carries",
+    "complain",
     "complete",
     "connection",
     "deadline",
@@ -44,6 +46,7 @@ const OWN_WORDS: &[&str] = &[
     "need",
     "needs",
     "opened",
+    "options",
     "owned",
     "parts",
     "pause",
@@ -67,6 +70,7 @@ const OWN_WORDS: &[&str] = &[
     "waiting",
     "waits",
     "wanted",
+    "warned",
     "wish",
 ];
 
@@ -86,7 +90,10 @@ pub(crate) fn minify(source: &str) -> String {
     let names = short_names(&tokens);
     let mut out = String::with_capacity(source.len());
     let mut before = "";
-    for (_, token) in tokens {
+    for (kind, token) in tokens {
+        if (kind, token) == (Kind::Sign, "}") && [";", ","].contains(&before) {
+            out.pop();
+        }
         let token = names.get(token).map_or(token, String::as_str);
         if needs_blank(before, token) {
             out.push(' ');

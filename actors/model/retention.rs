@@ -154,12 +154,6 @@ impl Rule {
     /// What is wrong, and what would be right.
     pub fn parse(text: &str) -> Result<Self, String> {
         let form = "it needs TOKEN COUNT or TOKEN COUNT/AGE, such as 'price-* 1/forever'";
-        // A config file has the whole line, perhaps with the quotes of a shell.
-        let quoted = ['\'', '"'].into_iter().find_map(|quote| {
-            let inside = text.trim().strip_prefix(quote)?;
-            inside.strip_suffix(quote)
-        });
-        let text = quoted.unwrap_or(text);
         let (name, limits) = text.trim_end().rsplit_once([' ', '\t']).ok_or(form)?;
         let name = name.trim_end();
         let of = match name.strip_suffix('*') {
@@ -246,8 +240,7 @@ mod tests {
             ("a  7/30s", "a", 7, seconds(30)),
             ("*\t3/2h", "*", 3, seconds(7200)),
             ("a/b 3/7d ", "a/b", 3, seconds(7 * 86_400)),
-            ("'a b* 3/1h'", "a b*", 3, seconds(3600)),
-            ("\"a 3/1h\"", "a", 3, seconds(3600)),
+            ("a b* 3/1h", "a b*", 3, seconds(3600)),
             ("'a 3", "'a", 3, RuleAge::Default),
         ] {
             let of = target(of);

@@ -40,6 +40,15 @@ export function connect(options) {
   return new Live(options ?? {});
 }
 
+const warned = new Set();
+
+/** Who sets no onState finds in the console why nothing comes, each reason once. */
+function complain(...told) {
+  const text = told.join(': ');
+  if (told[1] && !warned.has(text)) console.warn('hasses:', text);
+  warned.add(text);
+}
+
 /** A page's connection. */
 class Live {
   #tab;
@@ -128,7 +137,8 @@ class Live {
 
   /**
    * Called when the state changes, and at once with the present one: `connecting`, `live`, `lost` (it is coming back)
-   * or `denied`, with the reason. With `tokens`, only these are denied, and the others go on.
+   * or `denied`, with the reason. With `tokens`, only these are denied, and the others go on. Where nobody sets it,
+   * the reasons are warnings in the console.
    * @type {((state: 'connecting' | 'live' | 'lost' | 'denied', reason: string, tokens?: string[]) => void) | null}
    */
   set onState(callback) {
@@ -161,18 +171,17 @@ class Live {
   }
 
   #state() {
-    if (!this.#onState) return;
     const { denied, state: [state, reason] } = this.#tab;
     const mine = this.#listeners.tokens;
     const fresh = [...denied].filter(([token]) => mine.has(token) && !this.#denied.has(token));
     this.#denied = denied;
     if (fresh.length && state !== 'denied') {
       this.#said = '';
-      call(this.#onState, 'denied', fresh[0][1], fresh.map(([token]) => token));
+      call(this.#onState ?? complain, 'denied', fresh[0][1], fresh.map(([token]) => token));
     }
     const said = `${state} ${reason}`;
     if (said === this.#said) return;
     this.#said = said;
-    call(this.#onState, state, reason);
+    call(this.#onState ?? complain, state, reason);
   }
 }

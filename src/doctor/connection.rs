@@ -1,5 +1,6 @@
 //! The first half: name, TLS, HTTP version, redirects, status, content type, CORS, cookies.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Patient;
@@ -62,6 +63,13 @@ fn unanswered(patient: &Patient<'_>, failed: &Failed, report: &mut Report) {
     report.mend("request", Level::Wrong, Topic::Buffering, text);
 }
 
+/// Whether browsers trust plain http to this host, as that to the own machine, and so have locks there.
+fn has_locks(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
+    let own = |ip: IpAddr| ip.is_loopback();
+    host == "localhost" || host.ends_with(".localhost") || host.parse().is_ok_and(own)
+}
+
 /// Name, TLS and the HTTP versions that browsers get.
 fn encryption(patient: &Patient<'_>, report: &mut Report) -> Option<()> {
     let site = match Site::of_url(&patient.url) {
@@ -91,13 +99,13 @@ fn encryption(patient: &Patient<'_>, report: &mut Report) -> Option<()> {
         report.add("name", Level::Ok, format!("{name} is {}", remote.ip()));
     }
     let Some(tls) = socket.tls() else {
-        report.mend(
-            "TLS",
-            Level::Note,
-            Topic::Http2,
-            "plain http: browsers open at most six streams to a host, for all tabs together, and \
-             /sse.js cannot share one stream between tabs",
-        );
+        let six = "plain http: browsers open at most six streams to a host, for all tabs together";
+        let text = if has_locks(&name) {
+            six.to_owned()
+        } else {
+            format!("{six}, and /sse.js cannot share one stream between tabs")
+        };
+        report.mend("TLS", Level::Note, Topic::Http2, text);
         return Some(());
     };
     let days = (tls.peer_certificates())
@@ -377,4 +385,32 @@ fn cookie(patient: &Patient<'_>, report: &mut Report) {
 
 fn failed_text(failed: &Failed) -> String {
     format!("the request with the cookie failed: {failed}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_is_trusted_to_the_own_machine_alone() {
+        for host in [
+            "localhost",
+            "Site.localhost",
+            "127.0.0.1",
+            "127.9.9.9",
+            "::1",
+            "[::1]",
+        ] {
+            assert!(has_locks(host), "{host}");
+        }
+        for host in [
+            "example.org",
+            "localhost.example.org",
+            "10.0.0.1",
+            "::",
+            "notlocalhost",
+        ] {
+            assert!(!has_locks(host), "{host}");
+        }
+    }
 }

@@ -89,6 +89,38 @@ fn what_its_publishers_get_no_answer_to_may_be_published() {
 }
 
 #[test]
+fn its_publishers_tell_a_refusal_from_no_answer() {
+    needs!("php", "python3", "node");
+    let line = "--listen 127.0.0.1:{listen} --control 127.0.0.1:{control} \
+                --control-secret {dir}/control-secret";
+    let daemon = Daemon::prepared(line, |place| {
+        place.write("control-secret", "0123456789abcdef\n")
+    });
+    let mut snippets = of_kind("publish");
+    snippets.retain(|snippet| snippet.text.contains("not confirmed"));
+    assert_eq!(snippets.len(), 3);
+    for snippet in snippets {
+        let told = snippet.told(&daemon);
+        assert!(told.contains("refused: "), "{told}");
+        assert!(told.contains("{\"error\":"), "{told}");
+        assert!(!told.contains("not confirmed"), "{told}");
+    }
+}
+
+#[test]
+fn its_backend_says_when_it_cannot_sign() {
+    needs!("php");
+    let daemon = Daemon::start("");
+    let mut snippet = of_kind("sign").remove(0);
+    assert_eq!(snippet.language, "php");
+    snippet.text = snippet.text.replace(
+        "<?php\n",
+        "<?php\nregister_shutdown_function(fn () => print(http_response_code()));\n",
+    );
+    assert_eq!(snippet.told(&daemon), "cannot read the secret500");
+}
+
+#[test]
 fn its_second_try_publishes_once() {
     needs!("curl", "openssl");
     let daemon = Daemon::start("");

@@ -89,6 +89,12 @@ fn a_message_is_published_as_it_is() {
     assert_eq!(stream.data(), "--not-an-option");
     let spared = published(&daemon, &["x", "no", "--except", "me"], "");
     assert!(spared.ends_with(" recipients 0\n"), "{spared}");
+    // Sent again, it is published once.
+    for _ in 0..2 {
+        published(&daemon, &["x", "once", "--idempotency-key", "k 1é"], "");
+    }
+    published(&daemon, &["x", "end"], "");
+    assert_eq!([stream.data(), stream.data()], ["once", "end"]);
     // From standard input.
     let input = [
         (&["x"][..], "two\nlines\n\n", "two\nlines\n"),
@@ -116,6 +122,11 @@ fn figures_are_printed() {
         let lines: Vec<Vec<String>> = run.told.lines().map(words).collect();
         assert_eq!(lines[0], ["version", "2.0.0"]);
         assert!(lines.contains(&words("subscribers 1")), "{}", run.told);
+        assert!(lines.contains(&words("log level normal")), "{}", run.told);
+        // No two lines begin alike.
+        let names = run.told.lines().map(|line| line.split("  ").next());
+        let different: std::collections::BTreeSet<_> = names.collect();
+        assert_eq!(different.len(), lines.len(), "{}", run.told);
         let run = hasses(&["status", "--json", "--control", &control], b"");
         let figures: serde_json::Value = serde_json::from_str(&run.told).unwrap();
         assert_eq!(figures["sseconncli"], 1);

@@ -122,7 +122,10 @@ fn answer_without_stream(
     }
     let is_script = script::is_at(&request.path, &config.path);
     if request.path != config.path && !is_script {
-        let why = format!("subscribers are answered on {} only", config.path);
+        let why = format!(
+            "subscribers are answered on {} only; publishers use the address of --control",
+            config.path
+        );
         return Err(Refused::new(404, why));
     }
     match request.method {

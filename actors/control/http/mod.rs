@@ -268,8 +268,9 @@ async fn disconnect(
     };
     let count = publisher.sequencer.call(disconnect).await?;
     log::info!(
-        "{}: disconnected {count} clients named {:?}{}",
+        "{}: disconnected {count} client{} named {:?}{}",
         publisher.name,
+        if count == 1 { "" } else { "s" },
         id.as_str(),
         seconds.map_or_else(String::new, |seconds| format!(
             ", which are not let in for {seconds} s"

@@ -108,7 +108,10 @@ impl Route {
                 } else {
                     Err(Refused::new(
                         404,
-                        format!("there is nothing at {}", quoted(path.as_bytes())),
+                        format!(
+                            "there is nothing at {}; subscribers use the address of --listen",
+                            quoted(path.as_bytes())
+                        ),
                     ))
                 }
             }

@@ -44,7 +44,7 @@ fn requests_may_come_before_the_answers() {
         (200, "hasses_messages_total{channel=\"http\"} 2\n"),
         (200, "\"recipients\":1"),
         (404, "nothing"),
-        (404, "elsewhere"),
+        (404, "subscribers use the address of --listen"),
         (405, "allowed: POST"),
         (415, "application/json"),
         (415, "charset"),

@@ -65,7 +65,7 @@ fn a_request_is_answered_as_over_http_1() {
     client.get(1, "/nothing");
     let head = client.next(HEADERS);
     assert_eq!(head.payload[0], 0x8d, "404");
-    let body = client.hear(1, "subscribers are answered on");
+    let body = client.hear(1, "publishers use the address of --control");
     assert!(!body.contains("\r\n"), "{body:?}");
     let end = client.next(DATA);
     assert_eq!((end.stream, end.flags), (1, END_STREAM));

@@ -517,6 +517,23 @@ const scenes = {
     assert.deepEqual(a.gaps, []);
   },
 
+  async 'who sets no onState is warned, once for each reason'(world) {
+    world.server.key = (query) => query.includes('sign=');
+    const query = () => 'token=a&expires=9&sign=0';
+    const tab = open(world, {}, { query, identity: 'ann' });
+    const quiet = open(world, {}, { query, identity: 'bob' });
+    new Watcher(quiet, 'b');
+    tab.live.on('a', () => {});
+    tab.live.on('b', () => {});
+    await world.pass(60_000);
+    assert.deepEqual(tab.warnings, ['denied: the signed query does not name it: b']);
+    world.server.key = () => false;
+    world.server.cutAll();
+    await world.pass(60_000);
+    assert.equal(tab.warnings.filter((text) => text === 'denied: no right').length, 1, tab.warnings);
+    assert.deepEqual(quiet.warnings, []);
+  },
+
   async 'a right is renewed before it ends'(world) {
     const jwt = () => {
       const seconds = Math.floor(world.now / 1000);

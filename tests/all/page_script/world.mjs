@@ -98,6 +98,7 @@ class SimulatedTab {
   cached = false;
   connections = new Set();
   errors = [];
+  warnings = [];
 
   constructor(world, { locks = true, channel = true, hidden = false } = {}) {
     this.world = world;
@@ -119,7 +120,7 @@ class SimulatedTab {
     const cancel = (timer) => { if (timer) timer.cancelled = true; };
     const globals = {
       setTimeout: later(0, false), setInterval: later(0, true), clearTimeout: cancel, clearInterval: cancel,
-      queueMicrotask, AbortController, TextDecoder, URL, atob, console,
+      queueMicrotask, AbortController, TextDecoder, URL, atob, console: { ...console, warn: (who, text) => this.warnings.push(text) },
       fetch: (url, request) => this.#fetch(url, request),
       document: this.document,
       location: { href: 'http://site/page' },

@@ -94,6 +94,36 @@ fn the_greeting_names_the_real_addresses() {
 }
 
 #[test]
+fn who_has_a_fifo_alone_is_told_how_to_get_a_control_address() {
+    let folder = Folder::new();
+    let running = Running::start(&["--listen", "127.0.0.1:0", "--fifo", &folder.text("in")]);
+    assert!(running.greeted("only the FIFO is read; --control 127.0.0.1:8085 adds one"));
+    running.stop();
+    let running = Running::start(&[&BOTH[..], &["--fifo", &folder.text("in")]].concat());
+    assert!(running.greeted("FIFO") && !running.greeted("only the FIFO"));
+    running.stop();
+}
+
+#[test]
+fn a_missing_directory_is_named() {
+    let folder = Folder::new();
+    let file = folder.text("no/file");
+    let socket = format!("unix:{file}");
+    let missing = format!("{file}: there is no directory {}", folder.text("no"));
+    for (option, value) in [
+        ("--fifo", &file),
+        ("--log", &file),
+        ("--pidfile", &file),
+        ("--history-file", &file),
+        ("--control", &socket),
+    ] {
+        let line = ["--listen", "127.0.0.1:0", option, value];
+        fails(&line, 1, &[option, &missing]);
+        fails(&[&line[..], &["--check"]].concat(), 1, &[option, &missing]);
+    }
+}
+
+#[test]
 fn the_file_holds_options_and_the_command_line_wins() {
     let folder = Folder::new();
     let conf = folder.text("conf");
