@@ -61,7 +61,7 @@ export interface Live {
   onGap: ((tokens: string[]) => void) | null;
   /**
    * Called at once with the present state, and whenever that changes. With `tokens`, only these are denied and the others
-   * go on.
+   * go on. Where nobody sets it, the reasons are warnings in the console.
    */
   onState: ((state: State, reason: string, tokens?: string[]) => void) | null;
   /** Ends it. */
