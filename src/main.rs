@@ -1,5 +1,6 @@
 //! hasses, a daemon for Server-Sent Events: arguments in, exit code out.
 
+mod allocator;
 mod boot;
 mod check;
 mod completions;
@@ -101,6 +102,7 @@ fn run() -> Result<(), Failure> {
             say("configuration ok\n")
         }
         Request::Start(mut plan) => {
+            allocator::give_large_buffers_back();
             secret_file::fill(&mut plan, &folder).map_err(Failure::start)?;
             plan.config.tls = files::identity(&plan, &folder).map_err(Failure::start)?;
             plan.config.reread = Some(reread(&plan));

@@ -1,4 +1,4 @@
-//! Where `unsafe` may stand: in two files, each time with its reason.
+//! Where `unsafe` may stand: in three files, each time with its reason.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
@@ -7,7 +7,11 @@ use std::path::Path;
 use support::sources;
 
 /// The files that may have it.
-const ALLOWED: [&str; 2] = ["actors/clients/reactor.rs", "src/daemon.rs"];
+const ALLOWED: [&str; 3] = [
+    "actors/clients/reactor.rs",
+    "src/allocator.rs",
+    "src/daemon.rs",
+];
 
 /// Whether a line of code has the word, or says that it may be had. What follows `//` is a comment.
 fn has_unsafe(line: &str) -> bool {
@@ -17,7 +21,7 @@ fn has_unsafe(line: &str) -> bool {
 }
 
 #[test]
-fn it_stands_in_two_files_and_says_why() {
+fn it_stands_in_three_files_and_says_why() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
     for folder in ["src", "actors", "examples"] {

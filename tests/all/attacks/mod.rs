@@ -4,4 +4,5 @@ mod browser;
 mod bystander;
 mod control;
 mod fairness;
+mod memory;
 mod turns;
