@@ -13,7 +13,7 @@ const LARGE: i32 = 1 << 20;
     target_env = "gnu",
     expect(unsafe_code, reason = "there is no safe mallopt")
 )]
-pub fn give_large_buffers_back() {
+pub(crate) fn give_large_buffers_back() {
     #[cfg(target_env = "gnu")]
     {
         use nix::libc::{M_MMAP_THRESHOLD, mallopt};
