@@ -45,14 +45,29 @@ pub(crate) enum Topic {
     Upstream10,
 }
 
-/// The program's name and its lines, for the program that stands between, or for all.
-pub(crate) fn lines(topic: Topic, between: Between) -> Vec<(&'static str, &'static str)> {
-    let of = |program: Between| Some((program.name(), mends(topic, program)?));
+/// The program's name and its lines for a stream at `path`, for the program that stands between, or for all.
+pub(crate) fn lines(topic: Topic, between: Between, path: &str) -> Vec<(&'static str, String)> {
+    let of = |program: Between| {
+        let lines = filled(topic, mends(topic, program)?, path);
+        Some((program.name(), lines))
+    };
     match (anywhere(topic), between) {
-        (Some(lines), _) => vec![("hasses", lines)],
+        (Some(lines), _) => vec![("hasses", filled(topic, lines, path))],
         (None, Between::Unknown) => Between::ALL.into_iter().filter_map(of).collect(),
         (None, known) => of(known).into_iter().collect(),
     }
+}
+
+/// The lines with the stream's path in the place of `PATH`, and before them what must be put in by hand.
+fn filled(topic: Topic, lines: &str, path: &str) -> String {
+    let mut whole = String::new();
+    if lines.contains("8080") {
+        whole += "# 8080 stands for the port of hasses' --listen\n";
+    }
+    if topic == Topic::Path {
+        whole += "# hasses is asked for the same path: its --path must be PATH\n";
+    }
+    (whole + lines).replace("PATH", path)
 }
 
 /// What helps whatever stands between.
@@ -62,28 +77,29 @@ fn anywhere(topic: Topic) -> Option<&'static str> {
             "--cors https://www.example.com     # the page's origin\n# and the proxy must not remove the field: remove any proxy_hide_header (nginx), Header unset\n# (Apache), header_down (Caddy), del-header (HAProxy)",
         ),
         Topic::Gateway => Some(
-            "is hasses running, and does the proxy name the address of its --listen?\n# During a restart EventSource gives up at such an answer: load /sse.js, which does not,\n# and let systemd hold the port (hasses.socket), so that the proxy reaches it all the time.",
+            "is hasses running, and does the proxy name the address of its --listen?\n# During a restart EventSource gives up at such an answer: load PATH.js, which does not,\n# and let systemd hold the port (hasses.socket), so that the proxy reaches it all the time.",
         ),
         _ => None,
     }
 }
 
+/// The lines of one program, in which `PATH` stands for the stream's path.
 fn mends(topic: Topic, program: Between) -> Option<&'static str> {
     Some(match (topic, program) {
         (Topic::Buffering, Nginx) => {
-            "# in location /sse:\nproxy_buffering off;\n# and remove any: proxy_ignore_headers X-Accel-Buffering;"
+            "# in location PATH, in place of such a line that is there (nginx refuses two):\nproxy_buffering off;\n# and remove any: proxy_ignore_headers X-Accel-Buffering;"
         }
         (Topic::Buffering, Apache) => {
-            "# flushpackets=on at the end of the line that is there; of two lines for a path the first counts:\nProxyPass /sse http://127.0.0.1:8080/sse flushpackets=on"
+            "# flushpackets=on at the end of the line that is there; of two lines for a path the first counts:\nProxyPass PATH http://127.0.0.1:8080PATH flushpackets=on"
         }
         (Topic::Buffering, Caddy) => {
-            "reverse_proxy /sse* 127.0.0.1:8080 {\n    flush_interval -1\n}"
+            "# in place of the reverse_proxy that is there:\nreverse_proxy PATH* 127.0.0.1:8080 {\n    flush_interval -1\n}"
         }
         (Topic::Buffering, Haproxy) => {
             "option http-no-delay\n# and remove: option http-buffer-request, filter compression on this backend"
         }
         (Topic::Buffering, Varnish) => {
-            "# above every other sub vcl_recv:\nsub vcl_recv { if (req.url ~ \"^/sse\") { return (pipe); } }"
+            "# above every other sub vcl_recv:\nsub vcl_recv { if (req.url ~ \"^PATH\") { return (pipe); } }"
         }
         (Topic::Buffering, Traefik) => {
             "# remove the buffering and compress middlewares from this router, and set\nloadBalancer.responseForwarding.flushInterval: \"-1\""
@@ -92,19 +108,19 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
             "# Network > Response buffering: off (Enterprise); quick tunnels hold streams back: use a named tunnel"
         }
         (Topic::Compression | Topic::Compressed, Nginx) => {
-            "# in location /sse:\ngzip off;     # and, if nginx has that module: brotli off;"
+            "# in location PATH, in place of such a line that is there (nginx refuses two):\ngzip off;     # and, if nginx has that module: brotli off;"
         }
         (Topic::Compression | Topic::Compressed, Apache) => {
-            "SetEnvIf Request_URI \"^/sse\" no-gzip no-brotli"
+            "SetEnvIf Request_URI \"^PATH\" no-gzip no-brotli"
         }
         (Topic::Compression | Topic::Compressed, Caddy) => {
-            "@notstream not path /sse*\nencode @notstream gzip zstd"
+            "@notstream not path PATH*\nencode @notstream gzip zstd"
         }
         (Topic::Compression | Topic::Compressed, Haproxy) => {
             "# remove text/event-stream from: compression type"
         }
         (Topic::Compression | Topic::Compressed, Varnish) => {
-            "sub vcl_backend_response { if (bereq.url ~ \"^/sse\") { set beresp.do_gzip = false; set beresp.do_stream = true; } }"
+            "sub vcl_backend_response { if (bereq.url ~ \"^PATH\") { set beresp.do_gzip = false; set beresp.do_stream = true; } }"
         }
         (Topic::Compression | Topic::Compressed, Traefik) => {
             "compress.excludedContentTypes: [\"text/event-stream\"]"
@@ -113,16 +129,16 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
             "# Rules > Compression: no compression for this path"
         }
         (Topic::ReadTimeout, Nginx) => {
-            "# in location /sse:\nproxy_read_timeout 60s;     # longer than --heartbeat of hasses"
+            "# in location PATH, in place of such a line that is there (nginx refuses two):\nproxy_read_timeout 60s;     # longer than --heartbeat of hasses"
         }
         (Topic::ReadTimeout, Apache) => {
-            "# timeout=60, longer than --heartbeat of hasses, at the end of the line that is there; of two lines for a path the first counts:\nProxyPass /sse http://127.0.0.1:8080/sse timeout=60"
+            "# timeout=60, longer than --heartbeat of hasses, at the end of the line that is there; of two lines for a path the first counts:\nProxyPass PATH http://127.0.0.1:8080PATH timeout=60"
         }
         (Topic::ReadTimeout, Caddy) => {
-            "reverse_proxy /sse* 127.0.0.1:8080 {\n    transport http {\n        read_timeout 60s     # longer than --heartbeat of hasses\n    }\n}"
+            "# in place of the reverse_proxy that is there:\nreverse_proxy PATH* 127.0.0.1:8080 {\n    transport http {\n        read_timeout 60s     # longer than --heartbeat of hasses\n    }\n}"
         }
         (Topic::ReadTimeout, Haproxy) => {
-            "timeout server 60s     # longer than --heartbeat of hasses\ntimeout tunnel 1h"
+            "# in place of such a line that is there:\ntimeout server 60s     # longer than --heartbeat of hasses\ntimeout tunnel 1h"
         }
         (Topic::ReadTimeout, Varnish) => {
             "sub vcl_backend_fetch { set bereq.between_bytes_timeout = 60s; }     # longer than --heartbeat\nsub vcl_pipe { set bereq.between_bytes_timeout = 1h; }"
@@ -134,23 +150,25 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
             "# Cloudflare cuts what is silent for 100 s: hasses --heartbeat 15 (the default) is enough"
         }
         (Topic::Path, Nginx) => {
-            "location /sse {     # instead of the location that is there\n    proxy_pass http://127.0.0.1:8080;     # no path and no slash behind the port, which is that of --listen\n    proxy_http_version 1.1;\n    proxy_set_header Connection \"\";\n    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n}"
+            "# instead of the location that is there; carry over what else stands in it (access rules, headers):\nlocation PATH {\n    proxy_pass http://127.0.0.1:8080;     # no path and no slash behind the port\n    proxy_http_version 1.1;\n    proxy_set_header Connection \"\";\n    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n}"
         }
         (Topic::Path | Topic::Script, Apache) => {
-            "ProxyPass /sse http://127.0.0.1:8080/sse\nProxyPass /sse.js http://127.0.0.1:8080/sse.js"
+            "# in place of such a line that is there; of two lines for a path the first counts:\nProxyPass PATH http://127.0.0.1:8080PATH\nProxyPass PATH.js http://127.0.0.1:8080PATH.js"
         }
-        (Topic::Path | Topic::Script, Caddy) => "reverse_proxy /sse* 127.0.0.1:8080",
+        (Topic::Path | Topic::Script, Caddy) => {
+            "# in place of the reverse_proxy that is there:\nreverse_proxy PATH* 127.0.0.1:8080"
+        }
         (Topic::Path | Topic::Script, Haproxy) => {
-            "use_backend hasses if { path_beg /sse }\nbackend hasses\n    server one 127.0.0.1:8080"
+            "use_backend hasses if { path_beg PATH }\nbackend hasses\n    server one 127.0.0.1:8080"
         }
         (Topic::Path | Topic::Script, Varnish) => {
-            "backend hasses { .host = \"127.0.0.1\"; .port = \"8080\"; }\nsub vcl_recv { if (req.url ~ \"^/sse\") { set req.backend_hint = hasses; return (pipe); } }"
+            "backend hasses { .host = \"127.0.0.1\"; .port = \"8080\"; }\nsub vcl_recv { if (req.url ~ \"^PATH\") { set req.backend_hint = hasses; return (pipe); } }"
         }
         (Topic::Path | Topic::Script, Traefik) => {
-            "rule: PathPrefix(`/sse`)     # without stripPrefix"
+            "rule: PathPrefix(`PATH`)     # without stripPrefix"
         }
         (Topic::Script, Nginx) => {
-            "location /sse {     # not: location = /sse, and no location of its own for \\.js$ before it\n# a location with ~ \\.js$ wins: write location ^~ /sse {"
+            "location PATH {     # not: location = PATH, and no location of its own for \\.js$ before it\n# a location with ~ \\.js$ wins: write location ^~ PATH {"
         }
         (Topic::Query, Nginx) => {
             "return 301 https://$host$request_uri;     # $request_uri, as $uri has no query"
@@ -163,7 +181,7 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
         }
         (Topic::Query, Haproxy) => "http-request redirect scheme https code 301",
         (Topic::Query, Varnish) => {
-            "# above every other sub vcl_recv:\nsub vcl_recv { if (req.url ~ \"^/sse\") { return (pipe); } }"
+            "# above every other sub vcl_recv:\nsub vcl_recv { if (req.url ~ \"^PATH\") { return (pipe); } }"
         }
         (Topic::LastEventId, Nginx) => {
             "# remove any: proxy_set_header Last-Event-ID \"\";\n# remove any: proxy_pass_request_headers off;"
@@ -175,15 +193,17 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
         (Topic::LastEventId, Traefik) => {
             "# remove from headers.customRequestHeaders: Last-Event-ID"
         }
-        (Topic::Cache, Nginx) => "# in location /sse:\nproxy_cache off;",
-        (Topic::Cache, Apache) => "CacheDisable /sse",
+        (Topic::Cache, Nginx) => {
+            "# in location PATH, in place of such a line that is there (nginx refuses two):\nproxy_cache off;"
+        }
+        (Topic::Cache, Apache) => "CacheDisable PATH",
         (Topic::Cache, Varnish) => {
-            "# above every other sub vcl_recv:\nsub vcl_recv { if (req.url ~ \"^/sse\") { return (pipe); } }"
+            "# above every other sub vcl_recv:\nsub vcl_recv { if (req.url ~ \"^PATH\") { return (pipe); } }"
         }
         (Topic::Cache, Haproxy) => "# remove: http-request cache-use, http-response cache-store",
         (Topic::Cache, Cloudflare) => "# Rules > Cache Rules: bypass cache for this path",
         (Topic::CorsTwice, Nginx) => {
-            "# in location /sse:\nproxy_hide_header Access-Control-Allow-Origin;     # or remove: add_header Access-Control-Allow-Origin"
+            "# in location PATH:\nproxy_hide_header Access-Control-Allow-Origin;     # or remove: add_header Access-Control-Allow-Origin"
         }
         (Topic::CorsTwice, Apache) => {
             "# remove: Header add Access-Control-Allow-Origin (hasses sends the field itself)"
@@ -225,7 +245,7 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
         }
         (Topic::Name, Caddy) => "www.example.com { … }     # the name in the URL",
         (Topic::Address, Nginx) => {
-            "# in location /sse:\nproxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n# and start hasses with: --trust-proxy and the address of nginx"
+            "# in location PATH, in place of any proxy_set_header X-Forwarded-For:\nproxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n# and start hasses with: --trust-proxy and the address of nginx"
         }
         (Topic::Address, Apache) => {
             "# Apache sends X-Forwarded-For by itself; start hasses with: --trust-proxy and the address of Apache"
@@ -250,16 +270,18 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
         (Topic::Cookie, Caddy) => "# remove any: header_up -Cookie",
         (Topic::Cookie, Haproxy) => "# remove any: http-request del-header cookie",
         (Topic::Cookie, Varnish) => {
-            "# above every other sub vcl_recv:\nsub vcl_recv { if (req.url ~ \"^/sse\") { return (pipe); } }"
+            "# above every other sub vcl_recv:\nsub vcl_recv { if (req.url ~ \"^PATH\") { return (pipe); } }"
         }
-        (Topic::Http2, Nginx) => "listen 443 ssl http2;     # since nginx 1.25.1: http2 on;",
+        (Topic::Http2, Nginx) => {
+            "# in place of a listen 443 that is there:\nlisten 443 ssl http2;     # since nginx 1.25.1: http2 on;"
+        }
         (Topic::Http2, Apache) => "# with: a2enmod http2\nProtocols h2 http/1.1",
         (Topic::Http2, Caddy) => {
             "www.example.com { … }     # a name instead of a port: Caddy gets a certificate and speaks HTTP/2"
         }
         (Topic::Http2, Haproxy) => "bind :443 ssl crt /etc/haproxy/site.pem alpn h2,http/1.1",
         (Topic::Upstream10, Nginx) => {
-            "# in location /sse:\nproxy_http_version 1.1;\nproxy_set_header Connection \"\";"
+            "# in location PATH, in place of such a line that is there (nginx refuses two):\nproxy_http_version 1.1;\nproxy_set_header Connection \"\";"
         }
         (Topic::Upstream10, Apache) => "# remove any: SetEnv force-proxy-request-1.0",
         _ => return None,
@@ -269,29 +291,75 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use Topic::*;
+
+    const ALL: [Topic; 19] = [
+        Buffering,
+        Compression,
+        Compressed,
+        ReadTimeout,
+        Path,
+        Script,
+        Query,
+        LastEventId,
+        Cache,
+        Cors,
+        CorsTwice,
+        Expired,
+        Chain,
+        Name,
+        Address,
+        Gateway,
+        Cookie,
+        Http2,
+        Upstream10,
+    ];
+
+    #[test]
+    fn the_path_is_that_of_the_url_and_the_port_is_explained() {
+        for topic in ALL {
+            for (program, lines) in lines(topic, Between::Unknown, "/events/stream") {
+                assert!(
+                    !lines.contains("/sse") && !lines.contains("PATH"),
+                    "{lines}"
+                );
+                assert_eq!(
+                    lines.contains("8080"),
+                    lines.starts_with("# 8080 stands for the port of hasses' --listen\n"),
+                    "{program}: {lines}"
+                );
+            }
+        }
+        let told = |topic, program| lines(topic, program, "/events/stream")[0].1.clone();
+        for (program, line) in [
+            (Nginx, "\nlocation /events/stream {\n"),
+            (
+                Apache,
+                "\nProxyPass /events/stream http://127.0.0.1:8080/events/stream\n",
+            ),
+            (Caddy, "\nreverse_proxy /events/stream* 127.0.0.1:8080"),
+            (Haproxy, "path_beg /events/stream }"),
+            (Varnish, "\"^/events/stream\""),
+            (Traefik, "PathPrefix(`/events/stream`)"),
+        ] {
+            let lines = told(Path, program);
+            assert!(lines.contains(line), "{lines}");
+            assert!(
+                lines.contains("its --path must be /events/stream\n"),
+                "{lines}"
+            );
+        }
+        let lines = told(ReadTimeout, Nginx);
+        assert!(
+            lines.starts_with("# in location /events/stream, in place of such a line"),
+            "{lines}"
+        );
+    }
 
     /// Apache takes a comment on a line of its own alone, and Caddy a brace at the end of a line alone.
     #[test]
     fn what_is_pasted_is_understood() {
-        use Topic::*;
-        for topic in [
-            Buffering,
-            Compression,
-            ReadTimeout,
-            Path,
-            Script,
-            Query,
-            LastEventId,
-            Cache,
-            CorsTwice,
-            Expired,
-            Chain,
-            Name,
-            Address,
-            Cookie,
-            Http2,
-            Upstream10,
-        ] {
+        for topic in ALL {
             for line in mends(topic, Apache).unwrap_or_default().lines() {
                 assert!(line.rfind('#').is_none_or(|at| at == 0), "{line}");
             }
@@ -305,15 +373,15 @@ mod tests {
 
     #[test]
     fn advice_is_for_who_is_there_else_for_all() {
-        let [(name, lines)] = lines(Topic::ReadTimeout, Nginx)[..] else {
+        let [(name, lines)] = &lines(Topic::ReadTimeout, Nginx, "/sse")[..] else {
             panic!("one program");
         };
-        assert_eq!(name, "nginx");
+        assert_eq!(*name, "nginx");
         assert!(lines.contains("proxy_read_timeout"));
-        let all = super::lines(Topic::Buffering, Between::Unknown);
+        let all = super::lines(Topic::Buffering, Between::Unknown, "/sse");
         assert_eq!(all.len(), Between::ALL.len());
         assert_eq!(
-            super::lines(Topic::Gateway, Between::Unknown)[0].0,
+            super::lines(Topic::Gateway, Between::Unknown, "/sse")[0].0,
             "hasses"
         );
     }

@@ -103,7 +103,8 @@ fn encryption(patient: &Patient<'_>, report: &mut Report) -> Option<()> {
         let text = if has_locks(&name) {
             six.to_owned()
         } else {
-            format!("{six}, and /sse.js cannot share one stream between tabs")
+            let path = patient.url.path();
+            format!("{six}, and {path}.js cannot share one stream between tabs")
         };
         report.mend("TLS", Level::Note, Topic::Http2, text);
         return Some(());

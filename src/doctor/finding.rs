@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use serde_json::{Value, json};
+use url::Url;
 
 use super::advice::{self, Topic};
 use super::between::Between;
@@ -66,7 +67,7 @@ pub(crate) struct Finding {
 /// Everything that was found.
 #[derive(Debug)]
 pub(crate) struct Report {
-    pub(crate) url: String,
+    pub(crate) url: Url,
     /// The program that answers in front of hasses.
     pub(crate) between: Between,
     pub(crate) findings: Vec<Finding>,
@@ -172,7 +173,12 @@ impl Report {
                 }
             }
         }
-        text + "\n" + &self.verdict() + "\n"
+        text.push('\n');
+        let advises = |finding| !self.advice(finding).is_empty();
+        if self.between == Between::Nginx && self.findings.iter().any(advises) {
+            text += "nginx takes changed lines in with: nginx -s reload\n";
+        }
+        text + &self.verdict() + "\n"
     }
 
     /// For programs: one JSON object and a newline.
@@ -192,7 +198,7 @@ impl Report {
         });
         let findings: Vec<Value> = findings.collect();
         let whole = json!({
-            "url": self.url,
+            "url": self.url.as_str(),
             "between": self.between.name(),
             "well": self.code() == 0,
             "unchecked": self.unchecked(),
@@ -203,9 +209,11 @@ impl Report {
 
     /// The lines that mend a finding: those of the program that stands between, or of all where that
     /// is not known.
-    fn advice(&self, finding: &Finding) -> Vec<(&'static str, &'static str)> {
+    fn advice(&self, finding: &Finding) -> Vec<(&'static str, String)> {
         match finding.topic {
-            Some(topic) if finding.level != Level::Ok => advice::lines(topic, self.between),
+            Some(topic) if finding.level != Level::Ok => {
+                advice::lines(topic, self.between, self.url.path())
+            }
             _ => Vec::new(),
         }
     }
@@ -232,6 +240,26 @@ fn wrapped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nginx_is_to_be_reloaded_where_its_lines_change() -> Result<(), url::ParseError> {
+        let mut report = Report {
+            url: "http://localhost/events?token=a".parse()?,
+            between: Between::Nginx,
+            findings: Vec::new(),
+        };
+        let reloads = |report: &Report| report.text().matches("nginx -s reload").count();
+        report.add("status", Level::Ok, "200");
+        assert_eq!(reloads(&report), 0);
+        for _ in 0..2 {
+            report.mend("silence", Level::Wrong, Topic::ReadTimeout, "it was cut");
+        }
+        assert_eq!(reloads(&report), 1);
+        assert!(report.text().contains("# in location /events, in place of"));
+        report.between = Between::Caddy;
+        assert_eq!(reloads(&report), 0);
+        Ok(())
+    }
 
     #[test]
     fn long_findings_are_wrapped_and_lose_no_word() {

@@ -93,7 +93,7 @@ pub(crate) fn doctor(arguments: Vec<String>) -> Result<(String, u8), Failure> {
         })?,
     };
     let mut report = Report {
-        url: patient.url.to_string(),
+        url: patient.url.clone(),
         between,
         findings: Vec::new(),
     };

@@ -3,7 +3,10 @@
 use support::{Daemon, needs};
 
 use super::proxy::{NGINX, Proxy};
-use super::{Told, through};
+use super::{Told, doctor};
+
+/// The path of the stream, which no advice may take for the default one.
+const PATH: &str = "/events/stream";
 
 /// What is changed as the doctor says, and nothing else.
 struct Site {
@@ -15,8 +18,8 @@ struct Site {
 
 impl Site {
     fn daemon(&self) -> Daemon {
-        let options = ["", "--trust-proxy 127.0.0.1"];
-        Daemon::start(options[usize::from(self.trusts)])
+        let trust = ["", "--trust-proxy 127.0.0.1"][usize::from(self.trusts)];
+        Daemon::start(&format!("--path {PATH} {trust}"))
     }
 
     fn text(&self) -> String {
@@ -45,8 +48,8 @@ impl Site {
             self.lines.retain(|line| line != removed);
         } else if line.starts_with("# and start hasses with: --trust-proxy") {
             self.trusts = true;
-        } else if line.starts_with("location /sse {") {
-            self.location = "/sse";
+        } else if line == format!("location {PATH} {{") {
+            self.location = PATH;
         } else if !line.starts_with('#') && line != "}" {
             let (new, _) = line.split_once(';').unwrap();
             let new = new.replace("127.0.0.1:8080", "DAEMON");
@@ -81,7 +84,7 @@ fn mends_a_broken_proxy_by_the_advice_alone() {
         "add_header Access-Control-Allow-Origin *",
     ];
     let mut site = Site {
-        location: "/sse/",
+        location: "/events/stream/",
         lines: wrong.map(str::to_owned).to_vec(),
         trusts: false,
     };
@@ -89,7 +92,8 @@ fn mends_a_broken_proxy_by_the_advice_alone() {
         let daemon = site.daemon();
         let proxy = Proxy::start(NGINX, &site.text(), &daemon);
         let options = ["--wait", "3", "--origin", "https://www.example.com"];
-        let told = through(&proxy, &daemon, &options);
+        let url = format!("http://{}{PATH}", proxy.address);
+        let told = doctor(&url, &daemon, &options, None);
         if told.well() && told.notes() == ["TLS"] {
             assert_eq!(told.code, 0);
             break;
