@@ -178,7 +178,7 @@ fn recent_gives_the_last_of_each_token() {
         assert_eq!((start.gap, start.position), (None, newest), "{query}");
     }
     // What goes to prefixes, lists or everyone is of the token as well, and comes once.
-    publish::tcp(daemon.control, "pre*=10\n*=11\n*-7=12\n");
+    publish::talk_tcp(daemon.control, "pre*=10\n*=11\n*-7=12\n");
     publish::json_lines(
         daemon.control,
         [r#"{"to":["a","b","a*"],"data":"13"}"#.to_owned()],

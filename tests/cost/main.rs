@@ -46,15 +46,21 @@ fn judge_both(what: &str, cost: impl Fn(Counter) -> f64, instructions: f64, call
         ("instructions", Counter::Instructions, instructions),
         ("system calls", Counter::Calls, calls),
     ] {
-        let mut figure = f64::INFINITY;
-        for _ in 0..TIMES {
-            figure = figure.min(cost(counter));
-            if figure <= bound {
-                break;
-            }
-        }
+        let figure = smallest(|| cost(counter), bound);
         judge(&format!("{name} {what}"), figure, bound);
     }
+}
+
+/// The smallest of several counts, which end with one that is within the bound.
+fn smallest(count: impl Fn() -> f64, bound: f64) -> f64 {
+    let mut smallest = f64::INFINITY;
+    for _ in 0..TIMES {
+        smallest = smallest.min(count());
+        if smallest <= bound {
+            break;
+        }
+    }
+    smallest
 }
 
 /// A message to a crowd, each awaited by all before the next: per recipient, the publishing with it.
@@ -186,14 +192,16 @@ fn a_connect() {
 #[test]
 fn an_idle_client() {
     counted::raise_descriptors(6200);
-    let daemon = Daemon::instead(counted::release_build(), "");
-    let _some = connect(daemon.listen, "room", 1000);
-    let before = daemon.resident_kib();
-    let _more = connect(daemon.listen, "room", 5000);
-    let grown = daemon.resident_kib() - before;
+    let resident = || {
+        let daemon = Daemon::instead(counted::release_build(), "");
+        let _some = connect(daemon.listen, "room", 1000);
+        let before = daemon.resident_kib();
+        let _more = connect(daemon.listen, "room", 5000);
+        (daemon.resident_kib() - before) as f64 * 1024.0 / 5000.0
+    };
     judge(
         "resident bytes per idle client",
-        grown as f64 * 1024.0 / 5000.0,
+        smallest(resident, 390.0),
         390.0,
     );
 }

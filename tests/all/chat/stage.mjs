@@ -134,6 +134,8 @@ export class Stage {
   /** A person with a browser of their own. */
   async person(name, options = {}) {
     const context = await this.browser.newContext({ viewport: { width: 1100, height: 720 }, ...options });
+    // A busy machine takes half a minute for a picture.
+    context.setDefaultTimeout(120_000);
     const page = await context.newPage();
     const person = new Person(page, this.url);
     await person.visit();

@@ -25,7 +25,7 @@ export async function inBrowser(test, expected = []) {
   try {
     await context.addInitScript({ path: AXE });
     const page = context.pages()[0] ?? await context.newPage();
-    page.setDefaultTimeout(20_000);
+    page.setDefaultTimeout(60_000);
     const faults = [];
     page.on('pageerror', (error) => faults.push(`pageerror: ${error}`));
     page.on('console', (message) => {
