@@ -92,12 +92,12 @@ fn a_delivery_by_http2(streams: usize, instructions: f64, calls: f64) {
 
 #[test]
 fn a_delivery_by_http2_with_a_connection() {
-    a_delivery_by_http2(1, 1150.0, 1.4);
+    a_delivery_by_http2(1, 1250.0, 1.6);
 }
 
 #[test]
 fn a_delivery_by_http2_of_20_streams() {
-    a_delivery_by_http2(20, 1200.0, 0.4);
+    a_delivery_by_http2(20, 1300.0, 0.4);
 }
 
 /// A message that nobody listens to, kept for replay, 250 in one write.
