@@ -1,6 +1,7 @@
 //! All slots, and the queues of those that have something to do.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::task::Waker;
 
 use super::overload::{BACKLOG, GROWTH};
@@ -9,6 +10,7 @@ use super::queues::{Queue, Queues};
 use super::slot::Slot;
 use crate::messages::client::{Ending, Message};
 use crate::model::ClientKey;
+use crate::runtime::Signal;
 
 /// All slots, and who waits for a turn.
 pub(super) struct Inner {
@@ -21,10 +23,10 @@ pub(super) struct Inner {
     /// Whether something was sent to one of those.
     pub(super) pressed: bool,
     pub(super) paused: Option<Waker>,
-    /// By how much what waits for streams whose sockets take nothing has grown since that was looked at, and
-    /// who looks.
+    /// By how much what waits for streams whose sockets take nothing has grown since that was said last, and to
+    /// whom it is said.
     pub(super) growth: usize,
-    pub(super) growing: Option<Waker>,
+    pub(super) grown: Rc<Signal>,
     pub(super) requests: VecDeque<(u32, ClientKey)>,
     /// How many have no complete request.
     pub(super) awaiting_request: usize,
@@ -161,10 +163,9 @@ impl Inner {
             self.enqueue(index, if fast { Queue::Fast } else { Queue::Bulk });
         } else {
             self.growth += PLACE + slot.bytes - before;
-            if self.growth >= GROWTH
-                && let Some(waker) = self.growing.take()
-            {
-                waker.wake();
+            if self.growth >= GROWTH {
+                self.growth = 0;
+                self.grown.give();
             }
         }
     }

@@ -2,6 +2,7 @@
 //! that a client has. Who sends waits, and who is behind is given up.
 
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::pool::{ClientPool, PLACE, REQUEST_TIME};
@@ -85,16 +86,8 @@ impl ClientPool {
 
     /// Waits until much more waits for streams whose sockets take nothing.
     pub async fn grown(&self) {
-        poll_fn(|context| {
-            let inner = &mut *self.inner.borrow_mut();
-            if inner.growth >= GROWTH {
-                inner.growth = 0;
-                return Poll::Ready(());
-            }
-            inner.growing = Some(context.waker().clone());
-            Poll::Pending
-        })
-        .await;
+        let grown = Rc::clone(&self.inner.borrow().grown);
+        grown.given_then(()).await;
     }
 
     /// Gives a stream up, as one for which too much waits.

@@ -103,7 +103,7 @@ impl ClientPool {
                 pressed: false,
                 paused: None,
                 growth: 0,
-                growing: None,
+                grown: Rc::default(),
                 requests: VecDeque::new(),
                 awaiting_request: 0,
                 lingering: VecDeque::new(),

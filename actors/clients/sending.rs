@@ -70,25 +70,28 @@ impl ClientPool {
 
     /// Takes the Mercure hub's clients off the recipients.
     pub fn take_hub(&self, recipients: &mut Vec<u32>, hub: &mut Vec<u32>) {
-        let inner = self.inner.borrow();
-        recipients.retain(|&index| {
-            let is_hub = inner.slots[index as usize].flags.form.is_hub();
-            if is_hub {
-                hub.push(index);
-            }
-            !is_hub
-        });
+        self.take_form(recipients, hub, Form::is_hub);
     }
 
     /// Moves those of `recipients` whose events are JSON to `json`.
     pub fn take_json(&self, recipients: &mut Vec<u32>, json: &mut Vec<u32>) {
+        self.take_form(recipients, json, Form::is_json);
+    }
+
+    /// Moves those of `recipients` whose blocks are of a form to `taken`.
+    fn take_form(
+        &self,
+        recipients: &mut Vec<u32>,
+        taken: &mut Vec<u32>,
+        is_of_form: impl Fn(Form) -> bool,
+    ) {
         let inner = self.inner.borrow();
         recipients.retain(|&index| {
-            let is_json = inner.slots[index as usize].flags.form.is_json();
-            if is_json {
-                json.push(index);
+            let is_of_form = is_of_form(inner.slots[index as usize].flags.form);
+            if is_of_form {
+                taken.push(index);
             }
-            !is_json
+            !is_of_form
         });
     }
 
