@@ -147,9 +147,13 @@ impl Places {
         }
         while self.unfinished.get() + waiting > most {
             let of_publishers = self.most_unfinished();
-            match stalled.pop_if(|client| self.pool.held(*client) >= of_publishers.0) {
-                Some(client) => {
-                    waiting = waiting.saturating_sub(self.pool.held(client));
+            let worst = stalled
+                .last()
+                .map(|client| (*client, self.pool.held(*client)));
+            match worst.filter(|(_, held)| *held >= of_publishers.0) {
+                Some((client, held)) => {
+                    stalled.pop();
+                    waiting = waiting.saturating_sub(held);
                     self.pool.give_up(client);
                 }
                 None if of_publishers.0 > 0 => self.give_up_unfinished(of_publishers.1),
