@@ -58,6 +58,10 @@ pub(crate) fn lines(topic: Topic, between: Between, path: &str) -> Vec<(&'static
     }
 }
 
+/// Where a line of nginx belongs.
+const IN_LOCATION: &str =
+    "# in location PATH, in place of such a line that is there (nginx refuses two):";
+
 /// The lines with the stream's path in the place of `PATH`, and before them what must be put in by hand.
 fn filled(topic: Topic, lines: &str, path: &str) -> String {
     let mut whole = String::new();
@@ -67,7 +71,10 @@ fn filled(topic: Topic, lines: &str, path: &str) -> String {
     if topic == Topic::Path {
         whole += "# hasses is asked for the same path: its --path must be PATH\n";
     }
-    (whole + lines).replace("PATH", path)
+    whole += lines;
+    whole
+        .replace("IN_LOCATION", IN_LOCATION)
+        .replace("PATH", path)
 }
 
 /// What helps whatever stands between.
@@ -83,11 +90,12 @@ fn anywhere(topic: Topic) -> Option<&'static str> {
     }
 }
 
-/// The lines of one program, in which `PATH` stands for the stream's path.
+/// The lines of one program, in which `PATH` stands for the stream's path, and `IN_LOCATION` for where a line
+/// belongs.
 fn mends(topic: Topic, program: Between) -> Option<&'static str> {
     Some(match (topic, program) {
         (Topic::Buffering, Nginx) => {
-            "# in location PATH, in place of such a line that is there (nginx refuses two):\nproxy_buffering off;\n# and remove any: proxy_ignore_headers X-Accel-Buffering;"
+            "IN_LOCATION\nproxy_buffering off;\n# and remove any: proxy_ignore_headers X-Accel-Buffering;"
         }
         (Topic::Buffering, Apache) => {
             "# flushpackets=on at the end of the line that is there; of two lines for a path the first counts:\nProxyPass PATH http://127.0.0.1:8080PATH flushpackets=on"
@@ -98,7 +106,7 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
         (Topic::Buffering, Haproxy) => {
             "option http-no-delay\n# and remove: option http-buffer-request, filter compression on this backend"
         }
-        (Topic::Buffering, Varnish) => {
+        (Topic::Buffering | Topic::Query | Topic::Cache | Topic::Cookie, Varnish) => {
             "# above every other sub vcl_recv:\nsub vcl_recv { if (req.url ~ \"^PATH\") { return (pipe); } }"
         }
         (Topic::Buffering, Traefik) => {
@@ -108,7 +116,7 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
             "# Network > Response buffering: off (Enterprise); quick tunnels hold streams back: use a named tunnel"
         }
         (Topic::Compression | Topic::Compressed, Nginx) => {
-            "# in location PATH, in place of such a line that is there (nginx refuses two):\ngzip off;     # and, if nginx has that module: brotli off;"
+            "IN_LOCATION\ngzip off;     # and, if nginx has that module: brotli off;"
         }
         (Topic::Compression | Topic::Compressed, Apache) => {
             "SetEnvIf Request_URI \"^PATH\" no-gzip no-brotli"
@@ -129,7 +137,7 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
             "# Rules > Compression: no compression for this path"
         }
         (Topic::ReadTimeout, Nginx) => {
-            "# in location PATH, in place of such a line that is there (nginx refuses two):\nproxy_read_timeout 60s;     # longer than --heartbeat of hasses"
+            "IN_LOCATION\nproxy_read_timeout 60s;     # longer than --heartbeat of hasses"
         }
         (Topic::ReadTimeout, Apache) => {
             "# timeout=60, longer than --heartbeat of hasses, at the end of the line that is there; of two lines for a path the first counts:\nProxyPass PATH http://127.0.0.1:8080PATH timeout=60"
@@ -180,9 +188,6 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
             "redir https://{host}{uri} permanent     # {uri}, as {path} has no query"
         }
         (Topic::Query, Haproxy) => "http-request redirect scheme https code 301",
-        (Topic::Query, Varnish) => {
-            "# above every other sub vcl_recv:\nsub vcl_recv { if (req.url ~ \"^PATH\") { return (pipe); } }"
-        }
         (Topic::LastEventId, Nginx) => {
             "# remove any: proxy_set_header Last-Event-ID \"\";\n# remove any: proxy_pass_request_headers off;"
         }
@@ -193,13 +198,8 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
         (Topic::LastEventId, Traefik) => {
             "# remove from headers.customRequestHeaders: Last-Event-ID"
         }
-        (Topic::Cache, Nginx) => {
-            "# in location PATH, in place of such a line that is there (nginx refuses two):\nproxy_cache off;"
-        }
+        (Topic::Cache, Nginx) => "IN_LOCATION\nproxy_cache off;",
         (Topic::Cache, Apache) => "CacheDisable PATH",
-        (Topic::Cache, Varnish) => {
-            "# above every other sub vcl_recv:\nsub vcl_recv { if (req.url ~ \"^PATH\") { return (pipe); } }"
-        }
         (Topic::Cache, Haproxy) => "# remove: http-request cache-use, http-response cache-store",
         (Topic::Cache, Cloudflare) => "# Rules > Cache Rules: bypass cache for this path",
         (Topic::CorsTwice, Nginx) => {
@@ -269,9 +269,6 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
         (Topic::Cookie, Apache) => "# remove any: RequestHeader unset Cookie",
         (Topic::Cookie, Caddy) => "# remove any: header_up -Cookie",
         (Topic::Cookie, Haproxy) => "# remove any: http-request del-header cookie",
-        (Topic::Cookie, Varnish) => {
-            "# above every other sub vcl_recv:\nsub vcl_recv { if (req.url ~ \"^PATH\") { return (pipe); } }"
-        }
         (Topic::Http2, Nginx) => {
             "# in place of a listen 443 that is there:\nlisten 443 ssl http2;     # since nginx 1.25.1: http2 on;"
         }
@@ -281,7 +278,7 @@ fn mends(topic: Topic, program: Between) -> Option<&'static str> {
         }
         (Topic::Http2, Haproxy) => "bind :443 ssl crt /etc/haproxy/site.pem alpn h2,http/1.1",
         (Topic::Upstream10, Nginx) => {
-            "# in location PATH, in place of such a line that is there (nginx refuses two):\nproxy_http_version 1.1;\nproxy_set_header Connection \"\";"
+            "IN_LOCATION\nproxy_http_version 1.1;\nproxy_set_header Connection \"\";"
         }
         (Topic::Upstream10, Apache) => "# remove any: SetEnv force-proxy-request-1.0",
         _ => return None,
