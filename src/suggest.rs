@@ -33,26 +33,20 @@ pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> O
 
 /// Why `--name` is refused, where there is no such option.
 pub(crate) fn no_option(name: &str) -> String {
-    let shown = crate::failure::short(name);
-    match nearest(name, help::options().map(|option| option.name)) {
-        Some(meant) => format!("--{shown} is not an option; did you mean --{meant}?"),
-        None => format!("--{shown} is not an option; hasses --help lists them"),
-    }
+    unknown(&format!("--{}", crate::failure::short(name)), name)
 }
 
 /// Why `-name` is refused, where the old daemon had no such switch either.
 pub(crate) fn no_switch(word: &str) -> String {
-    let meant = nearest(
-        word.trim_start_matches('-'),
-        help::options().map(|option| option.name),
-    );
-    let instead = meant.map_or("hasses --help lists them".to_owned(), |meant| {
-        format!("did you mean --{meant}?")
-    });
-    format!(
-        "{} is not an option; {instead}",
-        crate::failure::short(word)
-    )
+    let name = word.trim_start_matches('-');
+    unknown(&crate::failure::short(word), name)
+}
+
+fn unknown(shown: &str, name: &str) -> String {
+    match nearest(name, help::options().map(|option| option.name)) {
+        Some(meant) => format!("{shown} is not an option; did you mean --{meant}?"),
+        None => format!("{shown} is not an option; hasses --help lists them"),
+    }
 }
 
 /// Why a word that stands alone is refused.
