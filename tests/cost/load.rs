@@ -109,12 +109,7 @@ pub(crate) fn deliver_to_streams(
     streams: usize,
     messages: usize,
 ) {
-    let mut publisher = TcpStream::connect(control).unwrap();
-    for number in 0..messages {
-        let text = format!("{number:0>99}.");
-        publisher
-            .write_all(format!("crowd={text};").as_bytes())
-            .unwrap();
+    publish_each(control, messages, |text| {
         for client in &mut *crowd {
             let mut missing = streams;
             while missing > 0 {
@@ -125,7 +120,7 @@ pub(crate) fn deliver_to_streams(
                 missing -= usize::from(has_it);
             }
         }
-    }
+    });
 }
 
 /// Subscribes one to each of these, a hundred at a time.
@@ -154,15 +149,22 @@ pub(crate) fn come_and_go(daemon: &Daemon, count: usize) {
 
 /// Publishes `messages` of 100 bytes to the token `crowd`; all have each before the next is sent.
 pub(crate) fn deliver(control: SocketAddr, crowd: &mut [Subscriber], messages: usize) {
+    publish_each(control, messages, |text| {
+        for subscriber in &mut *crowd {
+            subscriber.wait_for(text);
+        }
+    });
+}
+
+/// Publishes `messages` of 100 bytes to the token `crowd`, each when the one before `arrived`.
+fn publish_each(control: SocketAddr, messages: usize, mut arrived: impl FnMut(&str)) {
     let mut publisher = TcpStream::connect(control).unwrap();
     for number in 0..messages {
         let text = format!("{number:0>99}.");
         publisher
             .write_all(format!("crowd={text};").as_bytes())
             .unwrap();
-        for subscriber in &mut *crowd {
-            subscriber.wait_for(&text);
-        }
+        arrived(&text);
     }
 }
 
